@@ -1,0 +1,192 @@
+"""Sound files to 16 kHz mono waves, and the project's only frame arithmetic.
+
+A wave is a float32 array of shape (samples,) at `SAMPLE_RATE`. A frame is one output step of the
+convolutions in front of HuBERT's transformer: 400 samples wide, 320 samples apart.
+"""
+
+import io
+import re
+from pathlib import Path
+from typing import BinaryIO, overload
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from distilhubert_ko.errors import AudioError
+
+SAMPLE_RATE = 16_000
+"""Samples per second of every wave in the project."""
+
+KERNELS = (10, 3, 3, 3, 3, 2, 2)
+STRIDES = (5, 2, 2, 2, 2, 2, 2)
+"""The seven unpadded convolutions of wav2vec 2.0 (Baevski et al., 2020, section 4.2), which HuBERT and
+DistilHuBERT keep."""
+
+_FRAME_STEP = int(np.prod(STRIDES))
+_BLOCK = 1 << 20  # samples read at a time, so that a header that promises too much cannot exhaust memory
+_UNKNOWN_LENGTH = 2**63 - 1  # what libsndfile says of a FLAC stream whose header gives no length
+_STREAMED = 0x7FFF_0000  # a WAV written to a pipe promises this many bytes or more, and means "to the end"
+_CONTAINERS = {".3gp", ".aac", ".amr", ".avi", ".m4a", ".m4b", ".mkv", ".mov", ".mp4", ".webm", ".wma"}
+
+
+def load(
+    source: str | Path | bytes | BinaryIO, offset: float = 0.0, duration: float | None = None
+) -> NDArray[np.float32]:
+    """Read a sound file, or `duration` seconds of it from `offset` seconds on, as a wave.
+
+    Channels are averaged and other sample rates resampled. A slice that runs past the end stops at the end.
+
+    Returns:
+        (samples,) float32 at 16 kHz, at least one sample, all of them finite.
+
+    Raises:
+        AudioError: the source is missing, a folder, forbidden, empty, not audio or truncated, or it holds
+            no samples or samples that are not finite; or the slice begins past the end.
+    """
+    name = _name(source)
+    if not 0 <= offset < np.inf or (duration is not None and not 0 < duration < np.inf):
+        raise AudioError(
+            f"{name}: cannot read {duration} s from {offset} s: give an offset >= 0, a duration > 0"
+        )
+    with _open(source) as file:
+        rate = file.samplerate
+        start = round(offset * rate)
+        if start >= file.frames:
+            raise AudioError(
+                f"{name} lasts {file.frames / rate:.2f} s: the offset of {offset} s is past its end"
+            )
+        wanted = file.frames - start
+        if duration is not None:
+            wanted = min(wanted, round(duration * rate))
+        wave = _read(file, start, wanted, name)
+    if rate != SAMPLE_RATE:
+        wave = soxr.resample(wave, rate, SAMPLE_RATE, quality="HQ")
+    if wave.size == 0:
+        raise AudioError(f"{name}: {wanted} samples at {rate} Hz are too few to hear: leave this clip out")
+    if not np.isfinite(wave).all():
+        raise AudioError(f"{name} holds samples that are NaN or infinite: write it again from its source")
+    return wave
+
+
+def duration(source: str | Path | bytes | BinaryIO) -> float:
+    """Length in seconds, from the header alone, so a truncated FLAC or MP3 shows only when it is loaded.
+
+    Raises:
+        AudioError: as for `load`, save for what only decoding can find.
+    """
+    with _open(source) as file:
+        return float(file.frames / file.samplerate)
+
+
+@overload
+def frames(samples: int) -> int: ...
+@overload
+def frames(samples: NDArray[np.integer]) -> NDArray[np.int64]: ...
+def frames(samples: int | NDArray[np.integer]) -> int | NDArray[np.int64]:
+    """Number of encoder frames for a number of samples, or for an array of them; never below 0.
+
+    Each convolution without padding makes floor((length - kernel) / stride) + 1 out of length.
+    """
+    length = np.asarray(samples, dtype=np.int64)
+    for kernel, stride in zip(KERNELS, STRIDES, strict=True):
+        length = np.maximum((length - kernel) // stride + 1, 0)
+    return length if isinstance(samples, np.ndarray) else int(length)
+
+
+@overload
+def seconds(frame: float) -> float: ...
+@overload
+def seconds(frame: NDArray[np.number]) -> NDArray[np.float64]: ...
+def seconds(frame: float | NDArray[np.number]) -> float | NDArray[np.number]:
+    """Time in seconds at which a frame starts, or an array of frames: 0.02 s apart."""
+    return frame * _FRAME_STEP / SAMPLE_RATE
+
+
+def _name(source: str | Path | bytes | BinaryIO) -> str:
+    if isinstance(source, str | Path):
+        return str(source)
+    if isinstance(source, bytes):
+        return f"the audio of {len(source):,} bytes"
+    return str(getattr(source, "name", "the audio stream"))
+
+
+def _open(source: str | Path | bytes | BinaryIO) -> soundfile.SoundFile:
+    """Open with libsndfile; every way in which that goes wrong becomes an AudioError."""
+    name = _name(source)
+    handle: str | io.BytesIO
+    if isinstance(source, str | Path):
+        try:
+            with Path(source).open("rb") as stream:
+                content = stream.read(1)
+                # libsndfile opens a file by itself, but a pipe can be read only once.
+                handle = str(source) if stream.seekable() else io.BytesIO(content + stream.read())
+        except FileNotFoundError:
+            raise AudioError(f"{name} does not exist: check the path") from None
+        except IsADirectoryError:
+            raise AudioError(f"{name} is a folder: name a sound file in it") from None
+        except PermissionError:
+            raise AudioError(f"{name} may not be read: check its permissions") from None
+        except (OSError, ValueError) as error:
+            raise AudioError(f"{name} cannot be opened ({error}): check the path") from error
+    else:
+        content = source if isinstance(source, bytes) else source.read()
+        handle = io.BytesIO(content)
+    if not content:
+        raise AudioError(f"{name} is empty (0 bytes): copy or record it again")
+    try:
+        file = soundfile.SoundFile(handle)
+    # TypeError is how soundfile says that a .raw file has no header.
+    except (soundfile.SoundFileError, TypeError) as error:
+        raise AudioError(_advice(name)) from error
+    try:
+        _check_header(file, name)
+    except AudioError:
+        file.close()
+        raise
+    return file
+
+
+def _advice(name: str) -> str:
+    suffix = Path(name).suffix.lower()
+    if suffix in _CONTAINERS:
+        what = f"{name}: {suffix} cannot be read directly: convert it first"
+    else:
+        what = (
+            f"{name} is not audio that can be read (WAV, FLAC, Ogg, MP3, AIFF): check it, or convert it first"
+        )
+    return f"{what}, e.g. ffmpeg -i INPUT -ac 1 -ar {SAMPLE_RATE} OUTPUT.wav"
+
+
+def _check_header(file: soundfile.SoundFile, name: str) -> None:
+    if file.frames == _UNKNOWN_LENGTH:
+        raise AudioError(
+            f"{name} does not say how long it is: write it again, e.g. ffmpeg -i INPUT OUTPUT.flac"
+        )
+    # libsndfile quietly shortens a truncated WAV or AIFF to what is there, but notes it in its log.
+    for promised, found in re.findall(r"(?:data|SSND) : (\d+) \(should be (\d+)\)", file.extra_info):
+        if int(found) < int(promised) < _STREAMED:
+            raise AudioError(f"{name} is truncated ({found} of {promised} bytes of audio): copy it again")
+    if file.frames == 0:
+        raise AudioError(f"{name} holds no samples: record it again or leave it out")
+
+
+def _read(file: soundfile.SoundFile, start: int, wanted: int, name: str) -> NDArray[np.float32]:
+    """Frames start to start + wanted at the file's own rate, channels averaged."""
+    blocks: list[NDArray[np.float32]] = [np.empty(0, np.float32)]
+    found = 0
+    try:
+        if start:
+            file.seek(start)
+        while found < wanted:
+            block = file.read(min(_BLOCK, wanted - found), dtype="float32", always_2d=True)
+            if not len(block):
+                break
+            blocks.append(block.mean(axis=1))
+            found += len(block)
+    except soundfile.SoundFileError as error:
+        raise AudioError(f"{name} is truncated or damaged: copy it again from its source") from error
+    if found < wanted:
+        raise AudioError(f"{name} is truncated ({found} of {wanted} samples): copy it again from its source")
+    return np.concatenate(blocks)

@@ -1,0 +1,88 @@
+"""Examples to batches: the waves in memory where they fit, length buckets, and the collator."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset, Sampler
+
+from distilhubert_ko.dataset import Example
+from distilhubert_ko.text import Tokenizer
+
+CACHE_HOURS = 6.0  # of decoded speech kept in memory: 16,000 x 4 bytes x 3,600 s are 0.23 GB an hour
+BUCKET_BATCHES = 50  # batches sorted by length among themselves; more pads less and shuffles less
+
+Clip = dict[str, np.ndarray]
+
+
+class Clips(Dataset):
+    """Waves and labels of examples; waves are decoded once where all of them fit in memory."""
+
+    def __init__(self, examples: Sequence[Example], tokenizer: Tokenizer):
+        self.examples = examples
+        self.labels = [np.array(tokenizer.encode(example.text), dtype=np.int64) for example in examples]
+        hours = sum(example.utterance.seconds for example in examples) / 3600
+        self.cached = hours <= CACHE_HOURS
+        self._waves: dict[int, np.ndarray] = {}
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, index: int) -> Clip:
+        wave = self._waves.get(index)
+        if wave is None:
+            wave = self.examples[index].utterance.wave()
+            if self.cached:
+                self._waves[index] = wave
+        return {"wave": wave, "labels": self.labels[index]}
+
+
+def collate(clips: Sequence[Clip]) -> dict[str, torch.Tensor]:
+    """Clips to one batch: input_values (batch, samples) padded with 0, lengths (batch,), labels padded with -100."""
+    lengths = [len(clip["wave"]) for clip in clips]
+    waves = np.zeros((len(clips), max(lengths)), dtype=np.float32)
+    labels = np.full((len(clips), max(len(clip["labels"]) for clip in clips)), -100, dtype=np.int64)
+    for row, clip in enumerate(clips):
+        waves[row, : lengths[row]] = clip["wave"]
+        labels[row, : len(clip["labels"])] = clip["labels"]
+    return {
+        "input_values": torch.from_numpy(waves),
+        "lengths": torch.tensor(lengths),
+        "labels": torch.from_numpy(labels),
+    }
+
+
+class BucketSampler(Sampler[int]):
+    """A new random order of the indices each epoch in which neighbours have like lengths.
+
+    The shuffled indices are cut into pools of BUCKET_BATCHES batches, each pool sorted by length and cut into
+    batches, and the batches of all pools shuffled, so that a batch has one length and the lengths come in no order.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int):
+        self.lengths = np.asarray(lengths)
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """accelerate calls this at the start of each epoch, on resuming too."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        random = np.random.default_rng((self.seed, self.epoch))
+        order = random.permutation(len(self.lengths))
+        pool = self.batch_size * BUCKET_BATCHES
+        batches = []
+        for start in range(0, len(order), pool):
+            part = order[start : start + pool]
+            part = part[np.argsort(self.lengths[part], kind="stable")]
+            batches += [part[i : i + self.batch_size] for i in range(0, len(part), self.batch_size)]
+        # An incomplete batch goes last: anywhere else it would shift all that follow across their buckets.
+        full = [batch for batch in batches if len(batch) == self.batch_size]
+        rest = [batch for batch in batches if len(batch) < self.batch_size]
+        random.shuffle(full)
+        yield from (int(index) for batch in full + rest for index in batch)

@@ -1,0 +1,244 @@
+"""Corpora as utterances: what to read, which part of it, and what in it cannot be used.
+
+A corpus is named by a spec, `scheme:location#split`, for instance `zeroth:data/zeroth_korean#train`.
+"""
+
+import difflib
+import re
+import unicodedata
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distilhubert_ko import audio, corpus_formats
+from distilhubert_ko.corpus_formats import Audio, Entry
+from distilhubert_ko.errors import AudioError, CorpusError, RecipeError
+
+SCHEMES = ("folder", "hub", "kaldi", "librispeech", "manifest", "synthetic", "zeroth")
+
+_WHOLE = 0.1  # s: manifests round durations, so a slice this near to the whole file is the whole file
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One clip and its transcript, as the corpus spells it (in NFC).
+
+    `seconds` is the clip's length. A clip that is a slice of a longer file starts at `offset` seconds and
+    has a `duration` unless it runs to the end; a whole file has offset 0 and duration None.
+    """
+
+    id: str
+    audio: Audio
+    text: str
+    speaker: str | None
+    seconds: float
+    offset: float = 0.0
+    duration: float | None = None
+    gender: str | None = None
+
+    def wave(self) -> NDArray[np.float32]:
+        """(samples,) float32 at 16 kHz. Raises AudioError, as `audio.load` does."""
+        try:
+            source = self.audio if isinstance(self.audio, Path) else self.audio()
+            return audio.load(source, self.offset, self.duration)
+        except (AudioError, OSError) as error:
+            raise AudioError(f"utterance {self.id}: {error}") from error
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An utterance that was left out: "audio missing", "audio unreadable" or "no transcript"."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The utterances that a spec gives, in the corpus's order, and the problems met on the way."""
+
+    spec: str
+    utterances: tuple[Utterance, ...]
+    problems: tuple[Problem, ...]
+
+    @property
+    def hours(self) -> float:
+        return sum(utterance.seconds for utterance in self.utterances) / 3600
+
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        return tuple(
+            sorted({utterance.speaker for utterance in self.utterances if utterance.speaker is not None})
+        )
+
+
+def read(spec: str, *, root: Path = Path("."), heldout: str = "") -> Corpus:
+    """Read a corpus, or one split of it. The audio itself is read only as far as its headers.
+
+    Args:
+        spec: `scheme:location`, or `scheme:location#split`. The schemes are `SCHEMES`.
+        root: the folder that a relative location counts from.
+        heldout: a rule such as "every 8th speaker". With speakers in sorted order, numbered from 1, speakers
+            8, 16, ... are the test split, the speaker after each of them dev, the rest train. Where the
+            corpus has a test split of its own, that stays, and speakers 8, 16, ... of its train split are
+            dev; where it has both test and dev, the rule is not needed and changes nothing.
+
+    Raises:
+        CorpusError: no such scheme, corpus or split; a malformed line; an id that occurs twice; or nothing
+            that can be used. A single missing or unreadable clip is a Problem, not an error.
+        RecipeError: a heldout rule that is not understood.
+        UnavailableError: the Hub could not be reached.
+        MissingExtraError: a Hub corpus without the `datasets` package.
+    """
+    scheme, location, split = _parse(spec)
+    every = _every(heldout)
+    entries = _entries(scheme, location, root, split if every is None else None)
+    twice = [key for key, count in Counter(entry.id for entry in entries).items() if count > 1]
+    if twice:
+        raise CorpusError(
+            f"{spec} lists {len(twice)} ids twice, e.g. {twice[0]}: give each utterance its own id"
+        )
+    if split:
+        entries = _of_split(spec, entries, split, every)
+    utterances, problems = _measure(entries)
+    if not utterances:
+        first = f" (e.g. {problems[0].id}: {problems[0].reason})" if problems else ""
+        raise CorpusError(
+            f"{spec}: none of {len(entries)} entries can be used{first}: check the path and the scheme"
+        )
+    return Corpus(spec, tuple(utterances), tuple(problems))
+
+
+def _parse(spec: str) -> tuple[str, str, str | None]:
+    match = re.fullmatch(r"(\w+):(.+?)(?:#([^#/]+))?", spec)
+    if match is None:
+        raise CorpusError(f"{spec!r} names no corpus: write scheme:location#split, e.g. zeroth:PATH#train")
+    scheme, location, split = match.groups()
+    if scheme not in SCHEMES:
+        near = difflib.get_close_matches(scheme, SCHEMES, n=1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise CorpusError(f"{spec}: no scheme {scheme!r}: {meant}the schemes are {', '.join(SCHEMES)}")
+    return scheme, location, split
+
+
+def _every(heldout: str) -> int | None:
+    if not heldout:
+        return None
+    match = re.fullmatch(r"every (\d+)(?:st|nd|rd|th) speaker", heldout)
+    if match is None or int(match[1]) < 3:
+        raise RecipeError(
+            f'heldout = "{heldout}" is not understood: write "every 8th speaker", with 3rd or more'
+        )
+    return int(match[1])
+
+
+def _entries(scheme: str, location: str, root: Path, split: str | None) -> list[Entry]:
+    """Everything that the corpus lists; of a Hub corpus `split` alone, if given, as that saves loading."""
+    path = root / Path(location).expanduser()
+    if scheme in ("folder", "kaldi", "librispeech", "zeroth") and not path.is_dir():
+        raise CorpusError(f"{scheme}:{location}: there is no folder {path}: check the path")
+    match scheme:
+        case "folder":
+            return corpus_formats.audiofolder(path)
+        case "hub":
+            return corpus_formats.hub(location, split)
+        case "kaldi":
+            return corpus_formats.kaldi(path)
+        case "librispeech":
+            return corpus_formats.librispeech(path)
+        case "manifest":
+            return corpus_formats.manifest(path)
+        case "synthetic":
+            from distilhubert_ko import synthetic
+
+            files = sorted(synthetic.corpus_folder(location).glob("*.jsonl"))
+            return [entry for file in files for entry in corpus_formats.manifest(file, split=file.stem)]
+        case _:
+            return corpus_formats.zeroth(path)
+
+
+def _of_split(spec: str, entries: list[Entry], split: str, every: int | None) -> list[Entry]:
+    """The entries of one split: the corpus's own where it has some, else by the held-out rule."""
+    own = sorted({entry.split for entry in entries if entry.split})
+    if every is None and not own:
+        raise CorpusError(f'{spec}: this corpus has no splits: set heldout = "every 8th speaker" in [data]')
+    if every is None or {"test", "dev"} <= set(own):
+        if split not in own:
+            raise CorpusError(f"{spec}: no split {split!r}: this corpus has {', '.join(own)}")
+        return [entry for entry in entries if entry.split == split]
+    if "test" not in own:
+        return _held_out(spec, entries, split, every, ("test", "dev"))
+    if split in own and split != "train":
+        return [entry for entry in entries if entry.split == split]
+    entries = [entry for entry in entries if entry.split == "train"]
+    return _held_out(spec, entries, split, every, ("dev", "train"))
+
+
+def _held_out(spec: str, entries: list[Entry], split: str, every: int, parts: tuple[str, str]) -> list[Entry]:
+    """Every `every`th speaker goes to the first of `parts`, the next one to the second, the rest to train."""
+    if split not in ("train", "dev", "test"):
+        raise CorpusError(f"{spec}: no split {split!r}: the heldout rule makes train, dev and test")
+    if any(entry.speaker is None for entry in entries):
+        raise CorpusError(f"{spec}: heldout needs the speaker of every utterance: add them or drop heldout")
+    speakers = sorted({entry.speaker for entry in entries if entry.speaker is not None})
+    part = dict.fromkeys(speakers, "train")
+    part |= dict.fromkeys(speakers[every - 1 :: every], parts[0])
+    part |= dict.fromkeys(speakers[every::every], parts[1])
+    chosen = [entry for entry in entries if entry.speaker is not None and part[entry.speaker] == split]
+    if not chosen:
+        raise CorpusError(f"{spec}: {len(speakers)} speakers are too few for {split!r}: hold out more often")
+    return chosen
+
+
+def _measure(entries: list[Entry]) -> tuple[list[Utterance], list[Problem]]:
+    sources = dict.fromkeys(entry.audio for entry in entries if entry.audio is not None and entry.text)
+    with ThreadPoolExecutor(8) as pool:
+        lengths = dict(zip(sources, pool.map(_length, sources), strict=True))
+    utterances, problems = [], []
+    for entry in entries:
+        found = _utterance(entry, lengths)
+        if isinstance(found, Utterance):
+            utterances.append(found)
+        else:
+            problems.append(found)
+    return utterances, problems
+
+
+def _length(source: Audio) -> float | str:
+    """Seconds, or the reason why there are none."""
+    try:
+        if isinstance(source, Path):
+            return audio.duration(source) if source.exists() else "audio missing"
+        return audio.duration(source())
+    except FileNotFoundError:
+        return "audio missing"
+    except (AudioError, OSError):
+        return "audio unreadable"
+
+
+def _utterance(entry: Entry, lengths: dict[Audio, float | str]) -> Utterance | Problem:
+    if not entry.text or entry.text.isspace():
+        return Problem(entry.id, "no transcript")
+    if entry.audio is None:
+        return Problem(entry.id, "audio missing")
+    length = lengths[entry.audio]
+    if isinstance(length, str):
+        return Problem(entry.id, length)
+    if entry.offset >= length:
+        return Problem(entry.id, "audio unreadable")
+    rest = length - entry.offset
+    duration = entry.duration if entry.duration is not None and entry.duration < rest - _WHOLE else None
+    return Utterance(
+        entry.id,
+        entry.audio,
+        unicodedata.normalize("NFC", entry.text),
+        entry.speaker,
+        rest if duration is None else duration,
+        entry.offset,
+        duration,
+        entry.gender,
+    )

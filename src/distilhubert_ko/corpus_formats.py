@@ -1,0 +1,318 @@
+"""What corpora list about their utterances: one reader a format, none of which opens the sound.
+
+`corpora` turns these entries into utterances; nothing else should need this module.
+"""
+
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from distilhubert_ko.errors import CorpusError, MissingExtraError, UnavailableError
+
+Audio = Path | Callable[[], bytes]
+"""A sound file, or a function that fetches the content of one when it is wanted."""
+
+_TEXT = ("text", "transcription", "sentence", "transcript")
+_SPEAKER = ("speaker", "speaker_id")
+_GENDER = ("gender", "sex")
+_SUFFIXES = (".flac", ".wav")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One utterance as its corpus lists it. What the corpus does not give is None; times are in seconds."""
+
+    id: str
+    audio: Audio | None
+    text: str | None
+    speaker: str | None = None
+    split: str | None = None
+    offset: float = 0.0
+    duration: float | None = None
+    gender: str | None = None
+
+
+def librispeech(folder: Path) -> list[Entry]:
+    """<speaker>/<chapter>/*.trans.txt with lines `<id> <text>`, and <id>.flac or <id>.wav beside it."""
+    return _tree(folder, lambda chapter: chapter.parent.name)
+
+
+def zeroth(folder: Path) -> list[Entry]:
+    """OpenSLR 40: {train,test}_data_01/003/<speaker>/*.trans.txt, and AUDIO_INFO for the speakers' sex."""
+    splits = [split for split in ("train", "test") if (folder / f"{split}_data_01").is_dir()]
+    if not splits:
+        raise CorpusError(
+            f"{folder} holds neither train_data_01 nor test_data_01: "
+            "unpack zeroth_korean.tar.gz of https://openslr.org/40 there"
+        )
+    genders = _zeroth_genders(folder / "AUDIO_INFO")
+    return [
+        entry
+        for split in splits
+        for entry in _tree(folder / f"{split}_data_01", lambda home: home.name, split, genders)
+    ]
+
+
+def kaldi(folder: Path) -> list[Entry]:
+    """wav.scp and text, and utt2spk and segments where there are any.
+
+    A relative path in wav.scp counts from the folder that holds this one, then from the working folder.
+    """
+    recordings = {key: _kaldi_audio(folder, key, path) for key, path in _table(folder / "wav.scp").items()}
+    texts = _table(folder / "text")
+    speakers = _table(folder / "utt2spk") if (folder / "utt2spk").exists() else {}
+    entries = [
+        Entry(key, path, texts.get(key), speakers.get(key), offset=offset, duration=duration)
+        for key, path, offset, duration in _kaldi_segments(folder, recordings)
+    ]
+    listed = {entry.id for entry in entries}
+    return entries + [
+        Entry(key, None, text, speakers.get(key)) for key, text in texts.items() if key not in listed
+    ]
+
+
+def audiofolder(folder: Path) -> list[Entry]:
+    """Hugging Face audiofolder: metadata.csv or metadata.jsonl, in the folder or in one subfolder a split."""
+    entries = []
+    for home in sorted(path for path in folder.iterdir() if path.is_dir()):
+        if file := _metadata(home):
+            entries += _records(file, "file_name", split=home.name, prefix=home.name)
+    if entries:
+        return entries
+    if file := _metadata(folder):
+        return _records(file, "file_name")
+    raise CorpusError(f"{folder} holds no metadata.csv or metadata.jsonl, nor does a subfolder: write one")
+
+
+def manifest(file: Path, split: str | None = None) -> list[Entry]:
+    """NeMo manifest: JSON lines or CSV with audio_filepath, text, and perhaps duration, offset, speaker."""
+    return _records(file, "audio_filepath", split)
+
+
+def hub(name: str, split: str | None) -> list[Entry]:
+    """An audio data set of the Hugging Face Hub, one split of it or all; its audio is fetched when wanted."""
+    try:
+        import datasets
+    except ImportError as error:
+        raise MissingExtraError(
+            'corpora on the Hub need datasets: pip install "distilhubert-ko[train]"'
+        ) from error
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        loaded = datasets.load_dataset(name, split=split)
+    except datasets.exceptions.DatasetNotFoundError as error:
+        raise CorpusError(
+            f"hub:{name} is not on the Hub, or is private: check its name, or hf auth login"
+        ) from error
+    except (ConnectionError, TimeoutError, HfHubHTTPError, LocalEntryNotFoundError) as error:
+        raise UnavailableError(
+            f"the Hub could not be reached for hub:{name}: download Zeroth-Korean, https://openslr.org/40, "
+            "and use zeroth:PATH#train, or take the corpus that needs no network, synthetic:demo#train"
+        ) from error
+    except (ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        reason = " ".join(str(error).split())
+        raise CorpusError(f"hub:{name} cannot be loaded: {reason}") from error
+    parts = {split: loaded} if split else loaded
+    return [entry for part, rows in parts.items() for entry in _hub_split(name, part, rows)]
+
+
+def _hub_split(name: str, split: str, rows: Any) -> Iterator[Entry]:
+    import datasets
+
+    text, speaker, gender = (
+        next((column for column in names if column in rows.column_names), None)
+        for names in (_TEXT, _SPEAKER, _GENDER)
+    )
+    if text is None or "audio" not in rows.column_names:
+        found = ", ".join(rows.column_names)
+        raise CorpusError(
+            f"hub:{name} needs the columns audio and text, but has {found}: choose another data set"
+        )
+    # Without decode=False, datasets decodes each clip on access and needs torchcodec for it.
+    rows = rows.cast_column("audio", datasets.Audio(decode=False))
+    described = rows.select_columns([column for column in (text, speaker, gender) if column])
+    for index, row in enumerate(described):
+        yield Entry(
+            f"{split}-{index:06d}",
+            partial(_hub_bytes, rows, index),
+            _string(row[text]),
+            _string(row.get(speaker)),
+            split,
+            gender=_string(row.get(gender)),
+        )
+
+
+def _hub_bytes(rows: Any, index: int) -> bytes:
+    clip = rows[index]["audio"]
+    return bytes(clip["bytes"]) if clip["bytes"] is not None else Path(clip["path"]).read_bytes()
+
+
+def _tree(
+    folder: Path,
+    speaker_of: Callable[[Path], str],
+    split: str | None = None,
+    genders: dict[str, str] | None = None,
+) -> list[Entry]:
+    entries = []
+    for directory, subfolders, names in os.walk(folder):
+        subfolders.sort()
+        home = Path(directory)
+        speaker = speaker_of(home)
+        gender = (genders or {}).get(speaker)
+        sounds = {Path(name).stem: home / name for name in sorted(names) if name.endswith(_SUFFIXES)}
+        lines: list[tuple[str, str | None]] = []
+        for name in sorted(names):
+            if name.endswith(".trans.txt"):
+                lines += _table(home / name, may_be_empty=True).items()
+        lines += [(key, None) for key in sorted(sounds.keys() - dict(lines).keys())]
+        entries += [Entry(key, sounds.get(key), text, speaker, split, gender=gender) for key, text in lines]
+    return entries
+
+
+def _zeroth_genders(file: Path) -> dict[str, str]:
+    """SEX by SPEAKERID; nothing where the table is missing or other than expected, as nothing hangs on it."""
+    if not file.is_file():
+        return {}
+    with file.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
+        rows = list(csv.DictReader(stream, delimiter="|"))
+    return {row["SPEAKERID"]: row["SEX"].lower() for row in rows if row.get("SPEAKERID") and row.get("SEX")}
+
+
+def _kaldi_audio(folder: Path, key: str, path: str) -> Path:
+    if path.endswith("|"):
+        raise CorpusError(
+            f"{folder / 'wav.scp'}: {key} is a command, and commands are not run: "
+            "run it yourself, write its sound to a file, and name that file"
+        )
+    beside = folder.parent / path
+    return beside if beside.exists() or not Path(path).exists() else Path(path)
+
+
+def _kaldi_segments(
+    folder: Path, recordings: dict[str, Path]
+) -> Iterator[tuple[str, Path | None, float, float | None]]:
+    """Utterance, its recording, where it starts and how long it lasts; an end of -1 means the recording's."""
+    file = folder / "segments"
+    if not file.exists():
+        for key, path in recordings.items():
+            yield key, path, 0.0, None
+        return
+    for number, line in _lines(file):
+        try:
+            key, recording, start, end = line.split()
+            offset, stop = float(start), float(end)
+        except ValueError:
+            raise _malformed(file, number, "<utterance> <recording> <start> <end>") from None
+        if not (0 <= offset < math.inf and (offset < stop < math.inf or stop == -1)):
+            raise _malformed(file, number, "0 <= start < end, in seconds")
+        yield key, recordings.get(recording), offset, None if stop == -1 else stop - offset
+
+
+def _metadata(folder: Path) -> Path | None:
+    files = (folder / "metadata.csv", folder / "metadata.jsonl")
+    return next((file for file in files if file.is_file()), None)
+
+
+def _records(file: Path, path_key: str, split: str | None = None, prefix: str = "") -> list[Entry]:
+    """Entries of a CSV or JSON-lines file; without an id, one is the audio's path, and @offset in a slice."""
+    entries = []
+    for number, record in _csv(file) if file.suffix.lower() == ".csv" else _jsonl(file):
+        path = record.get(path_key)
+        if not isinstance(path, str) or not path:
+            raise _malformed(file, number, f"a path under {path_key}")
+        try:
+            offset, duration = _number(record.get("offset")), _number(record.get("duration"))
+        except (TypeError, ValueError):
+            raise _malformed(file, number, "numbers of seconds as offset and duration") from None
+        offset = offset or 0.0
+        if not (0 <= offset < math.inf and (duration is None or 0 < duration < math.inf)):
+            raise _malformed(file, number, "offset >= 0 and duration > 0, in seconds")
+        name = os.path.splitext(os.path.join(prefix, path))[0]
+        entries.append(
+            Entry(
+                _string(record.get("id")) or (f"{name}@{offset}" if offset else name),
+                file.parent / path,
+                _string(_first(record, _TEXT)),
+                _string(_first(record, _SPEAKER)),
+                split,
+                offset,
+                duration,
+                _string(_first(record, _GENDER)),
+            )
+        )
+    return entries
+
+
+def _csv(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    reader = csv.DictReader(io.StringIO(_content(file)), strict=True)
+    try:
+        for record in reader:
+            yield reader.line_num, record
+    except csv.Error as error:
+        raise _malformed(file, reader.reader.line_num, "comma-separated values") from error
+
+
+def _jsonl(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in _lines(file):
+        try:
+            record = json.loads(line)
+        except ValueError:
+            record = None
+        if not isinstance(record, dict):
+            raise _malformed(file, number, "one JSON object a line")
+        yield number, record
+
+
+def _table(file: Path, may_be_empty: bool = False) -> dict[str, str]:
+    """Lines of `<key> <value>`; a transcript may be empty, for `corpora` to report."""
+    table: dict[str, str] = {}
+    for number, line in _lines(file):
+        key, *value = line.split(maxsplit=1)
+        if not value and not may_be_empty:
+            raise _malformed(file, number, "<id> <value>")
+        if key in table:
+            raise CorpusError(f"{file}, line {number}: {key} is listed twice: remove one of the lines")
+        table[key] = value[0] if value else ""
+    return table
+
+
+def _lines(file: Path) -> Iterator[tuple[int, str]]:
+    """Lines that are not blank, with their numbers from 1 and without the space around them."""
+    for number, line in enumerate(_content(file).split("\n"), 1):
+        if stripped := line.strip():
+            yield number, stripped
+
+
+def _content(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"{file} is not UTF-8: convert it, e.g. iconv -f CP949 -t UTF-8") from error
+    except OSError as error:
+        raise CorpusError(
+            f"{file} cannot be read ({error.strerror}): check the path and the format"
+        ) from error
+
+
+def _malformed(file: Path, number: int, expected: str) -> CorpusError:
+    return CorpusError(f"{file}, line {number} is malformed: it should have {expected}")
+
+
+def _first(record: dict[str, Any], keys: tuple[str, ...]) -> Any:
+    return next((record[key] for key in keys if record.get(key) is not None), None)
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None or value == "" else float(value)
+
+
+def _string(value: Any) -> str | None:
+    return None if value is None or value == "" else str(value)

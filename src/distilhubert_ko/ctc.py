@@ -1,0 +1,161 @@
+"""Connectionist temporal classification: from log-probabilities to tokens, without a network or an alphabet.
+
+Everything takes one utterance as a (frames, vocabulary) matrix of natural log-probabilities. The blank's id
+is 0 unless told otherwise. Sections cited below are of Graves, Fernández, Gomez and Schmidhuber,
+"Connectionist Temporal Classification: Labelling Unsegmented Sequence Data with Recurrent Neural Networks",
+ICML 2006.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distilhubert_ko.errors import InputError
+
+
+@dataclass(frozen=True)
+class Token:
+    """One label and the run of frames that emitted it.
+
+    `start` is the first frame of the run and `end` the one after its last. `score` is the mean natural
+    log-probability of `id` over the run, so `exp(score)` lies in 0..1 and does not favour short runs.
+    """
+
+    id: int
+    start: int
+    end: int
+    score: float
+
+
+def greedy(log_probs: NDArray[np.floating], blank: int = 0) -> list[Token]:
+    """Best path decoding (section 3.2): the likeliest id in every frame, repeats collapsed, blanks removed.
+
+    `log_probs` is (frames, vocabulary). No frames give no tokens.
+    InputError where the shape or the blank is wrong.
+    """
+    _check(log_probs, blank)
+    if len(log_probs) == 0:
+        return []
+    path = log_probs.argmax(axis=1)
+    changes = np.flatnonzero(path[1:] != path[:-1]) + 1
+    starts = np.concatenate(([0], changes))
+    ends = np.append(changes, len(path))
+    spoken = path[starts] != blank
+    starts, ends = starts[spoken], ends[spoken]
+    return _tokens(log_probs, path[starts].tolist(), starts.tolist(), ends.tolist())
+
+
+def min_frames(labels: Sequence[int]) -> int:
+    """The fewest frames that can spell `labels`: one for each, and a blank between equal neighbours."""
+    return len(labels) + sum(left == right for left, right in pairwise(labels))
+
+
+def loss(log_probs: NDArray[np.floating], labels: Sequence[int], blank: int = 0) -> float:
+    """Negative log-likelihood of `labels` in nats, by the forward algorithm (section 4.1) in log space.
+
+    `log_probs` is (frames, vocabulary). Infinite where there are fewer frames than `min_frames(labels)`.
+    InputError where the shape, the blank or a label is wrong.
+    """
+    states, skips = _lattice(log_probs, labels, blank)
+    if len(log_probs) < min_frames(labels):
+        return float("inf")
+    if len(log_probs) == 0:
+        return 0.0
+    alpha = _first(log_probs, states)
+    for frame in log_probs[1:]:
+        alpha = np.logaddexp.reduce(_moves(alpha, skips), axis=0) + frame[states]
+    return -float(np.logaddexp.reduce(alpha[-2:]))
+
+
+def align(log_probs: NDArray[np.floating], labels: Sequence[int], blank: int = 0) -> list[Token]:
+    """Forced alignment: the single likeliest path through the lattice of section 4.1 that spells `labels`.
+
+    `log_probs` is (frames, vocabulary); the result has one Token for each label, in order. It takes
+    frames x (2 labels + 1) bytes of memory. InputError where the shape, the blank or a label is wrong, where
+    there are fewer frames than `min_frames(labels)`, and where every path has probability zero.
+    """
+    states, skips = _lattice(log_probs, labels, blank)
+    frames, needed = len(log_probs), min_frames(labels)
+    if frames < needed:
+        raise InputError(
+            f"{frames} frames cannot spell {len(labels)} labels, which need {needed}: "
+            "give longer audio or a shorter text"
+        )
+    if len(labels) == 0:
+        return []
+    best = _first(log_probs, states)
+    steps = np.zeros((frames, len(states)), dtype=np.int8)
+    for index in range(1, frames):
+        moves = _moves(best, skips)
+        steps[index] = moves.argmax(axis=0)
+        best = moves.max(axis=0) + log_probs[index, states]
+    # Not "== -inf": a NaN fails this too.
+    if not best[-2:].max() > -np.inf:
+        raise InputError("no path that spells the labels has any probability: give finite log-probabilities")
+
+    path = np.empty(frames, dtype=np.intp)
+    state = len(states) - 2 + int(best[-2:].argmax())
+    for index in range(frames - 1, -1, -1):
+        path[index] = state
+        state -= int(steps[index, state])
+    # States only rise along the path and no label can be skipped, so each label's run is found by bisection.
+    emitting = np.arange(1, len(states), 2)
+    starts, ends = np.searchsorted(path, emitting, "left"), np.searchsorted(path, emitting, "right")
+    return _tokens(log_probs, states[1::2].tolist(), starts.tolist(), ends.tolist())
+
+
+def _check(log_probs: NDArray[np.floating], blank: int) -> None:
+    if log_probs.ndim != 2:
+        raise InputError(f"log_probs has shape {log_probs.shape}: give one utterance's (frames, vocabulary)")
+    if not 0 <= blank < log_probs.shape[1]:
+        raise InputError(
+            f"blank {blank} is not in the vocabulary of {log_probs.shape[1]}: give the model's own"
+        )
+
+
+def _lattice(
+    log_probs: NDArray[np.floating], labels: Sequence[int], blank: int
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Ids of the 2 labels + 1 states (blank, label, ..., blank), and which can be entered past a blank."""
+    _check(log_probs, blank)
+    vocabulary = log_probs.shape[1]
+    for label in labels:
+        if label == blank or not 0 <= label < vocabulary:
+            raise InputError(
+                f"label {label} is the blank or not in the vocabulary of {vocabulary}: "
+                "encode the text with the model's own tokenizer"
+            )
+    states = np.full(2 * len(labels) + 1, blank, dtype=np.intp)
+    states[1::2] = labels
+    skips = np.zeros(len(states), dtype=np.bool_)
+    # Two labels apart, blanks face blanks, so only a label that differs from the one before it passes.
+    skips[2:] = states[2:] != states[:-2]
+    return states, skips
+
+
+def _first(log_probs: NDArray[np.floating], states: NDArray[np.intp]) -> NDArray[np.float64]:
+    """(states,): log-probabilities in the first frame; a path starts in the first blank or label."""
+    scores = np.full(len(states), -np.inf)
+    scores[:2] = log_probs[0, states[:2]]
+    return scores
+
+
+def _moves(scores: NDArray[np.float64], skips: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(3, states): what reaches each state by staying, by one step and, where it may, past a blank."""
+    moves = np.full((3, len(scores)), -np.inf)
+    moves[0] = scores
+    moves[1, 1:] = scores[:-1]
+    moves[2, 2:] = np.where(skips[2:], scores[:-2], -np.inf)
+    return moves
+
+
+def _tokens(
+    log_probs: NDArray[np.floating], ids: Iterable[int], starts: Iterable[int], ends: Iterable[int]
+) -> list[Token]:
+    return [
+        Token(id, start, end, float(log_probs[start:end, id].mean(dtype=np.float64)))
+        for id, start, end in zip(ids, starts, ends, strict=True)
+    ]

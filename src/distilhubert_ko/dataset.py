@@ -1,0 +1,181 @@
+"""From a recipe's corpora to examples that can be trained on, with an account of everything that was dropped."""
+
+import dataclasses
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distilhubert_ko import audio, corpora, ctc, recipe, text
+from distilhubert_ko.corpora import Corpus, Utterance
+from distilhubert_ko.errors import CorpusError
+
+
+@dataclass(frozen=True)
+class Example:
+    """An utterance with its transcript as the model should write it."""
+
+    utterance: Utterance
+    text: str
+
+    @property
+    def samples(self) -> int:
+        return round(self.utterance.seconds * audio.SAMPLE_RATE)
+
+
+@dataclass(frozen=True)
+class Split:
+    spec: str
+    examples: tuple[Example, ...]
+    dropped: dict[str, int]
+    """Reason -> utterances."""
+
+    @property
+    def hours(self) -> float:
+        return sum(example.utterance.seconds for example in self.examples) / 3600
+
+    @property
+    def speakers(self) -> set[str]:
+        return {e.utterance.speaker for e in self.examples if e.utterance.speaker is not None}
+
+    @property
+    def sentences(self) -> set[str]:
+        return {example.text for example in self.examples}
+
+    def summary(self) -> dict[str, Any]:
+        return {
+            "corpus": self.spec,
+            "utterances": len(self.examples),
+            "hours": round(self.hours, 3),
+            "speakers": len(self.speakers),
+            "distinct_sentences": len(self.sentences),
+            "dropped": self.dropped,
+        }
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """What an evaluation split shares with the training split, and what its text has that training never saw."""
+
+    shared_sentences: int
+    shared_speakers: int
+    unknown_characters: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    train: Split
+    eval: Split
+    test: Split
+    tokenizer: text.Tokenizer
+
+    def report(self) -> dict[str, Any]:
+        """The account that `distilhubert-ko prepare` prints and the model folder keeps as data.json."""
+        splits = {"train": self.train, "eval": self.eval, "test": self.test}
+        return {
+            "units": self.tokenizer.units,
+            "vocabulary": len(self.tokenizer),
+            "splits": {name: split.summary() for name, split in splits.items()},
+            "overlap_with_train": {
+                name: dataclasses.asdict(overlap(self.train, splits[name], self.tokenizer))
+                for name in ("eval", "test")
+            },
+        }
+
+
+def prepare(config: recipe.Recipe) -> Dataset:
+    """Reads, normalises and filters the recipe's corpora; the vocabulary comes from the training text alone.
+
+    Raises CorpusError where nothing is left to train on or to evaluate.
+    """
+    data = config.data
+    corpus = corpora.read(data.train, root=config.root, heldout=data.heldout)
+    train = split(corpus, config.text, data)
+    tokenizer = text.Tokenizer.from_texts((example.text for example in train.examples), config.text.units)
+    train = _alignable(train, tokenizer)
+    evaluation = read_split(data.eval, config, tokenizer)
+    test = (
+        evaluation if config.test_corpus == data.eval else read_split(config.test_corpus, config, tokenizer)
+    )
+    return Dataset(train, evaluation, test, tokenizer)
+
+
+def read_split(spec: str, config: recipe.Recipe, tokenizer: text.Tokenizer) -> Split:
+    """A corpus to be evaluated on: no clip is left out for its length, only those that could not be scored."""
+    corpus = corpora.read(spec, root=config.root, heldout=config.data.heldout)
+    return split(corpus, config.text, None)
+
+
+def split(corpus: Corpus, rules: recipe.Text, limits: recipe.Data | None) -> Split:
+    """The usable utterances of a corpus, with `limits` on their length where it is for training.
+
+    Raises CorpusError where none is usable.
+    """
+    dropped = Counter(problem.reason for problem in corpus.problems)
+    examples = []
+    for utterance in corpus.utterances:
+        written = text.normalise(utterance.text, spell=rules.foreign == "spell")
+        reason = _unusable(utterance, written, limits)
+        if reason:
+            dropped[reason] += 1
+        else:
+            examples.append(Example(utterance, written))
+    if not examples:
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in dropped.items())
+        raise CorpusError(
+            f"{corpus.spec}: no usable utterance ({reasons}); check the corpus and [text] foreign"
+        )
+    return Split(corpus.spec, tuple(examples), dict(dropped))
+
+
+def _unusable(utterance: Utterance, written: str, limits: recipe.Data | None) -> str:
+    if not written:
+        return "empty text"
+    if text.foreign_characters(written):
+        return "digits, Latin letters or other scripts"
+    if limits and utterance.seconds < limits.min_seconds:
+        return "too short"
+    if limits and utterance.seconds > limits.max_seconds:
+        return "too long"
+    return ""
+
+
+def _alignable(split_: Split, tokenizer: text.Tokenizer) -> Split:
+    """Without the utterances that have more labels than frames, whose CTC loss is infinite."""
+    kept = tuple(example for example in split_.examples if has_frames(example, tokenizer))
+    lost = len(split_.examples) - len(kept)
+    if not kept:
+        raise CorpusError(
+            f"{split_.spec}: every utterance has more labels than frames; do audio and text belong together?"
+        )
+    dropped = split_.dropped | ({"more labels than frames": lost} if lost else {})
+    return Split(split_.spec, kept, dropped)
+
+
+def has_frames(example: Example, tokenizer: text.Tokenizer) -> bool:
+    """Whether the clip has the frames that CTC needs for its labels."""
+    return ctc.min_frames(tokenizer.encode(example.text)) <= audio.frames(example.samples)
+
+
+def overlap(train: Split, other: Split, tokenizer: text.Tokenizer) -> Overlap:
+    unknown = unknown_characters([example.text for example in other.examples], tokenizer)
+    return Overlap(
+        len(train.sentences & other.sentences),
+        len(train.speakers & other.speakers),
+        dict(unknown.most_common()),
+    )
+
+
+def unknown_characters(texts: Sequence[str], tokenizer: text.Tokenizer) -> Counter[str]:
+    """Units of the texts that the vocabulary lacks, counted; each of them is a sure error."""
+    return Counter(unit for written in texts for unit in tokenizer.unknown(written))
+
+
+def save_report(report: dict[str, Any], path: Path) -> None:
+    """Writes a report as JSON, aside first and then renamed."""
+    aside = path.with_name(path.name + ".tmp")
+    aside.write_text(json.dumps(report, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    os.replace(aside, path)

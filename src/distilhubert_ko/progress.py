@@ -1,0 +1,63 @@
+"""The progress bar of training: loss, CER, hours of speech an hour, time left."""
+
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+
+class Bar(TrainerCallback):
+    """One line on the terminal; where standard error is no terminal, a plain line at each evaluation."""
+
+    def __init__(self, hours: float):
+        self.hours = hours  # of speech in an epoch
+        self.loss = self.cer = float("nan")
+        self.console = Console(stderr=True)
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, *rest: Any, **kwargs: Any) -> None:
+        if not state.is_world_process_zero:
+            return
+        self.started, self.first_epoch = time.monotonic(), state.epoch or 0.0
+        columns = (TextColumn("step"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}"))
+        self.bar = Progress(*columns, TimeRemainingColumn(), console=self.console, transient=False)
+        self.task = self.bar.add_task("", total=state.max_steps, completed=state.global_step)
+        if self.console.is_terminal:
+            self.bar.start()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, *rest: Any, **kwargs: Any) -> None:
+        if state.is_world_process_zero:
+            self.bar.update(self.task, completed=state.global_step, description=self._description(state))
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any],
+        **kw: Any,
+    ) -> None:
+        self.loss = logs.get("loss", self.loss)
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, Any],
+        **kw: Any,
+    ) -> None:
+        self.cer = metrics["eval_cer"]
+        if state.is_world_process_zero and not self.console.is_terminal:
+            text = f"step {state.global_step}/{state.max_steps} {self._description(state)}"
+            self.console.print(f"{text} validation loss {metrics['eval_loss']:.3f}", soft_wrap=True)
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, *rest: Any, **kwargs: Any) -> None:
+        if state.is_world_process_zero:
+            self.bar.stop()
+
+    def _description(self, state: TrainerState) -> str:
+        hours = (time.monotonic() - self.started) / 3600
+        speed = self.hours * ((state.epoch or 0.0) - self.first_epoch) / hours
+        return f"loss {self.loss:.3f} CER {self.cer:.3f} {speed:.0f} h of speech/h"

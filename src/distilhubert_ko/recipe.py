@@ -1,0 +1,298 @@
+"""Recipes: frozen dataclasses read from a short TOML file, and the step arithmetic that follows from them.
+
+An unknown key or a value of the wrong type is an error that names the nearest known key or the type.
+"""
+
+import dataclasses
+import difflib
+import math
+import os
+import tomllib
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+
+from distilhubert_ko.audio import KERNELS
+from distilhubert_ko.errors import RecipeError
+
+Scheduler = Literal["constant_with_warmup", "linear", "cosine", "cosine_with_restarts"]
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where speech and text come from. A corpus is written `scheme:location#split`."""
+
+    train: str = "hub:Bingsu/zeroth-korean#train"
+    eval: str = "hub:Bingsu/zeroth-korean#test"
+    """Scored during training; the best checkpoint is the one with the lowest CER here."""
+    test: str = ""
+    """Scored once, after training, for the report and the card; empty: the eval corpus."""
+    root: str = "."
+    """Relative locations of corpora are read against this folder."""
+    heldout: str = ""
+    """Speaker-wise split for corpora without one, such as "every 8th speaker": speakers 8, 16, ... in sorted
+    order are #test, the one after each is #dev, the rest #train."""
+    min_seconds: float = 0.0
+    max_seconds: float = 30.0
+
+
+@dataclass(frozen=True)
+class Text:
+    """How transcripts become labels; the rules are written down in docs/text.md."""
+
+    units: Literal["syllables", "jamo"] = "syllables"
+    foreign: Literal["drop", "spell"] = "drop"
+    """Utterances with digits or Latin letters: drop them (and count them), or spell them in Korean."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """The encoder. Names and defaults are those of HubertConfig for ntu-spml/distilhubert."""
+
+    pretrained: str = "ntu-spml/distilhubert"
+    """A Hub id, a local folder, or "random" for random weights of the architecture below. With a Hub id or a
+    folder the architecture is the one found there; the dropouts below apply in both cases."""
+    conv_dim: tuple[int, ...] = (512,) * 7
+    """Channels of each of the seven convolutions; narrow first ones save most of the time."""
+    hidden_size: int = 768
+    num_hidden_layers: int = 2
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    num_conv_pos_embeddings: int = 128
+    num_conv_pos_embedding_groups: int = 16
+    hidden_dropout: float = 0.1
+    attention_dropout: float = 0.1
+    activation_dropout: float = 0.1
+    feat_proj_dropout: float = 0.0
+    final_dropout: float = 0.0
+    freeze_feature_encoder: bool = False
+    """Keep the seven convolutions as they were loaded."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """Hyperparameters under the names that a Transformers model card gives them."""
+
+    learning_rate: float = 1e-3
+    train_batch_size: int = 16
+    eval_batch_size: int = 8
+    gradient_accumulation_steps: int = 2
+    seed: int = 42
+    adam_betas: tuple[float, float] = (0.9, 0.999)
+    adam_epsilon: float = 1e-8
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    lr_scheduler_type: Scheduler = "cosine_with_restarts"
+    lr_scheduler_warmup_steps: int = 500
+    num_epochs: int = 10
+    mixed_precision: bool = True
+    """fp16 on CUDA, bf16 on a CPU that computes in it, else float32."""
+    eval_steps: int = 400
+    logging_steps: int = 500
+    length_buckets: bool = False
+    """Batches of utterances of like length: far less padding, a little less shuffling."""
+    blank_evaluations: int = 2
+    """Stop with advice after this many evaluations in a row in which the model says nothing at all."""
+
+    @property
+    def total_train_batch_size(self) -> int:
+        return self.train_batch_size * self.gradient_accumulation_steps
+
+
+@dataclass(frozen=True)
+class Recipe:
+    name: str = "distilhubert-ko"
+    data: Data = field(default_factory=Data)
+    text: Text = field(default_factory=Text)
+    model: Model = field(default_factory=Model)
+    training: Training = field(default_factory=Training)
+
+    def __post_init__(self) -> None:
+        data, model, training = self.data, self.model, self.training
+        at_least_one = ("train_batch_size", "eval_batch_size", "gradient_accumulation_steps", "num_epochs")
+        for key in (*at_least_one, "eval_steps", "logging_steps", "blank_evaluations"):
+            if getattr(training, key) < 1:
+                raise RecipeError(f"training.{key} is {getattr(training, key)}: give 1 or more")
+        if training.learning_rate <= 0:
+            raise RecipeError(f"training.learning_rate is {training.learning_rate}: give more than 0")
+        if len(model.conv_dim) != len(KERNELS) or min(model.conv_dim) < 1:
+            raise RecipeError(
+                f"model.conv_dim is {list(model.conv_dim)}: give {len(KERNELS)} widths of 1 or more"
+            )
+        if model.hidden_size % model.num_attention_heads:
+            raise RecipeError(
+                f"model.hidden_size {model.hidden_size} cannot be shared among {model.num_attention_heads} "
+                "heads: make it a multiple of model.num_attention_heads"
+            )
+        if model.hidden_size % model.num_conv_pos_embedding_groups:
+            raise RecipeError(
+                f"model.hidden_size {model.hidden_size} is no multiple of "
+                f"model.num_conv_pos_embedding_groups {model.num_conv_pos_embedding_groups}: change one of them"
+            )
+        if not 0 <= data.min_seconds < data.max_seconds:
+            raise RecipeError(
+                f"data.min_seconds {data.min_seconds} and data.max_seconds {data.max_seconds} leave nothing: "
+                "make the second larger"
+            )
+
+    @property
+    def test_corpus(self) -> str:
+        return self.data.test or self.data.eval
+
+    @property
+    def root(self) -> Path:
+        return Path(self.data.root)
+
+
+@dataclass(frozen=True)
+class Step:
+    step: int
+    epoch: float
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a recipe will do, as `distilhubert-ko plan --json` prints it."""
+
+    train_utterances: int
+    steps_per_epoch: int
+    total_steps: int
+    evaluations: list[Step]
+    hyperparameters: dict[str, Any]
+
+
+def plan(recipe: Recipe, utterances: int) -> Plan:
+    """Steps, evaluations and learning rates for `utterances` training utterances (after filtering).
+
+    The last batch of an epoch may be short and the last accumulation incomplete; both count, as in
+    transformers.Trainer.
+    """
+    if utterances < 1:
+        raise RecipeError(f"{utterances} training utterances give no step: give 1 or more")
+    training = recipe.training
+    batches = math.ceil(utterances / training.train_batch_size)
+    steps_per_epoch = math.ceil(batches / training.gradient_accumulation_steps)
+    total = steps_per_epoch * training.num_epochs
+    evaluations = [
+        Step(step, round(step / steps_per_epoch, 2), learning_rate(training, step, total))
+        for step in range(training.eval_steps, total + 1, training.eval_steps)
+    ]
+    hyperparameters = dataclasses.asdict(training)
+    hyperparameters["total_train_batch_size"] = training.total_train_batch_size
+    return Plan(utterances, steps_per_epoch, total, evaluations, hyperparameters)
+
+
+def learning_rate(training: Training, step: int, total: int) -> float:
+    """The learning rate after `step` of `total` optimizer steps (one cycle for "cosine_with_restarts")."""
+    warmup = training.lr_scheduler_warmup_steps
+    if step < warmup:
+        return training.learning_rate * step / max(1, warmup)
+    progress = (step - warmup) / max(1, total - warmup)
+    match training.lr_scheduler_type:
+        case "constant_with_warmup":
+            factor = 1.0
+        case "linear":
+            factor = max(0.0, 1.0 - progress)
+        case "cosine" | "cosine_with_restarts":
+            factor = 0.5 * (1.0 + math.cos(math.pi * progress)) if progress < 1.0 else 0.0
+    return training.learning_rate * factor
+
+
+def find(name: str) -> Path:
+    """The path of a recipe given as a file or by the bare name of one that comes with the package.
+
+    Raises RecipeError where there is neither.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    here = Path(__file__).resolve()
+    shelves = [here.parent / "recipes", here.parents[2] / "recipes"]  # in a wheel; in a checkout
+    for shelf in shelves:
+        if (shelf / f"{name}.toml").is_file():
+            return shelf / f"{name}.toml"
+    known = sorted({file.stem for shelf in shelves for file in shelf.glob("*.toml")})
+    raise RecipeError(f"{name}: no such recipe file; recipes that come along: {', '.join(known)}")
+
+
+def load(path: Path, changes: typing.Sequence[str] = ()) -> Recipe:
+    """Reads a recipe; `changes` are `section.key=value` with values in TOML (a bare word is a string).
+
+    Raises RecipeError for a file that is missing or no TOML, an unknown key, or a value of the wrong type.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecipeError(f"{path}: no such recipe file") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(f"{path}: not a readable TOML file: {error}") from error
+    table.setdefault("name", path.stem)
+    for change in changes:
+        _apply(table, change)
+    return _build(Recipe, table, str(path), "")
+
+
+def save(recipe: Recipe, path: Path) -> None:
+    """Writes the recipe with every key spelled out, aside first and then renamed."""
+    aside = path.with_name(path.name + ".tmp")
+    aside.write_text(tomli_w.dumps(dataclasses.asdict(recipe)), encoding="utf-8")
+    os.replace(aside, path)
+
+
+def _apply(table: dict[str, Any], change: str) -> None:
+    key, equals, value = change.partition("=")
+    parts = [part.strip() for part in key.split(".")]
+    if not equals or len(parts) > 2 or not all(parts):
+        raise RecipeError(f"--set {change}: write it as section.key=value, such as training.num_epochs=3")
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()  # a bare word, such as a corpus or a folder
+    for part in parts[:-1]:
+        table = table.setdefault(part, {})
+    table[parts[-1]] = parsed
+
+
+def _build(kind: type, table: dict[str, Any], source: str, section: str) -> Any:
+    known = typing.get_type_hints(kind)
+    values = {}
+    for key, value in table.items():
+        name = f"{section}{key}"
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {section}{near[0]}?" if near else f"known here: {', '.join(known)}"
+            raise RecipeError(f"{source}: unknown key {name}; {hint}")
+        if dataclasses.is_dataclass(known[key]):
+            if not isinstance(value, dict):
+                raise RecipeError(f"{source}: {name} is a section: write [{name}] and its keys below it")
+            values[key] = _build(typing.cast(type, known[key]), value, source, f"{name}.")
+        else:
+            values[key] = _convert(known[key], value, f"{source}: {name}")
+    return kind(**values)
+
+
+def _convert(kind: Any, value: Any, what: str) -> Any:
+    origin = typing.get_origin(kind)
+    if origin is Literal:
+        choices = typing.get_args(kind)
+        if value not in choices:
+            raise RecipeError(f"{what} is {value!r}: choose one of {', '.join(map(repr, choices))}")
+        return value
+    if origin is tuple:
+        parts = typing.get_args(kind)
+        if parts[-1] is Ellipsis and isinstance(value, list | tuple):
+            parts = parts[:1] * len(value)
+        if not isinstance(value, list | tuple) or len(value) != len(parts):
+            raise RecipeError(f"{what} is {value!r}: give {len(parts)} values")
+        return tuple(_convert(part, item, what) for part, item in zip(parts, value, strict=True))
+    assert not isinstance(origin, types.UnionType), "no recipe key is a union"
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise RecipeError(f"{what} is {value!r}: give a {kind.__name__}")
+    return value

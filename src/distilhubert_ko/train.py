@@ -1,0 +1,311 @@
+"""Training: a recipe in, a model folder out, through transformers.Trainer."""
+
+import ctypes
+import json
+import os
+import platform
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Sampler
+from torch.utils.tensorboard import SummaryWriter
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.integrations import TensorBoardCallback
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.trainer_utils import EvalPrediction, get_last_checkpoint
+
+from distilhubert_ko import dataset, metrics, model, progress, recipe
+from distilhubert_ko.batching import BucketSampler, Clips, collate
+from distilhubert_ko.errors import InputError, TrainingError
+from distilhubert_ko.text import Tokenizer
+
+CHECKPOINTS = "checkpoints"
+LOG = "training_log.jsonl"
+WORKERS = 4  # that decode audio where a corpus does not fit in memory
+
+
+class Interrupted(TrainingError):
+    """Training was stopped by SIGINT; everything is saved."""
+
+    exit_code = 130
+
+
+def train(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Path:
+    """Trains the recipe and leaves the best model in `out` (the last in `out`/last); returns `out`.
+
+    Without `resume` the folder must be new or empty; with it, training goes on from the last checkpoint there.
+    Raises InputError for a folder that is not as said, TrainingError where training goes wrong, Interrupted after
+    SIGINT.
+    """
+    started = time.monotonic()
+    _keep_freed_memory()
+    checkpoint = _checkpoint(out, resume)
+    data = dataset.prepare(config)
+    out.mkdir(parents=True, exist_ok=True)
+    data.tokenizer.save(out)
+    recipe.save(config, out / "recipe.toml")
+    dataset.save_report(data.report(), out / "data.json")
+
+    torch.manual_seed(config.training.seed)
+    trainer = CtcTrainer(config, data, out)
+    with _saved_on_interrupt(trainer):
+        trainer.train(resume_from_checkpoint=checkpoint)
+    if trainer.interrupted:
+        raise Interrupted(
+            f"stopped at step {trainer.state.global_step} of {trainer.state.max_steps}, which is saved; "
+            f"go on with the same command and --resume"
+        )
+    save(trainer.model, data.tokenizer, out / "last")
+    best = trainer.state.best_model_checkpoint
+    save(model.load(Path(best)) if best else trainer.model, data.tokenizer, out)
+    run = {
+        "best_step": trainer.state.best_global_step or trainer.state.global_step,
+        "total_steps": trainer.state.global_step,
+        "train_seconds": round(time.monotonic() - started, 1),
+        "precision": trainer.precision,
+        "device": str(trainer.args.device),
+        "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
+    }
+    dataset.save_report(run, out / "training.json")
+    return out
+
+
+def save(network: model.PaddingSafeHubertForCTC, tokenizer: Tokenizer, folder: Path) -> None:
+    """Writes the folder that plain Transformers loads: config, safetensors, tokenizer and feature extractor."""
+    from transformers import Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2Processor
+
+    aside = folder / ".tmp"
+    network.config.architectures = ["HubertForCTC"]
+    network.save_pretrained(aside)
+    tokenizer.save(aside)
+    extractor = Wav2Vec2FeatureExtractor(do_normalize=False, return_attention_mask=False)
+    Wav2Vec2Processor(extractor, Wav2Vec2CTCTokenizer.from_pretrained(aside)).save_pretrained(aside)
+    # The processor's own save leaves out preprocessor_config.json, which older readers ask for, and rewrites
+    # the tokenizer's files.
+    extractor.save_pretrained(aside)
+    tokenizer.save(aside)
+    for file in aside.iterdir():
+        os.replace(file, folder / file.name)
+    aside.rmdir()
+
+
+def _checkpoint(out: Path, resume: bool) -> str | None:
+    """The checkpoint to go on from; None for a fresh start."""
+    if not resume:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise InputError(
+                f"{out}: not empty; choose another --out, or add --resume to go on with the run there"
+            )
+        return None
+    checkpoints = out / CHECKPOINTS
+    last = get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
+    if last is None:
+        raise InputError(f"{out}: no checkpoint to resume from; leave out --resume and choose a new --out")
+    return last
+
+
+class CtcTrainer(Trainer):
+    """Trainer for clips with lengths, scored by CER, that stops when training has gone wrong."""
+
+    def __init__(self, config: recipe.Recipe, data: dataset.Dataset, out: Path):
+        self.recipe = config
+        self.tokenizer = data.tokenizer
+        self.interrupted = False
+        examples = [example for example in data.eval.examples if dataset.has_frames(example, data.tokenizer)]
+        examples.sort(key=lambda example: example.samples)  # like lengths together: less padding
+        self.references = [example.text for example in examples]
+        clips = Clips(data.train.examples, data.tokenizer)
+        self.precision = _precision(config.training)
+        super().__init__(
+            model=model.build(config.model, data.tokenizer),
+            args=_arguments(config.training, out, self.precision, 0 if clips.cached else WORKERS),
+            data_collator=collate,
+            train_dataset=clips,
+            eval_dataset=Clips(examples, data.tokenizer),
+            compute_metrics=self._compute_metrics,
+        )
+        self.remove_callback(PrinterCallback)
+        self.remove_callback(ProgressCallback)
+        self.add_callback(progress.Bar(data.train.hours))
+        self.add_callback(LogFile(out / LOG))
+        self.add_callback(BlankCollapse(config.training.blank_evaluations))
+        self.add_callback(TensorBoardCallback(SummaryWriter(str(out / "runs"))))
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
+        if not self.recipe.training.length_buckets:
+            return super()._get_train_sampler(train_dataset)
+        lengths = [example.samples for example in self.train_dataset.examples]
+        return BucketSampler(lengths, self.args.train_batch_size, self.args.seed)
+
+    def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
+        loss = super().training_step(*args, **kwargs)
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"the loss is {loss.item()} at step {self.state.global_step}: halve training.learning_rate, raise "
+                "training.lr_scheduler_warmup_steps, or set training.mixed_precision=false"
+            )
+        return loss
+
+    def prediction_step(
+        self,
+        model: Any,
+        inputs: dict[str, Tensor],
+        prediction_loss_only: bool,
+        ignore_keys: list[str] | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss, the best token of each frame (the blank in the padding), and labels."""
+        inputs = self._prepare_inputs(inputs)
+        with torch.no_grad(), self.compute_loss_context_manager():
+            output = model(**inputs)
+        frames = self.model.frame_lengths(inputs["lengths"])
+        best = output.logits.argmax(-1)
+        padding = torch.arange(best.shape[1], device=best.device) >= frames[:, None]
+        return output.loss.float(), best.masked_fill(padding, self.tokenizer.blank_id), inputs["labels"]
+
+    def _compute_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
+        counts = metrics.Counts()
+        said = 0
+        for row, reference in zip(prediction.predictions, self.references, strict=True):
+            # -100 is what the Trainer pads rows of different batches with.
+            row = row[row >= 0]
+            ids = row[(row != self.tokenizer.blank_id) & (row != [-1, *row[:-1]])]
+            said += len(ids)
+            counts += metrics.characters(reference, self.tokenizer.decode(ids.tolist()))
+        return {"cer": counts.rate, "said": said / max(1, len(self.references))}
+
+
+def _keep_freed_memory() -> None:
+    """Has glibc keep large freed blocks instead of returning them to the system after every operation.
+
+    Zeroing them anew took a third of a training step on a CPU (docs/lab-notes.md).
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(-4, 0)  # M_MMAP_MAX: no block of its own mapping
+        libc.mallopt(-1, -1)  # M_TRIM_THRESHOLD: never shrink the heap
+
+
+def _precision(training: recipe.Training) -> str:
+    if training.mixed_precision and torch.cuda.is_available():
+        return "fp16"
+    # Without the instructions, bf16 on a CPU is emulated, several times slower than float32.
+    if training.mixed_precision and torch.cpu._is_avx512_bf16_supported():
+        return "bf16"
+    return "fp32"
+
+
+def _arguments(training: recipe.Training, out: Path, precision: str, workers: int) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=str(out / CHECKPOINTS),
+        learning_rate=training.learning_rate,
+        per_device_train_batch_size=training.train_batch_size,
+        per_device_eval_batch_size=training.eval_batch_size,
+        gradient_accumulation_steps=training.gradient_accumulation_steps,
+        seed=training.seed,
+        optim="adamw_torch",  # Adam where weight_decay is 0
+        adam_beta1=training.adam_betas[0],
+        adam_beta2=training.adam_betas[1],
+        adam_epsilon=training.adam_epsilon,
+        weight_decay=training.weight_decay,
+        max_grad_norm=training.max_grad_norm,
+        lr_scheduler_type=training.lr_scheduler_type,
+        warmup_steps=training.lr_scheduler_warmup_steps,
+        num_train_epochs=training.num_epochs,
+        fp16=precision == "fp16",
+        bf16=precision == "bf16",
+        eval_strategy="steps",
+        eval_steps=training.eval_steps,
+        save_strategy="steps",
+        save_steps=training.eval_steps,
+        save_total_limit=2,
+        load_best_model_at_end=False,  # the last model is saved, too
+        metric_for_best_model="cer",
+        greater_is_better=False,
+        logging_steps=training.logging_steps,
+        logging_nan_inf_filter=False,
+        dataloader_num_workers=workers,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        remove_unused_columns=False,
+        label_names=["labels"],
+        report_to="none",
+    )
+
+
+class LogFile(TrainerCallback):
+    """Every line that the Trainer logs, as JSON; a resumed run drops what it will log again."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, *rest: Any, **kwargs: Any) -> None:
+        kept = [line for line in read_log(self.path) if line["step"] <= state.global_step]
+        self.path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, *rest: Any, **kwargs: Any) -> None:
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(state.log_history[-1]) + "\n")
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The lines of a training log; none where there is no file."""
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+class BlankCollapse(TrainerCallback):
+    """Stops a run whose model says nothing in several evaluations in a row, which it rarely recovers from."""
+
+    def __init__(self, patience: int):
+        self.patience = patience
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, float],
+        **kw: Any,
+    ) -> None:
+        said = [line["eval_said"] for line in state.log_history if "eval_said" in line][-self.patience :]
+        if len(said) == self.patience and not any(said):
+            raise TrainingError(
+                f"blank collapse: the model said nothing in {self.patience} evaluations in a row, the last at step "
+                f"{state.global_step}. Try a lower training.learning_rate, a longer "
+                "training.lr_scheduler_warmup_steps, text.units=jamo, or model.freeze_feature_encoder=true; raise "
+                "training.blank_evaluations if the loss still falls"
+            )
+
+
+class _StopOnRequest(TrainerCallback):
+    def __init__(self, trainer: CtcTrainer):
+        self.trainer = trainer
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if self.trainer.interrupted:
+            control.should_save = True
+            control.should_training_stop = True
+
+
+@contextmanager
+def _saved_on_interrupt(trainer: CtcTrainer) -> Iterator[None]:
+    """The first SIGINT saves a checkpoint at the end of the step and stops; the second stops at once."""
+
+    def stop(number: int, frame: Any) -> None:
+        trainer.interrupted = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    trainer.add_callback(_StopOnRequest(trainer))
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

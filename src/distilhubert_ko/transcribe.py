@@ -1,0 +1,48 @@
+"""Transcriber: the one path from audio to Transcript."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from distilhubert_ko import audio, ctc, transcript
+from distilhubert_ko.runtime import Runtime, resolve
+from distilhubert_ko.text import Tokenizer
+from distilhubert_ko.transcript import Transcript
+
+BATCH_SECONDS = 60.0  # of audio, padding included, in one batch
+
+
+class Transcriber:
+    """Speech to text with a model folder or a Hub id, on ONNX Runtime.
+
+    Raises ModelError for a folder that is no exported model and UnavailableError where the Hub cannot give it.
+    """
+
+    def __init__(self, model: str | Path, threads: int | None = None):
+        self.folder = resolve(str(model))
+        self.tokenizer = Tokenizer.load(self.folder)
+        self.runtime = Runtime(self.folder, threads)
+
+    def __call__(self, source: str | Path | bytes | np.ndarray) -> Transcript:
+        """The transcript of a file, its bytes, or mono 16 kHz samples. Raises AudioError for unreadable audio."""
+        wave = source if isinstance(source, np.ndarray) else audio.load(source)
+        return self.transcript(self.log_probs([wave])[0], len(wave))
+
+    def transcript(self, log_probs: np.ndarray, samples: int) -> Transcript:
+        """The best path through log-probabilities (frames, vocabulary) of a clip of `samples`."""
+        tokens = ctc.greedy(log_probs, blank=self.tokenizer.blank_id)
+        return transcript.from_tokens(tokens, self.tokenizer, samples / audio.SAMPLE_RATE)
+
+    def log_probs(self, waves: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Log-probabilities (frames, vocabulary) of each wave, computed in batches of like length."""
+        results: list[np.ndarray] = [np.empty(0)] * len(waves)
+        order = sorted(range(len(waves)), key=lambda i: len(waves[i]))
+        while order:
+            batch = [order.pop()]  # the longest sets the width
+            room = int(BATCH_SECONDS * audio.SAMPLE_RATE / max(1, len(waves[batch[0]])))
+            while order and len(batch) < room:
+                batch.append(order.pop())
+            for i, result in zip(batch, self.runtime.log_probs([waves[i] for i in batch]), strict=True):
+                results[i] = result
+        return results
