@@ -95,9 +95,7 @@ def test_path_string_bytes_and_stream_give_the_same_wave(tmp_path: Path, samples
     assert audio.duration(path) == samples / 16_000
 
 
-@pytest.mark.parametrize(
-    ("format", "subtype"), [("FLAC", None), ("OGG", "VORBIS"), ("OGG", "OPUS"), ("MP3", None)]
-)
+@pytest.mark.parametrize(("format", "subtype"), [("FLAC", None), ("OGG", "VORBIS"), ("OGG", "OPUS"), ("MP3", None)])
 def test_compressed_formats_keep_length_and_loudness(format: str, subtype: str | None) -> None:
     wave = 0.3 * np.sin(np.arange(16_001) * 2 * np.pi * 440 / 16_000).astype(np.float32)
     content = encoded(wave, format=format, subtype=subtype)
@@ -137,9 +135,7 @@ def test_a_file_longer_than_one_block_is_read_whole(monkeypatch: pytest.MonkeyPa
     np.testing.assert_array_equal(audio.load(encoded(wave, subtype="FLOAT")), wave)
 
 
-@pytest.mark.parametrize(
-    ("offset", "duration"), [(-0.1, None), (float("nan"), None), (0, 0), (0, -1), (2.0, None)]
-)
+@pytest.mark.parametrize(("offset", "duration"), [(-0.1, None), (float("nan"), None), (0, 0), (0, -1), (2.0, None)])
 def test_a_slice_that_cannot_be_is_refused(offset: float, duration: float | None) -> None:
     with pytest.raises(AudioError, match="offset"):
         audio.load(encoded(noise(32_000)), offset, duration)
@@ -175,9 +171,7 @@ def test_what_is_not_an_audio_file_is_refused_by_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["m4a", "MP4", "webm"])
-def test_containers_that_libsndfile_cannot_open_get_the_conversion_command(
-    tmp_path: Path, suffix: str
-) -> None:
+def test_containers_that_libsndfile_cannot_open_get_the_conversion_command(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"clip.{suffix}"
     path.write_bytes(b"\0\0\0\x18ftypM4A " + bytes(100))
     refused(path, re.escape(f".{suffix.lower()} cannot be read directly") + ".*ffmpeg -i")
@@ -194,9 +188,7 @@ def test_a_file_without_permission_is_refused(tmp_path: Path, monkeypatch: pytes
     refused(path, "permissions")
 
 
-@pytest.mark.parametrize(
-    ("format", "by_duration"), [("WAV", True), ("AIFF", True), ("FLAC", False), ("MP3", False)]
-)
+@pytest.mark.parametrize(("format", "by_duration"), [("WAV", True), ("AIFF", True), ("FLAC", False), ("MP3", False)])
 def test_a_truncated_file_is_refused(tmp_path: Path, format: str, by_duration: bool) -> None:
     content = encoded(noise(16_000), format=format)
     path = tmp_path / f"half.{format.lower()}"

@@ -424,9 +424,7 @@ def test_a_rule_that_is_not_understood_is_refused(tmp_path: Path, rule: str) -> 
 # Synthetic corpora and the Hub
 
 
-def test_a_synthetic_corpus_is_read_from_its_manifests(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_synthetic_corpus_is_read_from_its_manifests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for split in ("train", "test"):
         sound(tmp_path / split / "1.wav")
         record = {"audio_filepath": f"{split}/1.wav", "text": "말", "duration": 0.05, "speaker": "ko"}
@@ -452,9 +450,7 @@ def hub_rows(tmp_path: Path) -> dict[str, Any]:
         for number in range(count):
             path = sound(tmp_path / split / f"{number}.wav", 800 * (number + 1))
             clips.append(
-                {"bytes": path.read_bytes(), "path": path.name}
-                if number
-                else {"bytes": None, "path": str(path)}
+                {"bytes": path.read_bytes(), "path": path.name} if number else {"bytes": None, "path": str(path)}
             )
         columns = {
             "audio": clips,
@@ -494,9 +490,7 @@ def test_a_hub_clip_without_its_file_is_a_problem(
     assert len(corpus.utterances) == 3
 
 
-def test_hub_data_without_transcripts_are_refused(
-    hub_rows: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hub_data_without_transcripts_are_refused(hub_rows: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     rows = hub_rows["test"].remove_columns("sentence")
     monkeypatch.setattr("datasets.load_dataset", lambda name, split: rows)
     refused("hub:owner/name#test", "needs the columns audio and text, but has audio, speaker_id, gender")
@@ -545,9 +539,7 @@ def test_a_name_that_is_not_on_the_hub_is_refused(monkeypatch: pytest.MonkeyPatc
 
 def test_a_hub_switched_off_is_a_hub_out_of_reach(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
-    monkeypatch.setattr(
-        "huggingface_hub.constants.HF_HUB_OFFLINE", True
-    )  # HF_HUB_OFFLINE=1 before the import
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # HF_HUB_OFFLINE=1 before the import
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
     refused("hub:owner/name#train", "could not be reached", UnavailableError)

@@ -97,9 +97,7 @@ def test_the_loss_is_that_of_pytorch_for_any_labels(sizes: tuple[int, int, int],
 def test_single_precision_loses_nothing_over_many_frames():
     log_probs = random_log_probs(0, 1500, 40)
     labels = np.random.default_rng(1).integers(1, 40, size=120).tolist()
-    assert ctc.loss(log_probs.astype(np.float32), labels) == pytest.approx(
-        ctc.loss(log_probs, labels), rel=1e-6
-    )
+    assert ctc.loss(log_probs.astype(np.float32), labels) == pytest.approx(ctc.loss(log_probs, labels), rel=1e-6)
 
 
 @pytest.mark.parametrize("frames", [0, 1, 2, 3, 4, 5])
@@ -173,9 +171,7 @@ def test_aligning_the_greedy_labels_gives_the_greedy_path(sizes: tuple[int, int,
 
 
 @given(SIZES, LABELS)
-def test_an_alignment_spells_the_labels_in_ordered_disjoint_runs(
-    sizes: tuple[int, int, int], labels: list[int]
-):
+def test_an_alignment_spells_the_labels_in_ordered_disjoint_runs(sizes: tuple[int, int, int], labels: list[int]):
     seed, frames, _ = sizes
     frames += ctc.min_frames(labels)
     log_probs = random_log_probs(seed, frames, 5)
@@ -186,9 +182,7 @@ def test_an_alignment_spells_the_labels_in_ordered_disjoint_runs(
     assert all(token.start < token.end for token in tokens)
     assert collapse(path_of(tokens, frames)) == labels
     for token in tokens:
-        assert token.score == pytest.approx(
-            np.mean([log_probs[t, token.id] for t in range(token.start, token.end)])
-        )
+        assert token.score == pytest.approx(np.mean([log_probs[t, token.id] for t in range(token.start, token.end)]))
 
 
 @given(SIZES, LABELS)

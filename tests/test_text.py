@@ -38,9 +38,7 @@ messy = st.lists(parts, max_size=8).map("".join)
 
 
 def documented(heading: str) -> list[tuple[str, str]]:
-    rows = re.findall(
-        rf"\| typed \| {heading} \|\n\|---\|---\|\n((?:\|.*\|\n)+)", DOCUMENT.read_text("utf-8")
-    )
+    rows = re.findall(rf"\| typed \| {heading} \|\n\|---\|---\|\n((?:\|.*\|\n)+)", DOCUMENT.read_text("utf-8"))
     return [pair for table in rows for pair in re.findall(r"^\| `(.*)` \| `(.*)` \|$", table, re.MULTILINE)]
 
 
@@ -192,9 +190,7 @@ def test_sino_numbers_agree_with_num2words_up_to_a_thousand_and_around_powers_of
 def test_native_numbers_are_those_of_the_ordinals_of_num2words():
     for number in range(2, 100):
         # num2words reads the twentieth as 스물 번째, and knows no form that 20 takes before a counter.
-        expected = (
-            "스무" if number == 20 else num2words(number, lang="ko", to="ordinal").removesuffix(" 번째")
-        )
+        expected = "스무" if number == 20 else num2words(number, lang="ko", to="ordinal").removesuffix(" 번째")
         assert numerals.native(number) == expected
     assert numerals.native(1) == "한"
 

@@ -47,16 +47,12 @@ def load(
     """
     name = _name(source)
     if not 0 <= offset < np.inf or (duration is not None and not 0 < duration < np.inf):
-        raise AudioError(
-            f"{name}: cannot read {duration} s from {offset} s: give an offset >= 0, a duration > 0"
-        )
+        raise AudioError(f"{name}: cannot read {duration} s from {offset} s: give an offset >= 0, a duration > 0")
     with _open(source) as file:
         rate = file.samplerate
         start = round(offset * rate)
         if start >= file.frames:
-            raise AudioError(
-                f"{name} lasts {file.frames / rate:.2f} s: the offset of {offset} s is past its end"
-            )
+            raise AudioError(f"{name} lasts {file.frames / rate:.2f} s: the offset of {offset} s is past its end")
         wanted = file.frames - start
         if duration is not None:
             wanted = min(wanted, round(duration * rate))
@@ -153,17 +149,13 @@ def _advice(name: str) -> str:
     if suffix in _CONTAINERS:
         what = f"{name}: {suffix} cannot be read directly: convert it first"
     else:
-        what = (
-            f"{name} is not audio that can be read (WAV, FLAC, Ogg, MP3, AIFF): check it, or convert it first"
-        )
+        what = f"{name} is not audio that can be read (WAV, FLAC, Ogg, MP3, AIFF): check it, or convert it first"
     return f"{what}, e.g. ffmpeg -i INPUT -ac 1 -ar {SAMPLE_RATE} OUTPUT.wav"
 
 
 def _check_header(file: soundfile.SoundFile, name: str) -> None:
     if file.frames == _UNKNOWN_LENGTH:
-        raise AudioError(
-            f"{name} does not say how long it is: write it again, e.g. ffmpeg -i INPUT OUTPUT.flac"
-        )
+        raise AudioError(f"{name} does not say how long it is: write it again, e.g. ffmpeg -i INPUT OUTPUT.flac")
     # libsndfile quietly shortens a truncated WAV or AIFF to what is there, but notes it in its log.
     for promised, found in re.findall(r"(?:data|SSND) : (\d+) \(should be (\d+)\)", file.extra_info):
         if int(found) < int(promised) < _STREAMED:

@@ -71,9 +71,7 @@ class Corpus:
 
     @property
     def speakers(self) -> tuple[str, ...]:
-        return tuple(
-            sorted({utterance.speaker for utterance in self.utterances if utterance.speaker is not None})
-        )
+        return tuple(sorted({utterance.speaker for utterance in self.utterances if utterance.speaker is not None}))
 
 
 def read(spec: str, *, root: Path = Path("."), heldout: str = "") -> Corpus:
@@ -99,17 +97,13 @@ def read(spec: str, *, root: Path = Path("."), heldout: str = "") -> Corpus:
     entries = _entries(scheme, location, root, split if every is None else None)
     twice = [key for key, count in Counter(entry.id for entry in entries).items() if count > 1]
     if twice:
-        raise CorpusError(
-            f"{spec} lists {len(twice)} ids twice, e.g. {twice[0]}: give each utterance its own id"
-        )
+        raise CorpusError(f"{spec} lists {len(twice)} ids twice, e.g. {twice[0]}: give each utterance its own id")
     if split:
         entries = _of_split(spec, entries, split, every)
     utterances, problems = _measure(entries)
     if not utterances:
         first = f" (e.g. {problems[0].id}: {problems[0].reason})" if problems else ""
-        raise CorpusError(
-            f"{spec}: none of {len(entries)} entries can be used{first}: check the path and the scheme"
-        )
+        raise CorpusError(f"{spec}: none of {len(entries)} entries can be used{first}: check the path and the scheme")
     return Corpus(spec, tuple(utterances), tuple(problems))
 
 
@@ -130,9 +124,7 @@ def _every(heldout: str) -> int | None:
         return None
     match = re.fullmatch(r"every (\d+)(?:st|nd|rd|th) speaker", heldout)
     if match is None or int(match[1]) < 3:
-        raise RecipeError(
-            f'heldout = "{heldout}" is not understood: write "every 8th speaker", with 3rd or more'
-        )
+        raise RecipeError(f'heldout = "{heldout}" is not understood: write "every 8th speaker", with 3rd or more')
     return int(match[1])
 
 

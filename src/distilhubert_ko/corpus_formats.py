@@ -73,9 +73,7 @@ def kaldi(folder: Path) -> list[Entry]:
         for key, path, offset, duration in _kaldi_segments(folder, recordings)
     ]
     listed = {entry.id for entry in entries}
-    return entries + [
-        Entry(key, None, text, speakers.get(key)) for key, text in texts.items() if key not in listed
-    ]
+    return entries + [Entry(key, None, text, speakers.get(key)) for key, text in texts.items() if key not in listed]
 
 
 def audiofolder(folder: Path) -> list[Entry]:
@@ -101,17 +99,13 @@ def hub(name: str, split: str | None) -> list[Entry]:
     try:
         import datasets
     except ImportError as error:
-        raise MissingExtraError(
-            'corpora on the Hub need datasets: pip install "distilhubert-ko[train]"'
-        ) from error
+        raise MissingExtraError('corpora on the Hub need datasets: pip install "distilhubert-ko[train]"') from error
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
         loaded = datasets.load_dataset(name, split=split)
     except datasets.exceptions.DatasetNotFoundError as error:
-        raise CorpusError(
-            f"hub:{name} is not on the Hub, or is private: check its name, or hf auth login"
-        ) from error
+        raise CorpusError(f"hub:{name} is not on the Hub, or is private: check its name, or hf auth login") from error
     except (ConnectionError, TimeoutError, HfHubHTTPError, LocalEntryNotFoundError) as error:
         raise UnavailableError(
             f"the Hub could not be reached for hub:{name}: download Zeroth-Korean, https://openslr.org/40, "
@@ -128,14 +122,11 @@ def _hub_split(name: str, split: str, rows: Any) -> Iterator[Entry]:
     import datasets
 
     text, speaker, gender = (
-        next((column for column in names if column in rows.column_names), None)
-        for names in (_TEXT, _SPEAKER, _GENDER)
+        next((column for column in names if column in rows.column_names), None) for names in (_TEXT, _SPEAKER, _GENDER)
     )
     if text is None or "audio" not in rows.column_names:
         found = ", ".join(rows.column_names)
-        raise CorpusError(
-            f"hub:{name} needs the columns audio and text, but has {found}: choose another data set"
-        )
+        raise CorpusError(f"hub:{name} needs the columns audio and text, but has {found}: choose another data set")
     # Without decode=False, datasets decodes each clip on access and needs torchcodec for it.
     rows = rows.cast_column("audio", datasets.Audio(decode=False))
     described = rows.select_columns([column for column in (text, speaker, gender) if column])
@@ -297,9 +288,7 @@ def _content(file: Path) -> str:
     except UnicodeDecodeError as error:
         raise CorpusError(f"{file} is not UTF-8: convert it, e.g. iconv -f CP949 -t UTF-8") from error
     except OSError as error:
-        raise CorpusError(
-            f"{file} cannot be read ({error.strerror}): check the path and the format"
-        ) from error
+        raise CorpusError(f"{file} cannot be read ({error.strerror}): check the path and the format") from error
 
 
 def _malformed(file: Path, number: int, expected: str) -> CorpusError:

@@ -111,9 +111,7 @@ def _check(log_probs: NDArray[np.floating], blank: int) -> None:
     if log_probs.ndim != 2:
         raise InputError(f"log_probs has shape {log_probs.shape}: give one utterance's (frames, vocabulary)")
     if not 0 <= blank < log_probs.shape[1]:
-        raise InputError(
-            f"blank {blank} is not in the vocabulary of {log_probs.shape[1]}: give the model's own"
-        )
+        raise InputError(f"blank {blank} is not in the vocabulary of {log_probs.shape[1]}: give the model's own")
 
 
 def _lattice(

@@ -80,8 +80,7 @@ class Dataset:
             "vocabulary": len(self.tokenizer),
             "splits": {name: split.summary() for name, split in splits.items()},
             "overlap_with_train": {
-                name: dataclasses.asdict(overlap(self.train, splits[name], self.tokenizer))
-                for name in ("eval", "test")
+                name: dataclasses.asdict(overlap(self.train, splits[name], self.tokenizer)) for name in ("eval", "test")
             },
         }
 
@@ -96,14 +95,12 @@ def prepare(config: recipe.Recipe) -> Dataset:
     train = split(corpus, config.text, data)
     tokenizer = text.Tokenizer.from_texts((example.text for example in train.examples), config.text.units)
     train = _alignable(train, tokenizer)
-    evaluation = read_split(data.eval, config, tokenizer)
-    test = (
-        evaluation if config.test_corpus == data.eval else read_split(config.test_corpus, config, tokenizer)
-    )
+    evaluation = read_split(data.eval, config)
+    test = evaluation if config.test_corpus == data.eval else read_split(config.test_corpus, config)
     return Dataset(train, evaluation, test, tokenizer)
 
 
-def read_split(spec: str, config: recipe.Recipe, tokenizer: text.Tokenizer) -> Split:
+def read_split(spec: str, config: recipe.Recipe) -> Split:
     """A corpus to be evaluated on: no clip is left out for its length, only those that could not be scored."""
     corpus = corpora.read(spec, root=config.root, heldout=config.data.heldout)
     return split(corpus, config.text, None)
@@ -125,9 +122,7 @@ def split(corpus: Corpus, rules: recipe.Text, limits: recipe.Data | None) -> Spl
             examples.append(Example(utterance, written))
     if not examples:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in dropped.items())
-        raise CorpusError(
-            f"{corpus.spec}: no usable utterance ({reasons}); check the corpus and [text] foreign"
-        )
+        raise CorpusError(f"{corpus.spec}: no usable utterance ({reasons}); check the corpus and [text] foreign")
     return Split(corpus.spec, tuple(examples), dict(dropped))
 
 
@@ -179,3 +174,23 @@ def save_report(report: dict[str, Any], path: Path) -> None:
     aside = path.with_name(path.name + ".tmp")
     aside.write_text(json.dumps(report, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     os.replace(aside, path)
+
+
+def describe(report: dict[str, Any]) -> str:
+    """A data report as lines for a terminal."""
+    lines = [f"units: {report['units']}, vocabulary {report['vocabulary']}"]
+    for name, split_ in report["splits"].items():
+        lines.append(
+            f"{name}: {split_['corpus']}: {split_['utterances']:,} utterances, {split_['hours']:.2f} h, "
+            f"{split_['speakers']} speakers, {split_['distinct_sentences']:,} distinct sentences"
+        )
+        lines += [f"  dropped, {reason}: {count:,}" for reason, count in split_["dropped"].items()]
+        if name in report["overlap_with_train"]:
+            shared = report["overlap_with_train"][name]
+            unknown = shared["unknown_characters"]
+            shown = "".join(list(unknown)[:20])
+            lines.append(
+                f"  shared with train: {shared['shared_sentences']:,} sentences, {shared['shared_speakers']} speakers; "
+                f"unknown characters: {sum(unknown.values()):,}{f' ({shown})' if unknown else ''}"
+            )
+    return "\n".join(lines)

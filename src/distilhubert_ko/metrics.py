@@ -139,9 +139,7 @@ def interval(
     if groups is not None and len(groups) != len(counts):
         raise InputError(f"{len(groups)} groups for {len(counts)} utterances: give one group for each")
     if resamples < 1 or not 0 < level < 1:
-        raise InputError(
-            f"resamples={resamples}, level={level}: give 1 or more, and a fraction between 0 and 1"
-        )
+        raise InputError(f"resamples={resamples}, level={level}: give 1 or more, and a fraction between 0 and 1")
     units = np.arange(len(counts)) if groups is None else np.unique(list(groups), return_inverse=True)[1]
     errors = np.bincount(units, weights=[count.errors for count in counts])
     lengths = np.bincount(units, weights=[count.reference for count in counts])

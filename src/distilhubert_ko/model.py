@@ -47,7 +47,7 @@ class PaddingSafeHubertForCTC(HubertForCTC):
                 f"use a checkpoint with {list(KERNELS)}, {list(STRIDES)}"
             )
 
-    def forward(  # type: ignore[override]
+    def forward(
         self,
         input_values: Tensor,
         lengths: Tensor | None = None,
@@ -66,7 +66,6 @@ class PaddingSafeHubertForCTC(HubertForCTC):
         frames = self.frame_lengths(lengths)
         valid = torch.arange(features.shape[1], device=features.device) < frames[:, None]
         hidden = self.hubert.feature_projection(features)
-        hidden = self.hubert._mask_hidden_states(hidden, attention_mask=valid)
         hidden = self.hubert.encoder(hidden, attention_mask=valid)[0]
         logits = self.lm_head(self.dropout(hidden))
         loss = None
@@ -90,9 +89,7 @@ class PaddingSafeHubertForCTC(HubertForCTC):
     def features(self, waves: Tensor, lengths: Tensor) -> Tensor:
         """The convolutions' output (batch, frames, channels) for waves (batch, samples)."""
         layers = self.hubert.feature_extractor.conv_layers
-        hidden = functional.gelu(
-            first_convolution(waves, lengths, layers[0].conv.weight, layers[0].layer_norm)
-        )
+        hidden = functional.gelu(first_convolution(waves, lengths, layers[0].conv.weight, layers[0].layer_norm))
         for layer in layers[1:]:
             hidden = functional.gelu(strided_convolution(hidden, layer.conv.weight))
         return hidden
@@ -104,7 +101,7 @@ def first_convolution(waves: Tensor, lengths: Tensor, weight: Tensor, norm: nn.G
     For a channel with weights w, the outputs over the windows x have mean w·E[x] and variance w·Cov[x]·w.
     """
     frames = (waves.shape[1] - FIRST_KERNEL) // FIRST_STRIDE + 1
-    hops = waves[:, : FIRST_STRIDE * (frames + 1)].unflatten(1, (frames + 1, FIRST_STRIDE))
+    hops = waves[:, : FIRST_STRIDE * (frames + 1)].unflatten(1, (-1, FIRST_STRIDE))
     windows = torch.cat([hops[:, :-1], hops[:, 1:]], dim=2)
     counts = torch.div(lengths - FIRST_KERNEL, FIRST_STRIDE, rounding_mode="floor") + 1
     # In half precision the squares of quiet audio underflow.
@@ -127,7 +124,7 @@ def strided_convolution(hidden: Tensor, weight: Tensor) -> Tensor:
     Two neighbouring frames are one row of a matrix product; a third one comes with a second product.
     """
     frames = (hidden.shape[1] - weight.shape[2]) // 2 + 1
-    pairs = hidden[:, : 2 * frames].unflatten(1, (frames, 2)).flatten(2)
+    pairs = hidden[:, : 2 * frames].unflatten(1, (-1, 2)).flatten(2)
     result = pairs @ weight[:, :, :2].permute(2, 1, 0).flatten(0, 1)
     if weight.shape[2] == 3:
         result = result + hidden[:, 2 : 2 * frames + 1 : 2] @ weight[:, :, 2].T
@@ -186,9 +183,7 @@ def architecture(config: recipes.Model, **others: Any) -> HubertConfig:
 def load(folder: Path) -> PaddingSafeHubertForCTC:
     """The model saved in `folder`, in evaluation mode. Raises ModelError where it cannot be loaded."""
     if not (folder / "model.safetensors").is_file():
-        raise ModelError(
-            f"{folder}: no model.safetensors here; give the folder that `distilhubert-ko train` wrote"
-        )
+        raise ModelError(f"{folder}: no model.safetensors here; give the folder that `distilhubert-ko train` wrote")
     return PaddingSafeHubertForCTC.from_pretrained(folder, use_safetensors=True).eval()
 
 
@@ -198,9 +193,7 @@ def _pretrained(name: str, common: dict[str, Any]) -> PaddingSafeHubertForCTC:
         return PaddingSafeHubertForCTC.from_pretrained(name, use_safetensors=True, **common)
     except OSError as error:
         if Path(name).is_dir():
-            raise ModelError(
-                f"{name}: no loadable checkpoint (config.json and model.safetensors): {error}"
-            ) from error
+            raise ModelError(f"{name}: no loadable checkpoint (config.json and model.safetensors): {error}") from error
         raise UnavailableError(
             f"{name}: not in the local cache, and the Hub could not give it. Download it on another machine and set "
             'model.pretrained to its folder, or set model.pretrained = "random" to train from random weights'

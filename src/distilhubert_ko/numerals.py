@@ -19,8 +19,7 @@ _SINO_LIMIT = 10 ** (4 * len(_SINO_SCALES))
 _MONTHS = {"6": "유", "10": "시"}
 
 _LETTER_NAMES = (
-    "에이 비 씨 디 이 에프 지 에이치 아이 제이 케이 엘 엠 엔 오 피 큐 알 에스 티 유 "
-    "브이 더블유 엑스 와이 제트"
+    "에이 비 씨 디 이 에프 지 에이치 아이 제이 케이 엘 엠 엔 오 피 큐 알 에스 티 유 브이 더블유 엑스 와이 제트"
 )
 _LETTERS = dict(zip("abcdefghijklmnopqrstuvwxyz", _LETTER_NAMES.split(), strict=True))
 
@@ -85,9 +84,7 @@ _PHONE = re.compile(
     r"(?<![0-9-])(?:0[0-9]{1,3}-[0-9]{3,4}-[0-9]{4}|1[568][0-9]{2}-[0-9]{4}|[0-9]{3}-[0-9]{4})(?![0-9-])"
 )
 # 3·1절, 6·25: a day that has become a name. With a counter (1·2위) the dot only separates.
-_EVENT = re.compile(
-    r"(?<![0-9.·ㆍ])([0-9]{1,2})[·ㆍ\u119e]([0-9]{1,2})(?![0-9.·ㆍ]|[년월일시대회차기위층부])"
-)
+_EVENT = re.compile(r"(?<![0-9.·ㆍ])([0-9]{1,2})[·ㆍ\u119e]([0-9]{1,2})(?![0-9.·ㆍ]|[년월일시대회차기위층부])")
 _MONEY = re.compile(rf"([{''.join(_CURRENCIES)}])\s?({_NUMBER}{_SCALE}?)")
 # One character for a whole unit, such as ℃ or ㎞, and the raised figure of m².
 _SQUARED = re.compile("[℃℉ℓ\u3380-\u33df]|(?<=m)[²³]")

@@ -30,28 +30,14 @@ class Bar(TrainerCallback):
         if state.is_world_process_zero:
             self.bar.update(self.task, completed=state.global_step, description=self._description(state))
 
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, Any],
-        **kw: Any,
-    ) -> None:
-        self.loss = logs.get("loss", self.loss)
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self.loss = kwargs["logs"].get("loss", self.loss)
 
-    def on_evaluate(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        metrics: dict[str, Any],
-        **kw: Any,
-    ) -> None:
-        self.cer = metrics["eval_cer"]
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self.cer = kwargs["metrics"]["eval_cer"]
         if state.is_world_process_zero and not self.console.is_terminal:
             text = f"step {state.global_step}/{state.max_steps} {self._description(state)}"
-            self.console.print(f"{text} validation loss {metrics['eval_loss']:.3f}", soft_wrap=True)
+            self.console.print(f"{text} validation loss {kwargs['metrics']['eval_loss']:.3f}", soft_wrap=True)
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, *rest: Any, **kwargs: Any) -> None:
         if state.is_world_process_zero:

@@ -106,6 +106,8 @@ class Training:
 @dataclass(frozen=True)
 class Recipe:
     name: str = "distilhubert-ko"
+    license: str = "apache-2.0"
+    """Of the trained model, as the Hub writes it; think of the data's licence."""
     data: Data = field(default_factory=Data)
     text: Text = field(default_factory=Text)
     model: Model = field(default_factory=Model)
@@ -113,16 +115,24 @@ class Recipe:
 
     def __post_init__(self) -> None:
         data, model, training = self.data, self.model, self.training
-        at_least_one = ("train_batch_size", "eval_batch_size", "gradient_accumulation_steps", "num_epochs")
-        for key in (*at_least_one, "eval_steps", "logging_steps", "blank_evaluations"):
-            if getattr(training, key) < 1:
-                raise RecipeError(f"training.{key} is {getattr(training, key)}: give 1 or more")
-        if training.learning_rate <= 0:
-            raise RecipeError(f"training.learning_rate is {training.learning_rate}: give more than 0")
-        if len(model.conv_dim) != len(KERNELS) or min(model.conv_dim) < 1:
+        at_least_one = {
+            "training": "train_batch_size eval_batch_size gradient_accumulation_steps num_epochs eval_steps "
+            "logging_steps blank_evaluations",
+            "model": "hidden_size num_attention_heads num_conv_pos_embedding_groups",
+        }
+        for section, keys in at_least_one.items():
+            for key in keys.split():
+                value = getattr(getattr(self, section), key)
+                if value < 1:
+                    raise RecipeError(f"{section}.{key} is {value}: give 1 or more")
+        if not 0 < training.learning_rate < math.inf:
+            raise RecipeError(f"training.learning_rate is {training.learning_rate}: give a number more than 0")
+        if training.lr_scheduler_warmup_steps < 0:
             raise RecipeError(
-                f"model.conv_dim is {list(model.conv_dim)}: give {len(KERNELS)} widths of 1 or more"
+                f"training.lr_scheduler_warmup_steps is {training.lr_scheduler_warmup_steps}: give 0 or more"
             )
+        if len(model.conv_dim) != len(KERNELS) or min(model.conv_dim) < 1:
+            raise RecipeError(f"model.conv_dim is {list(model.conv_dim)}: give {len(KERNELS)} widths of 1 or more")
         if model.hidden_size % model.num_attention_heads:
             raise RecipeError(
                 f"model.hidden_size {model.hidden_size} cannot be shared among {model.num_attention_heads} "
@@ -170,7 +180,7 @@ def plan(recipe: Recipe, utterances: int) -> Plan:
     """Steps, evaluations and learning rates for `utterances` training utterances (after filtering).
 
     The last batch of an epoch may be short and the last accumulation incomplete; both count, as in
-    transformers.Trainer.
+    transformers.Trainer. `epoch` is in batches, as the Trainer logs it: after an incomplete accumulation it is whole.
     """
     if utterances < 1:
         raise RecipeError(f"{utterances} training utterances give no step: give 1 or more")
@@ -178,8 +188,13 @@ def plan(recipe: Recipe, utterances: int) -> Plan:
     batches = math.ceil(utterances / training.train_batch_size)
     steps_per_epoch = math.ceil(batches / training.gradient_accumulation_steps)
     total = steps_per_epoch * training.num_epochs
+
+    def epoch(step: int) -> float:
+        whole, steps = divmod(step, steps_per_epoch)
+        return whole + steps * training.gradient_accumulation_steps / batches
+
     evaluations = [
-        Step(step, round(step / steps_per_epoch, 2), learning_rate(training, step, total))
+        Step(step, round(epoch(step), 2), learning_rate(training, step, total))
         for step in range(training.eval_steps, total + 1, training.eval_steps)
     ]
     hyperparameters = dataclasses.asdict(training)
@@ -192,14 +207,14 @@ def learning_rate(training: Training, step: int, total: int) -> float:
     warmup = training.lr_scheduler_warmup_steps
     if step < warmup:
         return training.learning_rate * step / max(1, warmup)
-    progress = (step - warmup) / max(1, total - warmup)
+    rest = max(1, total - warmup)
     match training.lr_scheduler_type:
         case "constant_with_warmup":
             factor = 1.0
         case "linear":
-            factor = max(0.0, 1.0 - progress)
+            factor = (total - step) / rest
         case "cosine" | "cosine_with_restarts":
-            factor = 0.5 * (1.0 + math.cos(math.pi * progress)) if progress < 1.0 else 0.0
+            factor = 0.5 * (1.0 + math.cos(math.pi * (step - warmup) / rest))
     return training.learning_rate * factor
 
 
@@ -255,6 +270,8 @@ def _apply(table: dict[str, Any], change: str) -> None:
         parsed = value.strip()  # a bare word, such as a corpus or a folder
     for part in parts[:-1]:
         table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise RecipeError(f"--set {change}: {part} is no section: write section.key=value, or {part}=value")
     table[parts[-1]] = parsed
 
 
@@ -294,5 +311,5 @@ def _convert(kind: Any, value: Any, what: str) -> Any:
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:
-        raise RecipeError(f"{what} is {value!r}: give a {kind.__name__}")
+        raise RecipeError(f"{what} is {value!r}: give a value of type {kind.__name__}")
     return value

@@ -11,7 +11,7 @@ from distilhubert_ko import audio
 from distilhubert_ko.errors import ModelError, UnavailableError
 
 GRAPH = "model.onnx"
-PATTERNS = ("*.json", "*.onnx", "*.safetensors", "*.toml")  # never pickles, never code
+PATTERNS = ["*.json", "*.onnx", "*.safetensors", "*.toml"]  # never pickles, never code
 
 
 class Runtime:
@@ -22,7 +22,8 @@ class Runtime:
         if not path.is_file():
             raise ModelError(f"{folder}: no {GRAPH}; write it with `distilhubert-ko export {folder}`")
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or os.cpu_count() or 1
+        self.threads = threads or os.cpu_count() or 1
+        options.intra_op_num_threads = self.threads
         try:
             self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's own exceptions share no base class but Exception

@@ -28,14 +28,20 @@ from distilhubert_ko.errors import CorpusError, MissingExtraError
 
 VERSION = 1  # part of the folder's name: raise it when the same seed gives other audio
 
-PEOPLE = ["어머니", "아버지", "할머니", "할아버지", "언니", "동생", "친구", "선생님", "의사", "기자", "사장님", "이모", "삼촌", "학생", "손님", "이웃", "감독", "배우", "가수", "작가"]
-PLACES = ["학교", "도서관", "시장", "병원", "공원", "은행", "우체국", "극장", "식당", "회사", "박물관", "공항", "부산", "서울", "대구", "광주", "제주도", "강릉", "바닷가", "운동장"]
-FOODS = ["사과", "김밥", "비빔밥", "만두", "라면", "떡볶이", "수박", "포도", "우유", "커피", "녹차", "빵", "국수", "불고기", "된장찌개", "감자", "고구마", "딸기", "호박죽", "생선"]
-THINGS = ["책", "신문", "편지", "우산", "가방", "모자", "시계", "안경", "사진", "전화기", "자전거", "의자", "컴퓨터", "지갑", "열쇠", "구두", "꽃", "그림", "선물", "지도"]
+PEOPLE = (
+    "어머니 아버지 할머니 할아버지 언니 동생 친구 선생님 의사 기자 사장님 이모 삼촌 학생 손님 이웃 감독 배우 가수 작가"
+).split()
+PLACES = (
+    "학교 도서관 시장 병원 공원 은행 우체국 극장 식당 회사 박물관 공항 부산 서울 대구 광주 제주도 강릉 바닷가 운동장"
+).split()
+FOODS = (
+    "사과 김밥 비빔밥 만두 라면 떡볶이 수박 포도 우유 커피 녹차 빵 국수 불고기 된장찌개 감자 고구마 딸기 호박죽 생선"
+).split()
+THINGS = "책 신문 편지 우산 가방 모자 시계 안경 사진 전화기 자전거 의자 컴퓨터 지갑 열쇠 구두 꽃 그림 선물 지도".split()
 WEATHER = ["맑은", "흐린", "추운", "더운", "따뜻한", "쌀쌀한", "비 오는", "눈 오는", "바람 부는", "안개 낀"]
-ADVERBS = ["오늘", "내일", "어제", "아침에", "저녁에", "주말에", "천천히", "조용히", "다시", "함께", "자주", "가끔", "먼저", "일찍", "늦게", "혼자"]
+ADVERBS = "오늘 내일 어제 아침에 저녁에 주말에 천천히 조용히 다시 함께 자주 가끔 먼저 일찍 늦게 혼자".split()
 DAYS = ["월요일", "화요일", "수요일", "목요일", "금요일", "토요일", "일요일"]
-TOPICS = ["경제", "교육", "날씨", "건강", "여행", "음악", "역사", "과학", "환경", "축구", "야구", "문화", "기술", "농업", "바다"]
+TOPICS = "경제 교육 날씨 건강 여행 음악 역사 과학 환경 축구 야구 문화 기술 농업 바다".split()
 COUNTED = [
     ("사과", "개"),
     ("책", "권"),
@@ -45,15 +51,19 @@ COUNTED = [
     ("자동차", "대"),
     ("물", "병"),
 ]
-GOT = ["샀습니다", "보았습니다", "받았습니다", "찾았습니다", "골랐습니다", "잃어버렸습니다", "가져왔습니다", "빌렸습니다"]
+GOT = "샀습니다 보았습니다 받았습니다 찾았습니다 골랐습니다 잃어버렸습니다 가져왔습니다 빌렸습니다".split()
 WENT = ["갔습니다", "갔어요", "가려고 합니다", "가기로 했습니다", "가지 않았습니다", "도착했습니다"]
 
 # Variants of espeak-ng's Korean voice that sound like people; the pitch (0 to 99) and rate (words a minute) move
 # around these. No voice is in two splits.
 VOICES = {
-    "train": ["m1", "m2", "m4", "m5", "m6", "m7", "f1", "f3", "f4", "Andy", "Annie", "Diogo", "Gene", "Jacky", "Lee", "Mario", "Michael", "antonio", "boris", "edward"],
-    "dev": ["m8", "f5", "Henrique", "paul"],
-    "test": ["m3", "f2", "Marco", "Hugo", "steph", "john"],
+    "train": (
+        "m1 m2 m4 m5 m6 m7 f1 f3 f4 Alex Alicia Andrea Andy Annie Denis Diogo Gene Jacky Lee Mario Michael Nguyen "
+        "adam anika antonio belinda benjamin boris caleb edward ian iven linda marcelo max michel norbert pablo "
+        "pedro quincy robert sandro shelby travis"
+    ).split(),
+    "dev": "m8 f5 Henrique paul".split(),
+    "test": "m3 f2 Marco Hugo steph john".split(),
 }
 SENTENCES = {"train": 2400, "dev": 120, "test": 300}
 SHARDS = 4  # of each split, spoken in parallel
@@ -114,9 +124,7 @@ def lines(name: str) -> dict[str, list[Line]]:
     Raises CorpusError for an unknown name.
     """
     if name not in SEEDS:
-        raise CorpusError(
-            f"synthetic:{name}: no such corpus; there is {', '.join(f'synthetic:{n}' for n in SEEDS)}"
-        )
+        raise CorpusError(f"synthetic:{name}: no such corpus; there is {', '.join(f'synthetic:{n}' for n in SEEDS)}")
     random_ = random.Random(SEEDS[name])
     seen: set[str] = set()
     splits: dict[str, list[Line]] = {}
@@ -133,8 +141,8 @@ def lines(name: str) -> dict[str, list[Line]]:
                 f"{split}-{voice}-{number:05d}",
                 written,
                 voice,
-                random_.randint(30, 65),
-                random_.randint(150, 200),
+                random_.randint(20, 75),
+                random_.randint(150, 210),
             )
             splits[split].append(line)
     return splits
@@ -146,9 +154,7 @@ def corpus_folder(name: str) -> Path:
     Raises CorpusError for an unknown name and MissingExtraError without espeakng-loader.
     """
     splits = lines(name)
-    written = json.dumps(
-        [VERSION, {s: [vars(line) for line in ls] for s, ls in splits.items()}], sort_keys=True
-    )
+    written = json.dumps([VERSION, {s: [vars(line) for line in ls] for s, ls in splits.items()}], sort_keys=True)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "distilhubert-ko"
     folder = cache / f"synthetic-{name}-{hashlib.sha256(written.encode()).hexdigest()[:12]}"
     if folder.is_dir():
@@ -163,9 +169,7 @@ def corpus_folder(name: str) -> Path:
         # same shards, and the audio is the same on every run, whatever the number of processors.
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(os.cpu_count(), context, max_tasks_per_child=1) as pool:
-            seconds = {
-                id: length for shard in pool.map(_speak, *zip(*shards, strict=True)) for id, length in shard
-            }
+            seconds = {id: length for shard in pool.map(_speak, *zip(*shards, strict=True)) for id, length in shard}
         for split, part in splits.items():
             records = [_record(line, seconds[line.id]) for line in part]
             (aside / f"{split}.jsonl").write_text("".join(records), encoding="utf-8")
@@ -206,18 +210,15 @@ class _Espeak:
         try:
             import espeakng_loader
         except ImportError:
-            raise MissingExtraError(
-                'synthetic speech needs espeak-ng: pip install "distilhubert-ko[train]"'
-            ) from None
+            raise MissingExtraError('synthetic speech needs espeak-ng: pip install "distilhubert-ko[train]"') from None
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
+        self._variants = Path(espeakng_loader.get_data_path()) / "voices" / "!v"
         data = espeakng_loader.get_data_path().encode()
         self._rate = self._library.espeak_Initialize(self.RETRIEVAL, 0, data, 0)
         if self._rate <= 0:
             raise CorpusError(f"espeak-ng did not start with {data!r}: reinstall the package espeakng-loader")
         self._chunks: list[np.ndarray] = []
-        prototype = ctypes.CFUNCTYPE(
-            ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
-        )
+        prototype = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
         self._callback = prototype(self._collect)  # kept: the library holds only a bare pointer to it
         self._library.espeak_SetSynthCallback(self._callback)
         return self
@@ -227,15 +228,15 @@ class _Espeak:
 
     def _collect(self, samples: Iterator[int], count: int, events: int) -> int:
         if count > 0:
-            self._chunks.append(np.ctypeslib.as_array(samples, shape=(count,)).copy())  # type: ignore[call-overload]
+            self._chunks.append(np.ctypeslib.as_array(samples, shape=(count,)).copy())
         return 0
 
     def speak(self, line: Line) -> np.ndarray:
         """Mono float32 (samples,) at 16 kHz. Numbers are read as distilhubert_ko.text spells them."""
-        if self._library.espeak_SetVoiceByName(f"ko+{line.voice}".encode()) != 0:
-            raise CorpusError(
-                f"espeak-ng has no voice ko+{line.voice}: reinstall the package espeakng-loader"
-            )
+        # Without the variant's file espeak-ng takes its default voice and says nothing of it.
+        there = (self._variants / line.voice).is_file()
+        if not there or self._library.espeak_SetVoiceByName(f"ko+{line.voice}".encode()) != 0:
+            raise CorpusError(f"espeak-ng has no voice ko+{line.voice}: reinstall the package espeakng-loader")
         self._library.espeak_SetParameter(self.RATE, line.rate, 0)
         self._library.espeak_SetParameter(self.PITCH, line.pitch, 0)
         self._chunks.clear()

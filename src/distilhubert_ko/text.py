@@ -109,17 +109,13 @@ class Tokenizer:
 
     def __post_init__(self) -> None:
         if self.units not in get_args(Units):
-            raise RecipeError(
-                f"unknown units {self.units!r}: write {' or '.join(map(repr, get_args(Units)))}"
-            )
+            raise RecipeError(f"unknown units {self.units!r}: write {' or '.join(map(repr, get_args(Units)))}")
         if len(set(self.tokens)) < len(self.tokens):
             raise ModelError("the vocabulary names a token twice: give each token one id")
         for role in ("blank", "unknown", "delimiter"):
             token = getattr(self, f"{role}_token")
             if token not in self.tokens:
-                raise ModelError(
-                    f"the vocabulary lacks its {role} token {token!r}: add it, or name the right one"
-                )
+                raise ModelError(f"the vocabulary lacks its {role} token {token!r}: add it, or name the right one")
 
     @classmethod
     def from_texts(cls, texts: Iterable[str], units: Units) -> "Tokenizer":
@@ -213,9 +209,7 @@ class Tokenizer:
         config = _read_json(folder / "special_tokens_map.json", required=False)
         config |= _read_json(folder / "tokenizer_config.json", required=False)
         if sorted(map(str, vocabulary.values())) != sorted(map(str, range(len(vocabulary)))):
-            raise ModelError(
-                f"{path}: ids must be 0 to {len(vocabulary) - 1}, each once; number the tokens anew"
-            )
+            raise ModelError(f"{path}: ids must be 0 to {len(vocabulary) - 1}, each once; number the tokens anew")
         tokens = tuple(sorted(vocabulary, key=lambda token: int(vocabulary[token])))
         units: Any = config.get("units")
         if units not in get_args(Units):

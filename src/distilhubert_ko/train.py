@@ -1,10 +1,12 @@
 """Training: a recipe in, a model folder out, through transformers.Trainer."""
 
 import ctypes
+import importlib.metadata
 import json
 import os
 import platform
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import Sampler
 from torch.utils.tensorboard import SummaryWriter
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.integrations import TensorBoardCallback
+from transformers.integrations.integration_utils import TensorBoardCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import EvalPrediction, get_last_checkpoint
 
@@ -30,7 +32,7 @@ LOG = "training_log.jsonl"
 WORKERS = 4  # that decode audio where a corpus does not fit in memory
 
 
-class Interrupted(TrainingError):
+class InterruptedTrainingError(TrainingError):
     """Training was stopped by SIGINT; everything is saved."""
 
     exit_code = 130
@@ -40,13 +42,14 @@ def train(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Path:
     """Trains the recipe and leaves the best model in `out` (the last in `out`/last); returns `out`.
 
     Without `resume` the folder must be new or empty; with it, training goes on from the last checkpoint there.
-    Raises InputError for a folder that is not as said, TrainingError where training goes wrong, Interrupted after
-    SIGINT.
+    Raises InputError for a folder that is not as said, TrainingError where training goes wrong, and
+    InterruptedTrainingError after SIGINT.
     """
     started = time.monotonic()
     _keep_freed_memory()
     checkpoint = _checkpoint(out, resume)
     data = dataset.prepare(config)
+    print(dataset.describe(data.report()), file=sys.stderr)
     out.mkdir(parents=True, exist_ok=True)
     data.tokenizer.save(out)
     recipe.save(config, out / "recipe.toml")
@@ -57,20 +60,23 @@ def train(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Path:
     with _saved_on_interrupt(trainer):
         trainer.train(resume_from_checkpoint=checkpoint)
     if trainer.interrupted:
-        raise Interrupted(
+        raise InterruptedTrainingError(
             f"stopped at step {trainer.state.global_step} of {trainer.state.max_steps}, which is saved; "
             f"go on with the same command and --resume"
         )
-    save(trainer.model, data.tokenizer, out / "last")
+    save(trainer.network, data.tokenizer, out / "last")
     best = trainer.state.best_model_checkpoint
-    save(model.load(Path(best)) if best else trainer.model, data.tokenizer, out)
+    save(model.load(Path(best)) if best else trainer.network, data.tokenizer, out)
     run = {
         "best_step": trainer.state.best_global_step or trainer.state.global_step,
         "total_steps": trainer.state.global_step,
         "train_seconds": round(time.monotonic() - started, 1),
         "precision": trainer.precision,
         "device": str(trainer.args.device),
-        "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
+        "parameters": sum(parameter.numel() for parameter in trainer.network.parameters()),
+        "hidden_size": trainer.network.config.hidden_size,
+        "num_hidden_layers": trainer.network.config.num_hidden_layers,
+        "versions": {name: importlib.metadata.version(name) for name in ("transformers", "torch", "accelerate")},
     }
     dataset.save_report(run, out / "training.json")
     return out
@@ -99,9 +105,7 @@ def _checkpoint(out: Path, resume: bool) -> str | None:
     """The checkpoint to go on from; None for a fresh start."""
     if not resume:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise InputError(
-                f"{out}: not empty; choose another --out, or add --resume to go on with the run there"
-            )
+            raise InputError(f"{out}: not empty; choose another --out, or add --resume to go on with the run there")
         return None
     checkpoints = out / CHECKPOINTS
     last = get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
@@ -120,13 +124,14 @@ class CtcTrainer(Trainer):
         examples = [example for example in data.eval.examples if dataset.has_frames(example, data.tokenizer)]
         examples.sort(key=lambda example: example.samples)  # like lengths together: less padding
         self.references = [example.text for example in examples]
-        clips = Clips(data.train.examples, data.tokenizer)
+        self.clips = Clips(data.train.examples, data.tokenizer)
+        self.network = model.build(config.model, data.tokenizer)
         self.precision = _precision(config.training)
         super().__init__(
-            model=model.build(config.model, data.tokenizer),
-            args=_arguments(config.training, out, self.precision, 0 if clips.cached else WORKERS),
+            model=self.network,
+            args=_arguments(config.training, out, self.precision, 0 if self.clips.cached else WORKERS),
             data_collator=collate,
-            train_dataset=clips,
+            train_dataset=self.clips,
             eval_dataset=Clips(examples, data.tokenizer),
             compute_metrics=self._compute_metrics,
         )
@@ -140,7 +145,7 @@ class CtcTrainer(Trainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
         if not self.recipe.training.length_buckets:
             return super()._get_train_sampler(train_dataset)
-        lengths = [example.samples for example in self.train_dataset.examples]
+        lengths = [example.samples for example in self.clips.examples]
         return BucketSampler(lengths, self.args.train_batch_size, self.args.seed)
 
     def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
@@ -163,7 +168,7 @@ class CtcTrainer(Trainer):
         inputs = self._prepare_inputs(inputs)
         with torch.no_grad(), self.compute_loss_context_manager():
             output = model(**inputs)
-        frames = self.model.frame_lengths(inputs["lengths"])
+        frames = self.network.frame_lengths(inputs["lengths"])
         best = output.logits.argmax(-1)
         padding = torch.arange(best.shape[1], device=best.device) >= frames[:, None]
         return output.loss.float(), best.masked_fill(padding, self.tokenizer.blank_id), inputs["labels"]
@@ -265,14 +270,7 @@ class BlankCollapse(TrainerCallback):
     def __init__(self, patience: int):
         self.patience = patience
 
-    def on_evaluate(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        metrics: dict[str, float],
-        **kw: Any,
-    ) -> None:
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         said = [line["eval_said"] for line in state.log_history if "eval_said" in line][-self.patience :]
         if len(said) == self.patience and not any(said):
             raise TrainingError(
@@ -287,9 +285,7 @@ class _StopOnRequest(TrainerCallback):
     def __init__(self, trainer: CtcTrainer):
         self.trainer = trainer
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if self.trainer.interrupted:
             control.should_save = True
             control.should_training_stop = True

@@ -48,6 +48,4 @@ def _word(run: Sequence[Token], tokenizer: Tokenizer, seconds: float) -> Word:
     score = sum(token.score for token in run) / len(run)
     # A frame starts where its window does; the last window may end a little after its successor starts.
     end = min(audio.seconds(run[-1].end), seconds)
-    return Word(
-        tokenizer.decode(token.id for token in run), audio.seconds(run[0].start), end, math.exp(score)
-    )
+    return Word(tokenizer.decode(token.id for token in run), audio.seconds(run[0].start), end, math.exp(score))

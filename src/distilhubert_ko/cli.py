@@ -1,0 +1,268 @@
+"""The command `distilhubert-ko`: one function a command, with the heavy imports inside it."""
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from distilhubert_ko import __version__
+from distilhubert_ko.errors import DistilhubertKoError, MissingExtraError
+
+if TYPE_CHECKING:
+    from distilhubert_ko.recipe import Recipe
+    from distilhubert_ko.report import Report
+
+DEFAULT_MODEL = "Bingsu/distilhubert-ko-zeroth"
+
+app = typer.Typer(
+    name="distilhubert-ko",
+    help="Korean speech recognition that fits in a pocket: fine-tune DistilHuBERT, measure it, transcribe with it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="A TOML file, or zeroth, pansori or demo.")]
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A model folder or a Hub id.")]
+SetOption = Annotated[
+    list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a key of the recipe; repeatable.")
+]
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"distilhubert-ko {__version__}")
+        raise typer.Exit()
+
+
+@app.command()
+def plan(
+    recipe: RecipeArgument,
+    utterances: Annotated[int, typer.Option(help="Training utterances; the corpus's own number by default.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    changes: SetOption = [],  # noqa: B006 (typer copies it)
+) -> None:
+    """Show what a recipe will do: steps, evaluations and learning rates. No training, no network."""
+    from distilhubert_ko import recipe as recipes
+    from distilhubert_ko import sizes
+
+    config = recipes.load(recipes.find(recipe), changes)
+    size = sizes.Size(utterances, None) if utterances else sizes.of(config)
+    planned = recipes.plan(config, size.utterances)
+    if as_json:
+        typer.echo(
+            json.dumps(asdict(planned) | {"audio_hours": size.hours_heard(config.training.num_epochs)}, indent=2)
+        )
+        return
+    typer.echo(f"{planned.train_utterances:,} training utterances, {planned.steps_per_epoch:,} steps an epoch")
+    typer.echo(f"{planned.total_steps:,} steps in {config.training.num_epochs} epochs")
+    if size.hours is not None:
+        typer.echo(f"{size.hours:.1f} h of speech, {size.hours_heard(config.training.num_epochs):.0f} h heard in all")
+    typer.echo("   step   epoch  learning rate")
+    for step in planned.evaluations:
+        typer.echo(f"{step.step:7,} {step.epoch:7} {step.learning_rate:14.3e}")
+    for key, value in planned.hyperparameters.items():
+        typer.echo(f"{key}: {value}")
+
+
+@app.command()
+def prepare(
+    recipe: RecipeArgument,
+    out: Annotated[Path | None, typer.Option(help="Folder for data.json; prepared/NAME by default.")] = None,
+    changes: SetOption = [],  # noqa: B006
+) -> None:
+    """Read and check a recipe's corpora, build the vocabulary, and report what is kept and what is not."""
+    from distilhubert_ko import dataset
+    from distilhubert_ko import recipe as recipes
+
+    config = recipes.load(recipes.find(recipe), changes)
+    data = dataset.prepare(config)
+    folder = out or Path("prepared") / config.name
+    folder.mkdir(parents=True, exist_ok=True)
+    data.tokenizer.save(folder)
+    dataset.save_report(data.report(), folder / "data.json")
+    typer.echo(dataset.describe(data.report()))
+    typer.echo(f"report: {folder / 'data.json'}  vocabulary: {folder / 'vocab.json'}")
+
+
+@app.command()
+def train(
+    recipe: RecipeArgument,
+    out: Annotated[Path | None, typer.Option(help="A new folder for the model; runs/NAME by default.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
+    changes: SetOption = [],  # noqa: B006
+) -> None:
+    """Train a recipe to the end: the model, its ONNX graph, its report and its card."""
+    from distilhubert_ko import recipe as recipes
+
+    config = recipes.load(recipes.find(recipe), changes)
+    folder = out or Path("runs") / config.name
+    report = _train(config, folder, resume)
+    typer.echo(_figures(report))
+    typer.echo(f"model: {folder}  card: {folder / 'README.md'}  curve: {folder / 'learning-curve.png'}")
+
+
+@app.command()
+def evaluate(
+    model: ModelArgument,
+    corpus: Annotated[str, typer.Argument(metavar="CORPUS", help="scheme:location#split, as in a recipe.")],
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the figures here, and a line an utterance to .jsonl beside it.")
+    ] = None,
+) -> None:
+    """Score a model on a corpus: CER with and without spaces, jamo and word error rates, loss, speed."""
+    from distilhubert_ko import report as reports
+
+    report = _evaluate(model, corpus)
+    typer.echo(_figures(report))
+    if json_file:
+        lines = reports.save(report, json_file)
+        typer.echo(f"report: {json_file}  utterances: {lines}")
+
+
+@app.command()
+def transcribe(
+    files: Annotated[list[Path], typer.Argument(metavar="AUDIO...", help="Audio files.")],
+    model: Annotated[str, typer.Option(help="A model folder or a Hub id.")] = DEFAULT_MODEL,
+) -> None:
+    """Print the text of audio files, a line a file."""
+    from distilhubert_ko.transcribe import Transcriber
+
+    transcriber = Transcriber(_exported(model))
+    for file in files:
+        typer.echo(transcriber(file).text)
+
+
+@app.command()
+def card(model: ModelArgument) -> None:
+    """Write README.md into a model folder again from its recorded report."""
+    from distilhubert_ko import card as cards
+
+    typer.echo(cards.write(Path(model)))
+
+
+@app.command()
+def export(model: ModelArgument) -> None:
+    """Write model.onnx into a model folder from its weights, after a parity check."""
+    from distilhubert_ko.runtime import resolve
+
+    _export(resolve(model))
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="A new folder for the model.")] = Path("demo"),
+) -> None:
+    """Train, measure, document and transcribe, offline, in minutes, on speech that the program makes for itself."""
+    from distilhubert_ko import corpora
+    from distilhubert_ko import recipe as recipes
+    from distilhubert_ko.transcribe import Transcriber
+
+    config = recipes.load(recipes.find("demo"))
+    report = _train(config, out, resume=False)
+    clip = corpora.read(config.test_corpus).utterances[0]
+    transcript = out / "transcript.txt"
+    transcript.write_text(Transcriber(out)(clip.wave()).text + "\n", encoding="utf-8")
+    typer.echo(_figures(report))
+    typer.echo(f"card:       {out / 'README.md'}")
+    typer.echo(f"curve:      {out / 'learning-curve.png'}")
+    typer.echo(f"transcript: {transcript}  {transcript.read_text(encoding='utf-8').strip()}")
+    typer.echo(f"  spoken:   {clip.audio}  {clip.text}")
+    typer.echo(f"try it:     distilhubert-ko transcribe {clip.audio} --model {out}")
+
+
+def _train(config: "Recipe", folder: Path, resume: bool) -> "Report":
+    """Trains, exports, evaluates and writes the card."""
+    from distilhubert_ko import report as reports
+
+    try:
+        from distilhubert_ko import card as cards
+        from distilhubert_ko import train as training
+    except ImportError as error:
+        raise _missing_train(error) from error
+
+    training.train(config, folder, resume=resume)
+    _export(folder)
+    report = _evaluate(str(folder), config.test_corpus)
+    reports.save(report, folder / reports.REPORT)
+    cards.write(folder)
+    return report
+
+
+def _export(folder: Path) -> None:
+    try:
+        from distilhubert_ko import export as exports
+    except ImportError as error:
+        raise _missing_train(error) from error
+
+    difference = exports.export(folder)
+    typer.echo(f"{folder / 'model.onnx'}: within {difference:.1e} of the weights' log-probabilities", err=True)
+
+
+def _exported(model: str) -> Path:
+    """The folder of a model, exported now where it comes without a graph."""
+    from distilhubert_ko.runtime import GRAPH, resolve
+
+    folder = resolve(model)
+    if not (folder / GRAPH).is_file() and (folder / "model.safetensors").is_file():
+        _export(folder)
+    return folder
+
+
+def _evaluate(model: str, corpus: str) -> "Report":
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from distilhubert_ko import report as reports
+    from distilhubert_ko.transcribe import Transcriber
+
+    transcriber = Transcriber(_exported(model))
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("evaluating", total=None)
+        return reports.evaluate(
+            transcriber, corpus, on_progress=lambda done, all_: progress.update(task, completed=done, total=all_)
+        )
+
+
+def _figures(report: "Report") -> str:
+    low, high = report.cer_ci95
+    return "\n".join(
+        (
+            f"{report.corpus}: {report.utterances:,} utterances, {report.hours:.2f} h",
+            f"CER               {report.cer:.4f}  (95 % interval {low:.4f} to {high:.4f})",
+            f"CER, no spaces    {report.cer_no_space:.4f}",
+            f"jamo error rate   {report.jer:.4f}",
+            f"WER               {report.wer:.4f}",
+            f"loss              {report.loss:.4f}",
+            f"speed             {report.speed:.0f} s of speech a second",
+            *(f"dropped, {reason}: {count:,}" for reason, count in report.dropped.items()),
+        )
+    )
+
+
+def _missing_train(error: ImportError) -> MissingExtraError:
+    return MissingExtraError(f'this needs more packages ({error.name}): pip install "distilhubert-ko[train]"')
+
+
+def main() -> None:
+    """Runs the command; an error is one line on standard error, and its exit code."""
+    try:
+        app()
+    except DistilhubertKoError as error:
+        if "--debug" in sys.argv:
+            raise
+        typer.echo(f"distilhubert-ko: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output, such as head, left early
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

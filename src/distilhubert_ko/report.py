@@ -1,0 +1,169 @@
+"""evaluate() -> Report: what a model does on a corpus, measured through the one path, Transcriber."""
+
+import dataclasses
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from distilhubert_ko import ctc, dataset, metrics
+from distilhubert_ko.dataset import Example, Split
+from distilhubert_ko.errors import ModelError
+from distilhubert_ko.recipe import Recipe
+from distilhubert_ko.recipe import load as load_recipe
+from distilhubert_ko.transcribe import Transcriber
+
+REPORT, PREDICTIONS = "report.json", "predictions.jsonl"
+CHUNK = 64  # utterances decoded at a time
+
+
+@dataclass(frozen=True)
+class Prediction:
+    id: str
+    reference: str
+    hypothesis: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """The figures of one model on one corpus. Rates are errors per reference length, summed, then divided."""
+
+    corpus: str
+    utterances: int
+    hours: float
+    speakers: int
+    cer: float
+    cer_ci95: tuple[float, float]
+    """Percentile bootstrap over utterances."""
+    cer_no_space: float
+    cer_no_space_ci95: tuple[float, float]
+    jer: float
+    wer: float
+    loss: float
+    """CTC loss divided by the number of labels, mean over the utterances that have enough frames."""
+    too_few_frames: int
+    """Utterances whose loss is infinite, and which are not in `loss`."""
+    substitutions: int
+    deletions: int
+    insertions: int
+    unknown_characters: int
+    """Units of the references that the vocabulary lacks: errors that no decoding can avoid."""
+    dropped: dict[str, int]
+    seconds: float
+    """Wall-clock time of reading, recognising and decoding the corpus."""
+    threads: int
+    predictions: tuple[Prediction, ...] = field(repr=False, default=())
+
+    @property
+    def speed(self) -> float:
+        """Seconds of speech a second."""
+        return self.hours * 3600 / self.seconds
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the predictions, as it stands in report.json."""
+        table = {name: getattr(self, name) for name in _figures()}
+        return table | {"cer_ci95": list(self.cer_ci95), "cer_no_space_ci95": list(self.cer_no_space_ci95)}
+
+
+def _figures() -> list[str]:
+    return [f.name for f in dataclasses.fields(Report) if f.name != "predictions"]
+
+
+def evaluate(transcriber: Transcriber, spec: str, *, on_progress: Callable[[int, int], None] | None = None) -> Report:
+    """Scores a model on a corpus, under the text rules and the speaker split of the model's own recipe.
+
+    `on_progress` is called with the utterances done and their number. Raises CorpusError for a corpus that cannot be
+    read.
+    """
+    recipe = recipe_of(transcriber.folder)
+    split = dataset.read_split(spec, recipe)
+    started = time.perf_counter()
+    predictions: list[Prediction] = []
+    losses: list[float] = []
+    for start in range(0, len(split.examples), CHUNK):
+        chunk = split.examples[start : start + CHUNK]
+        waves = [example.utterance.wave() for example in chunk]
+        for example, wave, log_probs in zip(chunk, waves, transcriber.log_probs(waves), strict=True):
+            hypothesis = transcriber.transcript(log_probs, len(wave)).text
+            predictions.append(Prediction(example.utterance.id, example.text, hypothesis))
+            losses.append(_loss(log_probs, example, transcriber))
+        if on_progress:
+            on_progress(len(predictions), len(split.examples))
+    return _report(split, predictions, losses, transcriber, time.perf_counter() - started)
+
+
+def _loss(log_probs: np.ndarray, example: Example, transcriber: Transcriber) -> float:
+    labels = transcriber.tokenizer.encode(example.text)
+    return ctc.loss(log_probs, labels, blank=transcriber.tokenizer.blank_id) / max(1, len(labels))
+
+
+def _report(
+    split: Split, predictions: Sequence[Prediction], losses: Sequence[float], transcriber: Transcriber, seconds: float
+) -> Report:
+    scores = [metrics.score(each.reference, each.hypothesis) for each in predictions]
+    total = sum(scores, metrics.Score())
+    finite = [loss for loss in losses if np.isfinite(loss)]
+    unknown = dataset.unknown_characters([each.reference for each in predictions], transcriber.tokenizer)
+    return Report(
+        corpus=split.spec,
+        utterances=len(predictions),
+        hours=split.hours,
+        speakers=len(split.speakers),
+        cer=total.characters.rate,
+        cer_ci95=metrics.interval([score.characters for score in scores]),
+        cer_no_space=total.characters_no_space.rate,
+        cer_no_space_ci95=metrics.interval([score.characters_no_space for score in scores]),
+        jer=total.jamo.rate,
+        wer=total.words.rate,
+        loss=float(np.mean(finite)) if finite else float("inf"),
+        too_few_frames=len(losses) - len(finite),
+        substitutions=total.characters.substitutions,
+        deletions=total.characters.deletions,
+        insertions=total.characters.insertions,
+        unknown_characters=unknown.total(),
+        dropped=split.dropped,
+        seconds=seconds,
+        threads=transcriber.runtime.threads,
+        predictions=tuple(predictions),
+    )
+
+
+def recipe_of(folder: Path) -> Recipe:
+    """The recipe that a model folder was trained with; the defaults for a folder made by others."""
+    path = folder / "recipe.toml"
+    return load_recipe(path) if path.is_file() else Recipe()
+
+
+def save(report: Report, path: Path) -> Path:
+    """Writes the figures as JSON to `path` and a line an utterance to the JSONL beside it, whose path it returns.
+
+    Both are written aside first and then renamed.
+    """
+    lines = path.with_name(PREDICTIONS) if path.name == REPORT else path.with_suffix(".jsonl")
+    aside = lines.with_name(lines.name + ".tmp")
+    with open(aside, "w", encoding="utf-8") as file:
+        for prediction in report.predictions:
+            file.write(json.dumps(dataclasses.asdict(prediction), ensure_ascii=False) + "\n")
+    os.replace(aside, lines)
+    dataset.save_report(report.to_dict(), path)
+    return lines
+
+
+def load(folder: Path) -> Report:
+    """The Report recorded in a model folder, without its predictions. Raises ModelError where there is none."""
+    try:
+        table = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        for name in ("cer_ci95", "cer_no_space_ci95"):
+            low, high = table[name]
+            table[name] = (low, high)
+        return Report(**{name: table[name] for name in _figures()})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{folder}: no usable {REPORT} ({error}); measure the model again: "
+            f"distilhubert-ko evaluate {folder} CORPUS --json {folder / REPORT}"
+        ) from error
