@@ -1,18 +1,22 @@
-"""A DistilHuBERT small enough to build, train and export in seconds, with random weights that say something."""
+"""A DistilHuBERT small enough to build, train and export in seconds, with random weights that say something.
 
-import json
+Test modules that want the `exported` fixture name this module in `pytest_plugins`. They import it before pytest
+could rewrite its assertions, of which there are none: PYTEST_DONT_REWRITE.
+"""
+
+import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 import torch
 
 from distilhubert_ko import export, model, recipe, train
 from distilhubert_ko.audio import SAMPLE_RATE
 from distilhubert_ko.text import Tokenizer
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)
 
 TINY = recipe.Model(
     pretrained="random",
@@ -27,26 +31,18 @@ TINY = recipe.Model(
     attention_dropout=0.0,
     activation_dropout=0.0,
 )
-SENTENCES = (
-    "나는 학교에 간다",
-    "너는 어디에 가니",
-    "오늘 날이 좋다",
-    "내일 또 보자",
-    "아침에 일찍 나간다",
-    "물 좀 주다",
-)
+DROPOUTS = {f"{where}_dropout": 0.5 for where in ("hidden", "attention", "activation", "feat_proj", "final")}
+SYLLABLES = Tokenizer.from_texts(["가나다라마바사아자차카타파하 거너더러머버서어저처커터퍼허"], "syllables")
+# As many as the syllables, so that the same model can say either; both endings that a vowel can have.
+JAMO = Tokenizer("jamo", Tokenizer.from_texts(["각난닫랄맘밥삿앙잦찿캌탙팦핳 겨뎌"], "jamo").tokens[: len(SYLLABLES)])
 
 
-def new_tokenizer(units: str = "syllables") -> Tokenizer:
-    return Tokenizer.from_texts(SENTENCES, units)
+def new_network(config: recipe.Model = TINY) -> model.PaddingSafeHubertForCTC:
+    """With a head for SYLLABLES, in evaluation mode, every weight so large that logits differ by whole units.
 
-
-def new_network(vocabulary: Tokenizer, config: recipe.Model = TINY) -> model.PaddingSafeHubertForCTC:
-    """In evaluation mode, with every weight drawn anew, so large that logits differ by whole units.
-
-    From the weights of a fresh model, all logits are nearly 0, and any comparison would pass.
+    With the weights of a new model all logits are nearly 0, and any comparison would pass.
     """
-    network = model.build(config, vocabulary).eval()
+    network = model.build(config, SYLLABLES).eval()
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
@@ -55,19 +51,25 @@ def new_network(vocabulary: Tokenizer, config: recipe.Model = TINY) -> model.Pad
                 parameter.copy_(1.5 * noise / parameter[0].numel() ** 0.5)
             else:
                 parameter.add_(0.2 * noise)
+        # No token is the best of every frame: frames decide.
+        network.lm_head.weight *= 5
+        network.lm_head.bias -= network(torch.from_numpy(clip(80_000))[None]).logits.mean((0, 1))
+        network.lm_head.bias[SYLLABLES.blank_id] += 2
+        network.lm_head.bias[SYLLABLES.delimiter_id] += 1
     return network
 
 
 def clip(samples: int, seed: int = 0) -> np.ndarray:
-    """(samples,) of noise around tones that change ten times a second, as speech does in loudness and pitch."""
+    """(samples,) float32: every tenth of a second another tone, another loudness, and a little noise."""
     random = np.random.default_rng((seed, samples))
-    syllable = np.arange(samples) // 1600
-    pitch, loudness = random.uniform(80, 2000, samples // 1600 + 1), random.uniform(0, 0.4, samples // 1600 + 1)
-    tone = np.sin(2 * np.pi * pitch[syllable] * np.arange(samples) / SAMPLE_RATE)
-    return (loudness[syllable] * tone + 0.02 * random.normal(size=samples)).astype(np.float32)
+    count = samples // 1600 + 1
+    pitch, loudness = random.uniform(80, 2000, count), random.uniform(0, 0.4, count)
+    time, part = np.arange(samples) / SAMPLE_RATE, np.arange(samples) // 1600
+    tone = loudness[part] * np.sin(2 * np.pi * pitch[part] * time)
+    return (tone + 0.02 * random.normal(size=samples)).astype(np.float32)
 
 
-def padded(clips: list[np.ndarray], fill: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
+def padded(clips: Sequence[np.ndarray], fill: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
     """Waves (batch, samples), `fill` beyond each clip's end, and lengths (batch,)."""
     lengths = torch.tensor([len(one) for one in clips])
     waves = torch.full((len(clips), int(lengths.max())), fill)
@@ -76,24 +78,10 @@ def padded(clips: list[np.ndarray], fill: float = 0.0) -> tuple[torch.Tensor, to
     return waves, lengths
 
 
-def write_corpus(folder: Path, name: str, count: int) -> str:
-    """Writes `count` clips of 0.7 to 1.3 s with a sentence each as a manifest; its spec."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lines = []
-    for index in range(count):
-        wave = clip(11_200 + 1_600 * (index * 5 % 7), seed=index)
-        soundfile.write(folder / f"{name}{index}.wav", wave, SAMPLE_RATE)
-        line = {"audio_filepath": f"{name}{index}.wav", "text": SENTENCES[index % len(SENTENCES)]}
-        lines.append(json.dumps(line, ensure_ascii=False) + "\n")
-    (folder / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
-    return f"manifest:{folder / name}.jsonl"
-
-
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a saved and exported model; exporting takes seconds, so change nothing in it."""
+    """The folder of a saved and exported model with dropouts; exporting takes long, so change nothing in it."""
     folder = tmp_path_factory.mktemp("model")
-    vocabulary = new_tokenizer()
-    train.save(new_network(vocabulary), vocabulary, folder)
+    train.save(new_network(dataclasses.replace(TINY, **DROPOUTS)).train(), SYLLABLES, folder)
     export.export(folder)
     return folder

@@ -1,6 +1,7 @@
 """Recipes against the published run, against Transformers' schedulers, and against steps counted one by one."""
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any, get_args
 
@@ -50,8 +51,8 @@ def changed(*changes: str) -> Recipe:
 
 
 def refused(complaint: str, *changes: str) -> None:
-    """Loading with `changes` is a RecipeError of one line that matches `complaint`."""
-    with pytest.raises(RecipeError, match=complaint) as caught:
+    """Loading with `changes` is a RecipeError of one line that holds `complaint`."""
+    with pytest.raises(RecipeError, match=re.escape(complaint)) as caught:
         changed(*changes)
     assert "\n" not in str(caught.value)
 
@@ -110,12 +111,12 @@ def test_the_published_learning_rates_rise_to_the_peak_and_fall_to_nothing() -> 
 def counted(utterances: int, batch: int, accumulation: int, epochs: int) -> list[float]:
     """The epoch after each optimizer step, by going through the utterances as a training loop does."""
     batches = len(range(0, utterances, batch))
-    after = []
-    for epoch in range(epochs):
-        for number in range(1, batches + 1):
-            if number % accumulation == 0 or number == batches:
-                after.append(epoch + number / batches)
-    return after
+    return [
+        epoch + number / batches
+        for epoch in range(epochs)
+        for number in range(1, batches + 1)
+        if number % accumulation == 0 or number == batches
+    ]
 
 
 @given(st.integers(1, 200), st.integers(1, 12), st.integers(1, 7), st.integers(1, 4), st.integers(1, 9))
@@ -158,11 +159,8 @@ def test_learning_rates_are_those_of_transformers_at_every_step(kind: Any, warmu
     training = Training(learning_rate=3e-4, lr_scheduler_type=kind, lr_scheduler_warmup_steps=warmup)
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=training.learning_rate)
     scheduler = get_scheduler(kind, optimizer, num_warmup_steps=warmup, num_training_steps=total)
-    expected = []
-    for _ in range(total + 1):
-        expected.append(scheduler.get_last_lr()[0])
-        optimizer.step()
-        scheduler.step()
+    factor = scheduler.lr_lambdas[0]
+    expected = [training.learning_rate * factor(step) for step in range(total + 1)]
     rates = [recipe.learning_rate(training, step, total) for step in range(total + 1)]
     assert rates == pytest.approx(expected, rel=1e-12, abs=1e-18)
 
@@ -233,7 +231,7 @@ def test_what_no_recipe_has_is_refused_and_the_message_says_what_one_has(
 
 def test_the_message_about_an_unknown_key_names_the_file(tmp_path: Path) -> None:
     path = write(tmp_path, "[training]\nlearningrate = 1")
-    with pytest.raises(RecipeError, match="mine.toml: unknown key"):
+    with pytest.raises(RecipeError, match=r"mine\.toml: unknown key"):
         recipe.load(path)
 
 
@@ -262,7 +260,7 @@ def test_values_that_cannot_work_are_refused_by_name(change: str, complaint: str
 
 
 def test_a_missing_file_is_a_recipe_error(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"absent.toml: no such recipe file"):
+    with pytest.raises(RecipeError, match=r"absent\.toml: no such recipe file"):
         recipe.load(tmp_path / "absent.toml")
 
 
@@ -270,7 +268,7 @@ def test_a_missing_file_is_a_recipe_error(tmp_path: Path) -> None:
 def test_a_file_that_is_not_toml_is_a_recipe_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "mine.toml"
     path.write_bytes(content)
-    with pytest.raises(RecipeError, match="mine.toml: not a readable TOML file"):
+    with pytest.raises(RecipeError, match=r"mine\.toml: not a readable TOML file"):
         recipe.load(path)
 
 
@@ -287,7 +285,7 @@ def test_a_recipe_is_found_by_its_path_or_by_its_bare_name(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", ["zerth", "", "zeroth.toml.old"])
 def test_a_name_that_no_recipe_has_is_answered_with_those_there_are(name: str) -> None:
-    with pytest.raises(RecipeError, match="no such recipe file; recipes that come along: demo, .*zeroth"):
+    with pytest.raises(RecipeError, match=r"no such recipe file; recipes that come along: demo, .*zeroth"):
         recipe.find(name)
 
 
@@ -349,7 +347,7 @@ def test_a_change_that_is_not_section_key_value_is_refused(change: str) -> None:
     ],
 )
 def test_a_change_is_checked_as_the_file_is(change: str, complaint: str) -> None:
-    refused(complaint.replace("[", r"\[").replace("?", r"\?"), change)
+    refused(complaint, change)
 
 
 # Writing

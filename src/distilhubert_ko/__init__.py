@@ -1,3 +1,24 @@
 """Korean speech recognition with DistilHuBERT and CTC."""
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from distilhubert_ko.transcribe import Transcriber
+    from distilhubert_ko.transcript import Transcript
+
 __version__ = "0.1.0"
+__all__ = ["Transcriber", "Transcript", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    # Nothing heavy is imported until it is asked for.
+    match name:
+        case "Transcriber":
+            from distilhubert_ko.transcribe import Transcriber
+
+            return Transcriber
+        case "Transcript":
+            from distilhubert_ko.transcript import Transcript
+
+            return Transcript
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

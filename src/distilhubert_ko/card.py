@@ -245,7 +245,8 @@ def _hyperparameters(record: Record) -> str:
         f"freeze_feature_encoder: {str(record.recipe.model.freeze_feature_encoder).lower()}",
         f"dropout: hidden {record.recipe.model.hidden_dropout:g}, attention {record.recipe.model.attention_dropout:g}, "
         f"activation {record.recipe.model.activation_dropout:g}",
-        f"training_time: {record.training['train_seconds'] / 60:.0f} minutes on {record.training['device']}",
+        f"training_time: {record.training['train_seconds'] / 60:.0f} minutes on {record.training['device']}"
+        f"{', the last part of a resumed run' if record.training['resumed'] else ''}",
     ]
     return "The following hyperparameters were used during training:\n\n" + "\n".join(f"- {line}" for line in lines)
 

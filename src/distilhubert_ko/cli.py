@@ -23,6 +23,8 @@ app = typer.Typer(
     help="Korean speech recognition that fits in a pocket: fine-tune DistilHuBERT, measure it, transcribe with it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -46,7 +48,9 @@ def _options(
 @app.command()
 def plan(
     recipe: RecipeArgument,
-    utterances: Annotated[int, typer.Option(help="Training utterances; the corpus's own number by default.")] = 0,
+    utterances: Annotated[
+        int | None, typer.Option(metavar="N", help="Training utterances; the corpus's own number by default.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     changes: SetOption = [],  # noqa: B006 (typer copies it)
 ) -> None:
@@ -55,7 +59,7 @@ def plan(
     from distilhubert_ko import sizes
 
     config = recipes.load(recipes.find(recipe), changes)
-    size = sizes.Size(utterances, None) if utterances else sizes.of(config)
+    size = sizes.of(config) if utterances is None else sizes.Size(utterances, None)
     planned = recipes.plan(config, size.utterances)
     if as_json:
         typer.echo(

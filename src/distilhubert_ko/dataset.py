@@ -93,11 +93,15 @@ def prepare(config: recipe.Recipe) -> Dataset:
     data = config.data
     corpus = corpora.read(data.train, root=config.root, heldout=data.heldout)
     train = split(corpus, config.text, data)
-    tokenizer = text.Tokenizer.from_texts((example.text for example in train.examples), config.text.units)
-    train = _alignable(train, tokenizer)
+    train = _alignable(train, _vocabulary(train, config.text.units))
+    tokenizer = _vocabulary(train, config.text.units)  # anew: what was left out is not learnt
     evaluation = read_split(data.eval, config)
     test = evaluation if config.test_corpus == data.eval else read_split(config.test_corpus, config)
     return Dataset(train, evaluation, test, tokenizer)
+
+
+def _vocabulary(train: Split, units: text.Units) -> text.Tokenizer:
+    return text.Tokenizer.from_texts((example.text for example in train.examples), units)
 
 
 def read_split(spec: str, config: recipe.Recipe) -> Split:

@@ -21,6 +21,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from transformers.integrations.integration_utils import TensorBoardCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import EvalPrediction, get_last_checkpoint
+from transformers.utils import logging as transformers_logging
 
 from distilhubert_ko import dataset, metrics, model, progress, recipe
 from distilhubert_ko.batching import BucketSampler, Clips, collate
@@ -46,7 +47,8 @@ def train(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Path:
     InterruptedTrainingError after SIGINT.
     """
     started = time.monotonic()
-    _keep_freed_memory()
+    keep_freed_memory()
+    transformers_logging.disable_progress_bar()  # of saving and loading; training has its own
     checkpoint = _checkpoint(out, resume)
     data = dataset.prepare(config)
     print(dataset.describe(data.report()), file=sys.stderr)
@@ -70,6 +72,7 @@ def train(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Path:
     run = {
         "best_step": trainer.state.best_global_step or trainer.state.global_step,
         "total_steps": trainer.state.global_step,
+        "resumed": resume,
         "train_seconds": round(time.monotonic() - started, 1),
         "precision": trainer.precision,
         "device": str(trainer.args.device),
@@ -157,6 +160,10 @@ class CtcTrainer(Trainer):
             )
         return loss
 
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """Config and safetensors; the Trainer's own adds its arguments as a pickle."""
+        self.network.save_pretrained(output_dir or str(self.args.output_dir), state_dict=state_dict)
+
     def prediction_step(
         self,
         model: Any,
@@ -185,7 +192,7 @@ class CtcTrainer(Trainer):
         return {"cer": counts.rate, "said": said / max(1, len(self.references))}
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Has glibc keep large freed blocks instead of returning them to the system after every operation.
 
     Zeroing them anew took a third of a training step on a CPU (docs/lab-notes.md).

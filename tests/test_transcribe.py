@@ -1,0 +1,168 @@
+"""From audio to words: the Transcriber on an exported folder, and words from planted tokens."""
+
+import io
+import itertools
+import math
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from fixtures_model import JAMO, SYLLABLES, clip
+
+from distilhubert_ko import audio
+from distilhubert_ko.ctc import Token
+from distilhubert_ko.errors import AudioError, ModelError, UnavailableError
+from distilhubert_ko.runtime import Runtime
+from distilhubert_ko.text import Tokenizer
+from distilhubert_ko.transcribe import Transcriber
+from distilhubert_ko.transcript import Transcript, Word, from_tokens
+
+pytest_plugins = ["fixtures_model"]
+
+
+@pytest.fixture(scope="module")
+def transcriber(exported: Path) -> Transcriber:
+    return Transcriber(exported, threads=2)
+
+
+def test_a_file_its_bytes_and_its_samples_give_the_same_transcript(transcriber: Transcriber, tmp_path: Path) -> None:
+    path = tmp_path / "clip.wav"
+    soundfile.write(path, clip(40_000), audio.SAMPLE_RATE, subtype="FLOAT")
+    transcripts = [transcriber(source) for source in (path, str(path), path.read_bytes(), clip(40_000))]
+    assert len(transcripts[0].text) > 10  # the model has something to say
+    assert all(transcript == transcripts[0] for transcript in transcripts)
+    assert transcripts[0].seconds == 2.5
+
+
+def test_audio_at_another_rate_is_resampled(transcriber: Transcriber) -> None:
+    file = io.BytesIO()
+    soundfile.write(file, np.repeat(clip(20_000), 3), 48_000, format="WAV")
+    transcript = transcriber(file.getvalue())
+    assert transcript.seconds == 1.25
+    assert transcript.text
+
+
+def test_clips_get_the_same_transcript_alone_and_in_batches(transcriber: Transcriber) -> None:
+    lengths = [16_000, 400, 399, 70_001, 0, 33_333, 720, 16_000, 160_000, 5000, 300_000, 8000]
+    clips = [clip(samples, seed) for seed, samples in enumerate(lengths)]
+    together = transcriber.log_probs(clips)
+    assert len(together) == len(clips)
+    for wave, log_probs in zip(clips, together, strict=True):
+        assert transcriber.transcript(log_probs, len(wave)).text == transcriber(wave).text
+
+
+def test_batches_hold_a_minute_of_audio_and_every_clip_once(
+    transcriber: Transcriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: list[list[int]] = []
+    compute = Runtime.log_probs
+
+    def listen(runtime: Runtime, waves: list[np.ndarray]) -> list[np.ndarray]:
+        batches.append([len(wave) for wave in waves])
+        return compute(runtime, waves)
+
+    monkeypatch.setattr(Runtime, "log_probs", listen)
+    lengths = [80_000] * 14 + [1_000_000] + [1000 * i for i in range(1, 9)]
+    found = transcriber.log_probs([np.zeros(samples, np.float32) for samples in lengths])
+    assert [len(log_probs) for log_probs in found] == [audio.frames(samples) for samples in lengths]
+    assert sorted(itertools.chain(*batches)) == sorted(lengths)
+    assert batches[0] == [1_000_000]  # more than a minute, but no batch is empty
+    assert all(len(batch) * max(batch) <= 60 * audio.SAMPLE_RATE for batch in batches[1:])
+    assert len(batches) == 3
+
+
+@pytest.mark.parametrize("samples", [0, 10, 399])
+def test_a_clip_too_short_for_a_frame_has_an_empty_transcript(transcriber: Transcriber, samples: int) -> None:
+    transcript = transcriber(clip(samples))
+    assert transcript == Transcript((), samples / audio.SAMPLE_RATE)
+    assert transcript.text == ""
+
+
+def test_no_clips_have_no_log_probabilities(transcriber: Transcriber) -> None:
+    assert transcriber.log_probs([]) == []
+
+
+@pytest.mark.parametrize("samples", [400, 16_000, 33_333, 160_000])
+def test_the_times_of_words_rise_and_lie_inside_the_audio(transcriber: Transcriber, samples: int) -> None:
+    transcript = transcriber(clip(samples))
+    times = [time for word in transcript.words for time in (word.start, word.end)]
+    assert times == sorted(times)
+    assert all(0 <= time <= samples / audio.SAMPLE_RATE for time in times)
+    assert all(word.start < word.end for word in transcript.words)
+    assert all(0 < word.confidence <= 1 for word in transcript.words)
+    assert samples < 160_000 or len(transcript.words) > 5
+
+
+def test_a_folder_that_is_not_exported_names_the_command(exported: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(exported, tmp_path / "model"))
+    (folder / "model.onnx").unlink()
+    with pytest.raises(ModelError, match=f"distilhubert-ko export {folder}"):
+        Transcriber(folder)
+
+
+def test_a_folder_without_a_vocabulary_is_a_model_error_that_names_the_file(exported: Path, tmp_path: Path) -> None:
+    shutil.copy(exported / "model.onnx", tmp_path)
+    with pytest.raises(ModelError, match=r"vocab\.json"):
+        Transcriber(tmp_path)
+
+
+def test_a_model_that_the_hub_cannot_give_names_both_ways_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(UnavailableError, match="nobody/nothing") as error:
+        Transcriber("nobody/nothing")
+    assert "distilhubert-ko demo" in str(error.value)
+    assert "--model" in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["nothing", "./no/folder", "no/such/folder", "/nowhere", "~/nowhere"])
+def test_a_name_that_is_neither_a_folder_nor_a_hub_id_is_a_model_error(name: str) -> None:
+    with pytest.raises(ModelError, match="no such folder"):
+        Transcriber(name)
+
+
+def test_unreadable_audio_is_an_audio_error(transcriber: Transcriber, tmp_path: Path) -> None:
+    with pytest.raises(AudioError, match=r"missing\.wav"):
+        transcriber(tmp_path / "missing.wav")
+
+
+def planted(text: str, vocabulary: Tokenizer, score: float = 0.0) -> list[Token]:
+    """Tokens that spell `text`, two frames each and one frame of blank after each."""
+    ids = vocabulary.encode(text)
+    return [Token(id, 3 * index, 3 * index + 2, score) for index, id in enumerate(ids)]
+
+
+def test_words_are_split_at_the_delimiter_and_timed_by_their_first_and_last_frames() -> None:
+    words = from_tokens(planted("가나 다", SYLLABLES), SYLLABLES, seconds=1.0).words
+    assert [word.text for word in words] == ["가나", "다"]
+    # Frames of 20 ms: 가 0 and 1, 나 3 and 4, the space 6 and 7, 다 9 and 10.
+    assert [word.start for word in words] == pytest.approx([0.0, 0.18])
+    assert [word.end for word in words] == pytest.approx([0.1, 0.22])
+
+
+def test_delimiters_at_the_ends_or_in_a_row_make_no_words() -> None:
+    transcript = from_tokens(planted(" 가  나 ", SYLLABLES), SYLLABLES, seconds=1.0)
+    assert transcript.text == "가 나"
+    assert from_tokens(planted("  ", SYLLABLES), SYLLABLES, seconds=1.0).words == ()
+    assert from_tokens([], SYLLABLES, seconds=0.0) == Transcript((), 0.0)
+
+
+def test_jamo_are_written_as_syllables() -> None:
+    assert from_tokens(planted("각 난", JAMO), JAMO, seconds=1.0).text == "각 난"
+
+
+def test_the_confidence_of_a_word_is_the_geometric_mean_over_its_units() -> None:
+    first, second, space, third = planted("가나 다", SYLLABLES)
+    scores = [math.log(0.9), math.log(0.4), math.log(0.01), math.log(0.5)]
+    tokens = [
+        Token(token.id, token.start, token.end, score)
+        for token, score in zip((first, second, space, third), scores, strict=True)
+    ]
+    words = from_tokens(tokens, SYLLABLES, seconds=1.0).words
+    assert [word.confidence for word in words] == pytest.approx([math.sqrt(0.9 * 0.4), 0.5])
+
+
+def test_a_word_ends_with_the_audio_at_the_latest() -> None:
+    word = from_tokens(planted("가", SYLLABLES), SYLLABLES, seconds=0.03).words[0]
+    assert word == Word("가", 0.0, 0.03, 1.0)
