@@ -145,7 +145,7 @@ def test_the_vocabulary_is_of_the_kept_training_text_alone(tmp_path: Path, units
 
 
 def test_characters_that_training_never_saw_are_counted_in_an_evaluation(tmp_path: Path) -> None:
-    evaluation: list[Row] = [("가 하하", SECOND, None), ("하 나 호", SECOND, None)]
+    evaluation: list[Row] = [("가 호 하하", SECOND, None), ("하 나", SECOND, None)]
     data = dataset.prepare(config(tmp_path, [("가 나", SECOND, None)], evaluation))
     unknown = data.report()["overlap_with_train"]["eval"]["unknown_characters"]
     assert list(unknown.items()) == [("하", 3), ("호", 1)]  # the most frequent first

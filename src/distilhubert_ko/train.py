@@ -17,7 +17,16 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 from torch.utils.tensorboard import SummaryWriter
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+    Wav2Vec2CTCTokenizer,
+    Wav2Vec2FeatureExtractor,
+    Wav2Vec2Processor,
+)
 from transformers.integrations.integration_utils import TensorBoardCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import EvalPrediction, get_last_checkpoint
@@ -52,13 +61,14 @@ def train(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Path:
     checkpoint = _checkpoint(out, resume)
     data = dataset.prepare(config)
     print(dataset.describe(data.report()), file=sys.stderr)
+    torch.manual_seed(config.training.seed)
+    trainer = CtcTrainer(config, data, out)
+
+    # Not before there is a model: a run that cannot begin leaves no folder behind that would be in its own way.
     out.mkdir(parents=True, exist_ok=True)
     data.tokenizer.save(out)
     recipe.save(config, out / "recipe.toml")
     dataset.save_report(data.report(), out / "data.json")
-
-    torch.manual_seed(config.training.seed)
-    trainer = CtcTrainer(config, data, out)
     with _saved_on_interrupt(trainer):
         trainer.train(resume_from_checkpoint=checkpoint)
     if trainer.interrupted:
@@ -87,11 +97,11 @@ def train(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Path:
 
 def save(network: model.PaddingSafeHubertForCTC, tokenizer: Tokenizer, folder: Path) -> None:
     """Writes the folder that plain Transformers loads: config, safetensors, tokenizer and feature extractor."""
-    from transformers import Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2Processor
-
     aside = folder / ".tmp"
-    network.config.architectures = ["HubertForCTC"]
     network.save_pretrained(aside)
+    # It names the class that was saved; readers look for one of Transformers' own.
+    network.config.architectures = ["HubertForCTC"]
+    network.config.save_pretrained(aside)
     tokenizer.save(aside)
     extractor = Wav2Vec2FeatureExtractor(do_normalize=False, return_attention_mask=False)
     Wav2Vec2Processor(extractor, Wav2Vec2CTCTokenizer.from_pretrained(aside)).save_pretrained(aside)

@@ -1,0 +1,301 @@
+"""Training from end to end on a few tones: what it leaves, going on after an interruption, and when it gives up."""
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fixtures_model import JAMO, SYLLABLES, TINY, clip
+from safetensors.torch import load_file
+from transformers import AutoFeatureExtractor, AutoProcessor, AutoTokenizer, HubertForCTC, TrainerState, pipeline
+
+from distilhubert_ko import model, recipe, train
+from distilhubert_ko.errors import InputError, TrainingError, UnavailableError
+from distilhubert_ko.text import Tokenizer
+from distilhubert_ko.transcribe import Transcriber
+
+pytest_plugins = ["fixtures_model"]
+
+MODEL_FILES = {
+    "config.json",
+    "model.safetensors",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "special_tokens_map.json",
+    "tokenizer_config.json",
+    "vocab.json",
+}
+RUN_FILES = {"checkpoints", "data.json", "last", "recipe.toml", "runs", "training.json", "training_log.jsonl"}
+STEPS = 10  # 18 utterances in batches of 4, twice
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_speech: Path) -> recipe.Recipe:
+    """With dropout, so that a resumed run needs the state of the random numbers."""
+    return recipe.Recipe(
+        name="tiny",
+        data=recipe.Data(train=f"manifest:{tiny_speech}/train.jsonl", eval=f"manifest:{tiny_speech}/dev.jsonl"),
+        model=dataclasses.replace(TINY, hidden_dropout=0.1),
+        training=recipe.Training(
+            learning_rate=1e-3,
+            train_batch_size=4,
+            eval_batch_size=4,
+            gradient_accumulation_steps=1,
+            lr_scheduler_type="linear",
+            lr_scheduler_warmup_steps=0,
+            num_epochs=2,
+            mixed_precision=False,
+            eval_steps=3,
+            logging_steps=1,
+            blank_evaluations=100,
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tiny: recipe.Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that nothing interrupted."""
+    return train.train(tiny, tmp_path_factory.mktemp("runs") / "finished")
+
+
+def change(config: recipe.Recipe, **training: Any) -> recipe.Recipe:
+    return dataclasses.replace(config, training=dataclasses.replace(config.training, **training))
+
+
+def during_step(monkeypatch: pytest.MonkeyPatch, step: int, act: Any) -> None:
+    """Calls act() while a run computes the loss that leads to `step`; the runs after it are left in peace."""
+    compute = train.CtcTrainer.training_step
+
+    def watched(trainer: train.CtcTrainer, *args: Any, **kwargs: Any) -> torch.Tensor:
+        loss = compute(trainer, *args, **kwargs)
+        if trainer.state.global_step == step - 1:
+            monkeypatch.setattr(train.CtcTrainer, "training_step", compute)
+            act()
+        return loss
+
+    monkeypatch.setattr(train.CtcTrainer, "training_step", watched)
+
+
+def interrupt() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def crash() -> None:
+    raise OSError("the disk is full")
+
+
+def last_weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "last" / "model.safetensors")
+
+
+def log(folder: Path) -> list[dict[str, float]]:
+    """The training log but for what a clock decides."""
+    clocked = ("runtime", "per_second")
+    return [
+        {key: value for key, value in line.items() if not key.endswith(clocked)}
+        for line in train.read_log(folder / train.LOG)
+    ]
+
+
+def test_a_run_leaves_a_model_its_last_state_and_an_account(finished: Path) -> None:
+    assert {file.name for file in finished.iterdir()} == MODEL_FILES | RUN_FILES
+    assert {file.name for file in (finished / "last").iterdir()} == MODEL_FILES
+    assert recipe.load(finished / "recipe.toml").name == "tiny"
+    data = json.loads((finished / "data.json").read_text(encoding="utf-8"))
+    assert data["splits"]["train"]["utterances"] == 18
+    run = json.loads((finished / "training.json").read_text(encoding="utf-8"))
+    assert run["total_steps"] == STEPS
+    assert run["parameters"] == sum(value.numel() for value in load_file(finished / "model.safetensors").values())
+
+
+def test_no_pickle_is_left_outside_the_checkpoints(finished: Path) -> None:
+    pickles = {
+        file.relative_to(finished)
+        for file in finished.rglob("*")
+        if file.suffix in (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
+    }
+    assert {path.parts[0] for path in pickles} == {"checkpoints"}
+    assert {path.name for path in pickles} == {"optimizer.pt", "rng_state.pth", "scheduler.pt"}
+
+
+def test_the_model_is_the_checkpoint_with_the_lowest_cer_and_last_is_the_last_one(finished: Path) -> None:
+    errors = {int(line["step"]): line["eval_cer"] for line in log(finished) if "eval_cer" in line}
+    best = min(errors, key=lambda step: (errors[step], step))
+    assert list(errors) == [3, 6, 9, STEPS]
+    assert best != STEPS  # or the best and the last could not be told apart
+    assert json.loads((finished / "training.json").read_text(encoding="utf-8"))["best_step"] == best
+    for folder, step in ((finished, best), (finished / "last", STEPS)):
+        kept = load_file(finished / "checkpoints" / f"checkpoint-{step}" / "model.safetensors")
+        saved = load_file(folder / "model.safetensors")
+        assert all(torch.equal(saved[name], kept[name]) for name in kept)
+
+
+def test_the_log_has_a_line_for_each_step_and_each_evaluation(finished: Path) -> None:
+    lines = log(finished)
+    assert [line["step"] for line in lines if "loss" in line] == list(range(1, STEPS + 1))
+    assert all(np.isfinite(line["loss"]) for line in lines if "loss" in line)
+    plan = recipe.plan(recipe.load(finished / "recipe.toml"), 18)
+    assert plan.total_steps == STEPS
+    assert [step.step for step in plan.evaluations] == [3, 6, 9]  # and one at the end
+
+
+@pytest.mark.parametrize("where", [".", "last"])
+def test_plain_transformers_loads_what_was_saved(finished: Path, where: str) -> None:
+    folder = finished / where
+    processor, tokenizer = AutoProcessor.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    for one in (processor.tokenizer, tokenizer):
+        assert (one.pad_token, one.unk_token, one.word_delimiter_token) == ("[PAD]", "[UNK]", "|")
+        assert one.bos_token is None
+        assert one.eos_token is None
+    extractor = AutoFeatureExtractor.from_pretrained(folder)
+    assert (extractor.sampling_rate, extractor.do_normalize) == (16_000, False)
+
+    ours, theirs = model.load(folder), HubertForCTC.from_pretrained(folder).eval()
+    vocabulary = Tokenizer.load(folder)
+    assert theirs.config.vocab_size == len(vocabulary) == len(tokenizer)
+    assert theirs.config.pad_token_id == vocabulary.blank_id == tokenizer.pad_token_id
+    assert theirs.config.architectures == ["HubertForCTC"]
+    batch = processor(clip(9001), sampling_rate=16_000, return_tensors="pt")
+    with torch.no_grad():
+        assert torch.allclose(ours(**batch).logits, theirs(**batch).logits, atol=1e-4)
+
+
+@pytest.mark.parametrize("vocabulary", [SYLLABLES, JAMO], ids=["syllables", "jamo"])
+def test_the_pipeline_of_transformers_gives_the_text_that_the_transcriber_gives(
+    exported: Path, tmp_path: Path, vocabulary: Tokenizer
+) -> None:
+    folder = Path(shutil.copytree(exported, tmp_path / "model"))
+    vocabulary.save(folder)  # the same model says as many jamo as it says syllables
+    transcriber, recogniser = Transcriber(folder, threads=1), pipeline("automatic-speech-recognition", str(folder))
+    for samples in (16_000, 40_001):
+        text = transcriber(clip(samples)).text
+        assert len(text) > 5
+        written = unicodedata.normalize("NFC", recogniser(clip(samples))["text"])
+        # Transformers keeps the two spaces that two delimiters with blanks between them make.
+        assert " ".join(written.split()) == text
+
+
+@pytest.mark.parametrize(
+    ("end", "error", "changes"),
+    [
+        (interrupt, train.InterruptedTrainingError, {}),
+        (crash, OSError, {"length_buckets": True, "gradient_accumulation_steps": 2, "num_epochs": 4}),
+    ],
+    ids=["interrupted", "crashed, with length buckets"],
+)
+def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
+    tiny: recipe.Recipe,
+    finished: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    end: Any,
+    error: type[Exception],
+    changes: dict[str, Any],
+) -> None:
+    config, out = change(tiny, **changes), tmp_path / "resumed"
+    uninterrupted = train.train(config, tmp_path / "uninterrupted") if changes else finished
+    during_step(monkeypatch, 5, end)  # in the first epoch or in the second, and no step that is saved anyway
+    with pytest.raises(error):
+        train.train(config, out)
+    assert not (out / "training.json").exists()
+
+    train.train(config, out, resume=True)
+    expected, found = last_weights(uninterrupted), last_weights(out)
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    assert [line for line in log(out) if "train_loss" not in line] == log(uninterrupted)[:-1]
+    assert {file.name for file in out.iterdir()} == MODEL_FILES | RUN_FILES
+
+
+def test_an_interrupted_run_is_saved_at_the_end_of_the_step_and_says_how_to_go_on(
+    tiny: recipe.Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    during_step(monkeypatch, 2, interrupt)
+    with pytest.raises(train.InterruptedTrainingError, match=r"step 2 of 10.*--resume") as error:
+        train.train(tiny, tmp_path / "run")
+    assert error.value.exit_code == 130
+    assert signal.getsignal(signal.SIGINT) is before
+    state = tmp_path / "run" / "checkpoints" / "checkpoint-2" / "trainer_state.json"
+    assert TrainerState.load_from_json(str(state)).global_step == 2
+
+
+def test_a_second_interrupt_stops_a_run_at_once(
+    tiny: recipe.Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    during_step(monkeypatch, 2, lambda: (interrupt(), interrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        train.train(tiny, tmp_path / "run")
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_folder_that_is_not_empty_is_refused_and_left_alone(tiny: recipe.Recipe, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("the only copy")
+    with pytest.raises(InputError, match=f"{tmp_path}: not empty"):
+        train.train(tiny, tmp_path)
+    with pytest.raises(InputError, match=r"thesis\.txt: not empty"):
+        train.train(tiny, tmp_path / "thesis.txt")
+    assert [file.name for file in tmp_path.iterdir()] == ["thesis.txt"]
+    assert (tmp_path / "thesis.txt").read_text() == "the only copy"
+
+
+def test_a_run_without_a_checkpoint_cannot_be_resumed(tiny: recipe.Recipe, tmp_path: Path) -> None:
+    for out in (tmp_path / "new", tmp_path):
+        with pytest.raises(InputError, match="no checkpoint to resume from"):
+            train.train(tiny, out, resume=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_that_cannot_begin_leaves_no_folder(
+    tiny: recipe.Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So the same command can be given again."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    unavailable = dataclasses.replace(tiny, model=dataclasses.replace(TINY, pretrained="nobody/nothing"))
+    with pytest.raises(UnavailableError):
+        train.train(unavailable, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_loss_that_is_no_number_stops_the_run(tiny: recipe.Recipe, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"the loss is .*learning_rate"):
+        train.train(change(tiny, learning_rate=1e30), tmp_path / "run")
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_a_model_that_says_nothing_stops_the_run_after_the_stated_number_of_evaluations(
+    tiny: recipe.Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = model.build
+
+    def mute(config: recipe.Model, vocabulary: Tokenizer) -> model.PaddingSafeHubertForCTC:
+        network = build(config, vocabulary)
+        torch.nn.init.constant_(network.lm_head.bias[vocabulary.blank_id : vocabulary.blank_id + 1], 1000.0)
+        return network
+
+    monkeypatch.setattr(model, "build", mute)
+    with pytest.raises(TrainingError, match=r"blank collapse.*3 evaluations.*step 6"):
+        train.train(change(tiny, blank_evaluations=3, eval_steps=2), tmp_path / "run")
+    assert [line["eval_said"] for line in log(tmp_path / "run") if "eval_said" in line] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("said", "stops"),
+    [([0], False), ([0, 0], True), ([3, 0], False), ([0, 0.1, 0], False), ([0, 1, 0, 0], True)],
+)
+def test_only_evaluations_in_a_row_are_a_blank_collapse(said: list[float], stops: bool) -> None:
+    state = TrainerState(log_history=[{"loss": 1.0}, *({"eval_said": count} for count in said), {"loss": 1.0}])
+    watch: Any = train.BlankCollapse(patience=2)
+    if stops:
+        with pytest.raises(TrainingError, match="blank collapse"):
+            watch.on_evaluate(None, state, None, metrics={})
+    else:
+        watch.on_evaluate(None, state, None, metrics={})
