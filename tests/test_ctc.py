@@ -5,7 +5,7 @@ from itertools import groupby, product
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distilhubert_ko import ctc
@@ -235,3 +235,13 @@ def test_a_label_that_is_the_blank_or_unknown_is_refused(label: int):
     for call in (ctc.loss, ctc.align):
         with pytest.raises(InputError, match=f"label {label} "):
             call(log_probs, [1, label])
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(0, 12), st.lists(st.integers(0, 12), max_size=4))
+def test_greedy_gives_the_same_tokens_in_pieces_as_at_once(seed: int, frames: int, cuts: list[int]) -> None:
+    matrix = np.log(np.random.default_rng(seed).dirichlet(np.full(3, 0.3), size=frames) + 1e-12)
+    pieces = np.split(matrix, sorted(min(cut, frames) for cut in cuts))
+    whole, joined = ctc.greedy(matrix), ctc.greedy_pieces(pieces)
+    assert [(token.id, token.start, token.end) for token in joined] == [(t.id, t.start, t.end) for t in whole]
+    assert [token.score for token in joined] == pytest.approx([token.score for token in whole])

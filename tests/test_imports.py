@@ -23,7 +23,7 @@ FLOORS = {
     for floor, names in enumerate(
         [
             "errors audio text numerals ctc recipe",
-            "metrics transcript longform corpus_formats synthetic corpora runtime",
+            "metrics transcript files longform corpus_formats synthetic corpora runtime",
             "dataset sizes batching model transcribe",
             "train progress export report card bulk server",
             "cli",

@@ -6,6 +6,7 @@ convolutions in front of HuBERT's transformer: 400 samples wide, 320 samples apa
 
 import io
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, overload
 
@@ -45,6 +46,17 @@ def load(
         AudioError: the source is missing, a folder, forbidden, empty, not audio or truncated, or it holds
             no samples or samples that are not finite; or the slice begins past the end.
     """
+    return np.concatenate([*blocks(source, offset, duration)])
+
+
+def blocks(
+    source: str | Path | bytes | BinaryIO, offset: float = 0.0, duration: float | None = None
+) -> Iterator[NDArray[np.float32]]:
+    """As `load`, but a piece (samples,) at a time, so that a recording of hours needs little memory.
+
+    Raises:
+        AudioError: as for `load`; what only decoding can find comes after the pieces before it.
+    """
     name = _name(source)
     if not 0 <= offset < np.inf or (duration is not None and not 0 < duration < np.inf):
         raise AudioError(f"{name}: cannot read {duration} s from {offset} s: give an offset >= 0, a duration > 0")
@@ -56,14 +68,14 @@ def load(
         wanted = file.frames - start
         if duration is not None:
             wanted = min(wanted, round(duration * rate))
-        wave = _read(file, start, wanted, name)
-    if rate != SAMPLE_RATE:
-        wave = soxr.resample(wave, rate, SAMPLE_RATE, quality="HQ")
-    if wave.size == 0:
-        raise AudioError(f"{name}: {wanted} samples at {rate} Hz are too few to hear: leave this clip out")
-    if not np.isfinite(wave).all():
-        raise AudioError(f"{name} holds samples that are NaN or infinite: write it again from its source")
-    return wave
+        samples = 0
+        for block in _resampled(_read(file, start, wanted, name), rate):
+            if not np.isfinite(block).all():
+                raise AudioError(f"{name} holds samples that are NaN or infinite: write it again from its source")
+            samples += len(block)
+            yield block
+        if samples == 0:
+            raise AudioError(f"{name}: {wanted} samples at {rate} Hz are too few to hear: leave this clip out")
 
 
 def duration(source: str | Path | bytes | BinaryIO) -> float:
@@ -98,6 +110,13 @@ def seconds(frame: NDArray[np.number]) -> NDArray[np.float64]: ...
 def seconds(frame: float | NDArray[np.number]) -> float | NDArray[np.number]:
     """Time in seconds at which a frame starts, or an array of frames: 0.02 s apart."""
     return frame * _FRAME_STEP / SAMPLE_RATE
+
+
+def whole_frames(samples: int) -> int:
+    """Frame steps in a number of samples, which must be a multiple of the step: where a window may be cut."""
+    step, rest = divmod(samples, _FRAME_STEP)
+    assert rest == 0, samples
+    return step
 
 
 def _name(source: str | Path | bytes | BinaryIO) -> str:
@@ -164,9 +183,8 @@ def _check_header(file: soundfile.SoundFile, name: str) -> None:
         raise AudioError(f"{name} holds no samples: record it again or leave it out")
 
 
-def _read(file: soundfile.SoundFile, start: int, wanted: int, name: str) -> NDArray[np.float32]:
-    """Frames start to start + wanted at the file's own rate, channels averaged."""
-    blocks: list[NDArray[np.float32]] = [np.empty(0, np.float32)]
+def _read(file: soundfile.SoundFile, start: int, wanted: int, name: str) -> Iterator[NDArray[np.float32]]:
+    """Frames start to start + wanted at the file's own rate, channels averaged, in blocks (samples,)."""
     found = 0
     try:
         if start:
@@ -175,10 +193,19 @@ def _read(file: soundfile.SoundFile, start: int, wanted: int, name: str) -> NDAr
             block = file.read(min(_BLOCK, wanted - found), dtype="float32", always_2d=True)
             if not len(block):
                 break
-            blocks.append(block.mean(axis=1))
             found += len(block)
+            yield block.mean(axis=1)
     except soundfile.SoundFileError as error:
         raise AudioError(f"{name} is truncated or damaged: copy it again from its source") from error
     if found < wanted:
         raise AudioError(f"{name} is truncated ({found} of {wanted} samples): copy it again from its source")
-    return np.concatenate(blocks)
+
+
+def _resampled(blocks: Iterator[NDArray[np.float32]], rate: int) -> Iterator[NDArray[np.float32]]:
+    if rate == SAMPLE_RATE:
+        yield from blocks
+        return
+    stream = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
+    for block in blocks:
+        yield stream.resample_chunk(block)
+    yield stream.resample_chunk(np.empty(0, np.float32), last=True)

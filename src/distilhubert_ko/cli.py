@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,16 @@ if TYPE_CHECKING:
     from distilhubert_ko.report import Report
 
 DEFAULT_MODEL = "Bingsu/distilhubert-ko-zeroth"
+
+
+class OutputFormat(StrEnum):
+    TXT = "txt"
+    SRT = "srt"
+    VTT = "vtt"
+    TSV = "tsv"
+    JSON = "json"
+    ALL = "all"
+
 
 app = typer.Typer(
     name="distilhubert-ko",
@@ -134,15 +145,46 @@ def evaluate(
 
 @app.command()
 def transcribe(
-    files: Annotated[list[Path], typer.Argument(metavar="AUDIO...", help="Audio files.")],
+    audio: Annotated[list[str], typer.Argument(metavar="AUDIO...", help="Files, folders, or - for standard input.")],
     model: Annotated[str, typer.Option(help="A model folder or a Hub id.")] = DEFAULT_MODEL,
+    output_dir: Annotated[
+        Path | None, typer.Option("-o", "--output-dir", help="Write files here; the current folder with -f alone.")
+    ] = None,
+    output_format: Annotated[
+        OutputFormat | None, typer.Option("-f", "--output-format", help="What to write; txt with -o alone.")
+    ] = None,
+    word_timestamps: Annotated[
+        bool, typer.Option("--word-timestamps", help="A subtitle, or a row, for each word.")
+    ] = False,
+    max_line_width: Annotated[int, typer.Option(min=1, help="Characters in a line of a subtitle.")] = 32,
+    max_line_count: Annotated[int, typer.Option(min=1, help="Lines in a subtitle.")] = 1,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all by default.")] = None,
 ) -> None:
-    """Print the text of audio files, a line a file."""
+    """Print the text of recordings of any length, a line each, or write txt, srt, vtt, tsv or json files."""
+    from distilhubert_ko import files, transcript
     from distilhubert_ko.transcribe import Transcriber
 
-    transcriber = Transcriber(_exported(model))
-    for file in files:
-        typer.echo(transcriber(file).text)
+    sources = files.sources(audio)
+    transcriber = Transcriber(_exported(model), threads)
+    failed: list[DistilhubertKoError] = []
+    for source in sources:
+        try:
+            result = transcriber(source.read())
+        except DistilhubertKoError as error:  # the rest go on
+            typer.echo(f"distilhubert-ko: {error}", err=True)
+            failed.append(error)
+            continue
+        if output_dir is None and output_format is None:
+            typer.echo(result.text)
+            continue
+        layout = transcript.Layout(max_line_width, max_line_count)
+        segments = result.one_word_each() if word_timestamps else result.segmented(layout)
+        chosen = output_format.value if output_format else "txt"
+        for form in transcript.FORMATS if chosen == "all" else [chosen]:
+            text = transcript.write(result, form, segments)
+            typer.echo(files.save(text, output_dir or Path(), f"{source.name}.{form}"))
+    if failed:
+        sys.exit(max(error.exit_code for error in failed))
 
 
 @app.command()

@@ -7,7 +7,7 @@ ICML 2006.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -46,6 +46,28 @@ def greedy(log_probs: NDArray[np.floating], blank: int = 0) -> list[Token]:
     spoken = path[starts] != blank
     starts, ends = starts[spoken], ends[spoken]
     return _tokens(log_probs, path[starts].tolist(), starts.tolist(), ends.tolist())
+
+
+def greedy_pieces(pieces: Iterable[NDArray[np.floating]], blank: int = 0) -> list[Token]:
+    """`greedy` over a matrix that comes in pieces (frames, vocabulary), each let go before the next is asked for.
+
+    A run that goes on across the joint of two pieces is one token, as it is in the whole matrix.
+    """
+    tokens: list[Token] = []
+    done = 0
+    for piece in pieces:
+        later = [replace(token, start=token.start + done, end=token.end + done) for token in greedy(piece, blank)]
+        if tokens and later and tokens[-1].end == later[0].start == done and tokens[-1].id == later[0].id:
+            tokens.append(_joined(tokens.pop(), later.pop(0)))
+        tokens += later
+        done += len(piece)
+    return tokens
+
+
+def _joined(left: Token, right: Token) -> Token:
+    lengths = left.end - left.start, right.end - right.start
+    score = (left.score * lengths[0] + right.score * lengths[1]) / sum(lengths)
+    return Token(left.id, left.start, right.end, score)
 
 
 def min_frames(labels: Sequence[int]) -> int:

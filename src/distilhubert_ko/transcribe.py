@@ -1,16 +1,17 @@
 """Transcriber: the one path from audio to Transcript."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
-from distilhubert_ko import audio, ctc, transcript
+from distilhubert_ko import audio, ctc, longform, transcript
 from distilhubert_ko.runtime import Runtime, resolve
 from distilhubert_ko.text import Tokenizer
 from distilhubert_ko.transcript import Transcript
 
-BATCH_SECONDS = 60.0  # of audio, padding included, in one batch
+BATCH_SECONDS = 40.0  # of audio, padding included, in one batch
 
 
 class Transcriber:
@@ -24,10 +25,23 @@ class Transcriber:
         self.tokenizer = Tokenizer.load(self.folder)
         self.runtime = Runtime(self.folder, threads)
 
-    def __call__(self, source: str | Path | bytes | np.ndarray) -> Transcript:
-        """The transcript of a file, its bytes, or mono 16 kHz samples. Raises AudioError for unreadable audio."""
-        wave = source if isinstance(source, np.ndarray) else audio.load(source)
-        return self.transcript(self.log_probs([wave])[0], len(wave))
+    def __call__(self, source: str | Path | bytes | BinaryIO | np.ndarray) -> Transcript:
+        """The transcript of a file, its bytes, or mono 16 kHz samples, of any length.
+
+        Raises AudioError for audio that cannot be read.
+        """
+        samples = 0
+
+        def counted(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+            nonlocal samples
+            for block in blocks:
+                samples += len(block)
+                yield block
+
+        blocks = [source] if isinstance(source, np.ndarray) else audio.blocks(source)
+        pieces = longform.log_probs(self.runtime, counted(blocks))
+        tokens = ctc.greedy_pieces(pieces, blank=self.tokenizer.blank_id)
+        return transcript.from_tokens(tokens, self.tokenizer, samples / audio.SAMPLE_RATE)
 
     def transcript(self, log_probs: np.ndarray, samples: int) -> Transcript:
         """The best path through log-probabilities (frames, vocabulary) of a clip of `samples`."""

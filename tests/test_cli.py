@@ -1,0 +1,229 @@
+"""The command as its users meet it: output, exit codes, and errors of one line."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import soundfile
+from fixtures_model import clip
+
+from distilhubert_ko import cli, recipe
+
+pytest_plugins = ["fixtures_model"]
+
+
+def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own, as a user starts it, with the Hub out of reach."""
+    import os
+
+    command = [sys.executable, "-c", "from distilhubert_ko.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | {"HF_HUB_OFFLINE": "1"} | environment, check=False
+    )
+
+
+def call(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str | Path
+) -> tuple[int, str, str]:
+    """The command in this process, which is quicker: exit code, standard output, standard error."""
+    monkeypatch.setattr(sys, "argv", ["distilhubert-ko", *map(str, arguments)])
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    code = 0
+    try:
+        cli.main()
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_plan_prints_the_seventeen_rows_of_the_published_log_as_json(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, out, _ = call(capsys, monkeypatch, "plan", recipe.find("zeroth"), "--json")
+    assert code == 0
+    plan = json.loads(out)
+    assert {"train_utterances", "steps_per_epoch", "total_steps", "evaluations", "hyperparameters"} <= plan.keys()
+    assert (plan["train_utterances"], plan["steps_per_epoch"], plan["total_steps"]) == (22_263, 696, 6960)
+    epochs = [0.57, 1.15, 1.72, 2.3, 2.87, 3.45, 4.02, 4.6, 5.17, 5.75, 6.32, 6.9, 7.47, 8.05, 8.62, 9.2, 9.77]
+    assert [(row["epoch"], row["step"]) for row in plan["evaluations"]] == list(
+        zip(epochs, range(400, 6801, 400), strict=True)
+    )
+    assert {"step", "epoch", "learning_rate"} == plan["evaluations"][0].keys()
+
+
+def test_transcribe_prints_a_line_a_file(
+    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, samples in (("a", 16_000), ("b", 40_000)):
+        soundfile.write(tmp_path / f"{name}.wav", clip(samples), 16_000)
+    files = [tmp_path / "a.wav", tmp_path / "b.wav"]
+    code, out, _ = call(capsys, monkeypatch, "transcribe", *files, "--model", exported)
+    assert code == 0
+    assert len(out.splitlines()) == 2
+    assert all(out.splitlines())
+
+
+def test_evaluate_writes_figures_and_utterances(
+    exported: Path,
+    tiny_speech: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    corpus = f"manifest:{tiny_speech}/dev.jsonl"
+    code, out, _ = call(capsys, monkeypatch, "evaluate", exported, corpus, "--json", tmp_path / "figures.json")
+    assert code == 0
+    assert "CER" in out
+    assert json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))["utterances"] == 6
+    assert len((tmp_path / "figures.jsonl").read_text(encoding="utf-8").splitlines()) == 6
+
+
+def test_prepare_saves_its_report_and_the_vocabulary(
+    tiny_speech: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(
+        f'[data]\ntrain = "manifest:{tiny_speech}/train.jsonl"\neval = "manifest:{tiny_speech}/dev.jsonl"\n'
+    )
+    code, out, _ = call(capsys, monkeypatch, "prepare", path, "--out", tmp_path / "out")
+    assert code == 0
+    assert "18 utterances" in out
+    assert json.loads((tmp_path / "out" / "data.json").read_text(encoding="utf-8"))["splits"]["train"]["speakers"] == 3
+    assert (tmp_path / "out" / "vocab.json").is_file()
+
+
+def test_a_model_folder_without_a_graph_is_exported_on_first_use(
+    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Path] = []
+    monkeypatch.setattr("distilhubert_ko.export.export", lambda folder: calls.append(folder) or 0.0)
+    for file in exported.iterdir():
+        if file.name != "model.onnx":
+            (tmp_path / file.name).symlink_to(file)
+    call(capsys, monkeypatch, "transcribe", tmp_path / "a.wav", "--model", tmp_path)
+    assert calls == [tmp_path]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["plan", "nowhere.toml"], ["nowhere.toml", "zeroth"]),
+        (["plan", "zeroth", "--set", "training.lerning_rate=1"], ["lerning_rate", "training.learning_rate"]),
+        (["prepare", "demo", "--set", "data.train=zerth:x"], ["zerth", "zeroth"]),
+        (["prepare", "demo", "--set", "data.train=librispeech:/nowhere"], ["/nowhere"]),
+        (["evaluate", "/nowhere/model", "synthetic:demo"], ["/nowhere/model", "no such folder"]),
+        (["transcribe", "x.wav", "--model", "./nowhere"], ["./nowhere", "no such folder"]),
+        (["card", "/nowhere"], ["/nowhere"]),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_code_two(
+    arguments: list[str],
+    words: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    code, out, err = call(capsys, monkeypatch, *arguments)
+    assert code == 2
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert all(word in err for word in words)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"", "empty"), (b"RIFF", "not audio"), (None, "does not exist")],
+    ids=["empty", "torn", "missing"],
+)
+def test_audio_that_cannot_be_read_is_one_line_that_names_the_file(
+    exported: Path,
+    tmp_path: Path,
+    content: bytes | None,
+    words: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if content is not None:
+        (tmp_path / "speech.wav").write_bytes(content)
+    code, _, err = call(capsys, monkeypatch, "transcribe", tmp_path / "speech.wav", "--model", exported)
+    assert code == 2
+    assert len(err.splitlines()) == 1
+    assert "speech.wav" in err
+    assert words in err.lower()
+
+
+def test_a_folder_that_is_not_empty_is_refused_and_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "thesis.txt").write_text("the only copy")
+    for arguments in (["demo", "--out", tmp_path], ["train", "demo", "--out", tmp_path]):
+        code, _, err = call(capsys, monkeypatch, *arguments)
+        assert code == 2
+        assert "not empty" in err
+    assert [file.name for file in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_hub_that_cannot_be_reached_is_exit_code_one_and_names_both_ways_out(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, _, err = call(capsys, monkeypatch, "transcribe", "x.wav")
+    assert code == 1
+    assert "distilhubert-ko demo" in err
+    assert "--model FOLDER" in err
+    assert cli.DEFAULT_MODEL in err
+
+
+def test_usage_errors_are_exit_code_two_and_debug_shows_the_traceback() -> None:
+    assert run("transcribe").returncode == 2
+    assert "Traceback" not in run("plan", "nowhere").stderr
+    assert "Traceback" in run("--debug", "plan", "nowhere").stderr
+
+
+def test_starting_up_imports_neither_torch_nor_transformers_nor_numpy() -> None:
+    program = "import sys, distilhubert_ko.cli; print(*{m.partition('.')[0] for m in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "transformers", "numpy", "onnxruntime"} & set(loaded)
+
+
+def test_files_are_written_in_each_format_and_the_same_stem_overwrites_nothing(
+    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, samples in (("a/speech.wav", 16_000), ("b/speech.wav", 40_000), ("b/speech.flac", 30_000)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        soundfile.write(tmp_path / name, clip(samples), 16_000)
+    inputs = [tmp_path / "a" / "speech.wav", tmp_path / "b"]
+    out = tmp_path / "out"
+    code, printed, _ = call(capsys, monkeypatch, "transcribe", *inputs, "--model", exported, "-o", out, "-f", "all")
+    assert code == 0
+    names = {"speech.wav", "speech.flac", "speech.wav-2"}
+    expected = {f"{name}.{form}" for name in names for form in ("txt", "srt", "vtt", "tsv", "json")}
+    assert {file.name for file in out.iterdir()} == expected
+    assert len(printed.splitlines()) == len(expected)
+    texts = [json.loads((out / f"{name}.json").read_text(encoding="utf-8"))["text"] for name in sorted(names)]
+    assert len(set(texts)) == 3
+
+
+def test_a_file_that_fails_is_reported_the_rest_go_on_and_the_exit_code_says_so(
+    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soundfile.write(tmp_path / "good.wav", clip(40_000), 16_000)
+    (tmp_path / "bad.wav").write_text("no sound")
+    files = [tmp_path / "bad.wav", tmp_path / "missing.wav", tmp_path / "good.wav"]
+    code, out, err = call(capsys, monkeypatch, "transcribe", *files, "--model", exported)
+    assert code == 2
+    assert len(out.splitlines()) == 1
+    assert len(err.splitlines()) == 2
+
+
+def test_standard_input_is_read_where_a_dash_stands(exported: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "speech.wav", clip(40_000), 16_000)
+    program = [sys.executable, "-c", "from distilhubert_ko.cli import main; main()", "transcribe", "--model", exported]
+    with open(tmp_path / "speech.wav", "rb") as speech:
+        piped = subprocess.run([*program, "-"], stdin=speech, capture_output=True, text=True, check=True)
+    named = subprocess.run([*program, tmp_path / "speech.wav"], capture_output=True, text=True, check=True)
+    assert piped.stdout == named.stdout != "\n"
+    empty = subprocess.run([*program, "-"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert empty.returncode == 2
+    assert "empty" in empty.stderr

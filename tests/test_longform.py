@@ -1,0 +1,89 @@
+"""Windows over long waves: every frame once, and each from where it is heard best."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fixtures_model import clip
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from distilhubert_ko import audio, longform
+from distilhubert_ko.runtime import Runtime
+from distilhubert_ko.transcribe import Transcriber
+
+pytest_plugins = ["fixtures_model"]
+
+SIZES = [0, 1, 399, 400, longform.WINDOW - 1, longform.WINDOW, longform.WINDOW + 1]
+SIZES += [longform.WINDOW + longform.HOP + offset for offset in (-1, 0, 1, 319, 320, 400)]
+
+
+class Positions:
+    """A runtime whose "log-probabilities" of a frame are the wave's own values there: where the frame was heard."""
+
+    def __init__(self) -> None:
+        self.longest = 0
+
+    def log_probs(self, waves: list[np.ndarray]) -> list[np.ndarray]:
+        self.longest = max(self.longest, *map(len, waves))
+        return [wave[: 320 * audio.frames(len(wave)) : 320, None] for wave in waves]
+
+
+@pytest.mark.parametrize("samples", SIZES)
+@pytest.mark.parametrize("block", [7919, longform.WINDOW, 10**9])
+def test_the_pieces_hold_every_frame_of_the_wave_once_and_in_order(samples: int, block: int) -> None:
+    wave = np.arange(samples, dtype=np.float64).astype(np.float32)  # exact: there are fewer than 2**24
+    runtime = Positions()
+    blocks = (wave[start : start + block] for start in range(0, samples, block))
+    pieces = [*longform.log_probs(runtime, blocks)]  # type: ignore[arg-type]
+    heard = np.concatenate(pieces)[:, 0] if pieces else np.empty(0)
+    assert np.array_equal(heard, 320.0 * np.arange(audio.frames(samples)))
+    assert runtime.longest <= longform.WINDOW
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(0, longform.WINDOW), max_size=8))
+def test_how_a_wave_is_cut_into_blocks_changes_nothing(sizes: list[int]) -> None:
+    wave = np.random.default_rng(0).normal(size=sum(sizes)).astype(np.float32)
+    blocks = np.split(wave, np.cumsum(sizes)[:-1]) if sizes else []
+    cut, whole = [*longform.windows(blocks)], [*longform.windows([wave])]
+    assert [(each.first, each.last) for each in cut] == [(each.first, each.last) for each in whole]
+    assert all(np.array_equal(a.wave, b.wave) for a, b in zip(cut, whole, strict=True))
+
+
+def test_a_frame_in_a_window_after_the_first_has_a_margin_on_its_left_and_right() -> None:
+    wave = np.zeros(3 * longform.WINDOW, np.float32)
+    windows = [*longform.windows([wave])]
+    assert len(windows) > 3
+    margin = longform.MARGIN // 320
+    assert all(each.first == margin for each in windows[1:])
+    assert all(each.last == longform.WINDOW // 320 - margin for each in windows[:-1])
+
+
+def test_a_long_recording_is_transcribed_as_its_whole_matrix_would_be_away_from_the_joints(exported: Path) -> None:
+    transcriber = Transcriber(exported, threads=1)
+    wave = clip(longform.WINDOW + 5 * audio.SAMPLE_RATE)
+    pieces = np.concatenate([*longform.log_probs(Runtime(exported, 1), [wave])])
+    assert len(pieces) == audio.frames(len(wave))
+    long = transcriber(wave)
+    expected = transcriber.transcript(pieces, len(wave))
+    assert [(word.text, word.start, word.end) for word in long.words] == [
+        (word.text, word.start, word.end) for word in expected.words
+    ]
+    assert long.words == pytest.approx(expected.words) or all(
+        a.confidence == pytest.approx(b.confidence) for a, b in zip(long.words, expected.words, strict=True)
+    )
+
+
+def test_a_file_of_another_rate_gives_the_same_samples_in_blocks_as_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import soundfile
+
+    soundfile.write(tmp_path / "speech.wav", clip(100_000), 44_100)
+    whole = audio.load(tmp_path / "speech.wav")
+    monkeypatch.setattr(audio, "_BLOCK", 10_007)
+    pieces = [*audio.blocks(tmp_path / "speech.wav")]
+    assert len(pieces) > 5
+    assert np.array_equal(np.concatenate(pieces), whole)
+    assert len(whole) == pytest.approx(100_000 * 16_000 / 44_100, abs=1)

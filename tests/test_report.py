@@ -1,0 +1,210 @@
+"""Evaluation, the report's files, the card and its results table."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import jiwer
+import numpy as np
+import pytest
+import torch
+import yaml
+from fixtures_model import SYLLABLES
+
+from distilhubert_ko import audio, card, dataset, model, recipe, report
+from distilhubert_ko.errors import ModelError
+from distilhubert_ko.report import Report
+from distilhubert_ko.transcribe import Transcriber
+
+pytest_plugins = ["fixtures_model"]
+
+
+@pytest.fixture(scope="module")
+def measured(exported: Path, tiny_speech: Path) -> Report:
+    return report.evaluate(Transcriber(exported, threads=1), f"manifest:{tiny_speech}/dev.jsonl")
+
+
+@pytest.fixture
+def folder(exported: Path, measured: Report, tmp_path: Path) -> Path:
+    """A model folder with the records that a run leaves."""
+    path = Path(shutil.copytree(exported, tmp_path / "model"))
+    recipe.save(recipe.Recipe(name="tiny"), path / "recipe.toml")
+    summary = {
+        "corpus": "c",
+        "utterances": 4,
+        "hours": 0.1,
+        "speakers": 2,
+        "distinct_sentences": 4,
+        "dropped": {"too long": 1},
+    }
+    overlap = {"shared_sentences": 1, "shared_speakers": 0, "unknown_characters": {"힣": 3}}
+    data = {
+        "units": "syllables",
+        "vocabulary": len(SYLLABLES),
+        "splits": {"train": summary, "eval": summary, "test": summary},
+        "overlap_with_train": {"eval": overlap, "test": overlap},
+    }
+    run = {
+        "best_step": 800,
+        "total_steps": 1200,
+        "resumed": False,
+        "train_seconds": 61.0,
+        "precision": "fp16",
+        "device": "cuda:0",
+        "parameters": 1,
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "versions": {"torch": "2.13.0"},
+    }
+    dataset.save_report(data, path / "data.json")
+    dataset.save_report(run, path / "training.json")
+    (path / "training_log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in LOG), encoding="utf-8")
+    report.save(measured, path / report.REPORT)
+    return path
+
+
+LOG = [
+    {"eval_loss": 3.5, "eval_cer": 1.0, "epoch": 0.5747, "step": 400},
+    {"loss": 4.25, "epoch": 0.718, "step": 500},
+    {"eval_loss": 1.25, "eval_cer": 0.5, "epoch": 1.1494, "step": 800},
+    {"loss": 1.0, "epoch": 1.436, "step": 1000},
+    {"eval_loss": 1.0, "eval_cer": 0.25, "epoch": 1.7241, "step": 1200},
+]
+
+
+def test_the_rates_are_those_of_jiwer_over_the_whole_corpus(measured: Report) -> None:
+    references = [each.reference for each in measured.predictions]
+    hypotheses = [each.hypothesis for each in measured.predictions]
+    assert any(hypotheses)
+    assert measured.cer == pytest.approx(jiwer.cer(references, hypotheses))
+    assert measured.wer == pytest.approx(jiwer.wer(references, hypotheses))
+    closed = ["".join(text.split()) for text in references], ["".join(text.split()) for text in hypotheses]
+    assert measured.cer_no_space == pytest.approx(jiwer.cer(*closed))
+    whole = jiwer.process_characters(references, hypotheses)
+    errors = (measured.substitutions, measured.deletions, measured.insertions)
+    assert sum(errors) == whole.substitutions + whole.deletions + whole.insertions
+    low, high = measured.cer_ci95
+    assert low <= measured.cer <= high
+
+
+def test_the_loss_is_that_of_torch_for_each_clip_alone(exported: Path, tiny_speech: Path, measured: Report) -> None:
+    network = model.load(exported)
+    split = dataset.read_split(f"manifest:{tiny_speech}/dev.jsonl", recipe.Recipe())
+    losses = []
+    for example in split.examples:
+        labels = torch.tensor([SYLLABLES.encode(example.text)])
+        with torch.no_grad():
+            losses.append(network(torch.from_numpy(example.utterance.wave())[None], labels=labels).loss.item())
+    assert measured.too_few_frames == 0
+    assert measured.loss == pytest.approx(np.mean(losses), rel=1e-3)
+
+
+def test_the_report_counts_utterances_hours_and_unknown_characters(measured: Report) -> None:
+    assert measured.utterances == len(measured.predictions) == 6
+    assert measured.hours * 3600 == pytest.approx(sum(1.0 + 0.6 * (len(p.reference) > 5) for p in measured.predictions))
+    known = set(SYLLABLES.tokens) | {" "}
+    unknown = sum(character not in known for each in measured.predictions for character in each.reference)
+    assert measured.unknown_characters == unknown > 0
+    assert measured.seconds > 0
+
+
+def test_json_has_the_keys_of_the_contract_and_a_line_an_utterance_beside_it(measured: Report, tmp_path: Path) -> None:
+    lines = report.save(measured, tmp_path / "figures.json")
+    assert lines == tmp_path / "figures.jsonl"
+    figures = json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))
+    rates = {"cer", "cer_no_space", "jer", "wer", "loss", "cer_ci95"}
+    counts = {"utterances", "substitutions", "deletions", "insertions", "unknown_characters"}
+    assert rates | counts | {"hours", "seconds"} <= figures.keys()
+    assert len(figures["cer_ci95"]) == 2
+    records = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()]
+    assert [set(record) for record in records] == [{"id", "reference", "hypothesis"}] * measured.utterances
+    assert "\\u" not in lines.read_text(encoding="utf-8")
+
+
+def test_a_saved_report_is_loaded_as_it_was(folder: Path, measured: Report) -> None:
+    assert report.load(folder) == dataclasses.replace(measured, predictions=())
+
+
+@pytest.mark.parametrize("content", [None, "{", "{}", '{"cer_ci95": 1}'])
+def test_a_missing_or_torn_report_is_a_model_error_that_says_how_to_measure_again(
+    tmp_path: Path, content: str | None
+) -> None:
+    if content is not None:
+        (tmp_path / report.REPORT).write_text(content)
+    with pytest.raises(ModelError, match="distilhubert-ko evaluate"):
+        report.load(tmp_path)
+
+
+def test_the_results_table_repeats_the_latest_training_loss_and_says_no_log_before_the_first() -> None:
+    assert card.results_table(LOG).splitlines() == [
+        "| Training Loss | Epoch | Step | Validation Loss | Cer |",
+        "|:-:|:-:|:-:|:-:|:-:|",
+        "| No log | 0.57 | 400 | 3.5000 | 1.0000 |",
+        "| 4.2500 | 1.15 | 800 | 1.2500 | 0.5000 |",
+        "| 1.0000 | 1.72 | 1200 | 1.0000 | 0.2500 |",
+    ]
+
+
+def test_the_card_has_the_published_sections_in_order_and_nothing_left_to_fill_in(folder: Path) -> None:
+    text = card.write(folder).read_text(encoding="utf-8")
+    headings = [line for line in text.splitlines() if line.startswith("#")]
+    assert headings == [
+        "# tiny",
+        "## Model description",
+        "## Intended uses & limitations",
+        "## Training and evaluation data",
+        "## Training procedure",
+        "### Training hyperparameters",
+        "### Training results",
+        "### Framework versions",
+    ]
+    assert "More information needed" not in text
+    assert (folder / card.CURVE).read_bytes().startswith(b"\x89PNG")
+    assert sorted(file.name for file in folder.glob("*.tmp")) == []
+
+
+def test_the_card_takes_its_figures_from_the_report(folder: Path, measured: Report) -> None:
+    changed = dataclasses.replace(measured, cer=0.12345, loss=0.54321)
+    report.save(changed, folder / report.REPORT)
+    text = card.write(folder).read_text(encoding="utf-8")
+    assert "- Cer: 0.1235 (" in text or "- Cer: 0.1234 (" in text
+    assert "- Loss: 0.5432" in text
+
+
+def test_the_metadata_of_the_card_is_yaml_with_a_filled_model_index(folder: Path, measured: Report) -> None:
+    text = card.write(folder).read_text(encoding="utf-8")
+    metadata = yaml.safe_load(text.split("---")[1])
+    assert metadata["language"] == ["ko"]
+    assert metadata["license"] == "apache-2.0"
+    assert metadata["base_model"] == "ntu-spml/distilhubert"
+    assert metadata["datasets"] == ["Bingsu/zeroth-korean"]
+    result = metadata["model-index"][0]["results"][0]
+    assert result["task"]["type"] == "automatic-speech-recognition"
+    assert result["dataset"]["name"] == measured.corpus
+    assert result["metrics"][0] == {"name": "CER", "type": "cer", "value": round(measured.cer, 4)}
+
+
+@pytest.mark.parametrize("missing", ["data.json", "training.json", "training_log.jsonl", "report.json", "recipe.toml"])
+def test_a_card_without_a_record_is_refused_and_the_old_one_stays(folder: Path, missing: str) -> None:
+    (folder / missing).unlink()
+    (folder / card.CARD).write_text("old")
+    with pytest.raises(ValueError, match=missing.replace(".", r"\.")):
+        card.write(folder)
+    assert (folder / card.CARD).read_text() == "old"
+
+
+def test_an_utterance_with_more_labels_than_frames_is_scored_but_left_out_of_the_loss(
+    exported: Path, tmp_path: Path
+) -> None:
+    import soundfile
+
+    records = []
+    for name, samples in (("short", 500), ("long", 16_000)):
+        soundfile.write(tmp_path / f"{name}.wav", np.full(samples, 0.01, dtype=np.float32), audio.SAMPLE_RATE)
+        records.append({"audio_filepath": f"{name}.wav", "text": "가나다", "duration": samples / audio.SAMPLE_RATE})
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    measured = report.evaluate(Transcriber(exported, threads=1), f"manifest:{manifest}")
+    assert (measured.utterances, measured.too_few_frames) == (2, 1)
+    assert np.isfinite(measured.loss)
