@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distilhubert_ko import audio, longform
-from distilhubert_ko.runtime import Runtime
 from distilhubert_ko.transcribe import Transcriber
 
 pytest_plugins = ["fixtures_model"]
@@ -60,19 +59,16 @@ def test_a_frame_in_a_window_after_the_first_has_a_margin_on_its_left_and_right(
     assert all(each.last == longform.WINDOW // 320 - margin for each in windows[:-1])
 
 
-def test_a_long_recording_is_transcribed_as_its_whole_matrix_would_be_away_from_the_joints(exported: Path) -> None:
+def test_a_long_recording_gets_the_same_answer_in_a_batch_and_in_a_call_of_its_own(exported: Path) -> None:
     transcriber = Transcriber(exported, threads=1)
-    wave = clip(longform.WINDOW + 5 * audio.SAMPLE_RATE)
-    pieces = np.concatenate([*longform.log_probs(Runtime(exported, 1), [wave])])
-    assert len(pieces) == audio.frames(len(wave))
-    long = transcriber(wave)
-    expected = transcriber.transcript(pieces, len(wave))
-    assert [(word.text, word.start, word.end) for word in long.words] == [
-        (word.text, word.start, word.end) for word in expected.words
-    ]
-    assert long.words == pytest.approx(expected.words) or all(
-        a.confidence == pytest.approx(b.confidence) for a, b in zip(long.words, expected.words, strict=True)
-    )
+    waves = [clip(9000), clip(longform.WINDOW + 5 * audio.SAMPLE_RATE), clip(40_000)]
+    for wave, log_probs in zip(waves, transcriber.log_probs(waves), strict=True):
+        assert len(log_probs) == audio.frames(len(wave))
+        alone, expected = transcriber(wave), transcriber.transcript(log_probs, len(wave))
+        assert alone.text
+        assert [(w.text, w.start, w.end) for w in alone.words] == [(w.text, w.start, w.end) for w in expected.words]
+        confidences = [[word.confidence for word in each.words] for each in (alone, expected)]
+        assert confidences[0] == pytest.approx(confidences[1], abs=1e-4)
 
 
 def test_a_file_of_another_rate_gives_the_same_samples_in_blocks_as_at_once(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from distilhubert_ko import audio
 from distilhubert_ko.runtime import Runtime
 
-WINDOW = 20 * audio.SAMPLE_RATE  # samples
+WINDOW = 30 * audio.SAMPLE_RATE  # samples
 MARGIN = 2 * audio.SAMPLE_RATE
 HOP = WINDOW - 2 * MARGIN
 

@@ -49,12 +49,18 @@ class Transcriber:
         return transcript.from_tokens(tokens, self.tokenizer, samples / audio.SAMPLE_RATE)
 
     def log_probs(self, waves: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Log-probabilities (frames, vocabulary) of each wave, computed in batches of like length."""
+        """Log-probabilities (frames, vocabulary) of each wave: short ones in batches of like length, long ones in
+        windows, so that a wave gets the same answer here and in a call of its own.
+        """
         results: list[np.ndarray] = [np.empty(0)] * len(waves)
         order = sorted(range(len(waves)), key=lambda i: len(waves[i]))
         while order:
             batch = [order.pop()]  # the longest sets the width
-            room = int(BATCH_SECONDS * audio.SAMPLE_RATE / max(1, len(waves[batch[0]])))
+            longest = len(waves[batch[0]])
+            if longest > longform.WINDOW:
+                results[batch[0]] = np.concatenate([*longform.log_probs(self.runtime, [waves[batch[0]]])])
+                continue
+            room = int(BATCH_SECONDS * audio.SAMPLE_RATE / max(1, longest))
             while order and len(batch) < room:
                 batch.append(order.pop())
             for i, result in zip(batch, self.runtime.log_probs([waves[i] for i in batch]), strict=True):
