@@ -208,3 +208,12 @@ def test_an_utterance_with_more_labels_than_frames_is_scored_but_left_out_of_the
     measured = report.evaluate(Transcriber(exported, threads=1), f"manifest:{manifest}")
     assert (measured.utterances, measured.too_few_frames) == (2, 1)
     assert np.isfinite(measured.loss)
+
+
+def test_a_corpus_is_found_from_the_root_given_and_not_from_that_of_the_models_recipe(
+    folder: Path, tiny_speech: Path
+) -> None:
+    recipe.save(recipe.Recipe(data=recipe.Data(root="elsewhere")), folder / "recipe.toml")
+    transcriber = Transcriber(folder, threads=1)
+    assert report.evaluate(transcriber, "manifest:dev.jsonl", root=tiny_speech).utterances == 6
+    assert report.evaluate(transcriber, f"manifest:{tiny_speech}/dev.jsonl").utterances == 6

@@ -192,9 +192,9 @@ def _uses(record: Record) -> str:
     limits = [
         "It recognises Korean read or spoken as in its training data; other domains, far microphones, noise and "
         "children's voices are untested.",
-        f"It writes Korean only, without punctuation: {FOREIGN[record.recipe.text.foreign]}.",
-        f"{result.unknown_characters:,} characters or jamo of the evaluation text are not in its vocabulary and "
-        "count as errors.",
+        "It writes Hangul without punctuation; numbers come as they are spoken, in words.",
+        "Characters or jamo of the evaluation text that its vocabulary lacks, and that count as errors: "
+        f"{result.unknown_characters:,}.",
     ]
     if record.recipe.data.train.startswith("synthetic:"):
         limits.insert(0, "It learnt from synthetic speech of a few hundred words: a demonstration, not for use.")
@@ -214,7 +214,7 @@ def _data(record: Record) -> str:
         )
     shared = [
         f"The {name} split shares {overlap['shared_sentences']:,} sentences and {overlap['shared_speakers']} speakers "
-        f"with training, and has {sum(overlap['unknown_characters'].values()):,} units that training never saw."
+        f"with training; units in it that training never saw: {sum(overlap['unknown_characters'].values()):,}."
         for name, overlap in record.data["overlap_with_train"].items()
     ]
     rule = f"\n\nSpeaker-wise split: {record.recipe.data.heldout}." if record.recipe.data.heldout else ""
@@ -298,11 +298,13 @@ def _plot(record: Record, path: Path) -> None:
     above.plot(*zip(*training, strict=True), label="training") if training else None
     above.plot(steps, [line["eval_loss"] for line in evaluation], "o-", label="validation")
     above.set(ylabel="CTC loss per label", yscale="log", title=record.recipe.name)
+    above.yaxis.set_major_formatter("{x:g}")
+    above.yaxis.set_minor_formatter("{x:g}")
     above.legend()
     below.plot(steps, [line["eval_cer"] for line in evaluation], "o-", color="C1", label="validation")
     below.axvline(record.training["best_step"], color="grey", linestyle=":", label="weights kept")
     below.set(xlabel="optimizer step", ylabel="CER", ylim=(0, None))
-    below.legend()
+    below.legend(loc="lower left")
     for axes in (above, below):
         axes.grid(alpha=0.3)
     aside = path.with_name(f".{path.name}")

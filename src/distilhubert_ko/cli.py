@@ -136,7 +136,7 @@ def evaluate(
     """Score a model on a corpus: CER with and without spaces, jamo and word error rates, loss, speed."""
     from distilhubert_ko import report as reports
 
-    report = _evaluate(model, corpus)
+    report = _evaluate(model, corpus, Path())
     typer.echo(_figures(report))
     if json_file:
         lines = reports.save(report, json_file)
@@ -237,7 +237,7 @@ def _train(config: "Recipe", folder: Path, resume: bool) -> "Report":
 
     training.train(config, folder, resume=resume)
     _export(folder)
-    report = _evaluate(str(folder), config.test_corpus)
+    report = _evaluate(str(folder), config.test_corpus, config.root)
     reports.save(report, folder / reports.REPORT)
     cards.write(folder)
     return report
@@ -263,7 +263,7 @@ def _exported(model: str) -> Path:
     return folder
 
 
-def _evaluate(model: str, corpus: str) -> "Report":
+def _evaluate(model: str, corpus: str, root: Path) -> "Report":
     from rich.console import Console
     from rich.progress import Progress
 
@@ -274,7 +274,10 @@ def _evaluate(model: str, corpus: str) -> "Report":
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("evaluating", total=None)
         return reports.evaluate(
-            transcriber, corpus, on_progress=lambda done, all_: progress.update(task, completed=done, total=all_)
+            transcriber,
+            corpus,
+            root=root,
+            on_progress=lambda done, all_: progress.update(task, completed=done, total=all_),
         )
 
 

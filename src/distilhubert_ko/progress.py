@@ -15,13 +15,13 @@ class Bar(TrainerCallback):
         self.hours = hours  # of speech in an epoch
         self.loss = self.cer = float("nan")
         self.console = Console(stderr=True)
+        columns = (TextColumn("step"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}"))
+        self.bar = Progress(*columns, TimeRemainingColumn(), console=self.console, transient=False)
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, *rest: Any, **kwargs: Any) -> None:
         if not state.is_world_process_zero:
             return
         self.started, self.first_epoch = time.monotonic(), state.epoch or 0.0
-        columns = (TextColumn("step"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}"))
-        self.bar = Progress(*columns, TimeRemainingColumn(), console=self.console, transient=False)
         self.task = self.bar.add_task("", total=state.max_steps, completed=state.global_step)
         if self.console.is_terminal:
             self.bar.start()
@@ -39,9 +39,9 @@ class Bar(TrainerCallback):
             text = f"step {state.global_step}/{state.max_steps} {self._description(state)}"
             self.console.print(f"{text} validation loss {kwargs['metrics']['eval_loss']:.3f}", soft_wrap=True)
 
-    def on_train_end(self, args: TrainingArguments, state: TrainerState, *rest: Any, **kwargs: Any) -> None:
-        if state.is_world_process_zero:
-            self.bar.stop()
+    def stop(self) -> None:
+        """Gives the terminal back, however training ended."""
+        self.bar.stop()
 
     def _description(self, state: TrainerState) -> str:
         hours = (time.monotonic() - self.started) / 3600

@@ -74,14 +74,20 @@ def _figures() -> list[str]:
     return [f.name for f in dataclasses.fields(Report) if f.name != "predictions"]
 
 
-def evaluate(transcriber: Transcriber, spec: str, *, on_progress: Callable[[int, int], None] | None = None) -> Report:
+def evaluate(
+    transcriber: Transcriber,
+    spec: str,
+    *,
+    root: Path = Path("."),
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Report:
     """Scores a model on a corpus, under the text rules and the speaker split of the model's own recipe.
 
-    `on_progress` is called with the utterances done and their number. Raises CorpusError for a corpus that cannot be
-    read.
+    A relative location in `spec` is read against `root`, not against the recipe's. `on_progress` is called with the
+    utterances done and their number. Raises CorpusError for a corpus that cannot be read.
     """
     recipe = recipe_of(transcriber.folder)
-    split = dataset.read_split(spec, recipe)
+    split = dataset.read_split(spec, dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, root=str(root))))
     started = time.perf_counter()
     predictions: list[Prediction] = []
     losses: list[float] = []

@@ -70,7 +70,10 @@ def train(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Path:
     recipe.save(config, out / "recipe.toml")
     dataset.save_report(data.report(), out / "data.json")
     with _saved_on_interrupt(trainer):
-        trainer.train(resume_from_checkpoint=checkpoint)
+        try:
+            trainer.train(resume_from_checkpoint=checkpoint)
+        finally:
+            trainer.bar.stop()
     if trainer.interrupted:
         raise InterruptedTrainingError(
             f"stopped at step {trainer.state.global_step} of {trainer.state.max_steps}, which is saved; "
@@ -150,7 +153,8 @@ class CtcTrainer(Trainer):
         )
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
-        self.add_callback(progress.Bar(data.train.hours))
+        self.bar = progress.Bar(data.train.hours)
+        self.add_callback(self.bar)
         self.add_callback(LogFile(out / LOG))
         self.add_callback(BlankCollapse(config.training.blank_evaluations))
         self.add_callback(TensorBoardCallback(SummaryWriter(str(out / "runs"))))
