@@ -2,10 +2,11 @@
 
     python benchmarks/train_throughput.py --corpus librispeech:PATH --json FILE
 
-Both train the same random weights of the full DistilHuBERT, in float32, with AdamW and batches of the same size, on
-the same utterances. The example draws batches at random, pads them to the longest clip and runs transformers'
-HubertForCTC. Ours takes length buckets and the padding-safe model. Each way runs in a process of its own, in turns,
-so that the machine's drift falls on both; the figure of a way is the median over its turns.
+Both train the network of a recipe from the same random weights, in float32, with AdamW and batches of the same size,
+on the same utterances, which lie decoded in memory. The example draws batches at random, pads them to the longest
+clip and runs transformers' HubertForCTC. Ours takes length buckets and the padding-safe model. Each way runs in a
+process of its own, in turns, so that the machine's drift falls on both; the figure of a way is the median over its
+turns.
 """
 
 import argparse
@@ -25,10 +26,10 @@ from distilhubert_ko import audio, batching, corpora, dataset, model, recipe, te
 WAYS = ("example", "ours")
 
 
-def measure(way: str, corpus: str, batches: int, batch_size: int, turn: int) -> float:
+def measure(way: str, config: recipe.Recipe, corpus: str, batches: int, turn: int) -> float:
     """Seconds of speech, padding not counted, that one way trains on in a second."""
     torch.manual_seed(turn)
-    config = recipe.Recipe(model=recipe.Model(pretrained="random"))
+    batch_size = config.training.train_batch_size
     split = dataset.split(corpora.read(corpus), config.text, config.data)
     tokenizer = text.Tokenizer.from_texts((example.text for example in split.examples), config.text.units)
     examples = [example for example in split.examples if dataset.has_frames(example, tokenizer)]
@@ -43,6 +44,8 @@ def measure(way: str, corpus: str, batches: int, batch_size: int, turn: int) -> 
     else:
         train.keep_freed_memory()
         order = list(batching.BucketSampler([example.samples for example in clips.examples], batch_size, turn))
+    for index in order:
+        clips[index]  # decoded now and kept
     network.train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
     drawn = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
@@ -71,28 +74,35 @@ def step(network: torch.nn.Module, optimizer: torch.optim.Optimizer, clips: batc
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--corpus", default="synthetic:demo#train", help="scheme:location#split")
-    parser.add_argument("--batches", type=int, default=6, help="in a turn")
-    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--recipe", default="pansori", help="its [model], from random weights, and its batch size")
+    parser.add_argument("--batches", type=int, default=16, help="in a turn")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--json", type=Path, help="write the figures here, too")
     parser.add_argument("--one", nargs=2, metavar=("WAY", "TURN"), help=argparse.SUPPRESS)
     options = parser.parse_args()
+    config = recipe.load(recipe.find(options.recipe), ["model.pretrained=random"])
     if options.one:
         way, turn = options.one
-        print(measure(way, options.corpus, options.batches, options.batch_size, int(turn)))
+        print(measure(way, config, options.corpus, options.batches, int(turn)))
         return
     speeds: dict[str, list[float]] = {way: [] for way in WAYS}
     for turn in range(options.turns):
         for way in WAYS:
             command = [sys.executable, __file__, "--one", way, str(turn), "--corpus", options.corpus]
-            command += ["--batches", str(options.batches), "--batch-size", str(options.batch_size)]
+            command += ["--recipe", options.recipe, "--batches", str(options.batches)]
             speeds[way].append(float(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
             print(f"turn {turn} {way}: {speeds[way][-1]:.1f} s of speech a second", flush=True)
     medians = {way: statistics.median(values) for way, values in speeds.items()}
     ratio = medians["ours"] / medians["example"]
     print(f"example {medians['example']:.1f}, ours {medians['ours']:.1f} s of speech a second: ratio {ratio:.2f}")
     if options.json:
-        report = {"corpus": options.corpus, "threads": torch.get_num_threads(), "speeds": speeds, "ratio": ratio}
+        report = {
+            "recipe": options.recipe,
+            "corpus": options.corpus,
+            "threads": torch.get_num_threads(),
+            "speeds": speeds,
+            "ratio": ratio,
+        }
         options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
