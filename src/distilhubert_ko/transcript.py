@@ -88,9 +88,9 @@ class Transcript:
         A segment too quick to read stays until it can be read, or until the next one starts.
         """
         groups = list(_groups(self.words, layout))
-        starts = [group[0].start for group in groups[1:]] + [self.seconds]
         segments = []
-        for group, following in zip(groups, starts, strict=True):
+        for number, group in enumerate(groups, start=1):
+            following = groups[number][0].start if number < len(groups) else self.seconds
             lines = layout.lines(group)
             wanted = group[0].start + sum(map(len, lines)) / READABLE
             end = max(group[-1].end, min(wanted, following))
