@@ -288,6 +288,7 @@ def _plot(record: Record, path: Path) -> None:
     """Loss and CER over the steps, one above the other."""
     try:
         from matplotlib.figure import Figure
+        from matplotlib.ticker import LogFormatter
     except ImportError:
         raise MissingExtraError('the learning curve needs matplotlib: pip install "distilhubert-ko[train]"') from None
     figure = Figure(figsize=(7, 5), layout="constrained")
@@ -298,8 +299,8 @@ def _plot(record: Record, path: Path) -> None:
     above.plot(*zip(*training, strict=True), label="training") if training else None
     above.plot(steps, [line["eval_loss"] for line in evaluation], "o-", label="validation")
     above.set(ylabel="CTC loss per label", yscale="log", title=record.recipe.name)
-    above.yaxis.set_major_formatter("{x:g}")
-    above.yaxis.set_minor_formatter("{x:g}")
+    above.yaxis.set_major_formatter("{x:g}")  # 0.1, not 10^-1; between decades where there is room
+    above.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.5)))
     above.legend()
     below.plot(steps, [line["eval_cer"] for line in evaluation], "o-", color="C1", label="validation")
     below.axvline(record.training["best_step"], color="grey", linestyle=":", label="weights kept")
