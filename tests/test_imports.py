@@ -22,7 +22,7 @@ FLOORS = {
     name: floor
     for floor, names in enumerate(
         [
-            "errors audio text numerals ctc recipe",
+            "errors audio media text numerals ctc recipe",
             "metrics transcript files longform corpus_formats synthetic corpora runtime",
             "dataset sizes batching model transcribe",
             "train progress export report card bulk server",
@@ -38,6 +38,7 @@ ALLOWED = {
     "torch": TRAINING,
     "transformers": TRAINING,
     "onnxruntime": {"runtime", "export"},
+    "av": {"media"},
     "datasets": {"corpus_formats"},
     "ray": {"bulk"},
     "fastapi": {"server"},
@@ -171,7 +172,7 @@ def test_transcription_starts_without_what_training_and_serving_need() -> None:
 
 def test_what_is_not_training_can_be_imported_where_torch_is_not_installed() -> None:
     """So can the command line, which imports training only when it is asked to train."""
-    needs = {"bulk": "ray", "server": "fastapi"}
+    needs = {"bulk": "ray", "media": "av", "server": "fastapi"}
     names = [name for name in MODULES if name not in TRAINING]
     names = [name for name in names if name not in needs or importlib.util.find_spec(needs[name])]
     blocked = "import sys\nfor name in ('torch', 'transformers', 'accelerate', 'datasets'): sys.modules[name] = None\n"

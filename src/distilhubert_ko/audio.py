@@ -5,10 +5,11 @@ convolutions in front of HuBERT's transformer: 400 samples wide, 320 samples apa
 """
 
 import io
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, overload
+from typing import TYPE_CHECKING, BinaryIO, overload
 
 import numpy as np
 import soundfile
@@ -17,8 +18,18 @@ from numpy.typing import NDArray
 
 from distilhubert_ko.errors import AudioError
 
+if TYPE_CHECKING:
+    from distilhubert_ko.media import Media
+
 SAMPLE_RATE = 16_000
 """Samples per second of every wave in the project."""
+
+RATES = 1_000, 768_000
+"""The lowest and the highest sample rate that is read: a header that says 1 Hz would give 16,000 times the samples."""
+
+LOUDEST = 2.0**31
+"""A sample may be as large, as where 32-bit integers were written as floating point; past about 1e15 HuBERT's
+sums of squares overflow."""
 
 KERNELS = (10, 3, 3, 3, 3, 2, 2)
 STRIDES = (5, 2, 2, 2, 2, 2, 2)
@@ -26,10 +37,9 @@ STRIDES = (5, 2, 2, 2, 2, 2, 2)
 DistilHuBERT keep."""
 
 _FRAME_STEP = int(np.prod(STRIDES))
-_BLOCK = 1 << 20  # samples read at a time, so that a header that promises too much cannot exhaust memory
+_BLOCK = 1 << 20  # samples read at a time, over all channels: no header's promise can exhaust memory
 _UNKNOWN_LENGTH = 2**63 - 1  # what libsndfile says of a FLAC stream whose header gives no length
 _STREAMED = 0x7FFF_0000  # a WAV written to a pipe promises this many bytes or more, and means "to the end"
-_CONTAINERS = {".3gp", ".aac", ".amr", ".avi", ".m4a", ".m4b", ".mkv", ".mov", ".mp4", ".webm", ".wma"}
 
 
 def load(
@@ -42,9 +52,12 @@ def load(
     Returns:
         (samples,) float32 at 16 kHz, at least one sample, all of them finite.
 
+    What libsndfile cannot open goes to FFmpeg, where PyAV is installed; of a video the first audio stream is read.
+
     Raises:
         AudioError: the source is missing, a folder, forbidden, empty, not audio or truncated, or it holds
-            no samples or samples that are not finite; or the slice begins past the end.
+            no samples, samples that are not finite or a sample rate outside `RATES`; or the slice begins
+            past the end.
     """
     return np.concatenate([*blocks(source, offset, duration)])
 
@@ -62,30 +75,40 @@ def blocks(
         raise AudioError(f"{name}: cannot read {duration} s from {offset} s: give an offset >= 0, a duration > 0")
     with _open(source) as file:
         rate = file.samplerate
-        start = round(offset * rate)
-        if start >= file.frames:
-            raise AudioError(f"{name} lasts {file.frames / rate:.2f} s: the offset of {offset} s is past its end")
-        wanted = file.frames - start
-        if duration is not None:
-            wanted = min(wanted, round(duration * rate))
+        start, wanted = round(offset * rate), None if duration is None else round(duration * rate)
+        found = _read(file, start, wanted, name) if isinstance(file, soundfile.SoundFile) else file.read(start, wanted)
         samples = 0
-        for block in _resampled(_read(file, start, wanted, name), rate):
-            if not np.isfinite(block).all():
-                raise AudioError(f"{name} holds samples that are NaN or infinite: write it again from its source")
+        for block in _resampled(found, rate):
             samples += len(block)
-            yield block
+            yield _checked(block, name)
         if samples == 0:
-            raise AudioError(f"{name}: {wanted} samples at {rate} Hz are too few to hear: leave this clip out")
+            raise AudioError(f"{name}: too few samples at {rate} Hz to hear: leave this clip out")
+
+
+def wave(samples: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Samples (samples,) at 16 kHz, between -1 and 1, as a wave; there may be none.
+
+    Raises:
+        AudioError: they have another shape, are integers, or are not finite.
+    """
+    if samples.ndim != 1 or not np.issubdtype(samples.dtype, np.floating):
+        raise AudioError(
+            f"an array of shape {samples.shape} and type {samples.dtype} is no wave: give mono samples (samples,) at "
+            f"{SAMPLE_RATE} Hz, float32 between -1 and 1"
+        )
+    return _checked(samples.astype(np.float32, copy=False), "the array")
 
 
 def duration(source: str | Path | bytes | BinaryIO) -> float:
-    """Length in seconds, from the header alone, so a truncated FLAC or MP3 shows only when it is loaded.
+    """Length in seconds, from the header, so a truncated FLAC or MP3 shows only when it is loaded.
+
+    What FFmpeg reads is decoded to its end where its header does not say.
 
     Raises:
         AudioError: as for `load`, save for what only decoding can find.
     """
     with _open(source) as file:
-        return float(file.frames / file.samplerate)
+        return float(file.frames / file.samplerate) if isinstance(file, soundfile.SoundFile) else file.seconds()
 
 
 @overload
@@ -127,16 +150,24 @@ def _name(source: str | Path | bytes | BinaryIO) -> str:
     return str(getattr(source, "name", "the audio stream"))
 
 
-def _open(source: str | Path | bytes | BinaryIO) -> soundfile.SoundFile:
-    """Open with libsndfile; every way in which that goes wrong becomes an AudioError."""
+def _checked(block: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+    if not (np.abs(block) <= LOUDEST).all():  # not ">", which NaN passes
+        raise AudioError(f"{name} holds samples that are NaN or infinite: write it again from its source")
+    return block
+
+
+def _open(source: str | Path | bytes | BinaryIO) -> "soundfile.SoundFile | Media":
+    """Open with libsndfile, or else with PyAV; every way in which that goes wrong becomes an AudioError."""
     name = _name(source)
-    handle: str | io.BytesIO
+    handle: bytes | str | io.BytesIO
     if isinstance(source, str | Path):
         try:
             with Path(source).open("rb") as stream:
                 content = stream.read(1)
-                # libsndfile opens a file by itself, but a pipe can be read only once.
-                handle = str(source) if stream.seekable() else io.BytesIO(content + stream.read())
+                # libsndfile opens a file by itself, but a pipe can be read only once. As bytes, since a name that came
+                # from another system, in EUC-KR say, is no UTF-8.
+                path = str(source) if os.name == "nt" else os.fsencode(source)
+                handle = path if stream.seekable() else io.BytesIO(content + stream.read())
         except FileNotFoundError:
             raise AudioError(f"{name} does not exist: check the path") from None
         except IsADirectoryError:
@@ -150,11 +181,7 @@ def _open(source: str | Path | bytes | BinaryIO) -> soundfile.SoundFile:
         handle = io.BytesIO(content)
     if not content:
         raise AudioError(f"{name} is empty (0 bytes): copy or record it again")
-    try:
-        file = soundfile.SoundFile(handle)
-    # TypeError is how soundfile says that a .raw file has no header.
-    except (soundfile.SoundFileError, TypeError) as error:
-        raise AudioError(_advice(name)) from error
+    file = _opened(handle, name)
     try:
         _check_header(file, name)
     except AudioError:
@@ -163,18 +190,34 @@ def _open(source: str | Path | bytes | BinaryIO) -> soundfile.SoundFile:
     return file
 
 
-def _advice(name: str) -> str:
-    suffix = Path(name).suffix.lower()
-    if suffix in _CONTAINERS:
-        what = f"{name}: {suffix} cannot be read directly: convert it first"
-    else:
-        what = f"{name} is not audio that can be read (WAV, FLAC, Ogg, MP3, AIFF): check it, or convert it first"
-    return f"{what}, e.g. ffmpeg -i INPUT -ac 1 -ar {SAMPLE_RATE} OUTPUT.wav"
+def _opened(handle: bytes | str | io.BytesIO, name: str) -> "soundfile.SoundFile | Media":
+    try:
+        file = soundfile.SoundFile(handle)
+        if file.frames < _UNKNOWN_LENGTH:
+            return file
+        file.close()
+        reason = "does not say how long it is: write it again"
+    # TypeError is how soundfile says that a .raw file has no header.
+    except (soundfile.SoundFileError, TypeError):
+        reason = "is not audio that can be read (WAV, FLAC, Ogg, MP3, AIFF): check it"
+    try:
+        from distilhubert_ko.media import Media
+    except ImportError as error:
+        raise AudioError(f'{name} {reason}, or read more formats with pip install "distilhubert-ko[media]"') from error
+    if isinstance(handle, io.BytesIO):
+        handle.seek(0)
+        return Media(handle, name)
+    return Media(open(handle, "rb"), name)
 
 
-def _check_header(file: soundfile.SoundFile, name: str) -> None:
-    if file.frames == _UNKNOWN_LENGTH:
-        raise AudioError(f"{name} does not say how long it is: write it again, e.g. ffmpeg -i INPUT OUTPUT.flac")
+def _check_header(file: "soundfile.SoundFile | Media", name: str) -> None:
+    if not RATES[0] <= file.samplerate <= RATES[1]:
+        raise AudioError(
+            f"{name} has {file.samplerate:,} samples a second, not {RATES[0]:,} to {RATES[1]:,}: write it again "
+            "with its true rate"
+        )
+    if not isinstance(file, soundfile.SoundFile):
+        return
     # libsndfile quietly shortens a truncated WAV or AIFF to what is there, but notes it in its log.
     for promised, found in re.findall(r"(?:data|SSND) : (\d+) \(should be (\d+)\)", file.extra_info):
         if int(found) < int(promised) < _STREAMED:
@@ -183,18 +226,26 @@ def _check_header(file: soundfile.SoundFile, name: str) -> None:
         raise AudioError(f"{name} holds no samples: record it again or leave it out")
 
 
-def _read(file: soundfile.SoundFile, start: int, wanted: int, name: str) -> Iterator[NDArray[np.float32]]:
-    """Frames start to start + wanted at the file's own rate, channels averaged, in blocks (samples,)."""
+def _read(file: soundfile.SoundFile, start: int, wanted: int | None, name: str) -> Iterator[NDArray[np.float32]]:
+    """Samples `start` to `start` + `wanted`, or to the end, channels averaged, in blocks (samples,)."""
+    if start >= file.frames:
+        seconds = file.frames / file.samplerate, start / file.samplerate
+        raise AudioError(f"{name} lasts {seconds[0]:.2f} s: the offset of {seconds[1]} s is past its end")
+    rest = file.frames - start
+    wanted = rest if wanted is None else min(wanted, rest)
+    most = max(1, _BLOCK // file.channels)
     found = 0
     try:
         if start:
             file.seek(start)
         while found < wanted:
-            block = file.read(min(_BLOCK, wanted - found), dtype="float32", always_2d=True)
+            block = file.read(min(most, wanted - found), dtype="float32", always_2d=True)
             if not len(block):
                 break
             found += len(block)
-            yield block.mean(axis=1)
+            with np.errstate(all="ignore"):  # _checked refuses what is not finite
+                mono = block.mean(axis=1)
+            yield mono
     except soundfile.SoundFileError as error:
         raise AudioError(f"{name} is truncated or damaged: copy it again from its source") from error
     if found < wanted:

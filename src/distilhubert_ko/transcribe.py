@@ -28,7 +28,7 @@ class Transcriber:
     def __call__(self, source: str | Path | bytes | BinaryIO | np.ndarray) -> Transcript:
         """The transcript of a file, its bytes, or mono 16 kHz samples, of any length.
 
-        Raises AudioError for audio that cannot be read.
+        Raises AudioError for audio that cannot be read and for an array that is no wave.
         """
         samples = 0
 
@@ -38,7 +38,7 @@ class Transcriber:
                 samples += len(block)
                 yield block
 
-        blocks = [source] if isinstance(source, np.ndarray) else audio.blocks(source)
+        blocks = [audio.wave(source)] if isinstance(source, np.ndarray) else audio.blocks(source)
         pieces = longform.log_probs(self.runtime, counted(blocks))
         tokens = ctc.greedy_pieces(pieces, blank=self.tokenizer.blank_id)
         return transcript.from_tokens(tokens, self.tokenizer, samples / audio.SAMPLE_RATE)
