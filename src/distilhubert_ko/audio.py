@@ -142,6 +142,16 @@ def whole_frames(samples: int) -> int:
     return step
 
 
+class _Memory(io.BytesIO):
+    """Bytes as a file. Soundfile would print the traceback of a seek that fails, and a damaged header asks for such."""
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        try:
+            return super().seek(offset, whence)
+        except (ValueError, OverflowError):
+            return -1
+
+
 def _name(source: str | Path | bytes | BinaryIO) -> str:
     if isinstance(source, str | Path):
         return str(source)
@@ -159,7 +169,7 @@ def _checked(block: NDArray[np.float32], name: str) -> NDArray[np.float32]:
 def _open(source: str | Path | bytes | BinaryIO) -> "soundfile.SoundFile | Media":
     """Open with libsndfile, or else with PyAV; every way in which that goes wrong becomes an AudioError."""
     name = _name(source)
-    handle: bytes | str | io.BytesIO
+    handle: bytes | str | _Memory
     if isinstance(source, str | Path):
         try:
             with Path(source).open("rb") as stream:
@@ -167,7 +177,7 @@ def _open(source: str | Path | bytes | BinaryIO) -> "soundfile.SoundFile | Media
                 # libsndfile opens a file by itself, but a pipe can be read only once. As bytes, since a name that came
                 # from another system, in EUC-KR say, is no UTF-8.
                 path = str(source) if os.name == "nt" else os.fsencode(source)
-                handle = path if stream.seekable() else io.BytesIO(content + stream.read())
+                handle = path if stream.seekable() else _Memory(content + stream.read())
         except FileNotFoundError:
             raise AudioError(f"{name} does not exist: check the path") from None
         except IsADirectoryError:
@@ -178,7 +188,7 @@ def _open(source: str | Path | bytes | BinaryIO) -> "soundfile.SoundFile | Media
             raise AudioError(f"{name} cannot be opened ({error}): check the path") from error
     else:
         content = source if isinstance(source, bytes) else source.read()
-        handle = io.BytesIO(content)
+        handle = _Memory(content)
     if not content:
         raise AudioError(f"{name} is empty (0 bytes): copy or record it again")
     file = _opened(handle, name)
@@ -190,7 +200,7 @@ def _open(source: str | Path | bytes | BinaryIO) -> "soundfile.SoundFile | Media
     return file
 
 
-def _opened(handle: bytes | str | io.BytesIO, name: str) -> "soundfile.SoundFile | Media":
+def _opened(handle: bytes | str | _Memory, name: str) -> "soundfile.SoundFile | Media":
     try:
         file = soundfile.SoundFile(handle)
         if file.frames < _UNKNOWN_LENGTH:
@@ -204,7 +214,7 @@ def _opened(handle: bytes | str | io.BytesIO, name: str) -> "soundfile.SoundFile
         from distilhubert_ko.media import Media
     except ImportError as error:
         raise AudioError(f'{name} {reason}, or read more formats with pip install "distilhubert-ko[media]"') from error
-    if isinstance(handle, io.BytesIO):
+    if isinstance(handle, _Memory):
         handle.seek(0)
         return Media(handle, name)
     return Media(open(handle, "rb"), name)

@@ -18,7 +18,9 @@ from distilhubert_ko.errors import AudioError
 _DEMUXERS = "aac,ac3,amr,amrnb,amrwb,ape,asf,avi,caf,eac3,flac,flv,matroska,mov,mp3,mpeg,mpegts,ogg,wav,wv"
 _BLOCK = 1 << 17  # samples gathered before they go on: a decoder gives only about a thousand at a time
 _FAULTS = (av.FFmpegError, OSError, ValueError, OverflowError)  # the last three from places that no file has
-_SLACK = 1.0  # seconds by which the packets may end before the header says, as where a last picture stays longer
+# Seconds, or part of the whole if that is less, by which the packets may end before the header says: a last picture may
+# stay longer than they know.
+_SLACK = 1.0, 0.1
 
 
 class Media:
@@ -129,7 +131,7 @@ class Media:
             raise AudioError(f"{self._name} is truncated or damaged: copy it again from its source") from error
         # The demuxers of Matroska and MP4 pass over an end that is missing.
         promised = self._promised()
-        if promised is not None and end < promised - _SLACK:
+        if promised is not None and end < promised - min(_SLACK[0], _SLACK[1] * promised):
             raise AudioError(f"{self._name} is truncated ({end:.1f} of {promised:.1f} s): copy it again")
 
     def _mono(self, frame: av.AudioFrame) -> NDArray[np.float32]:
