@@ -82,11 +82,10 @@ class Media:
         last = None if wanted is None else start + wanted
         done, held, gathered = 0, 0, []
         for frame in self._frames:
-            part = self._mono(frame)[max(0, start - done) : None if last is None else last - done]
+            if done + frame.samples > max(start, done):
+                gathered.append(self._mono(frame)[max(0, start - done) : None if last is None else last - done])
+                held += len(gathered[-1])
             done += frame.samples
-            if len(part):
-                gathered.append(part)
-                held += len(part)
             if held >= _BLOCK:
                 yield np.concatenate(gathered)
                 held, gathered = 0, []
@@ -121,11 +120,13 @@ class Media:
 
     def _decoded(self) -> Iterator[av.AudioFrame]:
         end = 0.0
+        ticks = {stream.index: float(stream.time_base or 0) for stream in self._container.streams}  # seconds
         try:
             for packet in self._container.demux():
-                if packet.pts is not None and packet.time_base is not None:
-                    end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-                if packet.stream.index == self._stream.index:
+                index = packet.stream.index
+                if packet.pts is not None:
+                    end = max(end, (packet.pts + (packet.duration or 0)) * ticks[index])
+                if index == self._stream.index:
                     yield from (frame for frame in packet.decode() if isinstance(frame, av.AudioFrame))
         except _FAULTS as error:
             raise AudioError(f"{self._name} is truncated or damaged: copy it again from its source") from error
@@ -147,8 +148,11 @@ class Media:
             raise AudioError(f"{self._name} is of an unusual kind ({error}): convert it to WAV first") from error
         if not frame.format.is_planar:
             samples = samples.reshape(frame.samples, -1).T
-        with np.errstate(all="ignore"):  # what is not finite is refused by audio
-            mono = samples.mean(axis=0, dtype=np.float32)
+        if len(samples) == 1:
+            mono = samples[0].astype(np.float32, copy=False)
+        else:
+            with np.errstate(all="ignore"):  # what is not finite is refused by audio
+                mono = samples.mean(axis=0, dtype=np.float32)
         match samples.dtype.kind:
             case "u":
                 return mono / 128 - 1  # 8 bits
