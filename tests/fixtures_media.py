@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+LAYOUTS = {0: "mono", 1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 OPTIONS = {"fflags": "+bitexact"}  # no identifiers made by chance: the same input gives the same bytes
 
 
@@ -18,7 +19,7 @@ def encoded(
     with av.open(stream, "w", format=container, options=OPTIONS | options) as file:
         # All streams before the first packet, after which FFmpeg crashes on another one.
         add = {
-            "sound": lambda: file.add_stream(codec, rate=rate, layout="mono" if wave.ndim == 1 else "stereo"),
+            "sound": lambda: file.add_stream(codec, rate=rate, layout=LAYOUTS[wave[:1].size]),
             "screen": lambda: file.add_stream("mpeg4", rate=1, width=16, height=16, pix_fmt="yuv420p"),
         }
         wanted = [name for name, count in (("sound", len(wave)), ("screen", pictures)) if count]
@@ -42,8 +43,8 @@ def encoded(
 def _frames(wave: np.ndarray, rate: int, layout: str) -> Iterator[av.AudioFrame | None]:
     """A tenth of a second each, and None, which asks a converter for what it holds back."""
     for start in range(0, len(wave), rate // 10):
-        planes = np.atleast_2d(wave[start : start + rate // 10].astype(np.float32).T)
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(planes), format="fltp", layout=layout)
+        samples = wave[start : start + rate // 10].astype(np.float32).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(samples, format="flt", layout=layout)
         frame.sample_rate, frame.pts = rate, start
         yield frame
     yield None

@@ -86,6 +86,7 @@ def seeds() -> dict[str, bytes]:
         "opus": encoded(at_48k, 48_000, "ogg", "libopus"),
         "mp3": written(wave, "MP3", "MPEG_LAYER_III"),
         "m4a": encoded(wave, 16_000, "ipod", "aac"),
+        "film.mp4": encoded(np.repeat(at_48k[:, None], 8, axis=1), 48_000, "mp4", "aac"),
         "mp4": encoded(at_48k, 48_000, "mp4", "aac", pictures=1),
         "webm": encoded(at_48k, 48_000, "webm", "libopus"),
         "mkv": encoded(wave, 16_000, "matroska", "flac"),

@@ -73,6 +73,22 @@ def test_every_kind_of_sample_gives_the_wave_that_was_encoded(codec: str, channe
     )
 
 
+@pytest.mark.parametrize("codec", ["aac", "pcm_s16le"])
+@pytest.mark.parametrize("channels", [6, 8])
+def test_the_channels_of_a_film_are_averaged(codec: str, channels: int) -> None:
+    """Eight of them, each apart, are more than PyAV can hand over without reading foreign memory."""
+    wave = np.zeros((48_000, channels), np.float32)
+    wave[:, 0] = tone(1.0, 48_000)
+    loaded = audio.load(encoded(wave, 48_000, "mov", codec))
+    assert len(loaded) == pytest.approx(16_000, abs=PRIMING * 16_000)
+    assert np.std(loaded[2_000:14_000]) == pytest.approx(0.3 / 2**0.5 / channels, rel=0.02)
+
+
+def test_a_stream_whose_count_of_channels_grows_is_no_crash() -> None:
+    parts = [encoded(np.zeros((8_000, channels)), 16_000, "adts", "aac") for channels in (1, 8, 2)]
+    assert len(audio.load(b"".join(parts))) == pytest.approx(24_000, abs=3 * PRIMING * 16_000)
+
+
 def test_path_string_bytes_and_stream_give_the_same_wave(tmp_path: Path) -> None:
     path = tmp_path / "녹음 파일.m4a"
     path.write_bytes(encoded(tone(1.0, 16_000), 16_000, "ipod", "aac"))

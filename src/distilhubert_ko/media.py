@@ -17,6 +17,7 @@ from distilhubert_ko.errors import AudioError
 # FFmpeg reads playlists too, which open other files and addresses; and what looks like text, as subtitles.
 _DEMUXERS = "aac,ac3,amr,amrnb,amrwb,ape,asf,avi,caf,eac3,flac,flv,matroska,mov,mp3,mpeg,mpegts,ogg,wav,wv"
 _BLOCK = 1 << 17  # samples gathered before they go on: a decoder gives only about a thousand at a time
+_PLANES = 8  # channels apart, past which PyAV (18.1 too) looks for more and reads memory that is none of the frame's
 _FAULTS = (av.FFmpegError, OSError, ValueError, OverflowError)  # the last three from places that no file has
 # Seconds, or part of the whole if that is less, by which the packets may end before the header says: a last picture may
 # stay longer than they know.
@@ -54,6 +55,7 @@ class Media:
             self.close()
             raise
         self._frames = itertools.chain([first], frames)
+        self._packer = av.AudioResampler(format="flt")
         self.samplerate = first.sample_rate
 
     def __enter__(self) -> Self:
@@ -143,8 +145,10 @@ class Media:
                 "first"
             )
         try:
+            if frame.format.is_planar and frame.layout.nb_channels >= _PLANES:
+                (frame,) = self._packer.resample(frame)
             samples = frame.to_ndarray()
-        except ValueError as error:
+        except _FAULTS as error:
             raise AudioError(f"{self._name} is of an unusual kind ({error}): convert it to WAV first") from error
         if not frame.format.is_planar:
             samples = samples.reshape(frame.samples, -1).T
