@@ -1,6 +1,8 @@
 """The command as its users meet it: output, exit codes, and errors of one line."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,8 +18,6 @@ pytest_plugins = ["fixtures_model"]
 
 def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own, as a user starts it, with the Hub out of reach."""
-    import os
-
     command = [sys.executable, "-c", "from distilhubert_ko.cli import main; main()", *map(str, arguments)]
     return subprocess.run(
         command, capture_output=True, text=True, env=os.environ | {"HF_HUB_OFFLINE": "1"} | environment, check=False
@@ -95,16 +95,31 @@ def test_prepare_saves_its_report_and_the_vocabulary(
     assert (tmp_path / "out" / "vocab.json").is_file()
 
 
-def test_a_model_folder_without_a_graph_is_exported_on_first_use(
+def test_a_model_folder_without_a_graph_is_exported_into_the_cache_on_first_use_and_again_for_new_weights(
     exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[Path] = []
-    monkeypatch.setattr("distilhubert_ko.export.export", lambda folder: calls.append(folder) or 0.0)
-    for file in exported.iterdir():
-        if file.name != "model.onnx":
-            (tmp_path / file.name).symlink_to(file)
-    call(capsys, monkeypatch, "transcribe", tmp_path / "a.wav", "--model", tmp_path)
-    assert calls == [tmp_path]
+
+    def write(folder: Path, path: Path) -> float:
+        calls.append(path)
+        path.parent.mkdir(parents=True)
+        shutil.copy(exported / "model.onnx", path)
+        return 0.0
+
+    monkeypatch.setattr("distilhubert_ko.export.export", write)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = Path(shutil.copytree(exported, tmp_path / "model", ignore=shutil.ignore_patterns("model.onnx")))
+    before = sorted(folder.iterdir())
+    soundfile.write(tmp_path / "a.wav", clip(16_000), 16_000)
+    arguments = ("transcribe", tmp_path / "a.wav", "--model", folder)
+    assert call(capsys, monkeypatch, *arguments)[0] == 0
+    assert call(capsys, monkeypatch, *arguments)[0] == 0
+    assert len(calls) == 1
+    assert sorted(folder.iterdir()) == before
+    assert (tmp_path / "cache") in calls[0].parents
+    os.utime(folder / "model.safetensors")
+    assert call(capsys, monkeypatch, *arguments)[0] == 0
+    assert len(set(calls)) == 2
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def runtime(exported: Path) -> Runtime:
 
 
 @pytest.fixture(scope="module")
-def network(exported: Path) -> model.PaddingSafeHubertForCTC:
+def network(exported: Path) -> model.PaddingSafeForCTC:
     return model.load(exported)
 
 
@@ -64,7 +64,7 @@ def exporter(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("lengths", BATCHES)
 def test_the_graph_gives_what_torch_gives(
-    runtime: Runtime, network: model.PaddingSafeHubertForCTC, lengths: tuple[int, ...]
+    runtime: Runtime, network: model.PaddingSafeForCTC, lengths: tuple[int, ...]
 ) -> None:
     clips = [clip(samples, seed) for seed, samples in enumerate(lengths)]
     found = runtime.log_probs(clips)
@@ -145,6 +145,27 @@ def test_a_graph_that_gives_something_else_leaves_the_folder_as_it_was(folder: P
         export.export(folder)
     assert (folder / GRAPH).read_bytes() == b"the old graph"
     assert sorted(folder.iterdir()) == before
+
+
+def test_a_graph_that_does_not_fit_into_one_file_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Program:
+        def save(self, path: Path) -> None:
+            path.write_bytes(b"the graph")
+            path.with_name("model.onnx.data").write_bytes(b"its weights")
+
+    monkeypatch.setattr(torch.onnx, "export", lambda *args, **kwargs: Program())
+    before = sorted(folder.iterdir())
+    with pytest.raises(ExportError, match="2 GiB"):
+        export.export(folder)
+    assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.usefixtures("exporter")
+def test_a_graph_may_be_written_elsewhere(folder: Path, tmp_path: Path) -> None:
+    (folder / GRAPH).unlink()
+    export.export(folder, tmp_path / "new" / "folder" / GRAPH)
+    assert [file.name for file in (tmp_path / "new" / "folder").iterdir()] == [GRAPH]
+    assert not (folder / GRAPH).exists()
 
 
 def test_a_folder_without_weights_is_a_model_error(tmp_path: Path) -> None:

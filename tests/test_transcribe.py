@@ -1,8 +1,10 @@
 """From audio to words: the Transcriber on an exported folder, and words from planted tokens."""
 
 import io
+import json
 import math
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +105,30 @@ def test_a_folder_without_a_vocabulary_is_a_model_error_that_names_the_file(expo
     shutil.copy(exported / "model.onnx", tmp_path)
     with pytest.raises(ModelError, match=r"vocab\.json"):
         Transcriber(tmp_path)
+
+
+@pytest.mark.parametrize("tokens", [[*SYLLABLES.tokens, "힣"], SYLLABLES.tokens[:-1]])
+def test_a_vocabulary_that_does_not_fit_the_model_is_a_model_error(
+    tokens: Sequence[str], exported: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(exported, tmp_path / "model"))
+    vocabulary = {token: index for index, token in enumerate(tokens)}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
+    with pytest.raises(ModelError, match=f"has {len(SYLLABLES)} outputs and the vocabulary {len(tokens)} tokens"):
+        Transcriber(folder)
+
+
+def test_tokens_that_say_nothing_make_no_words() -> None:
+    tokens = ("[PAD]", "[UNK]", "|", "<s>", "가")
+    framed = Tokenizer("syllables", tokens, bos_token="<s>")
+    spoken = [Token(id, index, index + 1, 0.0) for index, id in enumerate([3, 2, 4, 3, 2, 3, 2, 4])]
+    assert [word.text for word in from_tokens(spoken, framed, seconds=1.0).words] == ["가", "가"]
+
+
+def test_a_vocabulary_without_a_delimiter_makes_one_run_of_a_text() -> None:
+    joined = Tokenizer("syllables", ("[PAD]", "[UNK]", "가", "나"), delimiter_token=None)
+    spoken = [Token(id, 3 * index, 3 * index + 1, 0.0) for index, id in enumerate([2, 3, 2])]
+    assert [word.text for word in from_tokens(spoken, joined, seconds=1.0).words] == ["가나가"]
 
 
 def test_a_model_that_the_hub_cannot_give_names_both_ways_out(monkeypatch: pytest.MonkeyPatch) -> None:

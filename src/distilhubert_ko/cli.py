@@ -198,9 +198,10 @@ def card(model: ModelArgument) -> None:
 @app.command()
 def export(model: ModelArgument) -> None:
     """Write model.onnx into a model folder from its weights, after a parity check."""
-    from distilhubert_ko.runtime import resolve
+    from distilhubert_ko.runtime import graph, resolve
 
-    _export(resolve(model))
+    folder = resolve(model)
+    _export(folder, None if Path(model).is_dir() else graph(folder))
 
 
 @app.command()
@@ -243,23 +244,24 @@ def _train(config: "Recipe", folder: Path, resume: bool) -> "Report":
     return report
 
 
-def _export(folder: Path) -> None:
+def _export(folder: Path, path: Path | None = None) -> None:
     try:
         from distilhubert_ko import export as exports
     except ImportError as error:
         raise _missing_train(error) from error
 
-    difference = exports.export(folder)
-    typer.echo(f"{folder / 'model.onnx'}: within {difference:.1e} of the weights' log-probabilities", err=True)
+    difference = exports.export(folder, path)
+    typer.echo(f"{path or folder / 'model.onnx'}: within {difference:.1e} of the weights' log-probabilities", err=True)
 
 
 def _exported(model: str) -> Path:
-    """The folder of a model, exported now where it comes without a graph."""
-    from distilhubert_ko.runtime import GRAPH, resolve
+    """The folder of a model, exported now, into the cache, where it comes without a graph of its weights."""
+    from distilhubert_ko.runtime import graph, resolve, weights
 
     folder = resolve(model)
-    if not (folder / GRAPH).is_file() and (folder / "model.safetensors").is_file():
-        _export(folder)
+    path = graph(folder)
+    if not path.is_file() and weights(folder):
+        _export(folder, path)
     return folder
 
 

@@ -21,9 +21,12 @@ CHECKED = ((400,), (401, 33_333), (720, 48_000, 9001))  # and of those in the ba
 
 
 class _Exported(nn.Module):
-    def __init__(self, network: model.PaddingSafeHubertForCTC):
+    """`normalise`: each clip, or each window of a long recording, gets mean 0 and variance 1 before all else."""
+
+    def __init__(self, network: model.PaddingSafeForCTC, normalise: bool):
         super().__init__()
         self.network = network
+        self.normalise = normalise
 
     def forward(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         # Up to a length at which no convolution leaves a rest, and two frames or more: at any other, the exporter takes
@@ -32,18 +35,24 @@ class _Exported(nn.Module):
         samples = waves.shape[1]
         padded = (samples + 559) // 320 * 320 + 80
         waves = waves[:, torch.arange(padded).clamp(max=samples - 1)]
+        if self.normalise:
+            waves = model.normalised(waves, lengths)
         logits = self.network(waves, lengths).logits
         return logits.log_softmax(-1), self.network.frame_lengths(lengths)
 
 
-def export(folder: Path) -> float:
-    """Writes `folder`/model.onnx from its weights; the largest difference of log-probabilities to torch.
+def export(folder: Path, path: Path | None = None) -> float:
+    """Writes `path` (`folder`/model.onnx) from the folder's weights; the largest difference of log-probabilities.
 
-    Raises ExportError, and leaves what was there, where the graph does not give what the model gives.
+    Raises ModelError for a folder that cannot be loaded. Raises ExportError, and leaves what was there, where the
+    graph does not give what the model gives in torch, or is too large for one file.
     """
-    network = _Exported(model.load(folder)).eval()
+    network = _Exported(model.load(folder), model.normalises(folder)).eval()
+    path = path or folder / GRAPH
+    path.parent.mkdir(parents=True, exist_ok=True)
     batch, samples = torch.export.Dim("batch"), torch.export.Dim("samples", min=400)
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as name, torch.no_grad(), warnings.catch_warnings():
+    temporary = tempfile.TemporaryDirectory(prefix=".export-", dir=path.parent)
+    with temporary as name, torch.no_grad(), warnings.catch_warnings():
         aside = Path(name)
         warnings.simplefilter("ignore")  # of the exporter, about its own insides
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -59,13 +68,15 @@ def export(folder: Path) -> float:
         )
         assert program is not None  # only the old exporter gives None
         program.save(aside / GRAPH)
+        if len(list(aside.iterdir())) > 1:  # weights beside the graph
+            raise ExportError(f"{folder}: more than the 2 GiB that fit into one ONNX file; use a smaller model")
         difference = _difference(network, Runtime(aside))
         if not difference <= TOLERANCE:
             raise ExportError(
                 f"{folder}: the exported graph is off by {difference:.2g} in log-probabilities (allowed {TOLERANCE}); "
                 f"the old {GRAPH}, if any, is untouched. Please report the versions of torch and onnxruntime"
             )
-        os.replace(aside / GRAPH, folder / GRAPH)
+        os.replace(aside / GRAPH, path)
     return difference
 
 

@@ -1,51 +1,53 @@
-"""DistilHuBERT with a CTC head that gives a clip the same answer alone and in any padded batch.
+"""HuBERT and wav2vec 2.0 with a CTC head that give a clip the same answer alone and in any padded batch.
 
-The state dict is key for key that of transformers.HubertForCTC, so plain Transformers loads what is saved here, and
-for a single clip it gives the same logits. What differs is the front:
+The state dict is key for key that of transformers.HubertForCTC or Wav2Vec2ForCTC, so plain Transformers loads what is
+saved here, and for a single clip it gives the same logits. What differs is the front:
 
-- The group norm after the first convolution takes its statistics over each clip's own frames, not over the padding.
+- A group norm after the first convolution takes its statistics over each clip's own frames, not over the padding.
   The convolution is linear in windows of 10 samples, so mean and variance of each channel follow exactly from the
   mean and the 10 x 10 covariance of the windows. Scale and shift then fold into the convolution's weights, and the
-  normalisation costs no pass over (frames, channels).
+  normalisation costs no pass over (frames, channels). A layer norm sees one frame at a time, so it is safe as it is.
 - The other convolutions run channels-last, as matrix products, which is faster on a CPU.
 - Padded frames are zero before the positional convolution and masked in attention.
+
+Training makes DistilHuBERT; `load` takes any such folder, whoever made it.
 """
 
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
-from torch.nn import functional
-from transformers import HubertConfig, HubertForCTC
+from transformers import (
+    HubertConfig,
+    HubertForCTC,
+    PreTrainedConfig,
+    PreTrainedModel,
+    Wav2Vec2Config,
+    Wav2Vec2FeatureExtractor,
+    Wav2Vec2ForCTC,
+)
 from transformers.modeling_outputs import CausalLMOutput
 
 from distilhubert_ko import recipe as recipes
-from distilhubert_ko.audio import KERNELS, STRIDES
+from distilhubert_ko.audio import KERNELS, SAMPLE_RATE, STRIDES
 from distilhubert_ko.errors import ModelError, UnavailableError
 from distilhubert_ko.text import Tokenizer
 
 FIRST_KERNEL, FIRST_STRIDE = KERNELS[0], STRIDES[0]
 
 
-class PaddingSafeHubertForCTC(HubertForCTC):
-    """HubertForCTC for padded batches; see the module's docstring.
+class PaddingSafeForCTC(PreTrainedModel):
+    """What both models share; see the module's docstring. Raises ModelError for an architecture not meant here."""
 
-    Only the group-norm architecture (feat_extract_norm "group", no bias in the convolutions) is meant here.
-    """
+    base_model: Any
+    dropout: nn.Dropout
+    lm_head: nn.Linear
 
-    def __init__(self, config: HubertConfig):
+    def __init__(self, config: HubertConfig | Wav2Vec2Config):
+        _check(config)
         super().__init__(config)
-        if config.feat_extract_norm != "group" or config.conv_bias:
-            raise ModelError(
-                f"feat_extract_norm {config.feat_extract_norm!r} with conv_bias {config.conv_bias} is no DistilHuBERT: "
-                'use a checkpoint with feat_extract_norm "group" and conv_bias false'
-            )
-        if tuple(config.conv_kernel) != KERNELS or tuple(config.conv_stride) != STRIDES:
-            raise ModelError(
-                f"conv_kernel {config.conv_kernel}, conv_stride {config.conv_stride} give other frames than HuBERT's: "
-                f"use a checkpoint with {list(KERNELS)}, {list(STRIDES)}"
-            )
 
     def forward(
         self,
@@ -65,8 +67,7 @@ class PaddingSafeHubertForCTC(HubertForCTC):
         features = self.features(input_values, lengths)
         frames = self.frame_lengths(lengths)
         valid = torch.arange(features.shape[1], device=features.device) < frames[:, None]
-        hidden = self.hubert.feature_projection(features)
-        hidden = self.hubert.encoder(hidden, attention_mask=valid)[0]
+        hidden = self.base_model.encoder(self.project(features), attention_mask=valid)[0]
         logits = self.lm_head(self.dropout(hidden))
         loss = None
         if labels is not None:
@@ -88,11 +89,68 @@ class PaddingSafeHubertForCTC(HubertForCTC):
 
     def features(self, waves: Tensor, lengths: Tensor) -> Tensor:
         """The convolutions' output (batch, frames, channels) for waves (batch, samples)."""
-        layers = self.hubert.feature_extractor.conv_layers
-        hidden = functional.gelu(first_convolution(waves, lengths, layers[0].conv.weight, layers[0].layer_norm))
-        for layer in layers[1:]:
-            hidden = functional.gelu(strided_convolution(hidden, layer.conv.weight))
+        first, *others = self.base_model.feature_extractor.conv_layers
+        by_frame = self.config.feat_extract_norm == "layer"
+        if by_frame:
+            hidden = first.layer_norm(_biased(windows(waves) @ first.conv.weight[:, 0].T, first.conv))
+        else:  # a bias moves a channel's mean alone, which the group norm takes away
+            hidden = first_convolution(waves, lengths, first.conv.weight, first.layer_norm)
+        hidden = first.activation(hidden)
+        for layer in others:
+            hidden = _biased(strided_convolution(hidden, layer.conv.weight), layer.conv)
+            hidden = layer.activation(layer.layer_norm(hidden) if by_frame else hidden)
         return hidden
+
+    def project(self, features: Tensor) -> Tensor:
+        """The encoder's input (batch, frames, hidden size) from the convolutions' output."""
+        return self.base_model.feature_projection(features)
+
+
+class PaddingSafeHubertForCTC(PaddingSafeForCTC, HubertForCTC):
+    """HubertForCTC for padded batches."""
+
+    config_class = HubertConfig
+
+
+class PaddingSafeWav2Vec2ForCTC(PaddingSafeForCTC, Wav2Vec2ForCTC):
+    """Wav2Vec2ForCTC for padded batches."""
+
+    config_class = Wav2Vec2Config
+
+    def project(self, features: Tensor) -> Tensor:
+        return super().project(features)[0]  # beside it come the features that pretraining quantises
+
+
+def _check(config: HubertConfig | Wav2Vec2Config) -> None:
+    if tuple(config.conv_kernel) != KERNELS or tuple(config.conv_stride) != STRIDES:
+        raise ModelError(
+            f"conv_kernel {config.conv_kernel}, conv_stride {config.conv_stride} give other frames than HuBERT's: "
+            f"use a checkpoint with {list(KERNELS)}, {list(STRIDES)}"
+        )
+    # Adapters change frames or wait for a language's weights; batch norm makes padding other than zero.
+    for name in ("add_adapter", "adapter_attn_dim", "conv_pos_batch_norm"):
+        if value := getattr(config, name, None):
+            raise ModelError(f"{name} {value} is not supported here: use a checkpoint without, or Transformers itself")
+
+
+def normalised(waves: Tensor, lengths: Tensor) -> Tensor:
+    """Waves (batch, samples), each with mean 0 and variance 1 over its own `lengths` samples, and 0 after them.
+
+    As Wav2Vec2FeatureExtractor does with do_normalize, 1e-7 included.
+    """
+    valid = torch.arange(waves.shape[1], device=waves.device) < lengths[:, None]
+    # Sums in single precision over 5 s moved log-probabilities by 2e-4 on ONNX Runtime, ten times what the rest does.
+    mean = torch.where(valid, waves, 0.0).sum(1, dtype=torch.float64) / lengths
+    centred = torch.where(valid, waves - mean.to(waves.dtype)[:, None], 0.0)
+    variance = centred.square().sum(1, dtype=torch.float64) / lengths
+    return centred * torch.rsqrt(variance + 1e-7).to(waves.dtype)[:, None]
+
+
+def windows(waves: Tensor) -> Tensor:
+    """The windows (batch, frames, 10) of waves (batch, samples) that the first convolution sees."""
+    frames = (waves.shape[1] - FIRST_KERNEL) // FIRST_STRIDE + 1
+    hops = waves[:, : FIRST_STRIDE * (frames + 1)].unflatten(1, (-1, FIRST_STRIDE))
+    return torch.cat([hops[:, :-1], hops[:, 1:]], dim=2)
 
 
 def first_convolution(waves: Tensor, lengths: Tensor, weight: Tensor, norm: nn.GroupNorm) -> Tensor:
@@ -100,22 +158,20 @@ def first_convolution(waves: Tensor, lengths: Tensor, weight: Tensor, norm: nn.G
 
     For a channel with weights w, the outputs over the windows x have mean w·E[x] and variance w·Cov[x]·w.
     """
-    frames = (waves.shape[1] - FIRST_KERNEL) // FIRST_STRIDE + 1
-    hops = waves[:, : FIRST_STRIDE * (frames + 1)].unflatten(1, (-1, FIRST_STRIDE))
-    windows = torch.cat([hops[:, :-1], hops[:, 1:]], dim=2)
+    seen = windows(waves)
     counts = torch.div(lengths - FIRST_KERNEL, FIRST_STRIDE, rounding_mode="floor") + 1
     # In half precision the squares of quiet audio underflow.
     with torch.autocast(waves.device.type, enabled=False):
-        valid = (torch.arange(frames, device=waves.device) < counts[:, None])[:, :, None]
+        valid = (torch.arange(seen.shape[1], device=waves.device) < counts[:, None])[:, :, None]
         kernel = weight[:, 0].float()
-        mean = torch.where(valid, windows, 0.0).sum(1) / counts[:, None]
-        centred = torch.where(valid, windows - mean[:, None], 0.0)
+        mean = torch.where(valid, seen, 0.0).sum(1) / counts[:, None]
+        centred = torch.where(valid, seen - mean[:, None], 0.0)
         covariance = centred.transpose(1, 2) @ centred / counts[:, None, None]
         variance = ((kernel @ covariance) * kernel).sum(2)
         scale = norm.weight * torch.rsqrt(variance + norm.eps)
         shift = norm.bias - (mean @ kernel.T) * scale
         folded = kernel.T * scale[:, None]
-    return torch.baddbmm(shift[:, None].to(windows.dtype), windows, folded)
+    return torch.baddbmm(shift[:, None].to(seen.dtype), seen, folded)
 
 
 def strided_convolution(hidden: Tensor, weight: Tensor) -> Tensor:
@@ -129,6 +185,10 @@ def strided_convolution(hidden: Tensor, weight: Tensor) -> Tensor:
     if weight.shape[2] == 3:
         result = result + hidden[:, 2 : 2 * frames + 1 : 2] @ weight[:, :, 2].T
     return result
+
+
+def _biased(hidden: Tensor, convolution: nn.Conv1d) -> Tensor:
+    return hidden if convolution.bias is None else hidden + convolution.bias
 
 
 def build(config: recipes.Model, tokenizer: Tokenizer) -> PaddingSafeHubertForCTC:
@@ -180,17 +240,52 @@ def architecture(config: recipes.Model, **others: Any) -> HubertConfig:
     )
 
 
-def load(folder: Path) -> PaddingSafeHubertForCTC:
-    """The model saved in `folder`, in evaluation mode. Raises ModelError where it cannot be loaded."""
-    if not (folder / "model.safetensors").is_file():
-        raise ModelError(f"{folder}: no model.safetensors here; give the folder that `distilhubert-ko train` wrote")
-    return PaddingSafeHubertForCTC.from_pretrained(folder, use_safetensors=True).eval()
+def load(folder: Path) -> PaddingSafeForCTC:
+    """The model saved in `folder`, in float32 and in evaluation mode. Raises ModelError where it cannot be loaded."""
+    if not any((folder / name).is_file() for name in ("model.safetensors", "model.safetensors.index.json")):
+        raise ModelError(
+            f"{folder}: no model.safetensors here, and pickled weights are not read; give the folder that "
+            "`distilhubert-ko train` wrote, or one that Transformers saved as safetensors"
+        )
+    try:
+        kind = PreTrainedConfig.get_config_dict(folder)[0].get("model_type")
+        classes = {"hubert": PaddingSafeHubertForCTC, "wav2vec2": PaddingSafeWav2Vec2ForCTC}
+        if kind not in classes:
+            raise ModelError(f"{folder}: model_type {kind!r} in config.json; give a model of hubert or wav2vec2")
+        loaded: Any = classes[kind].from_pretrained(
+            folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+        )
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise ModelError(f"{folder}: the model cannot be loaded ({error}); save or download it again") from error
+    network, found = loaded
+    # Transformers gives random values to what is missing. The mask's embedding is for training alone.
+    missing = sorted(name for name in found["missing_keys"] if not name.endswith("masked_spec_embed"))
+    if missing:
+        raise ModelError(f"{folder}: no weights for {', '.join(missing[:3])}; give a model fine-tuned with CTC")
+    return network.eval()
+
+
+def normalises(folder: Path) -> bool:
+    """Whether the model in `folder` wants `normalised` waves, by do_normalize of its feature extractor's settings.
+
+    Raises ModelError where these are missing or want another sample rate.
+    """
+    try:
+        extractor = Wav2Vec2FeatureExtractor.from_pretrained(folder)
+    except OSError as error:
+        raise ModelError(
+            f"{folder}: neither preprocessor_config.json nor processor_config.json says do_normalize; copy one from "
+            "the model that this one was fine-tuned from"
+        ) from error
+    if extractor.sampling_rate != SAMPLE_RATE:
+        raise ModelError(f"{folder}: sampling_rate {extractor.sampling_rate}; give a model of {SAMPLE_RATE} Hz")
+    return bool(extractor.do_normalize)
 
 
 def _pretrained(name: str, common: dict[str, Any]) -> PaddingSafeHubertForCTC:
     try:
         # Safetensors alone: a pickle from the Hub could run anything.
-        return PaddingSafeHubertForCTC.from_pretrained(name, use_safetensors=True, **common)
+        model = PaddingSafeHubertForCTC.from_pretrained(name, use_safetensors=True, **common)
     except OSError as error:
         if Path(name).is_dir():
             raise ModelError(f"{name}: no loadable checkpoint (config.json and model.safetensors): {error}") from error
@@ -198,3 +293,9 @@ def _pretrained(name: str, common: dict[str, Any]) -> PaddingSafeHubertForCTC:
             f"{name}: not in the local cache, and the Hub could not give it. Download it on another machine and set "
             'model.pretrained to its folder, or set model.pretrained = "random" to train from random weights'
         ) from error
+    if model.config.feat_extract_norm != "group" or model.config.conv_bias:
+        raise ModelError(
+            f"feat_extract_norm {model.config.feat_extract_norm!r} with conv_bias {model.config.conv_bias} is no "
+            'DistilHuBERT: use a checkpoint with feat_extract_norm "group" and conv_bias false'
+        )
+    return model

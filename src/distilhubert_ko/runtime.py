@@ -1,5 +1,6 @@
 """A model folder on ONNX Runtime: waves in, log-probabilities out. No torch."""
 
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from distilhubert_ko import audio
+from distilhubert_ko import __version__, audio
 from distilhubert_ko.errors import ModelError, UnavailableError
 
 GRAPH = "model.onnx"
+SETTINGS = ("config.json", "preprocessor_config.json", "processor_config.json")  # what a graph depends on, with weights
+COPYING = 3600.0  # seconds within which a copy or a download writes the files of a folder, in any order
 PATTERNS = ["*.json", "*.onnx", "*.safetensors", "*.toml"]  # never pickles, never code
 
 
@@ -18,9 +21,11 @@ class Runtime:
     """The exported graph of a model folder. Raises ModelError where it is missing or cannot be loaded."""
 
     def __init__(self, folder: Path, threads: int | None = None):
-        path = folder / GRAPH
+        path = graph(folder)
         if not path.is_file():
-            raise ModelError(f"{folder}: no {GRAPH}; write it with `distilhubert-ko export {folder}`")
+            raise ModelError(
+                f"{folder}: no {GRAPH}, or one older than the weights; write it with `distilhubert-ko export {folder}`"
+            )
         options = onnxruntime.SessionOptions()
         self.threads = threads or os.cpu_count() or 1
         options.intra_op_num_threads = self.threads
@@ -47,6 +52,29 @@ class Runtime:
         for row, i in enumerate(long):
             results[i] = log_probs[row, : frames[row]]
         return results
+
+
+def weights(folder: Path) -> list[Path]:
+    """The safetensors of a model folder, one file or several; none where it has none."""
+    return sorted(folder.glob("model*.safetensors"))
+
+
+def graph(folder: Path) -> Path:
+    """Where the graph of a model folder lies, or is to be written on first use.
+
+    It is `folder`/model.onnx unless the weights were written after it. Otherwise it is a file in the user's cache, so
+    that nothing is written unasked into a folder that may be read-only or the Hub's. The weights' path, size and time
+    name that file, so it is never older than they are.
+    """
+    beside, stored = folder / GRAPH, weights(folder)
+    newest = max((file.stat().st_mtime for file in stored), default=0.0)
+    if not stored or (beside.is_file() and beside.stat().st_mtime > newest - COPYING):
+        return beside
+    sources = [*stored, *filter(Path.is_file, (folder / name for name in SETTINGS))]
+    states = [(str(file.absolute()), file.stat().st_size, file.stat().st_mtime_ns) for file in sources]
+    name = hashlib.sha256(repr((__version__, states)).encode()).hexdigest()[:16]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "distilhubert-ko" / name / GRAPH
 
 
 def resolve(model: str) -> Path:

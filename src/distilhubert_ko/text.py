@@ -29,6 +29,18 @@ _BRACKETS = {"(": ")", "[": "]", "<": ">", "【": "】", "〔": "〕"}
 # Marks that leave the words beside them joined. The brackets among them quote titles, which are read aloud.
 _QUOTES = re.compile("[\"'`´˝ʼ‘’‚‛“”„‟′″«»‹›「」『』〈〉《》]")
 _CONJOINING_JAMO = re.compile("[\u1100-\u11ff]")
+_COMPATIBILITY_JAMO = re.compile("[ㄱ-ㅣ]")
+# In the order of the conjoining jamo from U+1100, U+1161 and U+11A8, of which they are the letters.
+_LEADS = "ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊㅋㅌㅍㅎ"
+_VOWELS = "ㅏㅐㅑㅒㅓㅔㅕㅖㅗㅘㅙㅚㅛㅜㅝㅞㅟㅠㅡㅢㅣ"
+_TAILS = "ㄱㄲㄳㄴㄵㄶㄷㄹㄺㄻㄼㄽㄾㄿㅀㅁㅂㅄㅅㅆㅇㅈㅊㅋㅌㅍㅎ"
+_LETTERS = {
+    first + index: letter
+    for first, letters in ((0x1100, _LEADS), (0x1161, _VOWELS), (0x11A8, _TAILS))
+    for index, letter in enumerate(letters)
+}
+# A consonant before a vowel begins the next syllable.
+_SPELLED = re.compile(f"([{_LEADS}])([{_VOWELS}])(?:([{_TAILS}])(?![{_VOWELS}]))?")
 _SYLLABLE = re.compile("[가-힣]")
 # Koreans type the vowel araea (ㆍ, or U+119E after a careless NFKC) where they mean a middle dot.
 _MIDDLE_DOTS = "ㆍ\u119e"
@@ -42,6 +54,17 @@ def decompose(text: str) -> str:
 def compose(text: str) -> str:
     """`text` in NFC: jamo that can form a syllable do."""
     return unicodedata.normalize("NFC", text)
+
+
+def _from_letters(text: str) -> str:
+    """Compatibility jamo (ㄱㅏㄱ) as syllables (각) where they spell some; the rest stays."""
+
+    def syllable(spelled: re.Match[str]) -> str:
+        lead, vowel, tail = spelled.groups()
+        jamo = chr(0x1100 + _LEADS.index(lead)) + chr(0x1161 + _VOWELS.index(vowel))
+        return compose(jamo + chr(0x11A8 + _TAILS.index(tail)) if tail else jamo)
+
+    return _SPELLED.sub(syllable, text)
 
 
 def normalise(text: str, spell: bool = False) -> str:
@@ -94,10 +117,12 @@ def foreign_characters(text: str) -> str:
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """A CTC vocabulary: `tokens[id]` is the unit, a Hangul syllable or a conjoining jamo, of an id.
+    """A CTC vocabulary: `tokens[id]` is the unit, a Hangul syllable or a jamo, of an id.
 
     A new vocabulary starts with the blank (which also pads), the unknown unit and the word delimiter, which
-    stands for a space; one written by others may name and place these three as it likes.
+    stands for a space; one written by others may name and place these three as it likes. It may also lack the
+    delimiter, so that a text is one run; have tokens for the beginning and the end of a text, which say nothing;
+    spell Latin letters in capitals, written small with `lower_case`; and spell jamo with compatibility letters (ㄱ).
     Raises RecipeError for unknown units and ModelError for tokens that are no vocabulary.
     """
 
@@ -105,7 +130,10 @@ class Tokenizer:
     tokens: tuple[str, ...]
     blank_token: str = "[PAD]"
     unknown_token: str = "[UNK]"
-    delimiter_token: str = "|"
+    delimiter_token: str | None = "|"
+    bos_token: str | None = None
+    eos_token: str | None = None
+    lower_case: bool = False
 
     def __post_init__(self) -> None:
         if self.units not in get_args(Units):
@@ -114,8 +142,10 @@ class Tokenizer:
             raise ModelError("the vocabulary names a token twice: give each token one id")
         for role in ("blank", "unknown", "delimiter"):
             token = getattr(self, f"{role}_token")
-            if token not in self.tokens:
+            if token not in self.tokens and (role, token) != ("delimiter", None):
                 raise ModelError(f"the vocabulary lacks its {role} token {token!r}: add it, or name the right one")
+        if self.blank_token == self.delimiter_token:
+            raise ModelError(f"{self.blank_token!r} is both the blank and the word delimiter: name the right ones")
 
     @classmethod
     def from_texts(cls, texts: Iterable[str], units: Units) -> "Tokenizer":
@@ -123,7 +153,7 @@ class Tokenizer:
 
         Raises CorpusError where the texts hold nothing but spaces.
         """
-        tokenizer = cls(units, (cls.blank_token, cls.unknown_token, cls.delimiter_token))
+        tokenizer = cls(units, (cls.blank_token, cls.unknown_token, "|"))
         seen = {unit for text in texts for unit in tokenizer._split(text)} - {" ", *tokenizer.tokens}
         if not seen:
             raise CorpusError("no vocabulary: the texts hold no characters; give the corpus transcripts")
@@ -141,19 +171,36 @@ class Tokenizer:
         return self.tokens.index(self.unknown_token)
 
     @property
-    def delimiter_id(self) -> int:
-        return self.tokens.index(self.delimiter_token)
+    def delimiter_id(self) -> int | None:
+        return None if self.delimiter_token is None else self.tokens.index(self.delimiter_token)
+
+    @property
+    def fewest_outputs(self) -> int:
+        """Of a model with this vocabulary: special tokens at its end may be without one, as nothing spells them."""
+        idle = {self.unknown_token, self.bos_token, self.eos_token} - {self.blank_token, self.delimiter_token}
+        return 1 + max(index for index, token in enumerate(self.tokens) if token not in idle)
 
     @cached_property
     def _ids(self) -> dict[str, int]:
-        """Ids by unit of text; a special token that a text happens to contain is no unit, so unknown."""
-        ids = {token: index for index, token in enumerate(self.tokens)}
-        for token in (self.blank_token, self.unknown_token, self.delimiter_token):
-            del ids[token]
-        return ids | {" ": self.delimiter_id}
+        """Ids by unit of text; a special token that a text happens to contain is no unit, so unknown.
+
+        Texts are in small letters, so a capital stands for a small letter that the vocabulary lacks.
+        """
+        special = {self.blank_token, self.unknown_token, self.delimiter_token, self.bos_token, self.eos_token}
+        ids = {token: index for index, token in enumerate(self.tokens) if token not in special}
+        space = {} if self.delimiter_id is None else {" ": self.delimiter_id}
+        return {token.lower(): index for token, index in ids.items()} | ids | space
+
+    @cached_property
+    def _has_letters(self) -> bool:
+        """Whether jamo are spelled with compatibility letters, not conjoining."""
+        tokens = "".join(self.tokens)
+        return bool(_COMPATIBILITY_JAMO.search(tokens)) and not _CONJOINING_JAMO.search(tokens)
 
     def _split(self, text: str) -> str:
-        return decompose(text) if self.units == "jamo" else compose(text)
+        if self.units == "syllables":
+            return compose(text)
+        return decompose(text).translate(_LETTERS) if self._has_letters else decompose(text)
 
     def encode(self, text: str) -> list[int]:
         """Ids, one a unit of `text`; a unit that the vocabulary lacks gets `unknown_id`."""
@@ -167,27 +214,31 @@ class Tokenizer:
     def decode(self, ids: Iterable[int]) -> str:
         """NFC text from ids that CTC has collapsed already: blanks say nothing, the delimiter is a space.
 
-        An unknown unit is written as its token, and so is an id past the vocabulary, as Transformers does.
+        An unknown unit is written as its token, and so is an id past the vocabulary, as Transformers does. Unlike
+        there, the beginning and the end of a text say nothing, and jamo become syllables.
         """
         size = len(self.tokens)
         tokens = [self.tokens[index] if 0 <= index < size else self.unknown_token for index in ids]
-        written = {self.blank_token: "", self.delimiter_token: " "}
-        return " ".join(compose("".join(written.get(token, token) for token in tokens)).split())
+        written = {self.bos_token: "", self.eos_token: "", self.delimiter_token: " ", self.blank_token: ""}
+        text = compose("".join(written.get(token, token) for token in tokens))
+        if self.units == "jamo" and self._has_letters:
+            text = _from_letters(text)
+        return " ".join((text.lower() if self.lower_case else text).split())
 
     def save(self, folder: Path) -> None:
         """Write the files from which `load`, and Transformers' Wav2Vec2CTCTokenizer, read the vocabulary."""
         special = {
             "pad_token": self.blank_token,
             "unk_token": self.unknown_token,
-            "bos_token": None,
-            "eos_token": None,
+            "bos_token": self.bos_token,
+            "eos_token": self.eos_token,
         }
         config = {
             "tokenizer_class": "Wav2Vec2CTCTokenizer",
             **special,
             "word_delimiter_token": self.delimiter_token,
             "replace_word_delimiter_char": " ",
-            "do_lower_case": False,
+            "do_lower_case": self.lower_case,
             "clean_up_tokenization_spaces": False,
             "units": self.units,
         }
@@ -200,45 +251,85 @@ class Tokenizer:
     def load(cls, folder: Path) -> "Tokenizer":
         """Read a vocabulary that `save`, or Transformers' Wav2Vec2CTCTokenizer, wrote.
 
-        Where tokenizer_config.json does not say the units, a vocabulary with conjoining jamo and no syllables
-        is one of jamo. Raises ModelError where a file is missing or malformed, or the ids are not 0 to n - 1.
+        Where tokenizer_config.json does not say the units, a vocabulary with jamo and no syllables is one of jamo.
+        Where config.json names another token to pad with than the tokenizer does, it is the blank, because CTC
+        training took it for that. Raises ModelError where a file is missing or malformed, or the ids are not 0 to
+        n - 1.
         """
-        path = folder / "vocab.json"
-        # Older versions of Transformers keep here what was added after vocab.json, with the ids that follow.
-        vocabulary = _read_json(folder / "added_tokens.json", required=False) | _read_json(path)
         config = _read_json(folder / "special_tokens_map.json", required=False)
         config |= _read_json(folder / "tokenizer_config.json", required=False)
-        if sorted(map(str, vocabulary.values())) != sorted(map(str, range(len(vocabulary)))):
-            raise ModelError(f"{path}: ids must be 0 to {len(vocabulary) - 1}, each once; number the tokens anew")
+        vocabulary = _vocabulary(folder, config)
         tokens = tuple(sorted(vocabulary, key=lambda token: int(vocabulary[token])))
         units: Any = config.get("units")
         if units not in get_args(Units):
             units = _guess_units(tokens)
-        # The defaults are those of Wav2Vec2CTCTokenizer; a few vocabularies hold the space itself.
-        delimiter = _token(config.get("word_delimiter_token"), "|")
-        if delimiter not in vocabulary and " " in vocabulary:
-            delimiter = " "
+        special = _special_tokens(config)
+        blank: Any = _read_json(folder / "config.json", required=False).get("pad_token_id")
+        # A few vocabularies hold the space itself, and a few none.
+        delimiter = _token(config.get("word_delimiter_token", "|"))
+        if delimiter not in vocabulary:
+            delimiter = " " if " " in vocabulary else None
         try:
             return cls(
                 units,
                 tokens,
-                blank_token=_token(config.get("pad_token"), "<pad>"),
-                unknown_token=_token(config.get("unk_token"), "<unk>"),
+                blank_token=tokens[blank] if blank in range(len(tokens)) else special["pad_token"],
+                unknown_token=special["unk_token"],
                 delimiter_token=delimiter,
+                bos_token=special["bos_token"],
+                eos_token=special["eos_token"],
+                lower_case=bool(config.get("do_lower_case")),
             )
         except ModelError as error:
+            path = folder / "vocab.json"
             raise ModelError(f"{path}: {error}; tokenizer_config.json names the special tokens") from error
+
+
+def _vocabulary(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
+    """Ids by token: those of vocab.json, those that Transformers noted elsewhere, and those that it adds unasked."""
+    path = folder / "vocab.json"
+    vocabulary = _read_json(path)
+    if any(isinstance(ids, dict) for ids in vocabulary.values()):
+        raise ModelError(
+            f"{path} holds a vocabulary for each language ({', '.join(list(vocabulary)[:5])}), as MMS models do: "
+            "they need adapters, which are not supported here; give a model of one language"
+        )
+    # Versions of Transformers differ in where they keep what was added after vocab.json, with the ids that follow.
+    added = config.get("added_tokens_decoder", {}).items()
+    noted = {token: index for index, value in added if (token := _token(value))}
+    vocabulary = _read_json(folder / "added_tokens.json", required=False) | noted | vocabulary
+    if sorted(map(str, vocabulary.values())) != sorted(map(str, range(len(vocabulary)))):
+        raise ModelError(f"{path}: ids must be 0 to {len(vocabulary) - 1}, each once; number the tokens anew")
+    # The blank is not for adding: a model without one is none.
+    for role, token in _special_tokens(config).items():
+        if token is not None and role != "pad_token":
+            vocabulary.setdefault(token, len(vocabulary))
+    return vocabulary
+
+
+def _special_tokens(config: dict[str, Any]) -> dict[str, Any]:
+    """The special tokens, in the order in which Wav2Vec2CTCTokenizer adds them, and by default its own.
+
+    The beginning and the end of a text may be null, which is to have none.
+    """
+    return {
+        "bos_token": _token(config.get("bos_token", "<s>")),
+        "eos_token": _token(config.get("eos_token", "</s>")),
+        "unk_token": _token(config.get("unk_token")) or "<unk>",
+        "pad_token": _token(config.get("pad_token")) or "<pad>",
+    }
+
+
+def _token(value: Any) -> str | None:
+    """A special token as Transformers writes it: a string, an object with its content, or nothing."""
+    content = value.get("content") if isinstance(value, dict) else value
+    return content if isinstance(content, str) else None
 
 
 def _guess_units(tokens: Iterable[str]) -> Units:
     letters = "".join(tokens)
-    return "jamo" if _CONJOINING_JAMO.search(letters) and not _SYLLABLE.search(letters) else "syllables"
-
-
-def _token(value: Any, default: str) -> str:
-    """A special token as Transformers writes it: a string, an object with its content, or nothing."""
-    content = value.get("content") if isinstance(value, dict) else value
-    return content if isinstance(content, str) else default
+    has_jamo = _CONJOINING_JAMO.search(letters) or _COMPATIBILITY_JAMO.search(letters)
+    return "jamo" if has_jamo and not _SYLLABLE.search(letters) else "syllables"
 
 
 def _read_json(path: Path, required: bool = True) -> dict[str, Any]:

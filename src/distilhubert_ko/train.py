@@ -98,7 +98,7 @@ def train(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Path:
     return out
 
 
-def save(network: model.PaddingSafeHubertForCTC, tokenizer: Tokenizer, folder: Path) -> None:
+def save(network: model.PaddingSafeForCTC, tokenizer: Tokenizer, folder: Path) -> None:
     """Writes the folder that plain Transformers loads: config, safetensors, tokenizer and feature extractor."""
     aside = folder / ".tmp"
     network.save_pretrained(aside)

@@ -7,6 +7,7 @@ from typing import BinaryIO
 import numpy as np
 
 from distilhubert_ko import audio, ctc, longform, transcript
+from distilhubert_ko.errors import ModelError
 from distilhubert_ko.runtime import Runtime, resolve
 from distilhubert_ko.text import Tokenizer
 from distilhubert_ko.transcript import Transcript
@@ -24,6 +25,12 @@ class Transcriber:
         self.folder = resolve(str(model))
         self.tokenizer = Tokenizer.load(self.folder)
         self.runtime = Runtime(self.folder, threads)
+        outputs = self.runtime.vocabulary
+        if not self.tokenizer.fewest_outputs <= outputs <= len(self.tokenizer):
+            raise ModelError(
+                f"{self.folder}: the model has {outputs} outputs and the vocabulary {len(self.tokenizer)} tokens; "
+                "give the vocab.json, added_tokens.json and tokenizer_config.json that the model was trained with"
+            )
 
     def __call__(self, source: str | Path | bytes | BinaryIO | np.ndarray) -> Transcript:
         """The transcript of a file, its bytes, or mono 16 kHz samples, of any length.

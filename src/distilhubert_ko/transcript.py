@@ -128,7 +128,8 @@ def from_tokens(tokens: Sequence[Token], tokenizer: Tokenizer, seconds: float) -
         elif run:
             words.append(_word(run, tokenizer, seconds))
             run = []
-    return Transcript(tuple(words), seconds)
+    # Some tokens of others' vocabularies say nothing, such as the beginning of a text.
+    return Transcript(tuple(word for word in words if word.text), seconds)
 
 
 def write(transcript: Transcript, form: str, segments: Sequence[Segment] | None = None) -> str:
