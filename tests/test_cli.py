@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 from fixtures_model import clip
@@ -242,3 +243,90 @@ def test_standard_input_is_read_where_a_dash_stands(exported: Path, tmp_path: Pa
     empty = subprocess.run([*program, "-"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     assert empty.returncode == 2
     assert "empty" in empty.stderr
+
+
+def test_vad_filter_leaves_out_what_is_not_speech(
+    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soundfile.write(tmp_path / "noise.wav", 0.1 * np.random.default_rng(0).normal(size=40_000), 16_000)
+    arguments = ["transcribe", tmp_path / "noise.wav", "--model", exported]
+    assert call(capsys, monkeypatch, *arguments)[1] != "\n"
+    assert call(capsys, monkeypatch, *arguments, "--vad-filter")[:2] == (0, "\n")
+
+
+def test_every_vad_option_reaches_the_transcriber(
+    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from distilhubert_ko.transcribe import Transcriber
+    from distilhubert_ko.transcript import Transcript
+    from distilhubert_ko.vad import VadOptions
+
+    seen: list[VadOptions | None] = []
+    monkeypatch.setattr(
+        Transcriber, "__call__", lambda self, source, vad, on_progress: seen.append(vad) or Transcript((), 1.0)
+    )
+    arguments = ["transcribe", tmp_path / "a.wav", "--model", exported]
+    given = "--vad-threshold 0.6 --vad-min-speech-duration-ms 1 --vad-max-speech-duration-s 9".split()
+    given += "--vad-min-silence-duration-ms 2 --vad-speech-pad-ms 3".split()
+    for options in ([], ["--vad-filter"], ["--vad-filter", *given]):
+        assert call(capsys, monkeypatch, *arguments, *options)[0] == 0
+    assert seen == [None, VadOptions(), VadOptions(0.6, None, 1, 9.0, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [(["--vad-speech-pad-ms", "30"], "--vad-filter"), (["--vad-filter", "--vad-threshold", "2"], "threshold 2.0")],
+)
+def test_vad_options_that_do_nothing_or_make_no_sense_are_refused(
+    options: list[str], words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, _, err = call(capsys, monkeypatch, "transcribe", "a.wav", "--model", "unused", *options)
+    assert code == 2
+    assert words in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_bar_stands_on_a_terminal_alone_and_text_goes_where_it_was_sent(exported: Path, tmp_path: Path) -> None:
+    import os
+    import pty
+
+    soundfile.write(tmp_path / "speech.wav", clip(40_000), 16_000)
+    program = [sys.executable, "-c", "from distilhubert_ko.cli import main; main()"]
+    command = [*program, "transcribe", tmp_path / "speech.wav", "-", "--model", exported]
+    ours, theirs = pty.openpty()
+    with open(tmp_path / "speech.wav", "rb") as speech:
+        watched = subprocess.run(
+            command, stdin=speech, stdout=subprocess.PIPE, stderr=theirs, env=os.environ | {"TERM": "xterm"}, check=True
+        )
+    os.close(theirs)
+    shown = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+    assert "transcribing" in shown
+    with open(tmp_path / "speech.wav", "rb") as speech:
+        alone = subprocess.run(command, stdin=speech, capture_output=True, check=True)
+    assert alone.stderr == b""
+    assert watched.stdout == alone.stdout
+    first, second = alone.stdout.decode().splitlines()
+    assert first == second != ""
+
+
+def test_the_bar_knows_the_length_of_files_and_stays_away_from_short_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from distilhubert_ko.files import Source
+
+    soundfile.write(tmp_path / "speech.wav", clip(40_000), 16_000)
+    (tmp_path / "bad.wav").write_text("no sound")
+    files = [Source(str(tmp_path / name), name) for name in ("speech.wav", "bad.wav", "speech.wav")]
+    monkeypatch.setattr("rich.console.Console.is_terminal", True)
+    assert cli._bar(files).disable
+    monkeypatch.setattr(cli, "LONG", 4.0)
+    bar = cli._bar(files)
+    assert not bar.disable
+    assert bar.tasks[0].total == 5.0
+    for _ in range(2):
+        move = cli._mover(bar)
+        move(1.0)
+        move(2.5)
+    assert bar.finished
+    assert cli._bar([*files, Source("-", "stdin")]).tasks[0].total is None

@@ -23,8 +23,8 @@ FLOORS = {
     for floor, names in enumerate(
         [
             "errors audio media text numerals ctc recipe",
-            "metrics transcript files longform corpus_formats synthetic corpora runtime",
-            "dataset sizes batching model transcribe",
+            "metrics transcript files longform corpus_formats synthetic corpora runtime vad",
+            "dataset sizes batching model stream transcribe",
             "train progress export report card bulk server",
             "cli",
         ]
@@ -37,8 +37,9 @@ TRAINING = {"batching", "model", "train", "export", "progress"}
 ALLOWED = {
     "torch": TRAINING,
     "transformers": TRAINING,
-    "onnxruntime": {"runtime", "export"},
+    "onnxruntime": {"runtime", "export", "vad"},
     "av": {"media"},
+    "silero_vad": set(),  # found, never imported: it would import torch
     "datasets": {"corpus_formats"},
     "ray": {"bulk"},
     "fastapi": {"server"},

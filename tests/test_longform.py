@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distilhubert_ko import audio, longform
+from distilhubert_ko.longform import Region
 from distilhubert_ko.transcribe import Transcriber
 
 pytest_plugins = ["fixtures_model"]
@@ -48,6 +49,23 @@ def test_how_a_wave_is_cut_into_blocks_changes_nothing(sizes: list[int]) -> None
     cut, whole = [*longform.windows(blocks)], [*longform.windows([wave])]
     assert [(each.first, each.last) for each in cut] == [(each.first, each.last) for each in whole]
     assert all(np.array_equal(a.wave, b.wave) for a, b in zip(cut, whole, strict=True))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 200), max_size=8), st.integers(0, 70_000), st.integers(1, 30_000))
+def test_frames_within_regions_are_those_of_the_wave_and_silence_stands_between(
+    edges: list[int], samples: int, block: int
+) -> None:
+    wave = np.arange(samples, dtype=np.float32) + 1
+    steps = sorted({min(320 * edge, samples) for edge in edges})
+    regions = [Region(start, end) for start, end in zip(steps[::2], steps[1::2], strict=False)]
+    blocks = (wave[start : start + block] for start in range(0, samples, block))
+    pieces = longform.log_probs_within(Positions(), blocks, regions, lambda frames: np.zeros((frames, 1)))  # type: ignore[arg-type]
+    expected = np.zeros(audio.frames(samples))
+    for region in regions:
+        starts = region.start + 320 * np.arange(audio.frames(region.end - region.start))
+        expected[starts // 320] = starts + 1
+    assert np.array_equal(np.concatenate([*pieces])[:, 0], expected)
 
 
 def test_a_frame_in_a_window_after_the_first_has_a_margin_on_its_left_and_right() -> None:

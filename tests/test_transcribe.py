@@ -67,7 +67,7 @@ def test_batches_hold_clips_of_like_length_up_to_a_sum_of_padded_lengths(
     monkeypatch.setattr(Runtime, "log_probs", listen)
     monkeypatch.setattr(transcribe, "BATCH_SECONDS", 1.0)
     lengths = [8000, 2000, 20_000, 2000, 8000, 4000, 2000, 8000, 2000, 2000]
-    found = transcriber.log_probs([np.zeros(samples, np.float32) for samples in lengths])
+    found = transcriber.log_probs([np.ones(samples, np.float32) for samples in lengths])
     assert [len(log_probs) for log_probs in found] == [audio.frames(samples) for samples in lengths]
     assert batches == [[20_000], [8000, 8000], [8000, 4000], [2000] * 5]
 
@@ -169,6 +169,13 @@ def test_delimiters_at_the_ends_or_in_a_row_make_no_words() -> None:
     assert transcript.text == "가 나"
     assert from_tokens(planted("  ", SYLLABLES), SYLLABLES, seconds=1.0).words == ()
     assert from_tokens([], SYLLABLES, seconds=0.0) == Transcript((), 0.0)
+
+
+def test_tokens_a_second_apart_are_of_two_words_even_without_a_delimiter() -> None:
+    first, second = SYLLABLES.encode("가나")
+    for gap, text in ((49, "가나"), (50, "가 나")):
+        tokens = [Token(first, 0, 1, 0.0), Token(second, 1 + gap, 2 + gap, 0.0)]
+        assert from_tokens(tokens, SYLLABLES, seconds=2.0).text == text
 
 
 def test_jamo_are_written_as_syllables() -> None:

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from distilhubert_ko.transcribe import Transcriber
     from distilhubert_ko.transcript import Transcript
+    from distilhubert_ko.vad import VadOptions
 
 __version__ = "0.1.0"
-__all__ = ["Transcriber", "Transcript", "__version__"]
+__all__ = ["Transcriber", "Transcript", "VadOptions", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
@@ -21,4 +22,8 @@ def __getattr__(name: str) -> Any:
             from distilhubert_ko.transcript import Transcript
 
             return Transcript
+        case "VadOptions":
+            from distilhubert_ko.vad import VadOptions
+
+            return VadOptions
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

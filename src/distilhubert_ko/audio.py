@@ -36,7 +36,9 @@ STRIDES = (5, 2, 2, 2, 2, 2, 2)
 """The seven unpadded convolutions of wav2vec 2.0 (Baevski et al., 2020, section 4.2), which HuBERT and
 DistilHuBERT keep."""
 
-_FRAME_STEP = int(np.prod(STRIDES))
+FRAME_STEP = int(np.prod(STRIDES))
+"""Samples from the start of a frame to the start of the next: waves are cut at multiples of it."""
+
 _BLOCK = 1 << 20  # samples read at a time, over all channels: no header's promise can exhaust memory
 _UNKNOWN_LENGTH = 2**63 - 1  # what libsndfile says of a FLAC stream whose header gives no length
 _STREAMED = 0x7FFF_0000  # a WAV written to a pipe promises this many bytes or more, and means "to the end"
@@ -132,12 +134,12 @@ def seconds(frame: float) -> float: ...
 def seconds(frame: NDArray[np.number]) -> NDArray[np.float64]: ...
 def seconds(frame: float | NDArray[np.number]) -> float | NDArray[np.number]:
     """Time in seconds at which a frame starts, or an array of frames: 0.02 s apart."""
-    return frame * _FRAME_STEP / SAMPLE_RATE
+    return frame * FRAME_STEP / SAMPLE_RATE
 
 
 def whole_frames(samples: int) -> int:
     """Frame steps in a number of samples, which must be a multiple of the step: where a window may be cut."""
-    step, rest = divmod(samples, _FRAME_STEP)
+    step, rest = divmod(samples, FRAME_STEP)
     assert rest == 0, samples
     return step
 

@@ -11,13 +11,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from distilhubert_ko import __version__
-from distilhubert_ko.errors import DistilhubertKoError, MissingExtraError
+from distilhubert_ko.errors import DistilhubertKoError, InputError, MissingExtraError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from rich.progress import Progress
+
+    from distilhubert_ko.files import Source
     from distilhubert_ko.recipe import Recipe
     from distilhubert_ko.report import Report
+    from distilhubert_ko.vad import VadOptions
 
 DEFAULT_MODEL = "Bingsu/distilhubert-ko-zeroth"
+LONG = 300.0  # seconds of audio that take long enough for a progress bar
 
 
 class OutputFormat(StrEnum):
@@ -159,17 +166,45 @@ def transcribe(
     max_line_width: Annotated[int, typer.Option(min=1, help="Characters in a line of a subtitle.")] = 32,
     max_line_count: Annotated[int, typer.Option(min=1, help="Lines in a subtitle.")] = 1,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all by default.")] = None,
+    vad_filter: Annotated[
+        bool, typer.Option("--vad-filter", help="Find speech first, and transcribe only that (needs silero-vad).")
+    ] = False,
+    vad_threshold: Annotated[
+        float | None, typer.Option(help="Probability from which it is speech; 0.5 by default.")
+    ] = None,
+    vad_min_speech_duration_ms: Annotated[
+        int | None, typer.Option(help="Shorter speech is dropped; 0 by default.")
+    ] = None,
+    vad_max_speech_duration_s: Annotated[
+        float | None, typer.Option(help="Longer speech is cut in a pause; no limit by default.")
+    ] = None,
+    vad_min_silence_duration_ms: Annotated[
+        int | None, typer.Option(help="Silence that ends a region of speech; 2000 by default.")
+    ] = None,
+    vad_speech_pad_ms: Annotated[
+        int | None, typer.Option(help="Added on both sides of a region; 400 by default.")
+    ] = None,
 ) -> None:
     """Print the text of recordings of any length, a line each, or write txt, srt, vtt, tsv or json files."""
     from distilhubert_ko import files, transcript
     from distilhubert_ko.transcribe import Transcriber
 
+    vad = _vad_options(
+        vad_filter,
+        threshold=vad_threshold,
+        min_speech_duration_ms=vad_min_speech_duration_ms,
+        max_speech_duration_s=vad_max_speech_duration_s,
+        min_silence_duration_ms=vad_min_silence_duration_ms,
+        speech_pad_ms=vad_speech_pad_ms,
+    )
     sources = files.sources(audio)
     transcriber = Transcriber(_exported(model), threads)
+    bar = _bar(sources)
     failed: list[DistilhubertKoError] = []
     for source in sources:
         try:
-            result = transcriber(source.read())
+            with bar:  # gone again before anything is printed
+                result = transcriber(source.read(), vad, _mover(bar))
         except DistilhubertKoError as error:  # the rest go on
             typer.echo(f"distilhubert-ko: {error}", err=True)
             failed.append(error)
@@ -224,6 +259,52 @@ def demo(
     typer.echo(f"transcript: {transcript}  {transcript.read_text(encoding='utf-8').strip()}")
     typer.echo(f"  spoken:   {clip.audio}  {clip.text}")
     typer.echo(f"try it:     distilhubert-ko transcribe {clip.audio} --model {out}")
+
+
+def _vad_options(wanted: bool, **given: float | None) -> "VadOptions | None":
+    """Options of --vad-filter, those that are None at their defaults; None without it."""
+    from distilhubert_ko.vad import VadOptions
+
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if chosen and not wanted:
+        raise InputError(f"--vad-{next(iter(chosen)).replace('_', '-')} does nothing alone: add --vad-filter")
+    return VadOptions(**chosen) if wanted else None  # type: ignore[arg-type]
+
+
+def _bar(sources: "Sequence[Source]") -> "Progress":
+    """A progress bar over all sources, which stays away where nobody looks or the work is short."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    seconds = _seconds(sources) if console.is_terminal else 0.0
+    watched = console.is_terminal and (seconds is None or seconds >= LONG)
+    # What is printed must go where it was sent, also while the bar stands.
+    bar = Progress(console=console, transient=True, disable=not watched, redirect_stdout=False, redirect_stderr=False)
+    bar.add_task("transcribing", total=seconds)
+    return bar
+
+
+def _seconds(sources: "Sequence[Source]") -> float | None:
+    """The length of all sources, or None where one of them, such as a pipe, does not say; unreadable ones have none."""
+    from distilhubert_ko import audio
+
+    total = 0.0
+    for source in sources:
+        if not Path(source.path).is_file():
+            return None
+        try:
+            total += audio.duration(source.path)
+        except DistilhubertKoError:
+            continue  # reported when its turn comes
+    return total
+
+
+def _mover(bar: "Progress") -> "Callable[[float], None]":
+    """Moves the bar on from where it stands, by the seconds of one source that are done."""
+    (task,) = bar.tasks
+    before = task.completed
+    return lambda seconds: bar.update(task.id, completed=before + seconds)
 
 
 def _train(config: "Recipe", folder: Path, resume: bool) -> "Report":

@@ -56,12 +56,17 @@ def greedy_pieces(pieces: Iterable[NDArray[np.floating]], blank: int = 0) -> lis
     tokens: list[Token] = []
     done = 0
     for piece in pieces:
-        later = [replace(token, start=token.start + done, end=token.end + done) for token in greedy(piece, blank)]
-        if tokens and later and tokens[-1].end == later[0].start == done and tokens[-1].id == later[0].id:
-            tokens.append(_joined(tokens.pop(), later.pop(0)))
-        tokens += later
+        extend(tokens, piece, done, blank)
         done += len(piece)
     return tokens
+
+
+def extend(tokens: list[Token], piece: NDArray[np.floating], done: int, blank: int = 0) -> None:
+    """Adds to `tokens`, of a matrix's first `done` frames, those of its next frames (frames, vocabulary)."""
+    later = [replace(token, start=token.start + done, end=token.end + done) for token in greedy(piece, blank)]
+    if tokens and later and tokens[-1].end == later[0].start == done and tokens[-1].id == later[0].id:
+        tokens.append(_joined(tokens.pop(), later.pop(0)))
+    tokens += later
 
 
 def _joined(left: Token, right: Token) -> Token:

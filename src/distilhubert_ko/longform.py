@@ -4,18 +4,35 @@ Neighbouring windows overlap by two margins. A frame is taken from the window in
 it has heard at least a margin on both sides. Windows start at whole frames, so the pieces join without a seam.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distilhubert_ko import audio
-from distilhubert_ko.runtime import Runtime
 
 WINDOW = 30 * audio.SAMPLE_RATE  # samples
 MARGIN = 2 * audio.SAMPLE_RATE
 HOP = WINDOW - 2 * MARGIN
+
+
+class Network(Protocol):
+    """What turns waves (samples,) into log-probabilities (frames, vocabulary)."""
+
+    def log_probs(self, waves: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]: ...
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of a wave that is heard as a recording of its own, in samples from `start` to before `end`.
+
+    Both are whole frame steps, but for an `end` that is the wave's own.
+    """
+
+    start: int
+    end: int
 
 
 @dataclass(frozen=True)
@@ -44,11 +61,64 @@ def windows(blocks: Iterable[NDArray[np.float32]]) -> Iterator[Window]:
     yield Window(held, first, None)
 
 
-def log_probs(runtime: Runtime, blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+def log_probs(network: Network, blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
     """The matrix (frames, vocabulary) of a wave that comes in blocks, in pieces that follow one another.
 
     Memory holds one window, whatever the length of the wave.
     """
     for window in windows(blocks):
-        (matrix,) = runtime.log_probs([window.wave])
+        (matrix,) = network.log_probs([window.wave])
         yield matrix[window.first : window.last]
+
+
+def log_probs_within(
+    network: Network,
+    blocks: Iterable[NDArray[np.float32]],
+    regions: Iterable[Region],
+    silence: Callable[[int], NDArray[np.float32]],
+) -> Iterator[NDArray[np.float32]]:
+    """As `log_probs`, but only `regions`, which must rise, go through the network; between them stands `silence`.
+
+    `silence` gives the matrix of a number of frames in which nothing is said. The pieces have as many frames as those
+    of the whole wave, so times stay what they are.
+    """
+    tape = _Tape(blocks)
+    done = 0  # frames
+    for region in regions:
+        start = audio.whole_frames(region.start)
+        yield silence(start - done)
+        done = start
+        for piece in log_probs(network, tape.play(region.start, region.end)):
+            yield piece
+            done += len(piece)
+    yield silence(audio.frames(tape.wind()) - done)
+
+
+class _Tape:
+    """A wave in blocks (samples,), which is played once, from front to back."""
+
+    def __init__(self, blocks: Iterable[NDArray[np.float32]]):
+        self._blocks = iter(blocks)
+        self._held = np.empty(0, np.float32)
+        self._at = 0  # the sample with which the held block begins
+
+    def play(self, start: int, end: int) -> Iterator[NDArray[np.float32]]:
+        """Samples `start` to before `end`, in blocks; those before `start` are let go."""
+        while self._at < end and (len(self._held) or self._next()):
+            first, last = start - self._at, min(end - self._at, len(self._held))
+            heard = self._held[max(first, 0) : last]
+            self._held, self._at = self._held[last:], self._at + last
+            if len(heard):
+                yield heard
+
+    def wind(self) -> int:
+        """Lets go of the rest, and says how many samples there were."""
+        self._at += len(self._held)
+        while self._next():
+            self._at += len(self._held)
+        return self._at
+
+    def _next(self) -> bool:
+        block = next(self._blocks, None)
+        self._held = np.empty(0, np.float32) if block is None else block
+        return block is not None

@@ -1,6 +1,7 @@
 """Transcriber: the one path from audio to Transcript."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
@@ -9,10 +10,15 @@ import numpy as np
 from distilhubert_ko import audio, ctc, longform, transcript
 from distilhubert_ko.errors import ModelError
 from distilhubert_ko.runtime import Runtime, resolve
+from distilhubert_ko.stream import Stream
 from distilhubert_ko.text import Tokenizer
 from distilhubert_ko.transcript import Transcript
+from distilhubert_ko.vad import Detector, VadOptions
 
 BATCH_SECONDS = 40.0  # of audio, padding included, in one batch
+_NEVER = -100.0  # the log-probability of speaking in silence: low, and still finite for what adds such numbers up
+
+Source = str | Path | bytes | BinaryIO | np.ndarray
 
 
 class Transcriber:
@@ -32,10 +38,15 @@ class Transcriber:
                 "give the vocab.json, added_tokens.json and tokenizer_config.json that the model was trained with"
             )
 
-    def __call__(self, source: str | Path | bytes | BinaryIO | np.ndarray) -> Transcript:
+    def __call__(
+        self, source: Source, vad: VadOptions | None = None, on_progress: Callable[[float], None] | None = None
+    ) -> Transcript:
         """The transcript of a file, its bytes, or mono 16 kHz samples, of any length.
 
-        Raises AudioError for audio that cannot be read and for an array that is no wave.
+        With `vad`, the source is read twice: once to find where somebody speaks, and once to transcribe only that.
+        `on_progress` is told, a window at a time, how many seconds of the recording are transcribed.
+
+        Raises AudioError for audio that cannot be read and for an array that is no wave, and MissingExtraError for `vad` without silero-vad.
         """
         samples = 0
 
@@ -45,10 +56,20 @@ class Transcriber:
                 samples += len(block)
                 yield block
 
-        blocks = [audio.wave(source)] if isinstance(source, np.ndarray) else audio.blocks(source)
-        pieces = longform.log_probs(self.runtime, counted(blocks))
+        if vad is None:
+            pieces = longform.log_probs(self, counted(_blocks(source)))
+        else:
+            source = _rereadable(source)
+            regions = self._detector.regions(_blocks(source), vad)
+            pieces = longform.log_probs_within(self, counted(_blocks(source)), regions, self._silence)
+        if on_progress:
+            pieces = _reported(pieces, on_progress)
         tokens = ctc.greedy_pieces(pieces, blank=self.tokenizer.blank_id)
         return transcript.from_tokens(tokens, self.tokenizer, samples / audio.SAMPLE_RATE)
+
+    def stream(self) -> Stream:
+        """Live captions: feed it the samples of a microphone as they come."""
+        return Stream(lambda wave: self.log_probs([wave])[0], self.tokenizer)
 
     def transcript(self, log_probs: np.ndarray, samples: int) -> Transcript:
         """The best path through log-probabilities (frames, vocabulary) of a clip of `samples`."""
@@ -58,14 +79,16 @@ class Transcriber:
     def log_probs(self, waves: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Log-probabilities (frames, vocabulary) of each wave: short ones in batches of like length, long ones in
         windows, so that a wave gets the same answer here and in a call of its own.
+
+        Waves of nothing but zeros are silent without the network, which was never taught digital silence.
         """
-        results: list[np.ndarray] = [np.empty(0)] * len(waves)
-        order = sorted(range(len(waves)), key=lambda i: len(waves[i]))
+        results = [self._silence(audio.frames(len(wave))) for wave in waves]
+        order = sorted((i for i, wave in enumerate(waves) if wave.any()), key=lambda i: len(waves[i]))
         while order:
             batch = [order.pop()]  # the longest sets the width
             longest = len(waves[batch[0]])
             if longest > longform.WINDOW:
-                results[batch[0]] = np.concatenate([*longform.log_probs(self.runtime, [waves[batch[0]]])])
+                results[batch[0]] = np.concatenate([*longform.log_probs(self, [waves[batch[0]]])])
                 continue
             room = int(BATCH_SECONDS * audio.SAMPLE_RATE / max(1, longest))
             while order and len(batch) < room:
@@ -73,3 +96,32 @@ class Transcriber:
             for i, result in zip(batch, self.runtime.log_probs([waves[i] for i in batch]), strict=True):
                 results[i] = result
         return results
+
+    def _silence(self, frames: int) -> np.ndarray:
+        """Log-probabilities (frames, vocabulary) of saying nothing. All frames share one row of memory."""
+        row = np.full(self.runtime.vocabulary, _NEVER, np.float32)
+        row[self.tokenizer.blank_id] = 0
+        return np.broadcast_to(row, (frames, len(row)))
+
+    @cached_property
+    def _detector(self) -> Detector:
+        return Detector()
+
+
+def _blocks(source: Source) -> Iterable[np.ndarray]:
+    return [audio.wave(source)] if isinstance(source, np.ndarray) else audio.blocks(source)
+
+
+def _rereadable(source: Source) -> Source:
+    """The source, or its content where it can be read only once: a stream or a pipe."""
+    if isinstance(source, str | Path):
+        return Path(source).read_bytes() if Path(source).is_fifo() else source
+    return source if isinstance(source, bytes | np.ndarray) else source.read()
+
+
+def _reported(pieces: Iterable[np.ndarray], on_progress: Callable[[float], None]) -> Iterator[np.ndarray]:
+    frames = 0
+    for piece in pieces:
+        frames += len(piece)
+        on_progress(audio.seconds(frames))
+        yield piece

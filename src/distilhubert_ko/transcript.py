@@ -12,6 +12,7 @@ from distilhubert_ko.ctc import Token
 from distilhubert_ko.text import Tokenizer
 
 FORMATS = ("txt", "srt", "vtt", "tsv", "json")
+PARTED = 1.0  # seconds of silence that no word holds, although the model may see no reason to write a space there
 PAUSE = 0.7  # seconds of silence between words that end a segment
 LONGEST = 7.0  # seconds of a segment
 READABLE = 12.0  # characters a second that a subtitle may ask its reader to read (Netflix's Korean style guide)
@@ -119,15 +120,18 @@ class Transcript:
 
 
 def from_tokens(tokens: Sequence[Token], tokenizer: Tokenizer, seconds: float) -> Transcript:
-    """Words from CTC tokens, split at the word delimiter."""
+    """Words from CTC tokens, split at the word delimiter and at silences of PARTED or more."""
     words: list[Word] = []
     run: list[Token] = []
-    for token in [*tokens, None]:
-        if token is not None and token.id != tokenizer.delimiter_id:
-            run.append(token)
-        elif run:
+    for token in tokens:
+        spoken = token.id != tokenizer.delimiter_id
+        if run and (not spoken or audio.seconds(token.start - run[-1].end) >= PARTED):
             words.append(_word(run, tokenizer, seconds))
             run = []
+        if spoken:
+            run.append(token)
+    if run:
+        words.append(_word(run, tokenizer, seconds))
     # Some tokens of others' vocabularies say nothing, such as the beginning of a text.
     return Transcript(tuple(word for word in words if word.text), seconds)
 
