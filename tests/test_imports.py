@@ -23,8 +23,8 @@ FLOORS = {
     for floor, names in enumerate(
         [
             "errors audio text numerals ctc recipe",
-            "metrics transcript files longform corpus_formats synthetic corpora runtime",
-            "dataset sizes batching model transcribe",
+            "metrics transcript textgrid files longform corpus_formats synthetic corpora runtime",
+            "dataset sizes batching model transcribe alignment",
             "train progress export report card bulk server",
             "cli",
         ]

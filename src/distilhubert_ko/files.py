@@ -1,4 +1,4 @@
-"""Which files to transcribe, and under which names their transcripts are written."""
+"""Which files to transcribe, the text to align, and under which names what comes of them is written."""
 
 import os
 import sys
@@ -55,6 +55,18 @@ def sources(arguments: Sequence[str]) -> list[Source]:
 
 def _stem(path: str) -> str:
     return "stdin" if path == STDIN else Path(path).stem
+
+
+def read_text(path: Path) -> str:
+    """What a UTF-8 file says, without its byte order mark. InputError where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist: give the path of a text file") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8: convert it, e.g. iconv -f CP949 -t UTF-8 {path}") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error}): give the path of a text file") from error
 
 
 def save(text: str, folder: Path, name: str) -> Path:
