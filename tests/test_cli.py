@@ -233,6 +233,55 @@ def test_a_file_that_fails_is_reported_the_rest_go_on_and_the_exit_code_says_so(
     assert len(err.splitlines()) == 2
 
 
+def test_align_prints_a_row_a_line_and_writes_each_format_under_the_name_of_the_audio(
+    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soundfile.write(tmp_path / "speech.wav", clip(80_000), 16_000)
+    text = tmp_path / "text.txt"
+    text.write_bytes("\ufeff가나, 다라\r\n마바 뷁\r\n".encode())
+    arguments = ["align", tmp_path / "speech.wav", text, "--model", exported]
+    code, out, err = call(capsys, monkeypatch, *arguments)
+    assert code == 0
+    assert [line.split("\t")[-1] for line in out.splitlines()] == ["text", "가나, 다라", "마바 뷁"]
+    assert "뷁 1" in err
+    for form in cli.AlignmentFormat:
+        code, out, _ = call(capsys, monkeypatch, *arguments, "-o", tmp_path / "out", "-f", form)
+        assert code == 0
+        written = Path(out.strip())
+        assert written.name == ("speech.TextGrid" if form == "textgrid" else f"speech.{form}")
+        assert "마바 뷁" in written.read_text(encoding="utf-8")
+    code, out, _ = call(capsys, monkeypatch, *arguments, "-o", tmp_path / "only")
+    assert out.strip() == str(tmp_path / "only" / "speech.tsv")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "does not exist"),
+        ("가나".encode("cp949"), "not UTF-8"),
+        (b" \n", "no words"),
+        ("가".encode() * 999, "shorter text"),
+    ],
+    ids=["missing", "encoding", "empty", "long"],
+)
+def test_text_that_cannot_be_aligned_is_one_line_and_exit_code_two(
+    exported: Path,
+    tmp_path: Path,
+    content: bytes | None,
+    words: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    speech, text = tmp_path / "speech.wav", tmp_path / "text.txt"
+    soundfile.write(speech, clip(16_000), 16_000)
+    if content is not None:
+        text.write_bytes(content)
+    code, out, err = call(capsys, monkeypatch, "align", speech, text, "--model", exported)
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert words in err
+
+
 def test_standard_input_is_read_where_a_dash_stands(exported: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "speech.wav", clip(40_000), 16_000)
     program = [sys.executable, "-c", "from distilhubert_ko.cli import main; main()", "transcribe", "--model", exported]

@@ -1,7 +1,9 @@
-"""CTC against PyTorch's loss, against every path of small lattices, and against planted paths."""
+"""CTC against PyTorch's loss, ctc-segmentation, every path of small lattices, and planted paths."""
 
-from itertools import groupby, product
+import tracemalloc
+from itertools import groupby, pairwise, product
 
+import ctc_segmentation
 import numpy as np
 import pytest
 import torch
@@ -51,6 +53,49 @@ def torch_loss(log_probs: np.ndarray, labels: list[int], blank: int) -> float:
     lengths = torch.tensor([len(log_probs)]), torch.tensor([len(labels)])
     targets = torch.tensor([labels], dtype=torch.long)
     return torch.nn.CTCLoss(blank=blank, reduction="none")(batch, targets, *lengths).item()
+
+
+def direct_alignment(log_probs: np.ndarray, labels: list[int]) -> list[tuple[int, int]]:
+    """(start, end) of each label by the plainest Viterbi search: a cell at a time, a back pointer for each."""
+    states = [0, *(id for label in labels for id in (label, 0))]
+    scores = np.full((len(log_probs), len(states)), -np.inf)
+    steps = np.zeros(scores.shape, int)
+    scores[0, :2] = log_probs[0, states[:2]]
+    for frame, state in product(range(1, len(log_probs)), range(len(states))):
+        past_a_blank = state % 2 == 1 and state > 1 and states[state] != states[state - 2]
+        ways = [scores[frame - 1, state - step] for step in range(min(state, 1 + past_a_blank) + 1)]
+        steps[frame, state] = int(np.argmax(ways))
+        scores[frame, state] = max(ways) + log_probs[frame, states[state]]
+    path = [len(states) - 2 + int(scores[-1, -2:].argmax())]
+    for frame in range(len(log_probs) - 1, 0, -1):
+        path.insert(0, path[0] - steps[frame, path[0]])
+    runs = [[frame for frame, state in enumerate(path) if state == 2 * place + 1] for place in range(len(labels))]
+    return [(run[0], run[-1] + 1) for run in runs]
+
+
+def segmented(log_probs: np.ndarray, labels: list[int]) -> list[int]:
+    """The frame in which ctc-segmentation switches to each label.
+
+    A frame is put in front, for its first row is a state before any label. It frees the ends of the recording
+    unless it is told not to.
+    """
+    config = ctc_segmentation.CtcSegmentationParameters(
+        index_duration=1.0,
+        preamble_transition_cost_zero=False,
+        backtrack_from_max_t=True,
+        char_list=[str(id) for id in range(log_probs.shape[1])],
+    )
+    padded = np.concatenate([np.zeros((1, log_probs.shape[1])), log_probs])
+    timings, _, _ = ctc_segmentation.ctc_segmentation(config, padded, np.array([[-1], *([label] for label in labels)]))
+    return [round(time) - 1 for time in timings[1:]]
+
+
+def relaxed_path(starts: list[int], log_probs: np.ndarray, labels: list[int]) -> list[int]:
+    """The path of ctc-segmentation: between two switches, the likelier of label and blank in every frame."""
+    path = [0] * starts[0]
+    for label, (start, end) in zip(labels, pairwise([*starts, len(log_probs)]), strict=True):
+        path += [label] + [label if frame[label] > frame[0] else 0 for frame in log_probs[start + 1 : end]]
+    return path
 
 
 @st.composite
@@ -183,6 +228,65 @@ def test_an_alignment_spells_the_labels_in_ordered_disjoint_runs(sizes: tuple[in
     assert collapse(path_of(tokens, frames)) == labels
     for token in tokens:
         assert token.score == pytest.approx(np.mean([log_probs[t, token.id] for t in range(token.start, token.end)]))
+
+
+@settings(deadline=None)
+@given(SIZES, LABELS, st.integers(1, 40), st.booleans())
+def test_an_alignment_is_that_of_the_direct_search_whatever_the_block(
+    sizes: tuple[int, int, int], labels: list[int], block: int, ties: bool
+):
+    seed, frames, _ = sizes
+    log_probs = random_log_probs(seed, frames + ctc.min_frames(labels), 5)
+    if ties:
+        log_probs = log_probs.round()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ctc, "BLOCK", block)
+        tokens = ctc.align(log_probs, labels)
+    assert [(token.start, token.end) for token in tokens] == direct_alignment(log_probs, labels)
+    assert tokens == ctc.align(log_probs, labels)
+
+
+def test_a_long_alignment_needs_a_fraction_of_the_memory_of_its_back_pointers():
+    labels = np.random.default_rng(0).integers(1, 5, size=2000).tolist()
+    log_probs = random_log_probs(0, 6000, 5)
+    tracemalloc.start()
+    tokens = ctc.align(log_probs, labels)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert ids(tokens) == labels
+    assert peak < 6000 * (2 * len(labels) + 1) / 4
+
+
+@settings(deadline=None)
+@given(expanded_paths())
+def test_ctc_segmentation_finds_planted_labels_in_the_same_frames(planted: tuple[list[int], list[int]]):
+    """It times where a label begins, and no end; the starts agree to the frame. It wants no blank between equal labels,
+    so it may take a label of two frames for two labels, and is not asked about those.
+    """
+    labels, path = planted
+    log_probs = peaked(path, 5)
+    if labels and all(left != right for left, right in pairwise(labels)):
+        assert [token.start for token in ctc.align(log_probs, labels)] == segmented(log_probs, labels)
+
+
+def test_ctc_segmentation_gives_the_same_starts_wherever_its_path_is_one_of_ctc():
+    """After a label, it may take blank and label again in any order, where CTC would read the label twice. So its
+    path is at least as likely, to single precision; and where it spells the labels, the starts agree to the frame.
+    """
+    compared = 0
+    for seed in range(300):
+        random = np.random.default_rng(seed)
+        labels = [id for id, _ in groupby(random.integers(1, 6, size=8).tolist())]
+        log_probs = random_log_probs(seed, len(labels) + int(random.integers(0, 12)), 6)
+        tokens = ctc.align(log_probs, labels)
+        starts = segmented(log_probs, labels)
+        relaxed = relaxed_path(starts, log_probs, labels)
+        ours = log_prob_of(path_of(tokens, len(log_probs)), log_probs)
+        assert ours <= log_prob_of(relaxed, log_probs) + 1e-4
+        if collapse(relaxed) == labels:
+            assert [token.start for token in tokens] == starts
+            compared += 1
+    assert compared > 50
 
 
 @given(SIZES, LABELS)

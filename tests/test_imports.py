@@ -23,8 +23,8 @@ FLOORS = {
     for floor, names in enumerate(
         [
             "errors audio media text numerals ctc recipe",
-            "metrics transcript files longform corpus_formats synthetic corpora runtime vad",
-            "dataset sizes batching model stream transcribe",
+            "metrics transcript textgrid files longform corpus_formats synthetic corpora runtime vad",
+            "dataset sizes batching model stream transcribe alignment",
             "train progress export report card bulk server",
             "cli",
         ]

@@ -18,7 +18,7 @@ from distilhubert_ko.errors import AudioError, ModelError, UnavailableError
 from distilhubert_ko.runtime import Runtime
 from distilhubert_ko.text import Tokenizer
 from distilhubert_ko.transcribe import Transcriber
-from distilhubert_ko.transcript import Transcript, Word, from_tokens
+from distilhubert_ko.transcript import Syllable, Transcript, Word, from_tokens
 
 pytest_plugins = ["fixtures_model"]
 
@@ -195,4 +195,4 @@ def test_the_confidence_of_a_word_is_the_geometric_mean_over_its_units() -> None
 
 def test_a_word_ends_with_the_audio_at_the_latest() -> None:
     word = from_tokens(planted("가", SYLLABLES), SYLLABLES, seconds=0.03).words[0]
-    assert word == Word("가", 0.0, 0.03, 1.0)
+    assert word == Word("가", 0.0, 0.03, 1.0, (Syllable("가", 0.0, 0.03, 1.0),))

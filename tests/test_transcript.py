@@ -1,16 +1,37 @@
-"""Segments and the files of a transcript."""
+"""Segments, syllables and the files of a transcript."""
 
+import html
 import json
+from itertools import pairwise
 
+import pysubs2
 import pytest
+import webvtt
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from distilhubert_ko.transcript import LONGEST, PAUSE, READABLE, Layout, Transcript, Word, write
+from distilhubert_ko import audio
+from distilhubert_ko.ctc import Token
+from distilhubert_ko.text import Tokenizer
+from distilhubert_ko.transcript import (
+    LONGEST,
+    PAUSE,
+    READABLE,
+    Layout,
+    Syllable,
+    Transcript,
+    Word,
+    from_tokens,
+    write,
+)
 
 
 def words(*spoken: tuple[str, float, float]) -> Transcript:
     return Transcript(tuple(Word(text, start, end, 0.5) for text, start, end in spoken), spoken[-1][2] + 5)
 
 
+ALPHABET = "가각갈거걸나난너라러"
+TOKENIZERS = {units: Tokenizer.from_texts([ALPHABET], units) for units in ("syllables", "jamo")}
 TWO = words(("안녕하세요", 0.5, 1.2), ("여러분", 1.3, 1.75), ("반갑습니다", 3.0, 3.9))
 
 
@@ -69,7 +90,8 @@ def test_json_has_hangul_segments_and_words() -> None:
     table = json.loads(written)
     assert table["text"] == TWO.text
     assert [segment["text"] for segment in table["segments"]] == ["안녕하세요 여러분", "반갑습니다"]
-    assert table["segments"][0]["words"][1] == {"text": "여러분", "start": 1.3, "end": 1.75, "confidence": 0.5}
+    times = {"start": 1.3, "end": 1.75, "confidence": 0.5}
+    assert table["segments"][0]["words"][1] == {"text": "여러분", **times, "syllables": []}
     assert table["segments"][1]["confidence"] == 0.5
 
 
@@ -89,3 +111,114 @@ def test_one_word_each_gives_a_segment_for_each_word() -> None:
 def test_an_unknown_format_is_refused() -> None:
     with pytest.raises(ValueError, match="choose one of txt, srt"):
         write(TWO, "doc")
+
+
+def times(each: Word | Syllable) -> tuple[float, float]:
+    return each.start, each.end
+
+
+@st.composite
+def planted_tokens(draw: st.DrawFn, tokenizer: Tokenizer) -> tuple[str, list[Token], float]:
+    """A text, tokens that spell it in runs of frames with gaps between them, and the seconds of their audio."""
+    text = draw(st.text(ALPHABET + " ", max_size=12))
+    tokens, frame = [], 0
+    for id in tokenizer.encode(text):
+        start = frame + draw(st.integers(0, 3))
+        frame = start + draw(st.integers(1, 3))
+        tokens.append(Token(id, start, frame, draw(st.floats(-5, 0))))
+    # The last frame begins within the audio, and may end after it.
+    return text, tokens, audio.seconds(frame) + draw(st.sampled_from([-0.019, 0.0, 1.0])) if tokens else 0.0
+
+
+@pytest.mark.parametrize("units", TOKENIZERS)
+@settings(deadline=None)
+@given(st.data())
+def test_syllables_spell_their_word_in_order_inside_it_and_inside_the_audio(units: str, data: st.DataObject) -> None:
+    text, tokens, seconds = data.draw(planted_tokens(TOKENIZERS[units]))
+    transcript = from_tokens(tokens, TOKENIZERS[units], seconds)
+    assert transcript.text == " ".join(text.split())
+    for word in transcript.words:
+        assert [syllable.text for syllable in word.syllables] == list(word.text)
+        edges = [time for syllable in word.syllables for time in times(syllable)]
+        assert edges == sorted(edges)
+        assert (edges[0], edges[-1]) == times(word)
+        assert all(0 <= syllable.start < syllable.end <= seconds for syllable in word.syllables)
+        assert all(0 < syllable.confidence <= 1 for syllable in word.syllables)
+    assert all(left.end <= right.start for left, right in pairwise(transcript.words))
+
+
+def test_the_jamo_of_a_syllable_are_one_syllable_from_the_first_to_the_last() -> None:
+    jamo = TOKENIZERS["jamo"]
+    tokens = [Token(id, 5 * place, 5 * place + 2, 0.0) for place, id in enumerate(jamo.encode("각나"))]
+    (word,) = from_tokens(tokens, jamo, 1.0).words
+    assert word.syllables == (Syllable("각", 0.0, 0.24, 1.0), Syllable("나", 0.3, 0.44, 1.0))
+
+
+def test_an_unknown_unit_is_a_syllable_of_its_own() -> None:
+    jamo = TOKENIZERS["jamo"]
+    ids = [jamo.unknown_id, *jamo.encode("가"), jamo.unknown_id, jamo.unknown_id]
+    (word,) = from_tokens([Token(id, 2 * place, 2 * place + 1, 0.0) for place, id in enumerate(ids)], jamo, 1.0).words
+    assert [syllable.text for syllable in word.syllables] == ["[UNK]", "가", "[UNK]", "[UNK]"]
+    assert word.text == "[UNK]가[UNK][UNK]"
+
+
+def test_json_has_the_syllables_of_a_word() -> None:
+    word = Word("가나", 0.1, 0.30001, 0.5, (Syllable("가", 0.1, 0.2, 0.123456), Syllable("나", 0.2, 0.30001, 1.0)))
+    (written,) = json.loads(Transcript((word,), 1.0).to_json())["segments"][0]["words"]
+    assert written["syllables"] == [
+        {"text": "가", "start": 0.1, "end": 0.2, "confidence": 0.1235},
+        {"text": "나", "start": 0.2, "end": 0.3, "confidence": 1.0},
+    ]
+
+
+AWKWARD = words(
+    ("-->", 0.0, 0.5),
+    ("a-->b", 1.4, 1.6),
+    ("&", 2.5, 3.0),
+    ("&amp;", 3.9, 4.1),
+    ("<b>", 5.0, 5.5),
+    ("</b>그리고", 6.4, 6.5),
+    ("7", 7.5, 8.0),
+    ("WEBVTT", 9.0, 9.1234),
+    ("NOTE", 59.9996, 60.4),
+    ("끝<", 99 * 3600 + 3599.0, 99 * 3600 + 3599.5),
+)
+NOTHING = Transcript((), 1.0)
+
+
+def shown(transcript: Transcript) -> list[tuple[int, int, str]]:
+    """What a parser should read: milliseconds and text of each segment."""
+    return [(round(1000 * each.start), round(1000 * each.end), each.text) for each in transcript.segments]
+
+
+@pytest.mark.parametrize("transcript", [TWO, AWKWARD, NOTHING], ids=["plain", "awkward", "empty"])
+def test_pysubs2_reads_from_srt_what_was_written(transcript: Transcript) -> None:
+    """SubRip has no way to escape what looks like a tag, so the parser is told to leave tags alone."""
+    parsed = pysubs2.SSAFile.from_string(transcript.to_srt(), format_="srt", keep_html_tags=True)
+    assert [(cue.start, cue.end, cue.text) for cue in parsed] == shown(transcript)
+
+
+@pytest.mark.parametrize("transcript", [TWO, AWKWARD, NOTHING], ids=["plain", "awkward", "empty"])
+def test_webvtt_py_reads_from_vtt_what_was_written(transcript: Transcript) -> None:
+    """It leaves character references to its caller."""
+    parsed = webvtt.from_string(transcript.to_vtt())
+    cues = [(cue.start_time.in_milliseconds(), cue.end_time.in_milliseconds(), cue.text) for cue in parsed]
+    assert [(start, end, html.unescape(text)) for start, end, text in cues] == shown(transcript)
+
+
+def test_both_formats_keep_lines_and_words_that_have_several() -> None:
+    many = words(*((f"낱말{number}", 0.4 * number, 0.4 * number + 0.3) for number in range(60)))
+    segments = many.segmented(Layout(12, 2))
+    texts = ["\n".join(segment.lines) for segment in segments]
+    assert any("\n" in text for text in texts)
+    assert [cue.text for cue in webvtt.from_string(write(many, "vtt", segments))] == texts
+    srt = pysubs2.SSAFile.from_string(write(many, "srt", segments), format_="srt")
+    assert [cue.plaintext for cue in srt] == texts
+
+
+def test_hours_past_99_have_three_figures() -> None:
+    """SubRip's parsers stop at two, WebVTT's do not."""
+    late = words(("끝", 123 * 3600 + 1.5, 123 * 3600 + 2.0))
+    assert "123:00:01,500 --> 123:00:02,000\n끝\n" in late.to_srt()
+    (cue,) = webvtt.from_string(late.to_vtt())
+    assert (cue.start, cue.end) == ("123:00:01.500", "123:00:02.000")

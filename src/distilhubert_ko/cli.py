@@ -36,6 +36,14 @@ class OutputFormat(StrEnum):
     ALL = "all"
 
 
+class AlignmentFormat(StrEnum):
+    SRT = "srt"
+    VTT = "vtt"
+    TSV = "tsv"
+    JSON = "json"
+    TEXTGRID = "textgrid"
+
+
 app = typer.Typer(
     name="distilhubert-ko",
     help="Korean speech recognition that fits in a pocket: fine-tune DistilHuBERT, measure it, transcribe with it.",
@@ -220,6 +228,41 @@ def transcribe(
             typer.echo(files.save(text, output_dir or Path(), f"{source.name}.{form}"))
     if failed:
         sys.exit(max(error.exit_code for error in failed))
+
+
+@app.command()
+def align(
+    audio: Annotated[str, typer.Argument(metavar="AUDIO", help="A recording of any length.")],
+    text: Annotated[
+        Path, typer.Argument(metavar="TEXT", help="A text file (UTF-8) of what is said; a line a segment.")
+    ],
+    model: Annotated[str, typer.Option(help="A model folder or a Hub id.")] = DEFAULT_MODEL,
+    output_dir: Annotated[
+        Path | None, typer.Option("-o", "--output-dir", help="Write a file here; the current folder with -f alone.")
+    ] = None,
+    output_format: Annotated[
+        AlignmentFormat | None, typer.Option("-f", "--output-format", help="What to write; tsv with -o alone.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all by default.")] = None,
+) -> None:
+    """Find when each line, word and syllable of a known text is said: print the lines' times, or write a file.
+
+    The text is read as training reads it, digits and Latin letters spelled out, and shown as it is written.
+    """
+    from distilhubert_ko import alignment, files
+    from distilhubert_ko.transcribe import Transcriber
+
+    written = files.read_text(text)
+    result = alignment.align(Transcriber(_exported(model), threads), audio, written)
+    for warning in result.warnings():
+        typer.echo(f"distilhubert-ko: {warning}", err=True)
+    form = output_format.value if output_format else "tsv"
+    if output_dir is None and output_format is None:
+        typer.echo(alignment.write(result, form), nl=False)
+        return
+    suffix = "TextGrid" if form == "textgrid" else form  # as Praat spells it
+    name = f"{Path(audio).stem}.{suffix}"
+    typer.echo(files.save(alignment.write(result, form), output_dir or Path(), name))
 
 
 @app.command()

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from distilhubert_ko.errors import InputError
 
+BLOCK = 1000  # frames between the scores that `align` keeps
+
 
 @dataclass(frozen=True)
 class Token:
@@ -86,25 +88,26 @@ def loss(log_probs: NDArray[np.floating], labels: Sequence[int], blank: int = 0)
     `log_probs` is (frames, vocabulary). Infinite where there are fewer frames than `min_frames(labels)`.
     InputError where the shape, the blank or a label is wrong.
     """
-    states, skips = _lattice(log_probs, labels, blank)
+    states, detours = _lattice(log_probs, labels, blank)
     if len(log_probs) < min_frames(labels):
         return float("inf")
     if len(log_probs) == 0:
         return 0.0
     alpha = _first(log_probs, states)
     for frame in log_probs[1:]:
-        alpha = np.logaddexp.reduce(_moves(alpha, skips), axis=0) + frame[states]
+        alpha = np.logaddexp.reduce(_moves(alpha, detours), axis=0) + frame[states]
     return -float(np.logaddexp.reduce(alpha[-2:]))
 
 
 def align(log_probs: NDArray[np.floating], labels: Sequence[int], blank: int = 0) -> list[Token]:
     """Forced alignment: the single likeliest path through the lattice of section 4.1 that spells `labels`.
 
-    `log_probs` is (frames, vocabulary); the result has one Token for each label, in order. It takes
-    frames x (2 labels + 1) bytes of memory. InputError where the shape, the blank or a label is wrong, where
+    `log_probs` is (frames, vocabulary); the result has one Token for each label, in order. It takes time for
+    frames x (2 labels + 1) cells, and memory for 8 bytes of every BLOCKth frame's cells: for an hour of speech in
+    jamo about a minute and a half, and 0.13 GB. InputError where the shape, the blank or a label is wrong, where
     there are fewer frames than `min_frames(labels)`, and where every path has probability zero.
     """
-    states, skips = _lattice(log_probs, labels, blank)
+    states, detours = _lattice(log_probs, labels, blank)
     frames, needed = len(log_probs), min_frames(labels)
     if frames < needed:
         raise InputError(
@@ -113,21 +116,7 @@ def align(log_probs: NDArray[np.floating], labels: Sequence[int], blank: int = 0
         )
     if len(labels) == 0:
         return []
-    best = _first(log_probs, states)
-    steps = np.zeros((frames, len(states)), dtype=np.int8)
-    for index in range(1, frames):
-        moves = _moves(best, skips)
-        steps[index] = moves.argmax(axis=0)
-        best = moves.max(axis=0) + log_probs[index, states]
-    # Not "== -inf": a NaN fails this too.
-    if not best[-2:].max() > -np.inf:
-        raise InputError("no path that spells the labels has any probability: give finite log-probabilities")
-
-    path = np.empty(frames, dtype=np.intp)
-    state = len(states) - 2 + int(best[-2:].argmax())
-    for index in range(frames - 1, -1, -1):
-        path[index] = state
-        state -= int(steps[index, state])
+    path = _best_path(log_probs, states, detours)
     # States only rise along the path and no label can be skipped, so each label's run is found by bisection.
     emitting = np.arange(1, len(states), 2)
     starts, ends = np.searchsorted(path, emitting, "left"), np.searchsorted(path, emitting, "right")
@@ -143,8 +132,9 @@ def _check(log_probs: NDArray[np.floating], blank: int) -> None:
 
 def _lattice(
     log_probs: NDArray[np.floating], labels: Sequence[int], blank: int
-) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Ids of the 2 labels + 1 states (blank, label, ..., blank), and which can be entered past a blank."""
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Ids of the 2 labels + 1 states (blank, label, ..., blank), and 0 where one can be entered past a blank, else
+    -inf."""
     _check(log_probs, blank)
     vocabulary = log_probs.shape[1]
     for label in labels:
@@ -155,10 +145,10 @@ def _lattice(
             )
     states = np.full(2 * len(labels) + 1, blank, dtype=np.intp)
     states[1::2] = labels
-    skips = np.zeros(len(states), dtype=np.bool_)
-    # Two labels apart, blanks face blanks, so only a label that differs from the one before it passes.
-    skips[2:] = states[2:] != states[:-2]
-    return states, skips
+    detours = np.full(len(states), -np.inf)
+    # Two states apart, blanks face blanks, so only a label that differs from the one before it passes.
+    detours[2:][states[2:] != states[:-2]] = 0
+    return states, detours
 
 
 def _first(log_probs: NDArray[np.floating], states: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -168,13 +158,83 @@ def _first(log_probs: NDArray[np.floating], states: NDArray[np.intp]) -> NDArray
     return scores
 
 
-def _moves(scores: NDArray[np.float64], skips: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _moves(scores: NDArray[np.float64], detours: NDArray[np.float64]) -> NDArray[np.float64]:
     """(3, states): what reaches each state by staying, by one step and, where it may, past a blank."""
     moves = np.full((3, len(scores)), -np.inf)
     moves[0] = scores
     moves[1, 1:] = scores[:-1]
-    moves[2, 2:] = np.where(skips[2:], scores[:-2], -np.inf)
+    moves[2, 2:] = scores[:-2] + detours[2:]
     return moves
+
+
+def _best_path(
+    log_probs: NDArray[np.floating], states: NDArray[np.intp], detours: NDArray[np.float64]
+) -> NDArray[np.intp]:
+    """(frames,): the state of the likeliest path in each frame.
+
+    Back pointers for all frames would fill gigabytes. So the way there keeps the scores of every BLOCKth frame,
+    and the way back works out the pointers of one block at a time.
+    """
+    starts = range(0, len(log_probs), BLOCK)
+    blocks = [log_probs[start : start + BLOCK + 1] for start in starts]  # each ends with the next one's first frame
+    kept = [_first(log_probs, states)]
+    for block in blocks:
+        kept.append(_advanced(kept[-1], block[1:], states, detours))
+    best = kept.pop()
+    # Not "== -inf": a NaN fails this too.
+    if not best[-2:].max() > -np.inf:
+        raise InputError("no path that spells the labels has any probability: give finite log-probabilities")
+    path = np.empty(len(log_probs), dtype=np.intp)
+    state = len(states) - 2 + int(best[-2:].argmax())
+    for start, block in zip(reversed(starts), reversed(blocks), strict=True):
+        path[start : start + BLOCK + 1] = _traced(kept.pop(), block, states, detours, state)
+        state = int(path[start])
+    return path
+
+
+def _advanced(
+    scores: NDArray[np.float64],
+    log_probs: NDArray[np.floating],
+    states: NDArray[np.intp],
+    detours: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """(states,): the best of `_moves`, frame after frame; in place, which takes a fifth of the time."""
+    scores, following, detour = scores.copy(), np.empty_like(scores), np.empty_like(scores)
+    for frame in log_probs.astype(np.float64):
+        following[0] = scores[0]
+        np.maximum(scores[1:], scores[:-1], out=following[1:])
+        np.add(scores[:-2], detours[2:], out=detour[2:])
+        np.maximum(following[2:], detour[2:], out=following[2:])
+        following += frame[states]
+        scores, following = following, scores
+    return scores
+
+
+def _traced(
+    scores: NDArray[np.float64],
+    log_probs: NDArray[np.floating],
+    states: NDArray[np.intp],
+    detours: NDArray[np.float64],
+    last: int,
+) -> NDArray[np.intp]:
+    """(frames,): the likeliest path from `scores` in the first frame to the state `last` in the last frame.
+
+    A path rises by two states a frame at most. So no state farther below `last` than that can be on it, and what
+    is left out below reaches only states that the path has left by then.
+    """
+    low = max(0, last - 2 * (len(log_probs) - 1))
+    scores, states, detours = scores[low : last + 1], states[low : last + 1], detours[low : last + 1]
+    steps = np.zeros((len(log_probs), len(states)), dtype=np.int8)
+    for index in range(1, len(log_probs)):
+        moves = _moves(scores, detours)
+        steps[index] = moves.argmax(axis=0)
+        scores = moves.max(axis=0) + log_probs[index, states]
+    path = np.empty(len(log_probs), dtype=np.intp)
+    state = last - low
+    for index in range(len(log_probs) - 1, -1, -1):
+        path[index] = low + state
+        state -= int(steps[index, state])
+    return path
 
 
 def _tokens(

@@ -1,4 +1,4 @@
-"""Which files to transcribe, and under which names their transcripts are written."""
+"""Which files to transcribe, the text to align, and under which names what comes of them is written."""
 
 import glob
 import os
@@ -79,6 +79,18 @@ def _stem(path: str) -> str:
 def _same(name: str) -> str:
     """One spelling for all names that some file system takes for one (macOS, Windows)."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def read_text(path: Path) -> str:
+    """What a UTF-8 file says, without its byte order mark. InputError where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist: give the path of a text file") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8: convert it, e.g. iconv -f CP949 -t UTF-8 {path}") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error}): give the path of a text file") from error
 
 
 def save(text: str, folder: Path, name: str) -> Path:

@@ -46,7 +46,8 @@ class Transcriber:
         With `vad`, the source is read twice: once to find where somebody speaks, and once to transcribe only that.
         `on_progress` is told, a window at a time, how many seconds of the recording are transcribed.
 
-        Raises AudioError for audio that cannot be read and for an array that is no wave, and MissingExtraError for `vad` without silero-vad.
+        Raises AudioError for audio that cannot be read and for an array that is no wave, and MissingExtraError for
+        `vad` without silero-vad.
         """
         samples = 0
 

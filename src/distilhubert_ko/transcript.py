@@ -19,13 +19,24 @@ READABLE = 12.0  # characters a second that a subtitle may ask its reader to rea
 
 
 @dataclass(frozen=True)
-class Word:
-    """`start` and `end` in seconds; `confidence` in 0..1, the geometric mean over the word's units."""
+class Syllable:
+    """A written syllable. `start` and `end` in seconds; `confidence` in 0..1, the geometric mean over its units."""
 
     text: str
     start: float
     end: float
     confidence: float
+
+
+@dataclass(frozen=True)
+class Word:
+    """As a syllable; its `syllables` follow one another within it."""
+
+    text: str
+    start: float
+    end: float
+    confidence: float
+    syllables: tuple[Syllable, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,14 +137,29 @@ def from_tokens(tokens: Sequence[Token], tokenizer: Tokenizer, seconds: float) -
     for token in tokens:
         spoken = token.id != tokenizer.delimiter_id
         if run and (not spoken or audio.seconds(token.start - run[-1].end) >= PARTED):
-            words.append(_word(run, tokenizer, seconds))
+            words.append(word(run, tokenizer, seconds))
             run = []
         if spoken:
             run.append(token)
     if run:
-        words.append(_word(run, tokenizer, seconds))
+        words.append(word(run, tokenizer, seconds))
     # Some tokens of others' vocabularies say nothing, such as the beginning of a text.
     return Transcript(tuple(word for word in words if word.text), seconds)
+
+
+def word(run: Sequence[Token], tokenizer: Tokenizer, seconds: float, text: str | None = None) -> Word:
+    """The word that a run of tokens, none a delimiter, spells in a recording of `seconds`; `text` as written by others.
+
+    Jamo that form one syllable are one syllable.
+    """
+    groups: list[list[Token]] = []
+    for token in run:
+        if groups and len(_spelt([*groups[-1], token], tokenizer)) == 1:
+            groups[-1].append(token)
+        else:
+            groups.append([token])
+    syllables = tuple(Syllable(_spelt(group, tokenizer), *_times(group, seconds)) for group in groups)
+    return Word(_spelt(run, tokenizer) if text is None else text, *_times(run, seconds), syllables)
 
 
 def write(transcript: Transcript, form: str, segments: Sequence[Segment] | None = None) -> str:
@@ -173,11 +199,16 @@ def _groups(words: Sequence[Word], layout: Layout) -> Iterator[list[Word]]:
         yield group
 
 
-def _word(run: Sequence[Token], tokenizer: Tokenizer, seconds: float) -> Word:
+def _spelt(run: Sequence[Token], tokenizer: Tokenizer) -> str:
+    return tokenizer.decode(token.id for token in run)
+
+
+def _times(run: Sequence[Token], seconds: float) -> tuple[float, float, float]:
+    """Start, end and confidence of a run."""
     score = sum(token.score for token in run) / len(run)
     # A frame starts where its window does; the last window may end a little after its successor starts.
     end = min(audio.seconds(run[-1].end), seconds)
-    return Word(tokenizer.decode(token.id for token in run), audio.seconds(run[0].start), end, math.exp(score))
+    return audio.seconds(run[0].start), end, math.exp(score)
 
 
 def _cue(segment: Segment, point: str, escape: bool = False) -> str:
@@ -215,5 +246,13 @@ def _table(transcript: Transcript, segments: Sequence[Segment]) -> dict[str, Any
     }
 
 
-def _rounded(word: dict[str, Any]) -> dict[str, Any]:
-    return {key: round(value, 4) if isinstance(value, float) else value for key, value in word.items()}
+def _rounded(value: Any) -> Any:
+    """`value` with every float in it, however deep, in four decimals."""
+    match value:
+        case float():
+            return round(value, 4)
+        case dict():
+            return {key: _rounded(each) for key, each in value.items()}
+        case tuple():
+            return [_rounded(each) for each in value]
+    return value
