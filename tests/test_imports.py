@@ -23,8 +23,8 @@ FLOORS = {
     for floor, names in enumerate(
         [
             "errors audio media text numerals ctc recipe",
-            "metrics transcript textgrid files longform corpus_formats synthetic corpora runtime vad",
-            "dataset sizes batching model stream transcribe alignment",
+            "metrics transcript textgrid files longform corpus_formats synthetic corpora runtime vad graph",
+            "dataset sizes batching model stream transcribe alignment calibration",
             "train progress export report card bulk server",
             "cli",
         ]
@@ -37,7 +37,8 @@ TRAINING = {"batching", "model", "train", "export", "progress"}
 ALLOWED = {
     "torch": TRAINING,
     "transformers": TRAINING,
-    "onnxruntime": {"runtime", "export", "vad"},
+    "onnxruntime": {"runtime", "calibration", "vad"},
+    "onnx": {"graph", "export"},
     "av": {"media"},
     "silero_vad": set(),  # found, never imported: it would import torch
     "datasets": {"corpus_formats"},

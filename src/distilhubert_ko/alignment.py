@@ -147,7 +147,7 @@ def _timed(lines: Sequence[_Line], log_probs: np.ndarray, tokenizer: Tokenizer, 
     number = 0
     for line in lines:
         for place, ids in enumerate(line.ids):
-            for id in ids if place else (delimiter, *ids):
+            for id in ids if place or delimiter is None else (delimiter, *ids):
                 # What was left out may leave delimiters side by side or at the beginning.
                 if id != delimiter or (labels and labels[-1] != delimiter):
                     labels.append(id)

@@ -27,6 +27,16 @@ DEFAULT_MODEL = "Bingsu/distilhubert-ko-zeroth"
 LONG = 300.0  # seconds of audio that take long enough for a progress bar
 
 
+class Precision(StrEnum):
+    FP32 = "fp32"
+    INT8 = "int8"
+
+
+class Target(StrEnum):
+    ONNX = "onnx"
+    SHERPA_ONNX = "sherpa-onnx"
+
+
 class OutputFormat(StrEnum):
     TXT = "txt"
     SRT = "srt"
@@ -274,12 +284,43 @@ def card(model: ModelArgument) -> None:
 
 
 @app.command()
-def export(model: ModelArgument) -> None:
-    """Write model.onnx into a model folder from its weights, after a parity check."""
+def export(
+    model: ModelArgument,
+    out: Annotated[
+        Path | None, typer.Option(help="A folder to write; the model's own, or the cache, by default.")
+    ] = None,
+    precision: Annotated[Precision, typer.Option(help="int8 needs --out and --calibrate.")] = Precision.FP32,
+    calibrate: Annotated[
+        str | None,
+        typer.Option(metavar="CORPUS", help="scheme:location#split, to observe ranges on and to compare CER on."),
+    ] = None,
+    target: Annotated[Target, typer.Option(help="sherpa-onnx needs --out.")] = Target.ONNX,
+) -> None:
+    """Write model.onnx from a model's weights after a check: float32 against torch, int8 by its CER on a corpus."""
     from distilhubert_ko.runtime import graph, resolve
 
+    if (calibrate is None) != (precision is Precision.FP32):
+        raise InputError("--precision int8 and --calibrate CORPUS go together: give both or neither")
+    if out is None and (precision, target) != (Precision.FP32, Target.ONNX):
+        raise InputError(
+            f"--precision {precision} and --target {target} make another model: name its folder with --out"
+        )
     folder = resolve(model)
-    _export(folder, None if Path(model).is_dir() else graph(folder))
+    if out is None:
+        _export(folder, None if Path(model).is_dir() else graph(folder))
+        return
+    try:
+        from distilhubert_ko import export as exports
+    except ImportError as error:
+        raise _missing_train(error) from error
+    difference = exports.export_folder(
+        folder,
+        out,
+        corpus=calibrate,
+        sherpa=target is Target.SHERPA_ONNX,
+        on_trial=lambda trial: typer.echo(trial, err=True),
+    )
+    typer.echo(f"{out}: float32 within {difference:.1e} of the weights' log-probabilities", err=True)
 
 
 @app.command()

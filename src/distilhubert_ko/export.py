@@ -1,91 +1,175 @@
-"""torch -> ONNX: waves and lengths in, log-probabilities and frame counts out, with a parity check."""
+"""Weights -> ONNX, checked before anything is replaced: float32 against torch, int8 by the error rate on a corpus."""
 
-import logging
 import os
+import shutil
 import tempfile
-import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from distilhubert_ko import model
-from distilhubert_ko.errors import ExportError
+from distilhubert_ko import audio, calibration, graph, model, report
+from distilhubert_ko.dataset import Example
+from distilhubert_ko.errors import ExportError, InputError, ModelError
+from distilhubert_ko.graph import Observed
 from distilhubert_ko.runtime import GRAPH, Runtime
+from distilhubert_ko.text import Tokenizer
+from distilhubert_ko.transcribe import Transcriber
 
-OPSET = 18
 TOLERANCE = 1e-3  # of log-probabilities in float32
-EXAMPLE = (400, 9000, 32_123)  # samples of the clips that the graph is traced with, in one padded batch
-CHECKED = ((400,), (401, 33_333), (720, 48_000, 9001))  # and of those in the batches that parity is checked on
+CHECKED = ((400,), (401, 33_333), (720, 48_000, 9001))  # samples of the clips in the batches that parity is checked on
+ALLOWED = 0.003  # by which the CER in int8 may exceed that in float32
+CLIPS = 64  # of the corpus, spread evenly, that ranges are observed on
+LONGEST = 15 * audio.SAMPLE_RATE  # samples of such a clip that are heard
+COMPANIONS = (
+    "added_tokens.json",
+    "config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "recipe.toml",
+    "special_tokens_map.json",
+    "tokenizer_config.json",
+    "vocab.json",
+)
+LATER = tuple(tuple(f"conv{number}" for number in range(first, len(audio.KERNELS))) for first in (4, 3, 2, 0))
+RUNGS = ((), ("positions",), *(("positions", *convolutions) for convolutions in LATER))
+"""What stays in float32, from the fastest graph to the one that is nearest to float32."""
 
 
-class _Exported(nn.Module):
-    """`normalise`: each clip, or each window of a long recording, gets mean 0 and variance 1 before all else."""
+@dataclass(frozen=True)
+class Trial:
+    """A graph's CER on the corpus, and which parts of it are in float32 (None: all)."""
 
-    def __init__(self, network: model.PaddingSafeForCTC, normalise: bool):
-        super().__init__()
-        self.network = network
-        self.normalise = normalise
+    float32: tuple[str, ...] | None
+    cer: float
 
-    def forward(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        # Up to a length at which no convolution leaves a rest, and two frames or more: at any other, the exporter takes
-        # the example's rests and its many frames for a rule, and the graph fails for other lengths. The padding may
-        # hold anything; here it repeats the last sample.
-        samples = waves.shape[1]
-        padded = (samples + 559) // 320 * 320 + 80
-        waves = waves[:, torch.arange(padded).clamp(max=samples - 1)]
-        if self.normalise:
-            waves = model.normalised(waves, lengths)
-        logits = self.network(waves, lengths).logits
-        return logits.log_softmax(-1), self.network.frame_lengths(lengths)
+    def __str__(self) -> str:
+        what = "float32" if self.float32 is None else "int8"
+        kept = f", {', '.join(self.float32)} in float32" if self.float32 else ""
+        return f"{what}{kept}: CER {self.cer:.4f}"
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What graphs are built from, and the network in torch that they must agree with."""
+
+    folder: Path
+    network: model.PaddingSafeForCTC
+    normalise: bool
+    weights: Mapping[str, np.ndarray]
+
+    @classmethod
+    def load(cls, folder: Path) -> "_Source":
+        network = model.load(folder)
+        for name in ("hidden_act", "feat_extract_activation"):
+            if (value := getattr(network.config, name)) != "gelu":
+                raise ModelError(f"{folder}: {name} {value!r} is not supported here: use a checkpoint with 'gelu'")
+        weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+        return cls(folder, network, model.normalises(folder), weights)
+
+    def graph(self, speech: Mapping[str, Observed] | None = None) -> onnx.ModelProto:
+        return graph.build(self.weights, self.network.config.to_dict(), normalise=self.normalise, speech=speech)
+
+    def sherpa_graph(self, tokenizer: Tokenizer, speech: Mapping[str, Observed] | None) -> onnx.ModelProto:
+        """With the blank as id 0. sherpa-onnx hears one clip at a time, and normalises it by itself."""
+        order = [tokenizer.blank_id, *(id for id in range(len(tokenizer)) if id != tokenizer.blank_id)]
+        order = [id for id in order if id < len(self.weights["lm_head.bias"])]
+        head = {name: self.weights[name][order] for name in ("lm_head.weight", "lm_head.bias")}
+        return graph.build({**self.weights, **head}, self.network.config.to_dict(), whole=True, speech=speech)
 
 
 def export(folder: Path, path: Path | None = None) -> float:
-    """Writes `path` (`folder`/model.onnx) from the folder's weights; the largest difference of log-probabilities.
+    """Writes `path` (`folder`/model.onnx) in float32; the largest difference of log-probabilities to torch.
 
     Raises ModelError for a folder that cannot be loaded. Raises ExportError, and leaves what was there, where the
     graph does not give what the model gives in torch, or is too large for one file.
     """
-    network = _Exported(model.load(folder), model.normalises(folder)).eval()
+    source = _Source.load(folder)
     path = path or folder / GRAPH
-    path.parent.mkdir(parents=True, exist_ok=True)
-    batch, samples = torch.export.Dim("batch"), torch.export.Dim("samples", min=400)
-    temporary = tempfile.TemporaryDirectory(prefix=".export-", dir=path.parent)
-    with temporary as name, torch.no_grad(), warnings.catch_warnings():
-        aside = Path(name)
-        warnings.simplefilter("ignore")  # of the exporter, about its own insides
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-        program = torch.onnx.export(
-            network,
-            _padded(EXAMPLE),
-            dynamo=True,
-            verbose=False,
-            opset_version=OPSET,
-            input_names=["waves", "lengths"],
-            output_names=["log_probs", "frames"],
-            dynamic_shapes={"waves": {0: batch, 1: samples}, "lengths": {0: batch}},
-        )
-        assert program is not None  # only the old exporter gives None
-        program.save(aside / GRAPH)
-        if len(list(aside.iterdir())) > 1:  # weights beside the graph
-            raise ExportError(f"{folder}: more than the 2 GiB that fit into one ONNX file; use a smaller model")
-        difference = _difference(network, Runtime(aside))
-        if not difference <= TOLERANCE:
-            raise ExportError(
-                f"{folder}: the exported graph is off by {difference:.2g} in log-probabilities (allowed {TOLERANCE}); "
-                f"the old {GRAPH}, if any, is untouched. Please report the versions of torch and onnxruntime"
-            )
+    with _aside(path.parent) as aside:
+        _write(source.graph(), aside / GRAPH, folder)
+        difference = _checked(source, aside)
         os.replace(aside / GRAPH, path)
     return difference
 
 
-def _difference(network: _Exported, runtime: Runtime) -> float:
-    """The largest difference of log-probabilities, over batches whose shapes are not the example's."""
+def export_folder(
+    folder: Path,
+    out: Path,
+    *,
+    corpus: str | None = None,
+    root: Path = Path(),
+    sherpa: bool = False,
+    on_trial: Callable[[Trial], None] = lambda trial: None,
+) -> float:
+    """Writes a folder `out` that runs without the weights; the difference to torch, as `export` gives it.
+
+    It is in int8 if `corpus` (scheme:location#split, against `root`) is given: ranges are observed on CLIPS of its
+    utterances, and CER is measured on all, of float32 and then of RUNGS until one is within ALLOWED of it. With
+    `sherpa` it is for sherpa_onnx.OfflineRecognizer.from_omnilingual_asr_ctc: model.onnx and tokens.txt.
+
+    Raises what `export` raises, and ExportError where no graph in int8 is good enough; then nothing is written.
+    """
+    source = _Source.load(folder)
+    speech: Mapping[str, Observed] | None = None
+    with _aside(out) as aside:
+        for name in COMPANIONS:
+            if (folder / name).is_file():
+                shutil.copy(folder / name, aside)
+        _write(source.graph(), aside / GRAPH, folder)
+        difference = _checked(source, aside)
+        if corpus is not None:
+            speech = _accepted(source, aside, corpus, root, on_trial)
+        if sherpa:
+            tokenizer = Tokenizer.load(folder)
+            for file in aside.iterdir():
+                file.unlink()
+            _write(source.sherpa_graph(tokenizer, speech), aside / GRAPH, folder)
+            (aside / "tokens.txt").write_text(_tokens(tokenizer), encoding="utf-8")
+        # The graph last: until then, what was there goes on running.
+        for file in sorted(aside.iterdir(), key=lambda file: file.name == GRAPH):
+            os.replace(file, out / file.name)
+    return difference
+
+
+@contextmanager
+def _aside(folder: Path) -> Iterator[Path]:
+    """A temporary folder inside a folder, which is made where it is missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as name:
+        yield Path(name)
+
+
+def _write(built: onnx.ModelProto, path: Path, folder: Path) -> None:
+    try:
+        path.write_bytes(built.SerializeToString())
+    except ValueError as error:  # protobuf's own limit
+        raise ExportError(f"{folder}: more than the 2 GiB that fit into one ONNX file; use a smaller model") from error
+
+
+def _checked(source: _Source, aside: Path) -> float:
+    difference = _difference(source, Runtime(aside))
+    if not difference <= TOLERANCE:
+        raise ExportError(
+            f"{source.folder}: the exported graph is off by {difference:.2g} in log-probabilities (allowed "
+            f"{TOLERANCE}); the old {GRAPH}, if any, is untouched. Please report the versions of torch and onnxruntime"
+        )
+    return difference
+
+
+def _difference(source: _Source, runtime: Runtime) -> float:
+    """The largest difference of log-probabilities, over batches of awkward shapes."""
     largest = 0.0
     for lengths in CHECKED:
         waves, samples = _padded(lengths)
-        expected = network(waves, samples)[0].numpy()
+        with torch.no_grad():
+            heard = model.normalised(waves, samples) if source.normalise else waves
+            expected = source.network(heard, samples).logits.log_softmax(-1).numpy()
         clips = [wave[:count].numpy() for wave, count in zip(waves, lengths, strict=True)]
         for row, result in enumerate(runtime.log_probs(clips)):
             # Unlike max(), this hands a NaN on.
@@ -98,3 +182,49 @@ def _padded(lengths: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     waves = 0.1 * torch.randn(len(lengths), max(lengths), generator=torch.Generator().manual_seed(0))
     samples = torch.tensor(lengths)
     return waves * (torch.arange(max(lengths)) < samples[:, None]), samples
+
+
+def _accepted(
+    source: _Source, aside: Path, corpus: str, root: Path, on_trial: Callable[[Trial], None]
+) -> Mapping[str, Observed]:
+    """What the int8 graph is built with that is accepted, and is then the one in `aside`, where float32 was."""
+
+    def trial(float32: tuple[str, ...] | None) -> Trial:
+        made = Trial(float32, report.evaluate(Transcriber(aside), corpus, root=root).cer)
+        on_trial(made)
+        return made
+
+    best = trial(None)
+    waves = _spread(report.read_split(aside, corpus, root).examples)
+    speech = calibration.observe(source.weights, source.network.config.to_dict(), waves, source.normalise)
+    tried: list[Trial] = []
+    for rung in RUNGS:
+        known = {name: seen for name, seen in speech.items() if name.removesuffix(".out") not in rung}
+        _write(source.graph(known), aside / GRAPH, source.folder)
+        tried.append(trial(rung))
+        if tried[-1].cer <= best.cer + ALLOWED:
+            return known
+    closest = min(tried, key=lambda each: each.cer)
+    raise ExportError(
+        f"{source.folder}: int8 is not accurate enough on {corpus}: {closest}, against {best} (allowed: "
+        f"{100 * ALLOWED:.1f} points more). Nothing was written; use float32, or a corpus closer to what it will hear"
+    )
+
+
+def _spread(examples: Sequence[Example]) -> list[np.ndarray]:
+    """The waves (samples,) of CLIPS utterances, spread evenly."""
+    step = max(1, len(examples) // CLIPS)
+    waves = [example.utterance.wave()[:LONGEST] for example in examples[::step][:CLIPS]]
+    heard = [wave for wave in waves if audio.frames(len(wave))]
+    if not heard:
+        raise InputError("no utterance of the corpus is long enough to observe: give one with speech")
+    return heard
+
+
+def _tokens(tokenizer: Tokenizer) -> str:
+    """sherpa-onnx's tokens.txt: the blank under a name that it knows, and the delimiter as SentencePiece's space."""
+    names = dict(enumerate(tokenizer.tokens))
+    if tokenizer.delimiter_id is not None:
+        names[tokenizer.delimiter_id] = "▁"
+    del names[tokenizer.blank_id]
+    return "".join(f"{name} {id}\n" for id, name in enumerate(["<blk>", *names.values()]))

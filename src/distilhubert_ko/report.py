@@ -86,8 +86,7 @@ def evaluate(
     A relative location in `spec` is read against `root`, not against the recipe's. `on_progress` is called with the
     utterances done and their number. Raises CorpusError for a corpus that cannot be read.
     """
-    recipe = recipe_of(transcriber.folder)
-    split = dataset.read_split(spec, dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, root=str(root))))
+    split = read_split(transcriber.folder, spec, root)
     started = time.perf_counter()
     predictions: list[Prediction] = []
     losses: list[float] = []
@@ -101,6 +100,12 @@ def evaluate(
         if on_progress:
             on_progress(len(predictions), len(split.examples))
     return _report(split, predictions, losses, transcriber, time.perf_counter() - started)
+
+
+def read_split(folder: Path, spec: str, root: Path) -> Split:
+    """A corpus under the text rules and the speaker split of the recipe of the model in `folder`."""
+    recipe = recipe_of(folder)
+    return dataset.read_split(spec, dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, root=str(root))))
 
 
 def _loss(log_probs: np.ndarray, example: Example, transcriber: Transcriber) -> float:
