@@ -292,18 +292,21 @@ def export(
     precision: Annotated[Precision, typer.Option(help="int8 needs --out and --calibrate.")] = Precision.FP32,
     calibrate: Annotated[
         str | None,
-        typer.Option(metavar="CORPUS", help="scheme:location#split, to observe ranges on and to compare CER on."),
+        typer.Option(metavar="CORPUS", help="Speech for int8 to be made for and compared on (scheme:location#split)."),
     ] = None,
     target: Annotated[Target, typer.Option(help="sherpa-onnx needs --out.")] = Target.ONNX,
 ) -> None:
     """Write model.onnx from a model's weights after a check: float32 against torch, int8 by its CER on a corpus."""
     from distilhubert_ko.runtime import graph, resolve
 
-    if (calibrate is None) != (precision is Precision.FP32):
-        raise InputError("--precision int8 and --calibrate CORPUS go together: give both or neither")
-    if out is None and (precision, target) != (Precision.FP32, Target.ONNX):
+    int8, sherpa = precision is Precision.INT8, target is Target.SHERPA_ONNX
+    if int8 and calibrate is None:
+        raise InputError("--precision int8 observes ranges and compares CER on speech: name it with --calibrate CORPUS")
+    if out is None and (int8 or sherpa):
+        raise InputError("--precision int8 and --target sherpa-onnx make another model: name its folder with --out DIR")
+    if calibrate is not None and not (int8 or sherpa):
         raise InputError(
-            f"--precision {precision} and --target {target} make another model: name its folder with --out"
+            "--calibrate is for --precision int8 and --target sherpa-onnx: leave it out, or add one of them"
         )
     folder = resolve(model)
     if out is None:
@@ -316,8 +319,9 @@ def export(
     difference = exports.export_folder(
         folder,
         out,
+        int8=int8,
+        sherpa=sherpa,
         corpus=calibrate,
-        sherpa=target is Target.SHERPA_ONNX,
         on_trial=lambda trial: typer.echo(trial, err=True),
     )
     typer.echo(f"{out}: float32 within {difference:.1e} of the weights' log-probabilities", err=True)

@@ -75,12 +75,13 @@ class _Source:
     def graph(self, speech: Mapping[str, Observed] | None = None) -> onnx.ModelProto:
         return graph.build(self.weights, self.network.config.to_dict(), normalise=self.normalise, speech=speech)
 
-    def sherpa_graph(self, tokenizer: Tokenizer, speech: Mapping[str, Observed] | None) -> onnx.ModelProto:
+    def sherpa_graph(self, tokenizer: Tokenizer, loudness: float, speech: Mapping[str, Observed]) -> onnx.ModelProto:
         """With the blank as id 0. sherpa-onnx hears one clip at a time, and normalises it by itself."""
         order = [tokenizer.blank_id, *(id for id in range(len(tokenizer)) if id != tokenizer.blank_id)]
         order = [id for id in order if id < len(self.weights["lm_head.bias"])]
         head = {name: self.weights[name][order] for name in ("lm_head.weight", "lm_head.bias")}
-        return graph.build({**self.weights, **head}, self.network.config.to_dict(), whole=True, speech=speech)
+        whole = 1.0 if self.normalise else loudness
+        return graph.build({**self.weights, **head}, self.network.config.to_dict(), whole=whole, speech=speech)
 
 
 def export(folder: Path, path: Path | None = None) -> float:
@@ -102,34 +103,41 @@ def export_folder(
     folder: Path,
     out: Path,
     *,
+    int8: bool = False,
+    sherpa: bool = False,
     corpus: str | None = None,
     root: Path = Path(),
-    sherpa: bool = False,
     on_trial: Callable[[Trial], None] = lambda trial: None,
 ) -> float:
     """Writes a folder `out` that runs without the weights; the difference to torch, as `export` gives it.
 
-    It is in int8 if `corpus` (scheme:location#split, against `root`) is given: ranges are observed on CLIPS of its
-    utterances, and CER is measured on all, of float32 and then of RUNGS until one is within ALLOWED of it. With
-    `sherpa` it is for sherpa_onnx.OfflineRecognizer.from_omnilingual_asr_ctc: model.onnx and tokens.txt.
+    `int8` needs a `corpus` (scheme:location#split, against `root`): ranges are observed on CLIPS of its utterances, and
+    CER is measured on all, of float32 and then of RUNGS until one is within ALLOWED of it.
+
+    `sherpa` is for sherpa_onnx.OfflineRecognizer.from_omnilingual_asr_ctc: model.onnx and tokens.txt. It normalises
+    each clip; a model that was trained on speech as it is hears what it heard if a `corpus` tells how loud that was.
 
     Raises what `export` raises, and ExportError where no graph in int8 is good enough; then nothing is written.
     """
+    if int8 and corpus is None:
+        raise InputError("int8 needs a corpus to observe ranges on and to compare CER on: name one")
     source = _Source.load(folder)
-    speech: Mapping[str, Observed] | None = None
+    speech: Mapping[str, Observed] = {}
     with _aside(out) as aside:
         for name in COMPANIONS:
             if (folder / name).is_file():
                 shutil.copy(folder / name, aside)
         _write(source.graph(), aside / GRAPH, folder)
         difference = _checked(source, aside)
-        if corpus is not None:
-            speech = _accepted(source, aside, corpus, root, on_trial)
+        waves = _spread(report.read_split(aside, corpus, root).examples) if corpus is not None else []
+        if int8 and corpus is not None:
+            speech = _accepted(source, aside, waves, corpus, root, on_trial)
         if sherpa:
             tokenizer = Tokenizer.load(folder)
             for file in aside.iterdir():
                 file.unlink()
-            _write(source.sherpa_graph(tokenizer, speech), aside / GRAPH, folder)
+            loudness = float(np.median([wave.std() for wave in waves])) if waves else 1.0
+            _write(source.sherpa_graph(tokenizer, loudness, speech), aside / GRAPH, folder)
             (aside / "tokens.txt").write_text(_tokens(tokenizer), encoding="utf-8")
         # The graph last: until then, what was there goes on running.
         for file in sorted(aside.iterdir(), key=lambda file: file.name == GRAPH):
@@ -185,7 +193,12 @@ def _padded(lengths: tuple[int, ...]) -> tuple[Tensor, Tensor]:
 
 
 def _accepted(
-    source: _Source, aside: Path, corpus: str, root: Path, on_trial: Callable[[Trial], None]
+    source: _Source,
+    aside: Path,
+    waves: Sequence[np.ndarray],
+    corpus: str,
+    root: Path,
+    on_trial: Callable[[Trial], None],
 ) -> Mapping[str, Observed]:
     """What the int8 graph is built with that is accepted, and is then the one in `aside`, where float32 was."""
 
@@ -195,7 +208,6 @@ def _accepted(
         return made
 
     best = trial(None)
-    waves = _spread(report.read_split(aside, corpus, root).examples)
     speech = calibration.observe(source.weights, source.network.config.to_dict(), waves, source.normalise)
     tried: list[Trial] = []
     for rung in RUNGS:

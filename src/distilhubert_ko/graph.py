@@ -78,13 +78,14 @@ def build(
     config: Mapping[str, Any],
     *,
     normalise: bool = False,
-    whole: bool = False,
+    whole: float | None = None,
     speech: Mapping[str, Observed] | None = None,
 ) -> onnx.ModelProto:
     """The graph for a state dict and a config as Transformers writes them: in int8 with `speech`, else in float32.
 
     `normalise` gives each clip zero mean and unit variance first, as a feature extractor with do_normalize does.
-    `whole` is for runtimes that know one input and one output: `waves` without padding, `log_probs`.
+    `whole` is for programs that know one input and one output: `waves` without padding, which they have normalised,
+    and `log_probs`. It is the root mean square that speech had before that, which the first norm's epsilon is for.
     """
     return _Network(weights, config, speech).model(normalise, whole)
 
@@ -92,7 +93,7 @@ def build(
 def observing(weights: Mapping[str, Array], config: Mapping[str, Any], normalise: bool = False) -> onnx.ModelProto:
     """The graph in float32, with what `speech` must know as further outputs (batch, time, channels), by name."""
     network = _Network(weights, config, None)
-    model = network.model(normalise, whole=False)
+    model = network.model(normalise, whole=None)
     for name, (tensor, flipped) in network.seen.items():
         perm = [0, 2, 1] if flipped else [0, 1, 2]
         model.graph.node.append(helper.make_node("Transpose", [tensor], [name], perm=perm))
@@ -108,6 +109,7 @@ class _Network:
         self.weights = {k if k.startswith("lm_head.") else k.split(".", 1)[1]: v for k, v in weights.items()}
         self.config = config
         self.speech = speech or {}
+        self.first_eps = CONV_EPS
         self.seen: dict[str, tuple[str, bool]] = {}
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
@@ -129,9 +131,10 @@ class _Network:
         self.nodes.append(helper.make_node(op, given, names, domain=domain, **attributes))
         return names
 
-    def model(self, normalise: bool, whole: bool) -> onnx.ModelProto:
+    def model(self, normalise: bool, whole: float | None) -> onnx.ModelProto:
         waves, lengths = "waves", "lengths"
-        if whole:
+        if whole is not None:
+            self.first_eps = CONV_EPS / whole**2
             shape = self.add("Shape", waves)
             lengths = self.add("Expand", self.sized(waves, 1), self.add("Slice", shape, *_slice(0, 1, axis=0)))
         if normalise:
@@ -152,7 +155,7 @@ class _Network:
             value("log_probs", TensorProto.FLOAT, ["batch", "time", vocabulary]),
             value("frames", TensorProto.INT64, ["batch"]),
         ]
-        last = 1 if whole else 2
+        last = 2 if whole is None else 1
         graph = helper.make_graph(self.nodes, "ctc", inputs[:last], outputs[:last], self.initializers)
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
         return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="distilhubert-ko")
@@ -317,7 +320,7 @@ class _Network:
         centred = self.add("Where", valid, self.add("Sub", windows, mean), zero)
         covariance = self.add("Div", self.add("MatMul", self.flipped(centred), centred), number)
         variance = self.add("ReduceSum", self.add("Mul", self.add("MatMul", covariance, kernel), kernel), axis)
-        deviation = self.add("Sqrt", self.add("Add", variance, np.float32(CONV_EPS)))
+        deviation = self.add("Sqrt", self.add("Add", variance, np.float32(self.first_eps)))
         scale = self.add("Div", self.weights[f"{layer}.layer_norm.weight"], deviation)  # (batch, 1, channels)
         shift = self.add("Mul", self.add("MatMul", mean, kernel), scale)
         shift = self.add("Sub", self.weights[f"{layer}.layer_norm.bias"], shift)
