@@ -19,6 +19,19 @@ HEADERS = {
     "ko": ("모델", "평가 데이터", "발화 수", "CER", "CER(공백 제외)", "95% 신뢰구간", "자모 오류율", "속도"),
 }
 MODELS = {"demo": "`recipes/demo.toml`", "pansori": "`recipes/pansori.toml`", "zeroth-sample": "`recipes/pansori.toml`"}
+SPEED_HEADERS = {
+    "en": ("System", "Seconds of speech a second", "Ratio", "Time to text, longest clip", "Peak memory"),
+    "ko": ("방식", "1초에 처리하는 음성(초)", "배율", "가장 긴 클립의 글이 나오기까지", "최대 메모리"),
+}
+SYSTEMS = {
+    "int8": {"en": "**distilhubert-ko, int8**", "ko": "**distilhubert-ko, int8**"},
+    "float32": {"en": "**distilhubert-ko, float32**", "ko": "**distilhubert-ko, float32**"},
+    "plain int8": {"en": "plain export, ONNX Runtime's int8", "ko": "그냥 내보낸 그래프, ONNX Runtime의 int8"},
+    "openvino int8": {"en": "plain export, OpenVINO's int8", "ko": "그냥 내보낸 그래프, OpenVINO의 int8"},
+    "plain": {"en": "plain export, ONNX Runtime", "ko": "그냥 내보낸 그래프, ONNX Runtime"},
+    "torch": {"en": "Transformers, PyTorch", "ko": "Transformers, PyTorch"},
+    "whisper": {"en": "faster-whisper base, int8, greedy", "ko": "faster-whisper base, int8, greedy"},
+}
 SPEED = {"en": "{:.0f} x real time", "ko": "실시간의 {:.0f}배"}
 WIDTH: dict[str, Any] = {"terminal_width": 100, "max_content_width": 100}
 
@@ -47,11 +60,27 @@ def results(language: str) -> str:
     return "\n".join(rows)
 
 
+def speeds(language: str) -> str:
+    """The table of benchmarks/transcribe.py, whose JSON lies in docs/results/."""
+    header = SPEED_HEADERS[language]
+    rows = [f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
+    measured = json.loads((DOCS / "results" / "transcribe.json").read_text(encoding="utf-8"))["systems"]
+    for system, names in SYSTEMS.items():
+        each = measured[system]
+        rows.append(
+            f"| {names[language]} | {each['speed']:.1f} | {each['ratio']:.2f} | {each['first_text_seconds']:.2f} s | "
+            f"{each['peak_memory_mib']:.0f} MiB |"
+        )
+    return "\n".join(rows)
+
+
 def readme(language: str) -> str:
-    """The README of a language with its table written anew between the markers."""
+    """The README of a language with its tables written anew between the markers."""
     page = READMES[language].read_text(encoding="utf-8")
-    block = f"<!-- results -->\n{results(language)}\n<!-- /results -->"
-    return re.sub(r"<!-- results -->.*<!-- /results -->", lambda _: block, page, flags=re.DOTALL)
+    for name, table in (("results", results(language)), ("speeds", speeds(language))):
+        block = f"<!-- {name} -->\n{table}\n<!-- /{name} -->"
+        page = re.sub(rf"<!-- {name} -->.*<!-- /{name} -->", lambda _, block=block: block, page, flags=re.DOTALL)
+    return page
 
 
 if __name__ == "__main__":
