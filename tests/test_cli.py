@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from fixtures_model import clip
 
-from distilhubert_ko import cli, recipe
+from distilhubert_ko import cli, commands_speech, recipe
 
 pytest_plugins = ["fixtures_model"]
 
@@ -188,7 +188,7 @@ def test_a_hub_that_cannot_be_reached_is_exit_code_one_and_names_both_ways_out(
     assert code == 1
     assert "distilhubert-ko demo" in err
     assert "--model FOLDER" in err
-    assert cli.DEFAULT_MODEL in err
+    assert commands_speech.DEFAULT_MODEL in err
 
 
 def test_usage_errors_are_exit_code_two_and_debug_shows_the_traceback() -> None:
@@ -244,7 +244,7 @@ def test_align_prints_a_row_a_line_and_writes_each_format_under_the_name_of_the_
     assert code == 0
     assert [line.split("\t")[-1] for line in out.splitlines()] == ["text", "가나, 다라", "마바 뷁"]
     assert "뷁 1" in err
-    for form in cli.AlignmentFormat:
+    for form in commands_speech.AlignmentFormat:
         code, out, _ = call(capsys, monkeypatch, *arguments, "-o", tmp_path / "out", "-f", form)
         assert code == 0
         written = Path(out.strip())
@@ -368,14 +368,14 @@ def test_the_bar_knows_the_length_of_files_and_stays_away_from_short_work(
     (tmp_path / "bad.wav").write_text("no sound")
     files = [Source(str(tmp_path / name), name) for name in ("speech.wav", "bad.wav", "speech.wav")]
     monkeypatch.setattr("rich.console.Console.is_terminal", True)
-    assert cli._bar(files).disable
-    monkeypatch.setattr(cli, "LONG", 4.0)
-    bar = cli._bar(files)
+    assert commands_speech._bar(files).disable
+    monkeypatch.setattr(commands_speech, "LONG", 4.0)
+    bar = commands_speech._bar(files)
     assert not bar.disable
     assert bar.tasks[0].total == 5.0
     for _ in range(2):
-        move = cli._mover(bar)
+        move = commands_speech._mover(bar)
         move(1.0)
         move(2.5)
     assert bar.finished
-    assert cli._bar([*files, Source("-", "stdin")]).tasks[0].total is None
+    assert commands_speech._bar([*files, Source("-", "stdin")]).tasks[0].total is None
