@@ -322,6 +322,20 @@ def test_every_vad_option_reaches_the_transcriber(
     assert seen == [None, VadOptions(), VadOptions(0.6, None, 1, 9.0, 2, 3)]
 
 
+def test_batch_size_and_device_reach_the_transcriber_and_others_are_a_usage_error(
+    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soundfile.write(tmp_path / "a.wav", clip(1_000_000), 16_000)
+    arguments = ["transcribe", tmp_path / "a.wav", "--model", exported]
+    plain = call(capsys, monkeypatch, *arguments)
+    assert call(capsys, monkeypatch, *arguments, "--batch-size", "3", "--device", "cpu") == plain
+    assert plain[1] != "\n"
+    for option, value in (("--device", "tpu"), ("--batch-size", "0")):
+        code, _, err = call(capsys, monkeypatch, *arguments, option, value)
+        assert code == 2
+        assert option in err
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [(["--vad-speech-pad-ms", "30"], "--vad-filter"), (["--vad-filter", "--vad-threshold", "2"], "threshold 2.0")],

@@ -31,6 +31,12 @@ class OutputFormat(StrEnum):
     ALL = "all"
 
 
+class Device(StrEnum):
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
 class AlignmentFormat(StrEnum):
     SRT = "srt"
     VTT = "vtt"
@@ -54,6 +60,10 @@ def transcribe(
     max_line_width: Annotated[int, typer.Option(min=1, help="Characters in a line of a subtitle.")] = 32,
     max_line_count: Annotated[int, typer.Option(min=1, help="Lines in a subtitle.")] = 1,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all by default.")] = None,
+    batch_size: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Windows of 30 s of a long recording computed at once.")
+    ] = 1,
+    device: Annotated[Device, typer.Option(help="auto is a CUDA GPU where onnxruntime has one.")] = Device.AUTO,
     vad_filter: Annotated[
         bool, typer.Option("--vad-filter", help="Find speech first, and transcribe only that (needs silero-vad).")
     ] = False,
@@ -86,7 +96,7 @@ def transcribe(
         speech_pad_ms=vad_speech_pad_ms,
     )
     sources = files.sources(audio)
-    transcriber = Transcriber(exported(model), threads)
+    transcriber = Transcriber(exported(model), threads, device=device.value, batch_size=batch_size)
     bar = _bar(sources)
     failed: list[DistilhubertKoError] = []
     for source in sources:
