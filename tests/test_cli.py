@@ -322,6 +322,17 @@ def test_every_vad_option_reaches_the_transcriber(
     assert seen == [None, VadOptions(), VadOptions(0.6, None, 1, 9.0, 2, 3)]
 
 
+def test_a_folder_that_cannot_be_written_is_an_error_of_one_line(
+    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soundfile.write(tmp_path / "a.wav", clip(16_000), 16_000)
+    arguments = ["transcribe", tmp_path / "a.wav", "--model", exported, "-o", tmp_path / "a.wav" / "out"]
+    code, out, err = call(capsys, monkeypatch, *arguments)
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert f"{tmp_path / 'a.wav' / 'out' / 'a.txt'} cannot be written" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
+
+
 def test_batch_size_and_device_reach_the_transcriber_and_others_are_a_usage_error(
     exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -160,7 +160,7 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, Any], message
 
 
 def test_a_gpu_is_taken_where_there_is_one_and_refused_where_there_is_none(
-    exported: Path, monkeypatch: pytest.MonkeyPatch
+    exported: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: [CPU])
     assert Runtime(exported, device="auto").session.get_providers() == [CPU]
@@ -176,13 +176,14 @@ def test_a_gpu_is_taken_where_there_is_one_and_refused_where_there_is_none(
         return session(path, options, providers=[CPU])
 
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: [CUDA, CPU])
-    monkeypatch.setattr("onnxruntime.preload_dlls", lambda: None)
+    monkeypatch.setattr("onnxruntime.preload_dlls", lambda: print("no libcudart"))
     monkeypatch.setattr("onnxruntime.InferenceSession", without_gpu)
     for device in ("auto", "cpu"):
         Runtime(exported, device=device)
     with pytest.raises(UnavailableError, match="the GPU cannot be used"):
         Runtime(exported, device="cuda")
     assert asked == [[CUDA, CPU], [CPU], [CUDA, CPU]]
+    assert capsys.readouterr().out == ""  # where transcripts go
 
 
 def test_unreadable_audio_is_an_audio_error(transcriber: Transcriber, tmp_path: Path) -> None:

@@ -61,7 +61,8 @@ def transcribe(
     max_line_count: Annotated[int, typer.Option(min=1, help="Lines in a subtitle.")] = 1,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all by default.")] = None,
     batch_size: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Windows of 30 s of a long recording computed at once.")
+        int,
+        typer.Option(min=1, metavar="N", help="Windows of 30 s of a long recording at once; on a CPU, more is slower."),
     ] = 1,
     device: Annotated[Device, typer.Option(help="auto is a CUDA GPU where onnxruntime has one.")] = Device.AUTO,
     vad_filter: Annotated[

@@ -1,7 +1,9 @@
 """A model folder on ONNX Runtime: waves in, log-probabilities out. No torch."""
 
+import contextlib
 import hashlib
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,7 +39,10 @@ class Runtime:
         self.threads = threads or os.cpu_count() or 1
         options.intra_op_num_threads = self.threads
         try:
-            self.session = onnxruntime.InferenceSession(path, options, providers=providers)
+            with contextlib.redirect_stdout(sys.stderr):  # ONNX Runtime prints what it misses of CUDA
+                if CUDA in providers:
+                    onnxruntime.preload_dlls()  # CUDA's libraries, where pip installed them
+                self.session = onnxruntime.InferenceSession(path, options, providers=providers)
         except Exception as error:  # onnxruntime's own exceptions share no base class but Exception
             raise ModelError(f"{path}: ONNX Runtime cannot load it ({error}); export it again") from error
         if device == "cuda" and CUDA not in self.session.get_providers():
@@ -77,7 +82,6 @@ def _providers(device: str) -> list[str]:
             "this onnxruntime has no CUDA: pip uninstall onnxruntime, then pip install onnxruntime-gpu; "
             "or use the device cpu"
         )
-    onnxruntime.preload_dlls()  # CUDA's libraries, where pip installed them
     return [CUDA, CPU]
 
 
