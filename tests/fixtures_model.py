@@ -31,6 +31,16 @@ TINY = recipe.Model(
     attention_dropout=0.0,
     activation_dropout=0.0,
 )
+MODEL_FILES = {
+    "config.json",
+    "model.safetensors",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "special_tokens_map.json",
+    "tokenizer_config.json",
+    "vocab.json",
+}
+"""What train.save writes; export adds the graph."""
 DROPOUTS = {f"{where}_dropout": 0.5 for where in ("hidden", "attention", "activation", "feat_proj", "final")}
 SYLLABLES = Tokenizer.from_texts(["가나다라마바사아자차카타파하 거너더러머버서어저처커터퍼허"], "syllables")
 # As many as the syllables, so that the same model can say either; both endings that a vowel can have.

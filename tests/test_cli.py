@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from fixtures_model import clip
 
-from distilhubert_ko import cli, recipe
+from distilhubert_ko import cli, commands_speech, recipe
 
 pytest_plugins = ["fixtures_model"]
 
@@ -188,7 +188,7 @@ def test_a_hub_that_cannot_be_reached_is_exit_code_one_and_names_both_ways_out(
     assert code == 1
     assert "distilhubert-ko demo" in err
     assert "--model FOLDER" in err
-    assert cli.DEFAULT_MODEL in err
+    assert commands_speech.DEFAULT_MODEL in err
 
 
 def test_usage_errors_are_exit_code_two_and_debug_shows_the_traceback() -> None:
@@ -244,7 +244,7 @@ def test_align_prints_a_row_a_line_and_writes_each_format_under_the_name_of_the_
     assert code == 0
     assert [line.split("\t")[-1] for line in out.splitlines()] == ["text", "가나, 다라", "마바 뷁"]
     assert "뷁 1" in err
-    for form in cli.AlignmentFormat:
+    for form in commands_speech.AlignmentFormat:
         code, out, _ = call(capsys, monkeypatch, *arguments, "-o", tmp_path / "out", "-f", form)
         assert code == 0
         written = Path(out.strip())
@@ -322,6 +322,31 @@ def test_every_vad_option_reaches_the_transcriber(
     assert seen == [None, VadOptions(), VadOptions(0.6, None, 1, 9.0, 2, 3)]
 
 
+def test_a_folder_that_cannot_be_written_is_an_error_of_one_line(
+    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soundfile.write(tmp_path / "a.wav", clip(16_000), 16_000)
+    arguments = ["transcribe", tmp_path / "a.wav", "--model", exported, "-o", tmp_path / "a.wav" / "out"]
+    code, out, err = call(capsys, monkeypatch, *arguments)
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert f"{tmp_path / 'a.wav' / 'out' / 'a.txt'} cannot be written" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
+
+
+def test_batch_size_and_device_reach_the_transcriber_and_others_are_a_usage_error(
+    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soundfile.write(tmp_path / "a.wav", clip(1_000_000), 16_000)
+    arguments = ["transcribe", tmp_path / "a.wav", "--model", exported]
+    plain = call(capsys, monkeypatch, *arguments)
+    assert call(capsys, monkeypatch, *arguments, "--batch-size", "3", "--device", "cpu") == plain
+    assert plain[1] != "\n"
+    for option, value in (("--device", "tpu"), ("--batch-size", "0")):
+        code, _, err = call(capsys, monkeypatch, *arguments, option, value)
+        assert code == 2
+        assert option in err
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [(["--vad-speech-pad-ms", "30"], "--vad-filter"), (["--vad-filter", "--vad-threshold", "2"], "threshold 2.0")],
@@ -368,14 +393,14 @@ def test_the_bar_knows_the_length_of_files_and_stays_away_from_short_work(
     (tmp_path / "bad.wav").write_text("no sound")
     files = [Source(str(tmp_path / name), name) for name in ("speech.wav", "bad.wav", "speech.wav")]
     monkeypatch.setattr("rich.console.Console.is_terminal", True)
-    assert cli._bar(files).disable
-    monkeypatch.setattr(cli, "LONG", 4.0)
-    bar = cli._bar(files)
+    assert commands_speech._bar(files).disable
+    monkeypatch.setattr(commands_speech, "LONG", 4.0)
+    bar = commands_speech._bar(files)
     assert not bar.disable
     assert bar.tasks[0].total == 5.0
     for _ in range(2):
-        move = cli._mover(bar)
+        move = commands_speech._mover(bar)
         move(1.0)
         move(2.5)
     assert bar.finished
-    assert cli._bar([*files, Source("-", "stdin")]).tasks[0].total is None
+    assert commands_speech._bar([*files, Source("-", "stdin")]).tasks[0].total is None

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from distilhubert_ko import corpora, dataset
+from distilhubert_ko import corpora, dataset, writing
 from distilhubert_ko.audio import SAMPLE_RATE
 from distilhubert_ko.errors import CorpusError
 from distilhubert_ko.recipe import Data, Recipe, Text
@@ -219,14 +219,11 @@ def test_the_report_accounts_for_every_utterance(tmp_path: Path) -> None:
     }
 
 
-def test_the_report_is_written_as_json_that_reads_back(tmp_path: Path) -> None:
+def test_the_report_is_json_that_reads_back(tmp_path: Path) -> None:
     report = dataset.prepare(config(tmp_path, [GOOD, *UNUSABLE], [("하", SECOND, None)])).report()
-    path = tmp_path / "data.json"
-    path.write_text("an older one")
-    dataset.save_report(report, path)
+    path = writing.write_json(tmp_path / "data.json", report)
     assert json.loads(path.read_text(encoding="utf-8")) == report
     assert "하" in path.read_text(encoding="utf-8")
-    assert not list(tmp_path.glob("*.tmp"))
 
 
 def test_the_report_in_words_has_every_split_every_reason_and_what_is_unknown(tmp_path: Path) -> None:

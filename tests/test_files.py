@@ -90,10 +90,3 @@ def test_a_shared_stem_keeps_the_suffix_and_after_that_is_counted() -> None:
 def test_names_differ_even_where_capitals_and_forms_of_hangul_do_not(one: str, other: str) -> None:
     first, second = (unicodedata.normalize("NFC", name.casefold()) for name in names(one, other))
     assert first != second
-
-
-def test_what_is_saved_replaces_the_old_file_and_leaves_nothing_else(tmp_path: Path) -> None:
-    folder = tmp_path / "new" / "folder"
-    for text in ("하나", "둘"):
-        assert files.save(text, folder, "a.txt").read_text(encoding="utf-8") == text
-    assert [file.name for file in folder.iterdir()] == ["a.txt"]

@@ -12,7 +12,7 @@ import torch
 import yaml
 from fixtures_model import SYLLABLES
 
-from distilhubert_ko import audio, card, dataset, model, recipe, report
+from distilhubert_ko import audio, card, dataset, model, recipe, report, training_log, writing
 from distilhubert_ko.errors import ModelError
 from distilhubert_ko.report import Report
 from distilhubert_ko.transcribe import Transcriber
@@ -57,9 +57,9 @@ def folder(exported: Path, measured: Report, tmp_path: Path) -> Path:
         "num_hidden_layers": 2,
         "versions": {"torch": "2.13.0"},
     }
-    dataset.save_report(data, path / "data.json")
-    dataset.save_report(run, path / "training.json")
-    (path / "training_log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in LOG), encoding="utf-8")
+    writing.write_json(path / "data.json", data)
+    writing.write_json(path / "training.json", run)
+    writing.write(path / training_log.LOG, training_log.write(LOG))
     report.save(measured, path / report.REPORT)
     return path
 
@@ -161,7 +161,7 @@ def test_the_card_has_the_published_sections_in_order_and_nothing_left_to_fill_i
     ]
     assert "More information needed" not in text
     assert (folder / card.CURVE).read_bytes().startswith(b"\x89PNG")
-    assert sorted(file.name for file in folder.glob("*.tmp")) == []
+    assert sorted(folder.glob(".*")) == []
 
 
 def test_the_card_takes_its_figures_from_the_report(folder: Path, measured: Report) -> None:

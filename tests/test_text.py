@@ -285,12 +285,11 @@ def test_a_write_that_fails_leaves_the_old_files_whole(tmp_path, monkeypatch):
     old = Tokenizer.from_texts(["가"], "syllables")
     old.save(tmp_path)
 
-    def torn(content, file, **_):
-        file.write("{")
+    def full(handle):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(json, "dump", torn)
-    with pytest.raises(OSError, match="no space"):
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(InputError, match="no space"):
         Tokenizer.from_texts(["나"], "jamo").save(tmp_path)
     assert Tokenizer.load(tmp_path) == old
 

@@ -12,26 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fixtures_model import JAMO, SYLLABLES, TINY, clip
+from fixtures_model import JAMO, MODEL_FILES, SYLLABLES, TINY, clip
 from safetensors.torch import load_file
 from transformers import AutoFeatureExtractor, AutoProcessor, AutoTokenizer, HubertForCTC, TrainerState, pipeline
 
-from distilhubert_ko import model, recipe, train
+from distilhubert_ko import model, recipe, train, training_log
 from distilhubert_ko.errors import InputError, TrainingError, UnavailableError
 from distilhubert_ko.text import Tokenizer
 from distilhubert_ko.transcribe import Transcriber
 
 pytest_plugins = ["fixtures_model"]
 
-MODEL_FILES = {
-    "config.json",
-    "model.safetensors",
-    "preprocessor_config.json",
-    "processor_config.json",
-    "special_tokens_map.json",
-    "tokenizer_config.json",
-    "vocab.json",
-}
 RUN_FILES = {"checkpoints", "data.json", "last", "recipe.toml", "runs", "training.json", "training_log.jsonl"}
 STEPS = 10  # 18 utterances in batches of 4, twice
 
@@ -100,7 +91,7 @@ def log(folder: Path) -> list[dict[str, float]]:
     clocked = ("runtime", "per_second")
     return [
         {key: value for key, value in line.items() if not key.endswith(clocked)}
-        for line in train.read_log(folder / train.LOG)
+        for line in training_log.read(folder / training_log.LOG)
     ]
 
 

@@ -6,16 +6,18 @@ import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 import soundfile
 from fixtures_model import JAMO, SYLLABLES, clip
 
 from distilhubert_ko import audio, transcribe
 from distilhubert_ko.ctc import Token
-from distilhubert_ko.errors import AudioError, ModelError, UnavailableError
-from distilhubert_ko.runtime import Runtime
+from distilhubert_ko.errors import AudioError, InputError, ModelError, UnavailableError
+from distilhubert_ko.runtime import CPU, CUDA, Runtime
 from distilhubert_ko.text import Tokenizer
 from distilhubert_ko.transcribe import Transcriber
 from distilhubert_ko.transcript import Syllable, Transcript, Word, from_tokens
@@ -143,6 +145,45 @@ def test_a_model_that_the_hub_cannot_give_names_both_ways_out(monkeypatch: pytes
 def test_a_name_that_is_neither_a_folder_nor_a_hub_id_is_a_model_error(name: str) -> None:
     with pytest.raises(ModelError, match="no such folder"):
         Transcriber(name)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"device": "tpu"}, "tpu: no such device; choose one of auto, cpu, cuda"),
+        ({"batch_size": 0}, "batch_size 0: give"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options: dict[str, Any], message: str, exported: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        Transcriber(exported, **options)
+
+
+def test_a_gpu_is_taken_where_there_is_one_and_refused_where_there_is_none(
+    exported: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: [CPU])
+    assert Runtime(exported, device="auto").session.get_providers() == [CPU]
+    with pytest.raises(UnavailableError, match="pip install onnxruntime-gpu"):
+        Runtime(exported, device="cuda")
+
+    asked = []
+    session = onnxruntime.InferenceSession
+
+    def without_gpu(path: Path, options: Any, providers: list[str]) -> onnxruntime.InferenceSession:
+        """As ONNX Runtime does where CUDA cannot start: it goes on with the CPU."""
+        asked.append(providers)
+        return session(path, options, providers=[CPU])
+
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: [CUDA, CPU])
+    monkeypatch.setattr("onnxruntime.preload_dlls", lambda: print("no libcudart"))
+    monkeypatch.setattr("onnxruntime.InferenceSession", without_gpu)
+    for device in ("auto", "cpu"):
+        Runtime(exported, device=device)
+    with pytest.raises(UnavailableError, match="the GPU cannot be used"):
+        Runtime(exported, device="cuda")
+    assert asked == [[CUDA, CPU], [CPU], [CUDA, CPU]]
+    assert capsys.readouterr().out == ""  # where transcripts go
 
 
 def test_unreadable_audio_is_an_audio_error(transcriber: Transcriber, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import distilhubert_ko
-from distilhubert_ko import recipe, report
+from distilhubert_ko import recipe, report, training_log, writing
 from distilhubert_ko.errors import MissingExtraError, ModelError
 
 CARD, CURVE = "README.md", "learning-curve.png"
@@ -45,9 +45,9 @@ class Record:
 
     @cached_property
     def log(self) -> list[dict[str, Any]]:
-        path = self.folder / "training_log.jsonl"
+        path = self.folder / training_log.LOG
         try:
-            return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            return training_log.read(path)
         except (OSError, ValueError) as error:
             raise self._missing(path, error) from error
 
@@ -77,10 +77,7 @@ def write(folder: Path) -> Path:
     record = Record(folder)
     text = render(record)
     _plot(record, folder / CURVE)
-    aside = folder / f"{CARD}.tmp"
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, folder / CARD)
-    return folder / CARD
+    return writing.write(folder / CARD, text)
 
 
 def render(record: Record) -> str:

@@ -1,12 +1,9 @@
 """From a recipe's corpora to examples that can be trained on, with an account of everything that was dropped."""
 
 import dataclasses
-import json
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from distilhubert_ko import audio, corpora, ctc, recipe, text
@@ -171,13 +168,6 @@ def overlap(train: Split, other: Split, tokenizer: text.Tokenizer) -> Overlap:
 def unknown_characters(texts: Sequence[str], tokenizer: text.Tokenizer) -> Counter[str]:
     """Units of the texts that the vocabulary lacks, counted; each of them is a sure error."""
     return Counter(unit for written in texts for unit in tokenizer.unknown(written))
-
-
-def save_report(report: dict[str, Any], path: Path) -> None:
-    """Writes a report as JSON, aside first and then renamed."""
-    aside = path.with_name(path.name + ".tmp")
-    aside.write_text(json.dumps(report, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    os.replace(aside, path)
 
 
 def describe(report: dict[str, Any]) -> str:

@@ -33,7 +33,7 @@ class ModelError(InputError):
 
 
 class UnavailableError(DistilhubertKoError, ConnectionError):
-    """The Hub could not be reached and there was no local copy."""
+    """What was asked for is not to be had here: a model of the Hub that has no local copy, or a device."""
 
 
 class TrainingError(DistilhubertKoError, RuntimeError):

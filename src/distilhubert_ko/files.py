@@ -91,13 +91,3 @@ def read_text(path: Path) -> str:
         raise InputError(f"{path} is not UTF-8: convert it, e.g. iconv -f CP949 -t UTF-8 {path}") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error}): give the path of a text file") from error
-
-
-def save(text: str, folder: Path, name: str) -> Path:
-    """Writes `text` to `folder`/`name`, aside first and then renamed; the folder is made where it is missing."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / name
-    aside = folder / f".{name}.tmp"
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)
-    return path

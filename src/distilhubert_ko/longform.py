@@ -4,6 +4,7 @@ Neighbouring windows overlap by two margins. A frame is taken from the window in
 it has heard at least a margin on both sides. Windows start at whole frames, so the pieces join without a seam.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -43,6 +44,11 @@ class Window:
     first: int
     last: int | None
 
+    @property
+    def frames(self) -> int:
+        """How many are kept."""
+        return (audio.frames(len(self.wave)) if self.last is None else self.last) - self.first
+
 
 def windows(blocks: Iterable[NDArray[np.float32]]) -> Iterator[Window]:
     """Windows of WINDOW samples, the last one shorter, over a wave that comes in blocks (samples,) of any size.
@@ -61,14 +67,14 @@ def windows(blocks: Iterable[NDArray[np.float32]]) -> Iterator[Window]:
     yield Window(held, first, None)
 
 
-def log_probs(network: Network, blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+def log_probs(network: Network, blocks: Iterable[NDArray[np.float32]], batch: int = 1) -> Iterator[NDArray[np.float32]]:
     """The matrix (frames, vocabulary) of a wave that comes in blocks, in pieces that follow one another.
 
-    Memory holds one window, whatever the length of the wave.
+    The network is given `batch` windows at once, and memory holds as many, whatever the length of the wave.
     """
-    for window in windows(blocks):
-        (matrix,) = network.log_probs([window.wave])
-        yield matrix[window.first : window.last]
+    cut = windows(blocks)
+    while group := [*itertools.islice(cut, batch)]:
+        yield from _heard(network, group)
 
 
 def log_probs_within(
@@ -76,22 +82,39 @@ def log_probs_within(
     blocks: Iterable[NDArray[np.float32]],
     regions: Iterable[Region],
     silence: Callable[[int], NDArray[np.float32]],
+    batch: int = 1,
 ) -> Iterator[NDArray[np.float32]]:
     """As `log_probs`, but only `regions`, which must rise, go through the network; between them stands `silence`.
 
     `silence` gives the matrix of a number of frames in which nothing is said. The pieces have as many frames as those
-    of the whole wave, so times stay what they are.
+    of the whole wave, so times stay what they are. A batch takes windows from as many regions as it needs.
     """
     tape = _Tape(blocks)
     done = 0  # frames
-    for region in regions:
-        start = audio.whole_frames(region.start)
-        yield silence(start - done)
-        done = start
-        for piece in log_probs(network, tape.play(region.start, region.end)):
+    waiting: list[tuple[int, Window]] = []  # each with the frames of silence before it
+
+    def pieces() -> Iterator[NDArray[np.float32]]:
+        for (gap, _), piece in zip(waiting, _heard(network, [window for _, window in waiting]), strict=True):
+            yield silence(gap)
             yield piece
-            done += len(piece)
+
+    for region in regions:
+        for window in windows(tape.play(region.start, region.end)):
+            start = max(done, audio.whole_frames(region.start))
+            waiting.append((start - done, window))
+            done = start + window.frames
+            if len(waiting) == batch:
+                yield from pieces()
+                waiting.clear()
+    if waiting:
+        yield from pieces()
     yield silence(audio.frames(tape.wind()) - done)
+
+
+def _heard(network: Network, group: Sequence[Window]) -> Iterator[NDArray[np.float32]]:
+    """The frames that are kept of each window, computed in one batch."""
+    for window, matrix in zip(group, network.log_probs([window.wave for window in group]), strict=True):
+        yield matrix[window.first : window.last]
 
 
 class _Tape:

@@ -1,11 +1,15 @@
-"""The progress bar of training: loss, CER, hours of speech an hour, time left."""
+"""How training goes: a progress bar with loss, CER, hours of speech an hour and time left, and a log to keep."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from distilhubert_ko import training_log
+from distilhubert_ko.writing import write
 
 
 class Bar(TrainerCallback):
@@ -47,3 +51,18 @@ class Bar(TrainerCallback):
         hours = (time.monotonic() - self.started) / 3600
         speed = self.hours * ((state.epoch or 0.0) - self.first_epoch) / hours
         return f"loss {self.loss:.3f} CER {self.cer:.3f} {speed:.0f} h of speech/h"
+
+
+class LogFile(TrainerCallback):
+    """Every line that the Trainer logs, as JSON; a resumed run drops what it will log again."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, *rest: Any, **kwargs: Any) -> None:
+        lines = training_log.read(self.path) if self.path.is_file() else []
+        write(self.path, training_log.write(line for line in lines if line["step"] <= state.global_step))
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, *rest: Any, **kwargs: Any) -> None:
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(training_log.write(state.log_history[-1:]))

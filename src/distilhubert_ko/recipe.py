@@ -6,7 +6,6 @@ An unknown key or a value of the wrong type is an error that names the nearest k
 import dataclasses
 import difflib
 import math
-import os
 import tomllib
 import types
 import typing
@@ -18,6 +17,7 @@ import tomli_w
 
 from distilhubert_ko.audio import KERNELS
 from distilhubert_ko.errors import RecipeError
+from distilhubert_ko.writing import write
 
 Scheduler = Literal["constant_with_warmup", "linear", "cosine", "cosine_with_restarts"]
 
@@ -253,10 +253,8 @@ def load(path: Path, changes: typing.Sequence[str] = ()) -> Recipe:
 
 
 def save(recipe: Recipe, path: Path) -> None:
-    """Writes the recipe with every key spelled out, aside first and then renamed."""
-    aside = path.with_name(path.name + ".tmp")
-    aside.write_text(tomli_w.dumps(dataclasses.asdict(recipe)), encoding="utf-8")
-    os.replace(aside, path)
+    """Writes the recipe with every key spelled out. Raises InputError where it cannot be written."""
+    write(path, tomli_w.dumps(dataclasses.asdict(recipe)))
 
 
 def _apply(table: dict[str, Any], change: str) -> None:

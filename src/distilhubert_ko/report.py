@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from distilhubert_ko import ctc, dataset, metrics
+from distilhubert_ko import ctc, dataset, metrics, writing
 from distilhubert_ko.dataset import Example, Split
 from distilhubert_ko.errors import ModelError
 from distilhubert_ko.recipe import Recipe
@@ -151,17 +150,11 @@ def recipe_of(folder: Path) -> Recipe:
 
 
 def save(report: Report, path: Path) -> Path:
-    """Writes the figures as JSON to `path` and a line an utterance to the JSONL beside it, whose path it returns.
-
-    Both are written aside first and then renamed.
-    """
+    """Writes the figures as JSON to `path` and a line an utterance to the JSONL beside it, whose path it returns."""
     lines = path.with_name(PREDICTIONS) if path.name == REPORT else path.with_suffix(".jsonl")
-    aside = lines.with_name(lines.name + ".tmp")
-    with open(aside, "w", encoding="utf-8") as file:
-        for prediction in report.predictions:
-            file.write(json.dumps(dataclasses.asdict(prediction), ensure_ascii=False) + "\n")
-    os.replace(aside, lines)
-    dataset.save_report(report.to_dict(), path)
+    records = (json.dumps(dataclasses.asdict(each), ensure_ascii=False) for each in report.predictions)
+    writing.write(lines, "".join(f"{record}\n" for record in records))
+    writing.write_json(path, report.to_dict())
     return lines
 
 

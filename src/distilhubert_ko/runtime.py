@@ -1,7 +1,9 @@
 """A model folder on ONNX Runtime: waves in, log-probabilities out. No torch."""
 
+import contextlib
 import hashlib
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,18 +11,25 @@ import numpy as np
 import onnxruntime
 
 from distilhubert_ko import __version__, audio
-from distilhubert_ko.errors import ModelError, UnavailableError
+from distilhubert_ko.errors import InputError, ModelError, UnavailableError
 
 GRAPH = "model.onnx"
 SETTINGS = ("config.json", "preprocessor_config.json", "processor_config.json")  # what a graph depends on, with weights
 COPYING = 3600.0  # seconds within which a copy or a download writes the files of a folder, in any order
+DEVICES = ("auto", "cpu", "cuda")
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 PATTERNS = ["*.json", "*.onnx", "*.safetensors", "*.toml"]  # never pickles, never code
 
 
 class Runtime:
-    """The exported graph of a model folder. Raises ModelError where it is missing or cannot be loaded."""
+    """The exported graph of a model folder, on a CPU or a CUDA GPU; "auto" is the GPU where ONNX Runtime has one.
 
-    def __init__(self, folder: Path, threads: int | None = None):
+    Raises ModelError where the graph is missing or cannot be loaded, InputError for a device of another name, and
+    UnavailableError for a GPU that ONNX Runtime cannot use.
+    """
+
+    def __init__(self, folder: Path, threads: int | None = None, device: str = "auto"):
+        providers = _providers(device)
         path = graph(folder)
         if not path.is_file():
             raise ModelError(
@@ -30,9 +39,17 @@ class Runtime:
         self.threads = threads or os.cpu_count() or 1
         options.intra_op_num_threads = self.threads
         try:
-            self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            with contextlib.redirect_stdout(sys.stderr):  # ONNX Runtime prints what it misses of CUDA
+                if CUDA in providers:
+                    onnxruntime.preload_dlls()  # CUDA's libraries, where pip installed them
+                self.session = onnxruntime.InferenceSession(path, options, providers=providers)
         except Exception as error:  # onnxruntime's own exceptions share no base class but Exception
             raise ModelError(f"{path}: ONNX Runtime cannot load it ({error}); export it again") from error
+        if device == "cuda" and CUDA not in self.session.get_providers():
+            raise UnavailableError(
+                "the GPU cannot be used: ONNX Runtime found no CUDA GPU, or not the libraries that it needs; "
+                "pip install 'onnxruntime-gpu[cuda,cudnn]', or use the device cpu"
+            )
         self.vocabulary: int = self.session.get_outputs()[0].shape[2]
 
     def log_probs(self, waves: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -52,6 +69,20 @@ class Runtime:
         for row, i in enumerate(long):
             results[i] = log_probs[row, : frames[row]]
         return results
+
+
+def _providers(device: str) -> list[str]:
+    """What ONNX Runtime computes with on a device, the best first; the CPU does what a GPU does not."""
+    if device not in DEVICES:
+        raise InputError(f"{device}: no such device; choose one of {', '.join(DEVICES)}")
+    if device == "cpu" or (device == "auto" and CUDA not in onnxruntime.get_available_providers()):
+        return [CPU]
+    if CUDA not in onnxruntime.get_available_providers():
+        raise UnavailableError(
+            "this onnxruntime has no CUDA: pip uninstall onnxruntime, then pip install onnxruntime-gpu; "
+            "or use the device cpu"
+        )
+    return [CUDA, CPU]
 
 
 def weights(folder: Path) -> list[Path]:

@@ -5,7 +5,6 @@
 """
 
 import json
-import os
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -16,6 +15,7 @@ from typing import Any, Literal, get_args
 
 from distilhubert_ko.errors import CorpusError, ModelError, RecipeError
 from distilhubert_ko.numerals import spell as spell_out
+from distilhubert_ko.writing import write_json
 
 Units = Literal["syllables", "jamo"]
 
@@ -242,10 +242,9 @@ class Tokenizer:
             "clean_up_tokenization_spaces": False,
             "units": self.units,
         }
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_json(folder / "tokenizer_config.json", config)
-        _write_json(folder / "special_tokens_map.json", {k: v for k, v in special.items() if v is not None})
-        _write_json(folder / "vocab.json", {token: index for index, token in enumerate(self.tokens)})
+        write_json(folder / "tokenizer_config.json", config)
+        write_json(folder / "special_tokens_map.json", {k: v for k, v in special.items() if v is not None})
+        write_json(folder / "vocab.json", {token: index for index, token in enumerate(self.tokens)})
 
     @classmethod
     def load(cls, folder: Path) -> "Tokenizer":
@@ -344,14 +343,3 @@ def _read_json(path: Path, required: bool = True) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ModelError(f"{path} holds no JSON object: save or download the model again")
     return content
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write beside `path`, then rename, so that an interrupted write leaves the old file whole."""
-    aside = path.with_name(path.name + ".part")
-    with aside.open("w", encoding="utf-8") as file:
-        json.dump(content, file, ensure_ascii=False, indent=2)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, path)

@@ -2,7 +2,6 @@
 
 import ctypes
 import importlib.metadata
-import json
 import os
 import platform
 import signal
@@ -32,13 +31,12 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import EvalPrediction, get_last_checkpoint
 from transformers.utils import logging as transformers_logging
 
-from distilhubert_ko import dataset, metrics, model, progress, recipe
+from distilhubert_ko import dataset, metrics, model, progress, recipe, training_log, writing
 from distilhubert_ko.batching import BucketSampler, Clips, collate
 from distilhubert_ko.errors import InputError, TrainingError
 from distilhubert_ko.text import Tokenizer
 
 CHECKPOINTS = "checkpoints"
-LOG = "training_log.jsonl"
 WORKERS = 4  # that decode audio where a corpus does not fit in memory
 
 
@@ -60,15 +58,14 @@ def train(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Path:
     transformers_logging.disable_progress_bar()  # of saving and loading; training has its own
     checkpoint = _checkpoint(out, resume)
     data = dataset.prepare(config)
-    print(dataset.describe(data.report()), file=sys.stderr)
+    account = data.report()
+    print(dataset.describe(account), file=sys.stderr)
     torch.manual_seed(config.training.seed)
     trainer = CtcTrainer(config, data, out)
 
     # Not before there is a model: a run that cannot begin leaves no folder behind that would be in its own way.
-    out.mkdir(parents=True, exist_ok=True)
-    data.tokenizer.save(out)
     recipe.save(config, out / "recipe.toml")
-    dataset.save_report(data.report(), out / "data.json")
+    writing.write_json(out / "data.json", account)
     with _saved_on_interrupt(trainer):
         try:
             trainer.train(resume_from_checkpoint=checkpoint)
@@ -94,7 +91,7 @@ def train(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Path:
         "num_hidden_layers": trainer.network.config.num_hidden_layers,
         "versions": {name: importlib.metadata.version(name) for name in ("transformers", "torch", "accelerate")},
     }
-    dataset.save_report(run, out / "training.json")
+    writing.write_json(out / "training.json", run)
     return out
 
 
@@ -155,7 +152,7 @@ class CtcTrainer(Trainer):
         self.remove_callback(ProgressCallback)
         self.bar = progress.Bar(data.train.hours)
         self.add_callback(self.bar)
-        self.add_callback(LogFile(out / LOG))
+        self.add_callback(progress.LogFile(out / training_log.LOG))
         self.add_callback(BlankCollapse(config.training.blank_evaluations))
         self.add_callback(TensorBoardCallback(SummaryWriter(str(out / "runs"))))
 
@@ -261,28 +258,6 @@ def _arguments(training: recipe.Training, out: Path, precision: str, workers: in
         label_names=["labels"],
         report_to="none",
     )
-
-
-class LogFile(TrainerCallback):
-    """Every line that the Trainer logs, as JSON; a resumed run drops what it will log again."""
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def on_train_begin(self, args: TrainingArguments, state: TrainerState, *rest: Any, **kwargs: Any) -> None:
-        kept = [line for line in read_log(self.path) if line["step"] <= state.global_step]
-        self.path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-
-    def on_log(self, args: TrainingArguments, state: TrainerState, *rest: Any, **kwargs: Any) -> None:
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(state.log_history[-1]) + "\n")
-
-
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """The lines of a training log; none where there is no file."""
-    if not path.is_file():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 class BlankCollapse(TrainerCallback):

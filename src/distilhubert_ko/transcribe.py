@@ -8,14 +8,14 @@ from typing import BinaryIO
 import numpy as np
 
 from distilhubert_ko import audio, ctc, longform, transcript
-from distilhubert_ko.errors import ModelError
+from distilhubert_ko.errors import InputError, ModelError
 from distilhubert_ko.runtime import Runtime, resolve
 from distilhubert_ko.stream import Stream
 from distilhubert_ko.text import Tokenizer
 from distilhubert_ko.transcript import Transcript
 from distilhubert_ko.vad import Detector, VadOptions
 
-BATCH_SECONDS = 40.0  # of audio, padding included, in one batch
+BATCH_SECONDS = 40.0  # of audio, padding included, in one batch, unless more windows are asked for
 _NEVER = -100.0  # the log-probability of speaking in silence: low, and still finite for what adds such numbers up
 
 Source = str | Path | bytes | BinaryIO | np.ndarray
@@ -24,13 +24,20 @@ Source = str | Path | bytes | BinaryIO | np.ndarray
 class Transcriber:
     """Speech to text with a model folder or a Hub id, on ONNX Runtime.
 
-    Raises ModelError for a folder that is no exported model and UnavailableError where the Hub cannot give it.
+    `device` is "cpu", "cuda" or "auto", a GPU where ONNX Runtime has one. `batch_size` windows of a long recording are
+    computed at once.
+
+    Raises ModelError for a folder that is no exported model, UnavailableError where the Hub cannot give it or the
+    device is missing, and InputError for another device or a batch of nothing.
     """
 
-    def __init__(self, model: str | Path, threads: int | None = None):
+    def __init__(self, model: str | Path, threads: int | None = None, *, device: str = "auto", batch_size: int = 1):
+        if batch_size < 1:
+            raise InputError(f"batch_size {batch_size}: give the number of windows to compute at once, 1 or more")
+        self.batch_size = batch_size
         self.folder = resolve(str(model))
         self.tokenizer = Tokenizer.load(self.folder)
-        self.runtime = Runtime(self.folder, threads)
+        self.runtime = Runtime(self.folder, threads, device)
         outputs = self.runtime.vocabulary
         if not self.tokenizer.fewest_outputs <= outputs <= len(self.tokenizer):
             raise ModelError(
@@ -44,7 +51,7 @@ class Transcriber:
         """The transcript of a file, its bytes, or mono 16 kHz samples, of any length.
 
         With `vad`, the source is read twice: once to find where somebody speaks, and once to transcribe only that.
-        `on_progress` is told, a window at a time, how many seconds of the recording are transcribed.
+        `on_progress` is told, a batch of windows at a time, how many seconds of the recording are transcribed.
 
         Raises AudioError for audio that cannot be read and for an array that is no wave, and MissingExtraError for
         `vad` without silero-vad.
@@ -58,11 +65,12 @@ class Transcriber:
                 yield block
 
         if vad is None:
-            pieces = longform.log_probs(self, counted(_blocks(source)))
+            pieces = longform.log_probs(self, counted(_blocks(source)), self.batch_size)
         else:
             source = _rereadable(source)
             regions = self._detector.regions(_blocks(source), vad)
-            pieces = longform.log_probs_within(self, counted(_blocks(source)), regions, self._silence)
+            blocks = counted(_blocks(source))
+            pieces = longform.log_probs_within(self, blocks, regions, self._silence, self.batch_size)
         if on_progress:
             pieces = _reported(pieces, on_progress)
         tokens = ctc.greedy_pieces(pieces, blank=self.tokenizer.blank_id)
@@ -89,9 +97,10 @@ class Transcriber:
             batch = [order.pop()]  # the longest sets the width
             longest = len(waves[batch[0]])
             if longest > longform.WINDOW:
-                results[batch[0]] = np.concatenate([*longform.log_probs(self, [waves[batch[0]]])])
+                pieces = longform.log_probs(self, [waves[batch[0]]], self.batch_size)
+                results[batch[0]] = np.concatenate([*pieces])
                 continue
-            room = int(BATCH_SECONDS * audio.SAMPLE_RATE / max(1, longest))
+            room = max(self.batch_size, int(BATCH_SECONDS * audio.SAMPLE_RATE / max(1, longest)))
             while order and len(batch) < room:
                 batch.append(order.pop())
             for i, result in zip(batch, self.runtime.log_probs([waves[i] for i in batch]), strict=True):

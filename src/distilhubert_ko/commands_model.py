@@ -1,0 +1,154 @@
+"""Commands about a model folder: evaluate, card, export. And what other commands do with one."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from distilhubert_ko.errors import InputError, MissingExtraError
+
+if TYPE_CHECKING:
+    from distilhubert_ko.report import Report
+
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A model folder or a Hub id.")]
+
+
+class Precision(StrEnum):
+    FP32 = "fp32"
+    INT8 = "int8"
+
+
+class Target(StrEnum):
+    ONNX = "onnx"
+    SHERPA_ONNX = "sherpa-onnx"
+
+
+def evaluate(
+    model: ModelArgument,
+    corpus: Annotated[str, typer.Argument(metavar="CORPUS", help="scheme:location#split, as in a recipe.")],
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the figures here, and a line an utterance to .jsonl beside it.")
+    ] = None,
+) -> None:
+    """Score a model on a corpus: CER with and without spaces, jamo and word error rates, loss, speed."""
+    from distilhubert_ko import report as reports
+
+    report = evaluated(model, corpus, Path())
+    typer.echo(figures(report))
+    if json_file:
+        lines = reports.save(report, json_file)
+        typer.echo(f"report: {json_file}  utterances: {lines}")
+
+
+def card(model: ModelArgument) -> None:
+    """Write README.md into a model folder again from its recorded report."""
+    from distilhubert_ko import card as cards
+
+    typer.echo(cards.write(Path(model)))
+
+
+def export(
+    model: ModelArgument,
+    out: Annotated[
+        Path | None, typer.Option(help="A folder to write; the model's own, or the cache, by default.")
+    ] = None,
+    precision: Annotated[Precision, typer.Option(help="int8 needs --out and --calibrate.")] = Precision.FP32,
+    calibrate: Annotated[
+        str | None,
+        typer.Option(metavar="CORPUS", help="Speech for int8 to be made for and compared on (scheme:location#split)."),
+    ] = None,
+    target: Annotated[Target, typer.Option(help="sherpa-onnx needs --out.")] = Target.ONNX,
+) -> None:
+    """Write model.onnx from a model's weights after a check: float32 against torch, int8 by its CER on a corpus."""
+    from distilhubert_ko.runtime import graph, resolve
+
+    int8, sherpa = precision is Precision.INT8, target is Target.SHERPA_ONNX
+    if int8 and calibrate is None:
+        raise InputError("--precision int8 observes ranges and compares CER on speech: name it with --calibrate CORPUS")
+    if out is None and (int8 or sherpa):
+        raise InputError("--precision int8 and --target sherpa-onnx make another model: name its folder with --out DIR")
+    if calibrate is not None and not (int8 or sherpa):
+        raise InputError(
+            "--calibrate is for --precision int8 and --target sherpa-onnx: leave it out, or add one of them"
+        )
+    folder = resolve(model)
+    if out is None:
+        write_graph(folder, None if Path(model).is_dir() else graph(folder))
+        return
+    try:
+        from distilhubert_ko import export as exports
+    except ImportError as error:
+        raise missing_train(error) from error
+    difference = exports.export_folder(
+        folder,
+        out,
+        int8=int8,
+        sherpa=sherpa,
+        corpus=calibrate,
+        on_trial=lambda trial: typer.echo(trial, err=True),
+    )
+    typer.echo(f"{out}: float32 within {difference:.1e} of the weights' log-probabilities", err=True)
+
+
+def write_graph(folder: Path, path: Path | None = None) -> None:
+    """Exports a model folder, to `path` where it is named, and says how near it is to the weights."""
+    try:
+        from distilhubert_ko import export as exports
+    except ImportError as error:
+        raise missing_train(error) from error
+
+    difference = exports.export(folder, path)
+    typer.echo(f"{path or folder / 'model.onnx'}: within {difference:.1e} of the weights' log-probabilities", err=True)
+
+
+def exported(model: str) -> Path:
+    """The folder of a model, exported now, into the cache, where it comes without a graph of its weights."""
+    from distilhubert_ko.runtime import graph, resolve, weights
+
+    folder = resolve(model)
+    path = graph(folder)
+    if not path.is_file() and weights(folder):
+        write_graph(folder, path)
+    return folder
+
+
+def evaluated(model: str, corpus: str, root: Path) -> "Report":
+    """The report of a model on a corpus, which is looked for in `root`, under a progress bar."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from distilhubert_ko import report as reports
+    from distilhubert_ko.transcribe import Transcriber
+
+    transcriber = Transcriber(exported(model))
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("evaluating", total=None)
+        return reports.evaluate(
+            transcriber,
+            corpus,
+            root=root,
+            on_progress=lambda done, all_: progress.update(task, completed=done, total=all_),
+        )
+
+
+def figures(report: "Report") -> str:
+    """A report as lines for a terminal."""
+    low, high = report.cer_ci95
+    return "\n".join(
+        (
+            f"{report.corpus}: {report.utterances:,} utterances, {report.hours:.2f} h",
+            f"CER               {report.cer:.4f}  (95 % interval {low:.4f} to {high:.4f})",
+            f"CER, no spaces    {report.cer_no_space:.4f}",
+            f"jamo error rate   {report.jer:.4f}",
+            f"WER               {report.wer:.4f}",
+            f"loss              {report.loss:.4f}",
+            f"speed             {report.speed:.0f} s of speech a second",
+            *(f"dropped, {reason}: {count:,}" for reason, count in report.dropped.items()),
+        )
+    )
+
+
+def missing_train(error: ImportError) -> MissingExtraError:
+    """What to say where an import of training failed."""
+    return MissingExtraError(f'this needs more packages ({error.name}): pip install "distilhubert-ko[train]"')

@@ -1,0 +1,201 @@
+"""Commands that hear recordings: transcribe, align."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from distilhubert_ko.commands_model import exported
+from distilhubert_ko.errors import DistilhubertKoError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from rich.progress import Progress
+
+    from distilhubert_ko.files import Source
+    from distilhubert_ko.vad import VadOptions
+
+DEFAULT_MODEL = "Bingsu/distilhubert-ko-zeroth"
+LONG = 300.0  # seconds of audio that take long enough for a progress bar
+
+
+class OutputFormat(StrEnum):
+    TXT = "txt"
+    SRT = "srt"
+    VTT = "vtt"
+    TSV = "tsv"
+    JSON = "json"
+    ALL = "all"
+
+
+class Device(StrEnum):
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class AlignmentFormat(StrEnum):
+    SRT = "srt"
+    VTT = "vtt"
+    TSV = "tsv"
+    JSON = "json"
+    TEXTGRID = "textgrid"
+
+
+def transcribe(
+    audio: Annotated[list[str], typer.Argument(metavar="AUDIO...", help="Files, folders, or - for standard input.")],
+    model: Annotated[str, typer.Option(help="A model folder or a Hub id.")] = DEFAULT_MODEL,
+    output_dir: Annotated[
+        Path | None, typer.Option("-o", "--output-dir", help="Write files here; the current folder with -f alone.")
+    ] = None,
+    output_format: Annotated[
+        OutputFormat | None, typer.Option("-f", "--output-format", help="What to write; txt with -o alone.")
+    ] = None,
+    word_timestamps: Annotated[
+        bool, typer.Option("--word-timestamps", help="A subtitle, or a row, for each word.")
+    ] = False,
+    max_line_width: Annotated[int, typer.Option(min=1, help="Characters in a line of a subtitle.")] = 32,
+    max_line_count: Annotated[int, typer.Option(min=1, help="Lines in a subtitle.")] = 1,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all by default.")] = None,
+    batch_size: Annotated[
+        int,
+        typer.Option(min=1, metavar="N", help="Windows of 30 s of a long recording at once; on a CPU, more is slower."),
+    ] = 1,
+    device: Annotated[Device, typer.Option(help="auto is a CUDA GPU where onnxruntime has one.")] = Device.AUTO,
+    vad_filter: Annotated[
+        bool, typer.Option("--vad-filter", help="Find speech first, and transcribe only that (needs silero-vad).")
+    ] = False,
+    vad_threshold: Annotated[
+        float | None, typer.Option(help="Probability from which it is speech; 0.5 by default.")
+    ] = None,
+    vad_min_speech_duration_ms: Annotated[
+        int | None, typer.Option(help="Shorter speech is dropped; 0 by default.")
+    ] = None,
+    vad_max_speech_duration_s: Annotated[
+        float | None, typer.Option(help="Longer speech is cut in a pause; no limit by default.")
+    ] = None,
+    vad_min_silence_duration_ms: Annotated[
+        int | None, typer.Option(help="Silence that ends a region of speech; 2000 by default.")
+    ] = None,
+    vad_speech_pad_ms: Annotated[
+        int | None, typer.Option(help="Added on both sides of a region; 400 by default.")
+    ] = None,
+) -> None:
+    """Print the text of recordings of any length, a line each, or write txt, srt, vtt, tsv or json files."""
+    from distilhubert_ko import files, transcript, writing
+    from distilhubert_ko.transcribe import Transcriber
+
+    vad = _vad_options(
+        vad_filter,
+        threshold=vad_threshold,
+        min_speech_duration_ms=vad_min_speech_duration_ms,
+        max_speech_duration_s=vad_max_speech_duration_s,
+        min_silence_duration_ms=vad_min_silence_duration_ms,
+        speech_pad_ms=vad_speech_pad_ms,
+    )
+    sources = files.sources(audio)
+    transcriber = Transcriber(exported(model), threads, device=device.value, batch_size=batch_size)
+    bar = _bar(sources)
+    failed: list[DistilhubertKoError] = []
+    for source in sources:
+        try:
+            with bar:  # gone again before anything is printed
+                result = transcriber(source.read(), vad, _mover(bar))
+        except DistilhubertKoError as error:  # the rest go on
+            typer.echo(f"distilhubert-ko: {error}", err=True)
+            failed.append(error)
+            continue
+        if output_dir is None and output_format is None:
+            typer.echo(result.text)
+            continue
+        layout = transcript.Layout(max_line_width, max_line_count)
+        segments = result.one_word_each() if word_timestamps else result.segmented(layout)
+        chosen = output_format.value if output_format else "txt"
+        for form in transcript.FORMATS if chosen == "all" else [chosen]:
+            text = transcript.write(result, form, segments)
+            typer.echo(writing.write((output_dir or Path()) / f"{source.name}.{form}", text))
+    if failed:
+        sys.exit(max(error.exit_code for error in failed))
+
+
+def align(
+    audio: Annotated[str, typer.Argument(metavar="AUDIO", help="A recording of any length.")],
+    text: Annotated[
+        Path, typer.Argument(metavar="TEXT", help="A text file (UTF-8) of what is said; a line a segment.")
+    ],
+    model: Annotated[str, typer.Option(help="A model folder or a Hub id.")] = DEFAULT_MODEL,
+    output_dir: Annotated[
+        Path | None, typer.Option("-o", "--output-dir", help="Write a file here; the current folder with -f alone.")
+    ] = None,
+    output_format: Annotated[
+        AlignmentFormat | None, typer.Option("-f", "--output-format", help="What to write; tsv with -o alone.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all by default.")] = None,
+) -> None:
+    """Find when each line, word and syllable of a known text is said: print the lines' times, or write a file.
+
+    The text is read as training reads it, digits and Latin letters spelled out, and shown as it is written.
+    """
+    from distilhubert_ko import alignment, files, writing
+    from distilhubert_ko.transcribe import Transcriber
+
+    written = files.read_text(text)
+    result = alignment.align(Transcriber(exported(model), threads), audio, written)
+    for warning in result.warnings():
+        typer.echo(f"distilhubert-ko: {warning}", err=True)
+    form = output_format.value if output_format else "tsv"
+    if output_dir is None and output_format is None:
+        typer.echo(alignment.write(result, form), nl=False)
+        return
+    suffix = "TextGrid" if form == "textgrid" else form  # as Praat spells it
+    name = f"{Path(audio).stem}.{suffix}"
+    typer.echo(writing.write((output_dir or Path()) / name, alignment.write(result, form)))
+
+
+def _vad_options(wanted: bool, **given: float | None) -> "VadOptions | None":
+    """Options of --vad-filter, those that are None at their defaults; None without it."""
+    from distilhubert_ko.vad import VadOptions
+
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if chosen and not wanted:
+        raise InputError(f"--vad-{next(iter(chosen)).replace('_', '-')} does nothing alone: add --vad-filter")
+    return VadOptions(**chosen) if wanted else None  # type: ignore[arg-type]
+
+
+def _bar(sources: "Sequence[Source]") -> "Progress":
+    """A progress bar over all sources, which stays away where nobody looks or the work is short."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    seconds = _seconds(sources) if console.is_terminal else 0.0
+    watched = console.is_terminal and (seconds is None or seconds >= LONG)
+    # What is printed must go where it was sent, also while the bar stands.
+    bar = Progress(console=console, transient=True, disable=not watched, redirect_stdout=False, redirect_stderr=False)
+    bar.add_task("transcribing", total=seconds)
+    return bar
+
+
+def _seconds(sources: "Sequence[Source]") -> float | None:
+    """The length of all sources, or None where one of them, such as a pipe, does not say; unreadable ones have none."""
+    from distilhubert_ko import audio
+
+    total = 0.0
+    for source in sources:
+        if not Path(source.path).is_file():
+            return None
+        try:
+            total += audio.duration(source.path)
+        except DistilhubertKoError:
+            continue  # reported when its turn comes
+    return total
+
+
+def _mover(bar: "Progress") -> "Callable[[float], None]":
+    """Moves the bar on from where it stands, by the seconds of one source that are done."""
+    (task,) = bar.tasks
+    before = task.completed
+    return lambda seconds: bar.update(task.id, completed=before + seconds)

@@ -1,0 +1,124 @@
+"""Commands that take a recipe: plan, prepare, train; and demo, which brings its own."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from distilhubert_ko.commands_model import evaluated, figures, missing_train, write_graph
+
+if TYPE_CHECKING:
+    from distilhubert_ko.recipe import Recipe
+    from distilhubert_ko.report import Report
+
+RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="A TOML file, or zeroth, pansori or demo.")]
+SetOption = Annotated[
+    list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a key of the recipe; repeatable.")
+]
+
+
+def plan(
+    recipe: RecipeArgument,
+    utterances: Annotated[
+        int | None, typer.Option(metavar="N", help="Training utterances; the corpus's own number by default.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    changes: SetOption = [],  # noqa: B006 (typer copies it)
+) -> None:
+    """Show what a recipe will do: steps, evaluations and learning rates. No training, no network."""
+    from distilhubert_ko import recipe as recipes
+    from distilhubert_ko import sizes
+
+    config = recipes.load(recipes.find(recipe), changes)
+    size = sizes.of(config) if utterances is None else sizes.Size(utterances, None)
+    planned = recipes.plan(config, size.utterances)
+    if as_json:
+        typer.echo(
+            json.dumps(asdict(planned) | {"audio_hours": size.hours_heard(config.training.num_epochs)}, indent=2)
+        )
+        return
+    typer.echo(f"{planned.train_utterances:,} training utterances, {planned.steps_per_epoch:,} steps an epoch")
+    typer.echo(f"{planned.total_steps:,} steps in {config.training.num_epochs} epochs")
+    if size.hours is not None:
+        typer.echo(f"{size.hours:.1f} h of speech, {size.hours_heard(config.training.num_epochs):.0f} h heard in all")
+    typer.echo("   step   epoch  learning rate")
+    for step in planned.evaluations:
+        typer.echo(f"{step.step:7,} {step.epoch:7} {step.learning_rate:14.3e}")
+    for key, value in planned.hyperparameters.items():
+        typer.echo(f"{key}: {value}")
+
+
+def prepare(
+    recipe: RecipeArgument,
+    out: Annotated[Path | None, typer.Option(help="Folder for data.json; prepared/NAME by default.")] = None,
+    changes: SetOption = [],  # noqa: B006
+) -> None:
+    """Read and check a recipe's corpora, build the vocabulary, and report what is kept and what is not."""
+    from distilhubert_ko import dataset, writing
+    from distilhubert_ko import recipe as recipes
+
+    config = recipes.load(recipes.find(recipe), changes)
+    data = dataset.prepare(config)
+    folder = out or Path("prepared") / config.name
+    account = data.report()
+    data.tokenizer.save(folder)
+    path = writing.write_json(folder / "data.json", account)
+    typer.echo(dataset.describe(account))
+    typer.echo(f"report: {path}  vocabulary: {folder / 'vocab.json'}")
+
+
+def train(
+    recipe: RecipeArgument,
+    out: Annotated[Path | None, typer.Option(help="A new folder for the model; runs/NAME by default.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
+    changes: SetOption = [],  # noqa: B006
+) -> None:
+    """Train a recipe to the end: the model, its ONNX graph, its report and its card."""
+    from distilhubert_ko import recipe as recipes
+
+    config = recipes.load(recipes.find(recipe), changes)
+    folder = out or Path("runs") / config.name
+    report = _train(config, folder, resume)
+    typer.echo(figures(report))
+    typer.echo(f"model: {folder}  card: {folder / 'README.md'}  curve: {folder / 'learning-curve.png'}")
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="A new folder for the model.")] = Path("demo"),
+) -> None:
+    """Train, measure, document and transcribe, offline, in minutes, on speech that the program makes for itself."""
+    from distilhubert_ko import corpora, writing
+    from distilhubert_ko import recipe as recipes
+    from distilhubert_ko.transcribe import Transcriber
+
+    config = recipes.load(recipes.find("demo"))
+    report = _train(config, out, resume=False)
+    clip = corpora.read(config.test_corpus).utterances[0]
+    text = Transcriber(out)(clip.wave()).text
+    transcript = writing.write(out / "transcript.txt", f"{text}\n")
+    typer.echo(figures(report))
+    typer.echo(f"card:       {out / 'README.md'}")
+    typer.echo(f"curve:      {out / 'learning-curve.png'}")
+    typer.echo(f"transcript: {transcript}  {text}")
+    typer.echo(f"  spoken:   {clip.audio}  {clip.text}")
+    typer.echo(f"try it:     distilhubert-ko transcribe {clip.audio} --model {out}")
+
+
+def _train(config: "Recipe", folder: Path, resume: bool) -> "Report":
+    """Trains, exports, evaluates and writes the card."""
+    from distilhubert_ko import report as reports
+
+    try:
+        from distilhubert_ko import card as cards
+        from distilhubert_ko import train as training
+    except ImportError as error:
+        raise missing_train(error) from error
+
+    training.train(config, folder, resume=resume)
+    write_graph(folder)
+    report = evaluated(str(folder), config.test_corpus, config.root)
+    reports.save(report, folder / reports.REPORT)
+    cards.write(folder)
+    return report

@@ -1,0 +1,39 @@
+"""Text files that are there whole or not at all."""
+
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from distilhubert_ko.errors import InputError
+
+
+def write(path: Path, text: str) -> Path:
+    """Writes `text` to `path` as UTF-8, aside first and then renamed; returns `path`.
+
+    Folders are made where they are missing. However it ends, nothing lies beside `path`, and an older file is whole.
+    Raises InputError where it cannot be written.
+    """
+    aside = path.with_name(f".{secrets.token_hex(4)}.tmp")  # short: a name that fits must not become too long
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with aside.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())  # or a system that stops now may keep the name and lose the content
+            os.replace(aside, path)
+        finally:
+            aside.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be written ({error.strerror or error}): name a folder that you may write to, with "
+            "room for it, or a shorter name"
+        ) from error
+    return path
+
+
+def write_json(path: Path, content: dict[str, Any]) -> Path:
+    """As `write`, for an object that JSON knows, with Korean as it is."""
+    return write(path, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
