@@ -76,7 +76,7 @@ class Made:
         """Transformers' own, with random weights that have something to say."""
         torch.manual_seed(5)
         network = CLASSES[self.family][1](self.config(**others)).eval()
-        heard = self.extractor()(speech(80_000), sampling_rate=16_000, return_tensors="pt").input_values
+        heard = self.extractor()(speech(32_000), sampling_rate=16_000, return_tensors="pt").input_values
         with torch.no_grad():
             for name, parameter in network.named_parameters():
                 noise = torch.randn(parameter.shape)
@@ -117,43 +117,6 @@ def speech(samples: int) -> np.ndarray:
     return 0.1 * clip(samples) + np.float32(0.05)
 
 
-# In torch
-
-
-@pytest.mark.parametrize("made", ALL, ids=str)
-def test_a_clip_gets_what_transformers_gives_alone_and_in_a_batch(made: Made, tmp_path: Path) -> None:
-    folder = made.save(tmp_path)
-    network = model.load(folder)
-    assert model.normalises(folder) == made.normalise
-    reference = CLASSES[made.family][1].from_pretrained(folder)
-    assert network.state_dict().keys() == reference.state_dict().keys()
-    waves, lengths = padded([speech(samples) for samples in LENGTHS], fill=0.7)
-    with torch.no_grad():
-        together = network(model.normalised(waves, lengths) if made.normalise else waves, lengths).logits
-    for row, samples in zip(together, LENGTHS, strict=True):
-        expected = theirs(folder, speech(samples))
-        assert len(expected) == audio.frames(samples)
-        assert (row[: len(expected)].log_softmax(-1) - expected).abs().max() < 1e-3
-
-
-@pytest.mark.parametrize("wave", [speech(400), 1e-4 * speech(9001), 0 * speech(1000), 0 * speech(1000) + 0.5])
-def test_waves_are_normalised_as_the_feature_extractor_does_whatever_the_padding_holds(wave: np.ndarray) -> None:
-    expected = Wav2Vec2FeatureExtractor(do_normalize=True)(wave, sampling_rate=16_000, return_tensors="np")
-    found = model.normalised(*padded([wave, clip(10_000)], fill=9.0))[0].numpy()
-    # A wave without any variance is amplified as it stands, rounding and all.
-    assert np.abs(found[: len(wave)] - expected.input_values[0]).max() < 1e-3
-    assert not found[len(wave) :].any()
-
-
-# In a graph
-
-SWITCHES = [
-    (made, {"conv_bias": conv_bias, "feat_proj_layer_norm": projection_norm})
-    for made, conv_bias, projection_norm in itertools.product(ALL, (False, True), (False, True))
-    if made.family == "hubert" or projection_norm
-]
-
-
 @dataclass(frozen=True)
 class Drawn:
     """A network by Transformers, and what graphs of it are built from."""
@@ -175,10 +138,46 @@ class Drawn:
             return self.network(heard).logits[0].log_softmax(-1).numpy()
 
 
+# In torch
+
+
+@pytest.mark.parametrize("made", ALL, ids=str)
+def test_a_clip_gets_what_transformers_gives_alone_and_in_a_batch(made: Made, tmp_path: Path) -> None:
+    folder = made.save(tmp_path)
+    network = model.load(folder)
+    assert model.normalises(folder) == made.normalise
+    reference = CLASSES[made.family][1].from_pretrained(folder)
+    assert network.state_dict().keys() == reference.state_dict().keys()
+    waves, lengths = padded([speech(samples) for samples in LENGTHS], fill=0.7)
+    with torch.no_grad():
+        together = network(model.normalised(waves, lengths) if made.normalise else waves, lengths).logits
+    for row, samples in zip(together, LENGTHS, strict=True):
+        expected = Drawn(made, reference).expected(speech(samples))
+        assert len(expected) == audio.frames(samples)
+        assert np.abs(row[: len(expected)].log_softmax(-1).numpy() - expected).max() < 1e-3
+
+
+@pytest.mark.parametrize("wave", [speech(400), 1e-4 * speech(9001), 0 * speech(1000), 0 * speech(1000) + 0.5])
+def test_waves_are_normalised_as_the_feature_extractor_does_whatever_the_padding_holds(wave: np.ndarray) -> None:
+    expected = Wav2Vec2FeatureExtractor(do_normalize=True)(wave, sampling_rate=16_000, return_tensors="np")
+    found = model.normalised(*padded([wave, clip(10_000)], fill=9.0))[0].numpy()
+    # A wave without any variance is amplified as it stands, rounding and all.
+    assert np.abs(found[: len(wave)] - expected.input_values[0]).max() < 1e-3
+    assert not found[len(wave) :].any()
+
+
+# In a graph
+
+SWITCHES = [
+    (made, {"conv_bias": conv_bias, "feat_proj_layer_norm": projection_norm})
+    for made, conv_bias, projection_norm in itertools.product(ALL, (False, True), (False, True))
+    if made.family == "hubert" or projection_norm
+]
+
+
 @pytest.mark.parametrize(("made", "switches"), SWITCHES, ids=str)
 def test_a_graph_gives_what_transformers_gives_alone_and_in_a_batch(made: Made, switches: dict[str, Any]) -> None:
-    """Within 1e-4 in most. Where a layer norm follows the first convolution, sums in another order are divided by what
-    is nearly 0 in quiet frames; without norms in the residual stream, what differs grows with its size."""
+    """Within 1e-4, but where a group norm takes the mean of waves off centre away, and with it digits of float32."""
     drawn = Drawn(made, made.network(vocab_size=20, **switches))
     waves = [speech(samples) for samples in LENGTHS]
     session = opened(drawn.graph())
@@ -188,7 +187,7 @@ def test_a_graph_gives_what_transformers_gives_alone_and_in_a_batch(made: Made, 
         (alone,) = together(session, [wave])
         assert alone.shape == expected.shape == (audio.frames(len(wave)), 20)
         for found in (alone, in_batch, beside_nan):
-            assert np.abs(found - expected).max() < (1e-3 if made.norm == "layer" or made.stable else 1e-4)
+            assert np.abs(found - expected).max() < (1e-4 if made.normalise or made.norm == "layer" else 1e-3)
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 16, 19])
@@ -197,13 +196,13 @@ def test_positions_are_heard_as_far_as_transformers_hears_them(size: int) -> Non
     made = Made("hubert", "group", False, False)
     drawn = Drawn(made, made.network(vocab_size=20, num_conv_pos_embeddings=size))
     (found,) = together(opened(drawn.graph()), [speech(33_333)])
-    assert np.abs(found - drawn.expected(speech(33_333))).max() < 1e-4
+    assert np.abs(found - drawn.expected(speech(33_333))).max() < 1e-3
 
 
 @pytest.mark.parametrize("made", [made for made in ALL if made.stable == (made.norm == "layer")], ids=str)
 def test_a_graph_in_8_bits_says_nearly_what_transformers_says_whatever_lies_beside_a_clip(made: Made) -> None:
     drawn = Drawn(made, made.network(vocab_size=20))
-    heard = [0.1 * clip(32_000, seed) + np.float32(0.05) for seed in range(3)]
+    heard = [0.1 * clip(24_000, seed) + np.float32(0.05) for seed in range(3)]
     observed = calibration.observe(drawn.weights, drawn.network.config.to_dict(), heard, made.normalise)
     session = opened(drawn.graph(observed))
     waves = [speech(samples) for samples in LENGTHS]
@@ -213,8 +212,8 @@ def test_a_graph_in_8_bits_says_nearly_what_transformers_says_whatever_lies_besi
             assert np.abs(one - in_batch).max() < 1e-5
     expected = np.concatenate([drawn.expected(wave) for wave in waves])
     found = np.concatenate(alone)
-    print(made, np.corrcoef(found.ravel(), expected.ravel())[0, 1], (found.argmax(1) == expected.argmax(1)).mean())
-    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.97
+    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.98
+    assert (found.argmax(1) == expected.argmax(1)).mean() > 0.8
 
 
 # Converted
