@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import torch
 
@@ -90,9 +92,23 @@ def padded(clips: Sequence[np.ndarray], fill: float = 0.0) -> tuple[torch.Tensor
     return waves, lengths
 
 
+def opened(built: onnx.ModelProto) -> onnxruntime.InferenceSession:
+    """A graph in memory, on one thread."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(built.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def together(session: onnxruntime.InferenceSession, clips: Sequence[np.ndarray], fill: float = 0.0) -> list[np.ndarray]:
+    """Log-probabilities (frames, vocabulary) of each clip, all in one batch with `fill` beyond each clip's end."""
+    waves, lengths = (tensor.numpy() for tensor in padded(clips, fill))
+    log_probs, frames = session.run(["log_probs", "frames"], {"waves": waves, "lengths": lengths})
+    return [row[:count] for row, count in zip(log_probs, frames, strict=True)]
+
+
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a saved and exported model with dropouts; exporting takes long, so change nothing in it."""
+    """The folder of a saved and exported model with dropouts. All tests share it, so change nothing in it."""
     folder = tmp_path_factory.mktemp("model")
     config = dataclasses.replace(TINY, num_hidden_layers=1, **DROPOUTS)
     train.save(new_network(config).train(), SYLLABLES, folder)

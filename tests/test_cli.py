@@ -123,6 +123,36 @@ def test_a_model_folder_without_a_graph_is_exported_into_the_cache_on_first_use_
     assert len(set(calls)) == 2
 
 
+def test_export_writes_the_graph_beside_the_weights(
+    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(exported, tmp_path / "model", ignore=shutil.ignore_patterns("model.onnx")))
+    code, out, err = call(capsys, monkeypatch, "export", folder)
+    assert (code, out) == (0, "")
+    assert f"{folder / 'model.onnx'}: within" in err
+    assert sorted(file.name for file in folder.iterdir()) == sorted(file.name for file in exported.iterdir())
+
+
+def test_export_to_a_folder_shows_what_int8_costs_and_makes_a_model_that_transcribes(
+    exported: Path,
+    tiny_speech: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("distilhubert_ko.export.ALLOWED", 9.0)  # of a random model's errors, 8 bits make others
+    corpus, out = f"manifest:{tiny_speech}/dev.jsonl", tmp_path / "int8"
+    arguments = ("export", exported, "--precision", "int8", "--calibrate", corpus, "--out", out)
+    code, printed, err = call(capsys, monkeypatch, *arguments)
+    assert (code, printed) == (0, "")
+    assert [line.split(":")[0] for line in err.splitlines() if "CER" in line] == ["float32", "int8"]
+    assert not (out / "model.safetensors").exists()
+    soundfile.write(tmp_path / "a.wav", clip(16_000), 16_000)
+    code, text, _ = call(capsys, monkeypatch, "transcribe", tmp_path / "a.wav", "--model", out)
+    assert code == 0
+    assert text.strip()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -133,6 +163,11 @@ def test_a_model_folder_without_a_graph_is_exported_into_the_cache_on_first_use_
         (["evaluate", "/nowhere/model", "synthetic:demo"], ["/nowhere/model", "no such folder"]),
         (["transcribe", "x.wav", "--model", "./nowhere"], ["./nowhere", "no such folder"]),
         (["card", "/nowhere"], ["/nowhere"]),
+        (["export", "/nowhere", "--precision", "int8", "--out", "x"], ["int8", "--calibrate CORPUS"]),
+        (["export", "/nowhere", "--precision", "int8", "--calibrate", "synthetic:demo"], ["int8", "--out DIR"]),
+        (["export", "/nowhere", "--target", "sherpa-onnx"], ["sherpa-onnx", "--out DIR"]),
+        (["export", "/nowhere", "--calibrate", "synthetic:demo"], ["--calibrate is for --precision int8"]),
+        (["export", "/nowhere", "--calibrate", "synthetic:demo", "--out", "x"], ["leave it out"]),
     ],
 )
 def test_wrong_input_is_one_line_and_exit_code_two(

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
+from google.protobuf.message import EncodeError
 from torch import Tensor
 
 from distilhubert_ko import audio, calibration, graph, model, report
@@ -156,7 +157,7 @@ def _aside(folder: Path) -> Iterator[Path]:
 def _write(built: onnx.ModelProto, path: Path, folder: Path) -> None:
     try:
         path.write_bytes(built.SerializeToString())
-    except ValueError as error:  # protobuf's own limit
+    except (ValueError, EncodeError) as error:  # by protobuf's implementation, for its own limit
         raise ExportError(f"{folder}: more than the 2 GiB that fit into one ONNX file; use a smaller model") from error
 
 
@@ -225,8 +226,9 @@ def _accepted(
 
 def _spread(examples: Sequence[Example]) -> list[np.ndarray]:
     """The waves (samples,) of CLIPS utterances, spread evenly."""
-    step = max(1, len(examples) // CLIPS)
-    waves = [example.utterance.wave()[:LONGEST] for example in examples[::step][:CLIPS]]
+    count = min(CLIPS, len(examples))
+    chosen = [examples[number * len(examples) // count] for number in range(count)]
+    waves = [example.utterance.wave()[:LONGEST] for example in chosen]
     heard = [wave for wave in waves if audio.frames(len(wave))]
     if not heard:
         raise InputError("no utterance of the corpus is long enough to observe: give one with speech")

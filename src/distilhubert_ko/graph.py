@@ -85,7 +85,8 @@ def build(
 
     `normalise` gives each clip zero mean and unit variance first, as a feature extractor with do_normalize does.
     `whole` is for programs that know one input and one output: `waves` without padding, which they have normalised,
-    and `log_probs`. It is the root mean square that speech had before that, which the first norm's epsilon is for.
+    and `log_probs`. It is the root mean square that speech had before that, and gets again: norms have an epsilon and
+    convolutions a bias, so that loudness matters.
     """
     return _Network(weights, config, speech).model(normalise, whole)
 
@@ -109,7 +110,6 @@ class _Network:
         self.weights = {k if k.startswith("lm_head.") else k.split(".", 1)[1]: v for k, v in weights.items()}
         self.config = config
         self.speech = speech or {}
-        self.first_eps = CONV_EPS
         self.seen: dict[str, tuple[str, bool]] = {}
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
@@ -134,9 +134,9 @@ class _Network:
     def model(self, normalise: bool, whole: float | None) -> onnx.ModelProto:
         waves, lengths = "waves", "lengths"
         if whole is not None:
-            self.first_eps = CONV_EPS / whole**2
             shape = self.add("Shape", waves)
             lengths = self.add("Expand", self.sized(waves, 1), self.add("Slice", shape, *_slice(0, 1, axis=0)))
+            waves = self.add("Mul", waves, np.float32(whole))
         if normalise:
             waves = self.normalised(waves, lengths)
         hidden = self.projection(self.convolutions(waves, lengths))
@@ -320,7 +320,7 @@ class _Network:
         centred = self.add("Where", valid, self.add("Sub", windows, mean), zero)
         covariance = self.add("Div", self.add("MatMul", self.flipped(centred), centred), number)
         variance = self.add("ReduceSum", self.add("Mul", self.add("MatMul", covariance, kernel), kernel), axis)
-        deviation = self.add("Sqrt", self.add("Add", variance, np.float32(self.first_eps)))
+        deviation = self.add("Sqrt", self.add("Add", variance, np.float32(CONV_EPS)))
         scale = self.add("Div", self.weights[f"{layer}.layer_norm.weight"], deviation)  # (batch, 1, channels)
         shift = self.add("Mul", self.add("MatMul", mean, kernel), scale)
         shift = self.add("Sub", self.weights[f"{layer}.layer_norm.bias"], shift)
