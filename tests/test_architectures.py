@@ -25,7 +25,7 @@ from transformers import (
     Wav2Vec2Processor,
 )
 
-from distilhubert_ko import audio, calibration, cli, export, graph, model
+from distilhubert_ko import audio, calibration, commands_model, export, graph, model
 from distilhubert_ko.errors import ModelError
 from distilhubert_ko.runtime import weights
 from distilhubert_ko.transcribe import Transcriber
@@ -201,7 +201,7 @@ def test_positions_are_heard_as_far_as_transformers_hears_them(size: int) -> Non
 
 @pytest.mark.parametrize("made", [made for made in ALL if made.stable == (made.norm == "layer")], ids=str)
 def test_a_graph_in_8_bits_says_nearly_what_transformers_says_whatever_lies_beside_a_clip(made: Made) -> None:
-    """A float32 sum in another order may turn a rounding to 8 bits, and does so where waves are off centre."""
+    """Off-centre waves too, where float32 sums in another order would turn roundings to 8 bits."""
     drawn = Drawn(made, made.network(vocab_size=20))
     heard = [0.1 * clip(24_000, seed) + np.float32(0.05) for seed in range(3)]
     observed = calibration.observe(drawn.weights, drawn.network.config.to_dict(), heard, made.normalise)
@@ -210,7 +210,7 @@ def test_a_graph_in_8_bits_says_nearly_what_transformers_says_whatever_lies_besi
     alone = [together(session, [wave])[0] for wave in waves]
     for fill in (0.7, np.nan):
         for one, in_batch in zip(alone, together(session, waves, fill), strict=True):
-            assert np.abs(one - in_batch).max() < (0.5 if made.norm == "group" else 1e-5)
+            assert np.abs(one - in_batch).max() < 1e-5
     expected = np.concatenate([drawn.expected(wave) for wave in waves])
     found = np.concatenate(alone)
     assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.95
@@ -249,7 +249,7 @@ def converted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         folder = made.save(tmp_path_factory.mktemp("model"), **options)
         before = listing(folder)
-        return Converted(folder, made, Transcriber(cli._exported(str(folder)), threads=1), before)
+        return Converted(folder, made, Transcriber(commands_model.exported(str(folder)), threads=1), before)
 
 
 def test_a_converted_model_gives_the_log_probabilities_of_transformers(converted: Converted) -> None:

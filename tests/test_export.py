@@ -217,11 +217,26 @@ def test_whatever_goes_wrong_what_was_there_is_left_as_it_was(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     planted(0.1, 0.1)
+    out = folder / "sherpa"
+    export.export_folder(folder, out, sherpa=True)
     monkeypatch.setattr(*where, raising(KeyboardInterrupt))
-    before = listing(folder)
+    before = listing(out)
     with pytest.raises(KeyboardInterrupt, match="planted"):
-        export.export_folder(folder, folder, int8=True, sherpa=True, corpus=f"manifest:{tiny_speech}/dev.jsonl")
+        export.export_folder(folder, out, int8=True, sherpa=True, corpus=f"manifest:{tiny_speech}/dev.jsonl")
+    assert listing(out) == before
+
+
+def test_a_folder_for_sherpa_onnx_never_takes_the_place_of_the_model(folder: Path) -> None:
+    before = listing(folder)
+    with pytest.raises(InputError, match="give another than the model's"):
+        export.export_folder(folder, folder, sherpa=True)
     assert listing(folder) == before
+
+
+def test_a_refused_export_leaves_no_empty_folder(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(CorpusError):
+        export.export_folder(folder, tmp_path / "new", int8=True, corpus="manifest:missing.jsonl")
+    assert not (tmp_path / "new").exists()
 
 
 # int8 behind its gate

@@ -8,7 +8,6 @@ import typer
 
 from distilhubert_ko import __version__
 from distilhubert_ko.commands_model import card, evaluate, export
-from distilhubert_ko.commands_model import exported as _exported  # noqa: F401 (tests/test_architectures.py asks for it)
 from distilhubert_ko.commands_speech import align, transcribe
 from distilhubert_ko.commands_train import demo, plan, prepare, train
 from distilhubert_ko.errors import DistilhubertKoError

@@ -122,6 +122,8 @@ def export_folder(
     """
     if int8 and corpus is None:
         raise InputError("int8 needs a corpus to observe ranges on and to compare CER on: name one")
+    if sherpa and out.resolve() == folder.resolve():
+        raise InputError(f"{out}: a folder for sherpa-onnx does not open here any more: give another than the model's")
     source = _Source.load(folder)
     speech: Mapping[str, Observed] = {}
     with _aside(out) as aside:
@@ -137,7 +139,7 @@ def export_folder(
             tokenizer = Tokenizer.load(folder)
             for file in aside.iterdir():
                 file.unlink()
-            loudness = float(np.median([wave.std() for wave in waves])) if waves else 1.0
+            loudness = float(np.median([wave.std() for wave in waves if wave.any()] or [1.0]))
             _write(source.sherpa_graph(tokenizer, loudness, speech), aside / GRAPH, folder)
             (aside / "tokens.txt").write_text(_tokens(tokenizer), encoding="utf-8")
         # The graph last: until then, what was there goes on running.
@@ -148,10 +150,15 @@ def export_folder(
 
 @contextmanager
 def _aside(folder: Path) -> Iterator[Path]:
-    """A temporary folder inside a folder, which is made where it is missing."""
+    """A temporary folder inside a folder, which is made where it is missing, and does not stay if it stays empty."""
+    new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as name:
-        yield Path(name)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as name:
+            yield Path(name)
+    finally:
+        if new and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def _write(built: onnx.ModelProto, path: Path, folder: Path) -> None:

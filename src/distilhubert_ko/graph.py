@@ -312,19 +312,24 @@ class _Network:
         A channel with weights w has mean w·E[x] and variance w·Cov[x]·w over the windows x of a clip.
         """
         layer = "feature_extractor.conv_layers.0"
-        kernel = self.weights[f"{layer}.conv.weight"][:, 0].T
-        zero, axis = np.float32(0), np.array([1])
+        kernel, weight, bias = (
+            self.weights[f"{layer}.{name}"].astype(np.float64)
+            for name in ("conv.weight", "layer_norm.weight", "layer_norm.bias")
+        )
+        kernel, zero, axis = kernel[:, 0].T, np.float64(0), np.array([1])
+        # In float64: a sum over so many windows depends on padding in the last bits of float32, which 8 bits magnify.
+        heard = self.add("Cast", windows, to=TensorProto.DOUBLE)
         valid = self.add("Unsqueeze", self.valid(windows, counts), np.array([2]))
-        number = self.add("Unsqueeze", self.add("Cast", counts, to=TensorProto.FLOAT), np.array([1, 2]))
-        mean = self.add("Div", self.add("ReduceSum", self.add("Where", valid, windows, zero), axis), number)
-        centred = self.add("Where", valid, self.add("Sub", windows, mean), zero)
+        number = self.add("Unsqueeze", self.add("Cast", counts, to=TensorProto.DOUBLE), np.array([1, 2]))
+        mean = self.add("Div", self.add("ReduceSum", self.add("Where", valid, heard, zero), axis), number)
+        centred = self.add("Where", valid, self.add("Sub", heard, mean), zero)
         covariance = self.add("Div", self.add("MatMul", self.flipped(centred), centred), number)
         variance = self.add("ReduceSum", self.add("Mul", self.add("MatMul", covariance, kernel), kernel), axis)
-        deviation = self.add("Sqrt", self.add("Add", variance, np.float32(CONV_EPS)))
-        scale = self.add("Div", self.weights[f"{layer}.layer_norm.weight"], deviation)  # (batch, 1, channels)
-        shift = self.add("Mul", self.add("MatMul", mean, kernel), scale)
-        shift = self.add("Sub", self.weights[f"{layer}.layer_norm.bias"], shift)
-        return self.add("Concat", self.add("Mul", scale, kernel), shift, axis=1)
+        deviation = self.add("Sqrt", self.add("Add", variance, np.float64(CONV_EPS)))
+        scale = self.add("Div", weight, deviation)  # (batch, 1, channels)
+        shift = self.add("Sub", bias, self.add("Mul", self.add("MatMul", mean, kernel), scale))
+        taps = self.add("Concat", self.add("Mul", scale, kernel), shift, axis=1)
+        return self.add("Cast", taps, to=TensorProto.FLOAT)
 
     # The transformer
 
