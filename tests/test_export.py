@@ -319,7 +319,7 @@ def test_the_corpus_is_read_under_the_recipe_of_the_model(
     assert Runtime(tmp_path / "out").vocabulary == len(SYLLABLES)
 
 
-@pytest.mark.parametrize("number", [1, 6, 63, 64, 65, 127, 128, 1000])
+@pytest.mark.parametrize("number", [1, 6, 255, 256, 257, 511, 512, 1000])
 def test_ranges_are_observed_on_utterances_spread_over_the_whole_corpus(number: int) -> None:
     examples: list[Any] = [
         SimpleNamespace(utterance=SimpleNamespace(wave=lambda at=at: np.full(400, at, np.float32)))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from distilhubert_ko import graph
 from distilhubert_ko.graph import GELU_ZERO, OUT, Observed, Steps
 
-KEPT = 20_000  # values of each clip and tensor that the search for a range looks at
+KEPT = 20_000  # values of each clip and tensor that the search for a range looks at; 5,000 cost up to 0.4 points
 SHARES = np.linspace(1.0, 0.1, 46)  # of the whole range, tried
 
 
