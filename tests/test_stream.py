@@ -126,7 +126,7 @@ def test_a_word_is_final_after_a_long_silence_without_a_space() -> None:
 
 
 def test_a_stream_says_much_the_same_as_a_transcription_of_the_whole(transcriber: Transcriber) -> None:
-    """Not exactly: group norm sees a window of 9.5 s here and up to 30 s there.
+    """Not exactly: group norm sees a window of 9.5 s here and up to 20 s there.
 
     A trained model of the demo differs in 3 % of the characters; random weights, sure of nothing, in 46 %.
     """

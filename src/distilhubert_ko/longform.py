@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from distilhubert_ko import audio
 
-WINDOW = 30 * audio.SAMPLE_RATE  # samples
+WINDOW = 20 * audio.SAMPLE_RATE  # samples; the full-width network takes 40 MB a second of it
 MARGIN = 2 * audio.SAMPLE_RATE
 HOP = WINDOW - 2 * MARGIN
 
