@@ -357,6 +357,18 @@ def test_every_vad_option_reaches_the_transcriber(
     assert seen == [None, VadOptions(), VadOptions(0.6, None, 1, 9.0, 2, 3)]
 
 
+def test_a_transcript_that_cannot_be_written_does_not_stop_the_rest(
+    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        soundfile.write(tmp_path / f"{name}.wav", clip(16_000), 16_000)
+    (tmp_path / "out" / "a.txt").mkdir(parents=True)  # where a's transcript should go
+    arguments = ["transcribe", tmp_path / "a.wav", tmp_path / "b.wav", "--model", exported, "-o", tmp_path / "out"]
+    code, out, err = call(capsys, monkeypatch, *arguments)
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert out == f"{tmp_path / 'out' / 'b.txt'}\n"
+
+
 def test_a_folder_that_cannot_be_written_is_an_error_of_one_line(
     exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,7 +46,9 @@ class AlignmentFormat(StrEnum):
 
 
 def transcribe(
-    audio: Annotated[list[str], typer.Argument(metavar="AUDIO...", help="Files, folders, or - for standard input.")],
+    audio: Annotated[
+        list[str], typer.Argument(metavar="AUDIO...", help="Files, patterns, folders, or - for standard input.")
+    ],
     model: Annotated[str, typer.Option(help="A model folder or a Hub id.")] = DEFAULT_MODEL,
     output_dir: Annotated[
         Path | None, typer.Option("-o", "--output-dir", help="Write files here; the current folder with -f alone.")
@@ -62,7 +64,7 @@ def transcribe(
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all by default.")] = None,
     batch_size: Annotated[
         int,
-        typer.Option(min=1, metavar="N", help="Windows of 30 s of a long recording at once; on a CPU, more is slower."),
+        typer.Option(min=1, metavar="N", help="Windows of 20 s of a long recording at once; on a CPU, more is slower."),
     ] = 1,
     device: Annotated[Device, typer.Option(help="auto is a CUDA GPU where onnxruntime has one.")] = Device.AUTO,
     vad_filter: Annotated[
@@ -99,24 +101,23 @@ def transcribe(
     sources = files.sources(audio)
     transcriber = Transcriber(exported(model), threads, device=device.value, batch_size=batch_size)
     bar = _bar(sources)
+    layout = transcript.Layout(max_line_width, max_line_count)
+    chosen = output_format.value if output_format else "txt"
     failed: list[DistilhubertKoError] = []
     for source in sources:
         try:
             with bar:  # gone again before anything is printed
                 result = transcriber(source.read(), vad, _mover(bar))
+            if output_dir is None and output_format is None:
+                typer.echo(result.text)
+                continue
+            segments = result.one_word_each() if word_timestamps else result.segmented(layout)
+            for form in transcript.FORMATS if chosen == "all" else [chosen]:
+                text = transcript.write(result, form, segments)
+                typer.echo(writing.write((output_dir or Path()) / f"{source.name}.{form}", text))
         except DistilhubertKoError as error:  # the rest go on
             typer.echo(f"distilhubert-ko: {error}", err=True)
             failed.append(error)
-            continue
-        if output_dir is None and output_format is None:
-            typer.echo(result.text)
-            continue
-        layout = transcript.Layout(max_line_width, max_line_count)
-        segments = result.one_word_each() if word_timestamps else result.segmented(layout)
-        chosen = output_format.value if output_format else "txt"
-        for form in transcript.FORMATS if chosen == "all" else [chosen]:
-            text = transcript.write(result, form, segments)
-            typer.echo(writing.write((output_dir or Path()) / f"{source.name}.{form}", text))
     if failed:
         sys.exit(max(error.exit_code for error in failed))
 
