@@ -18,7 +18,7 @@ import pytest
 import sherpa_onnx
 import soundfile
 import torch
-from fixtures_model import JAMO, SYLLABLES, clip, padded
+from fixtures_model import JAMO, MODEL_FILES, SYLLABLES, clip, padded
 from google.protobuf.message import EncodeError
 from safetensors.torch import load_file, save_file
 
@@ -111,15 +111,7 @@ def test_a_model_with_dropouts_is_exported_without_them(exported: Path, runtime:
 
 
 def test_the_graph_is_one_file_beside_the_weights(exported: Path) -> None:
-    graphs = {file.name for file in exported.iterdir()} - {
-        "config.json",
-        "model.safetensors",
-        "preprocessor_config.json",
-        "processor_config.json",
-        "special_tokens_map.json",
-        "tokenizer_config.json",
-        "vocab.json",
-    }
+    graphs = {file.name for file in exported.iterdir()} - MODEL_FILES
     assert graphs == {GRAPH}
     inputs = onnxruntime.InferenceSession(exported / GRAPH).get_inputs()
     assert {one.name: len(one.shape) for one in inputs} == {"waves": 2, "lengths": 1}

@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -76,11 +77,7 @@ def export(
     if out is None:
         write_graph(folder, None if Path(model).is_dir() else graph(folder))
         return
-    try:
-        from distilhubert_ko import export as exports
-    except ImportError as error:
-        raise missing_train(error) from error
-    difference = exports.export_folder(
+    difference = _exports().export_folder(
         folder,
         out,
         int8=int8,
@@ -93,13 +90,16 @@ def export(
 
 def write_graph(folder: Path, path: Path | None = None) -> None:
     """Exports a model folder, to `path` where it is named, and says how near it is to the weights."""
+    difference = _exports().export(folder, path)
+    typer.echo(f"{path or folder / 'model.onnx'}: within {difference:.1e} of the weights' log-probabilities", err=True)
+
+
+def _exports() -> ModuleType:
     try:
-        from distilhubert_ko import export as exports
+        from distilhubert_ko import export
     except ImportError as error:
         raise missing_train(error) from error
-
-    difference = exports.export(folder, path)
-    typer.echo(f"{path or folder / 'model.onnx'}: within {difference:.1e} of the weights' log-probabilities", err=True)
+    return export
 
 
 def exported(model: str) -> Path:

@@ -142,7 +142,7 @@ class _Network:
         hidden = self.projection(self.convolutions(waves, lengths))
         frames = self.frames(lengths)
         hidden = self.encoder(hidden, self.valid(hidden, frames))
-        logits = self.plain_linear(hidden, "lm_head")
+        logits = self.affine(hidden, *self.weight_and_bias("lm_head"))
         self.nodes.append(helper.make_node("LogSoftmax", [logits], ["log_probs"], axis=-1))
         self.nodes.append(helper.make_node("Identity", [frames], ["frames"]))
         value = helper.make_tensor_value_info
@@ -176,34 +176,43 @@ class _Network:
             lengths = self.add("Div", self.add("Add", lengths, np.array(stride - kernel)), np.array(stride))
         return lengths
 
-    def normalised(self, waves: str, lengths: str) -> str:
-        """Each clip with zero mean and unit variance over its own samples, and 0 beyond them.
+    def centred(self, tensor: str, counts: str) -> tuple[str, str, str]:
+        """The mean (batch, 1, channels) of (batch, time, channels) over what is no padding, what is left without it, 0
+        in the padding, and `counts` (batch, 1, 1) to divide sums by.
 
-        In float64: sums over so many samples are too coarse in float32.
+        In float64: a sum over so many steps is coarse in float32, and depends on padding in its last bits, which 8 bits
+        magnify.
         """
-        valid = self.valid(waves, lengths)
-        number = self.add("Unsqueeze", self.add("Cast", lengths, to=TensorProto.DOUBLE), np.array([1]))
-        heard, zero = self.add("Cast", waves, to=TensorProto.DOUBLE), np.float64(0)
+        zero = np.float64(0)
+        heard = self.add("Cast", tensor, to=TensorProto.DOUBLE)
+        valid = self.add("Unsqueeze", self.valid(tensor, counts), np.array([2]))
+        number = self.add("Unsqueeze", self.add("Cast", counts, to=TensorProto.DOUBLE), np.array([1, 2]))
         total = self.add("ReduceSum", self.add("Where", valid, heard, zero), np.array([1]))
-        centred = self.add("Where", valid, self.add("Sub", heard, self.add("Div", total, number)), zero)
+        mean = self.add("Div", total, number)
+        return mean, self.add("Where", valid, self.add("Sub", heard, mean), zero), number
+
+    def normalised(self, waves: str, lengths: str) -> str:
+        """Each clip with zero mean and unit variance over its own samples, and 0 beyond them."""
+        _, centred, number = self.centred(self.add("Unsqueeze", waves, np.array([2])), lengths)
         squares = self.add("ReduceSum", self.add("Mul", centred, centred), np.array([1]))
         deviation = self.add("Sqrt", self.add("Add", self.add("Div", squares, number), np.float64(1e-7)))
-        return self.add("Cast", self.add("Div", centred, deviation), to=TensorProto.FLOAT)
+        result = self.add("Squeeze", self.add("Div", centred, deviation), np.array([2]))
+        return self.add("Cast", result, to=TensorProto.FLOAT)
 
     # Layers. Those that `speech` knows are in int8.
 
     def see(self, name: str, tensor: str, flipped: bool = False) -> None:
         self.seen[name] = tensor, flipped
 
-    def plain_linear(self, tensor: str, layer: str) -> str:
-        product = self.add("MatMul", tensor, self.weights[f"{layer}.weight"].T)
-        return self.add("Add", product, self.weights[f"{layer}.bias"])
+    def affine(self, tensor: str, weight: Array, bias: Array) -> str:
+        """(..., in) -> (..., out) in float32 for a weight (out, in)."""
+        return self.add("Add", self.add("MatMul", tensor, weight.T), bias)
 
     def linear(self, tensor: str, name: str, weight: Array, bias: Array) -> str:
-        """(..., in) -> (..., out) for a weight (out, in)."""
+        """As `affine`, in int8 if `speech` knows it."""
         self.see(name, tensor)
         if name not in self.speech:
-            return self.add("Add", self.add("MatMul", tensor, weight.T), bias)
+            return self.affine(tensor, weight, bias)
         heard = self.speech[name]
         rounded, scales = _rounded(weight)
         bias = bias + weight @ heard.mean - (rounded * scales[:, None]) @ heard.rounded_mean
@@ -215,8 +224,7 @@ class _Network:
         )
 
     def norm(self, tensor: str, layer: str, eps: float) -> str:
-        weight, bias = self.weights[f"{layer}.weight"], self.weights[f"{layer}.bias"]
-        return self.add("LayerNormalization", tensor, weight, bias, epsilon=eps)
+        return self.add("LayerNormalization", tensor, *self.weight_and_bias(layer), epsilon=eps)
 
     def quantised(self, tensor: str, steps: Steps) -> str:
         return self.add("QuantizeLinear", tensor, steps.scale, steps.zero)
@@ -274,7 +282,7 @@ class _Network:
         """The first convolution, its layer norm and GELU."""
         layer = "feature_extractor.conv_layers.0"
         weight, bias = self.conv_weights(layer)
-        hidden = self.add("Add", self.add("MatMul", windows, weight[:, 0].T), bias)
+        hidden = self.affine(windows, weight[:, 0], bias)
         return self.add("Gelu", self.norm(hidden, f"{layer}.layer_norm", CONV_EPS))
 
     def first_by_clip(self, windows: str, counts: str) -> str:
@@ -316,15 +324,10 @@ class _Network:
             self.weights[f"{layer}.{name}"].astype(np.float64)
             for name in ("conv.weight", "layer_norm.weight", "layer_norm.bias")
         )
-        kernel, zero, axis = kernel[:, 0].T, np.float64(0), np.array([1])
-        # In float64: a sum over so many windows depends on padding in the last bits of float32, which 8 bits magnify.
-        heard = self.add("Cast", windows, to=TensorProto.DOUBLE)
-        valid = self.add("Unsqueeze", self.valid(windows, counts), np.array([2]))
-        number = self.add("Unsqueeze", self.add("Cast", counts, to=TensorProto.DOUBLE), np.array([1, 2]))
-        mean = self.add("Div", self.add("ReduceSum", self.add("Where", valid, heard, zero), axis), number)
-        centred = self.add("Where", valid, self.add("Sub", heard, mean), zero)
+        kernel = kernel[:, 0].T
+        mean, centred, number = self.centred(windows, counts)
         covariance = self.add("Div", self.add("MatMul", self.flipped(centred), centred), number)
-        variance = self.add("ReduceSum", self.add("Mul", self.add("MatMul", covariance, kernel), kernel), axis)
+        variance = self.add("ReduceSum", self.add("Mul", self.add("MatMul", covariance, kernel), kernel), np.array([1]))
         deviation = self.add("Sqrt", self.add("Add", variance, np.float64(CONV_EPS)))
         scale = self.add("Div", weight, deviation)  # (batch, 1, channels)
         shift = self.add("Sub", bias, self.add("Mul", self.add("MatMul", mean, kernel), scale))
@@ -336,7 +339,7 @@ class _Network:
     def projection(self, hidden: str) -> str:
         if "feature_projection.layer_norm.weight" in self.weights:
             hidden = self.norm(hidden, "feature_projection.layer_norm", self.config["layer_norm_eps"])
-        return self.plain_linear(hidden, "feature_projection.projection")
+        return self.affine(hidden, *self.weight_and_bias("feature_projection.projection"))
 
     def encoder(self, hidden: str, valid: str) -> str:
         hidden = self.add("Where", self.add("Unsqueeze", valid, np.array([2])), hidden, np.float32(0))
@@ -389,16 +392,16 @@ class _Network:
         attended = self.add("MatMul", self.add("Softmax", self.add("Add", scores, mask), axis=-1), value)
         context = self.add("Transpose", attended, perm=[0, 2, 1, 3])
         context = self.add("Reshape", context, np.array([0, 0, heads * size]))
-        return self.linear(context, f"{layer}.out_proj", *self.linear_weights(f"{layer}.out_proj"))
+        return self.linear(context, f"{layer}.out_proj", *self.weight_and_bias(f"{layer}.out_proj"))
 
     def feed_forward(self, hidden: str, layer: str) -> str:
         for name in ("intermediate_dense", "output_dense"):
             if name == "output_dense":
                 hidden = self.add("Gelu", hidden)
-            hidden = self.linear(hidden, f"{layer}.{name}", *self.linear_weights(f"{layer}.{name}"))
+            hidden = self.linear(hidden, f"{layer}.{name}", *self.weight_and_bias(f"{layer}.{name}"))
         return hidden
 
-    def linear_weights(self, layer: str) -> tuple[Array, Array]:
+    def weight_and_bias(self, layer: str) -> tuple[Array, Array]:
         return self.weights[f"{layer}.weight"], self.weights[f"{layer}.bias"]
 
 
