@@ -22,9 +22,9 @@ FLOORS = {
     name: floor
     for floor, names in enumerate(
         [
-            "errors writing training_log audio media text numerals ctc recipe",
+            "errors writing training_log audio media text numerals ctc recipe schedule augment",
             "metrics transcript textgrid files longform corpus_formats synthetic corpora runtime vad graph",
-            "dataset sizes batching model stream transcribe alignment calibration",
+            "dataset sizes batching model optimizer stream transcribe alignment splice calibration",
             "train progress export report card bulk server",
             "commands_model commands_train commands_speech cli",
         ]
@@ -33,7 +33,7 @@ FLOORS = {
 }
 """Module -> floor, the ground floor being 0. A module may be named before it is written."""
 
-TRAINING = {"batching", "model", "train", "export", "progress"}
+TRAINING = {"batching", "model", "optimizer", "train", "export", "progress"}
 ALLOWED = {
     "torch": TRAINING,
     "transformers": TRAINING,

@@ -334,3 +334,35 @@ def test_a_pickled_checkpoint_is_refused(tmp_path: Path) -> None:
     HubertModel.from_pretrained(tmp_path, use_safetensors=False)  # there is nothing else the matter with it
     with pytest.raises(ModelError, match="safetensors"):
         model.build(dataclasses.replace(TINY, pretrained=str(tmp_path)), SYLLABLES)
+
+
+def test_masks_replace_frames_by_the_trained_embedding_in_training_alone() -> None:
+    config = dataclasses.replace(TINY, mask_time_prob=0.5, mask_time_length=4)
+    network = new_network(config)
+    with torch.no_grad():
+        network.hubert.masked_spec_embed.fill_(7)
+    waves = torch.from_numpy(clip(16_000))[None]
+    seen: list[torch.Tensor] = []
+    network.hubert.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach().clone()))
+    with torch.no_grad():
+        network(waves)
+        np.random.seed(0)
+        network.train()(waves)
+    plain, masked = (each[0] for each in seen)
+    replaced = (masked == 7).all(1)
+    assert 0.2 < replaced.float().mean() < 0.8
+    assert torch.equal(masked[~replaced], plain[~replaced])
+
+
+def test_masks_never_reach_into_the_padding_and_the_embedding_learns() -> None:
+    config = dataclasses.replace(TINY, mask_time_prob=0.5, mask_time_length=4)
+    network = new_network(config).train()
+    waves, lengths = padded([clip(16_000), clip(6_400)])
+    seen: list[torch.Tensor] = []
+    network.hubert.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach().clone()))
+    np.random.seed(0)
+    network(waves, lengths=lengths).logits.sum().backward()
+    embedding = network.hubert.masked_spec_embed
+    assert not (seen[0][1, 19:] == embedding).all(1).any()
+    assert embedding.grad is not None
+    assert embedding.grad.abs().sum() > 0

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import get_scheduler
 
-from distilhubert_ko import recipe
+from distilhubert_ko import recipe, schedule
 from distilhubert_ko.errors import RecipeError
 from distilhubert_ko.recipe import Data, Model, Recipe, Scheduler, Text, Training
 
@@ -65,7 +66,7 @@ def of_training(**changes: Any) -> Recipe:
 
 
 def test_the_zeroth_recipe_plans_the_published_rows() -> None:
-    plan = recipe.plan(recipe.load(recipe.find("zeroth")), PUBLISHED_UTTERANCES)
+    plan = schedule.plan(recipe.load(recipe.find("zeroth")), PUBLISHED_UTTERANCES)
     assert [(row.epoch, row.step) for row in plan.evaluations] == PUBLISHED_ROWS
     assert (plan.steps_per_epoch, plan.total_steps) == (696, 6960)
     assert plan.train_utterances == PUBLISHED_UTTERANCES
@@ -73,7 +74,7 @@ def test_the_zeroth_recipe_plans_the_published_rows() -> None:
 
 def test_the_zeroth_recipe_has_the_published_hyperparameters() -> None:
     loaded = recipe.load(recipe.find("zeroth"))
-    planned = recipe.plan(loaded, PUBLISHED_UTTERANCES).hyperparameters
+    planned = schedule.plan(loaded, PUBLISHED_UTTERANCES).hyperparameters
     published = {
         "learning_rate": 0.001,
         "train_batch_size": 16,
@@ -97,7 +98,7 @@ def test_the_zeroth_recipe_has_the_published_hyperparameters() -> None:
 
 
 def test_the_published_learning_rates_rise_to_the_peak_and_fall_to_nothing() -> None:
-    plan = recipe.plan(recipe.load(recipe.find("zeroth")), PUBLISHED_UTTERANCES)
+    plan = schedule.plan(recipe.load(recipe.find("zeroth")), PUBLISHED_UTTERANCES)
     rates = [row.learning_rate for row in plan.evaluations]
     assert rates[0] == pytest.approx(8e-4)
     assert rates[1] == pytest.approx(1e-3, rel=0.01)
@@ -126,7 +127,7 @@ def test_steps_and_epochs_are_those_of_a_training_loop(
     config = of_training(
         train_batch_size=batch, gradient_accumulation_steps=accumulation, num_epochs=epochs, eval_steps=every
     )
-    plan = recipe.plan(config, utterances)
+    plan = schedule.plan(config, utterances)
     after = counted(utterances, batch, accumulation, epochs)
     assert plan.total_steps == len(after)
     assert plan.steps_per_epoch * epochs == len(after)
@@ -137,20 +138,20 @@ def test_steps_and_epochs_are_those_of_a_training_loop(
 
 
 def test_a_run_shorter_than_eval_steps_has_no_evaluation() -> None:
-    plan = recipe.plan(of_training(num_epochs=1, eval_steps=2), 1)
+    plan = schedule.plan(of_training(num_epochs=1, eval_steps=2), 1)
     assert (plan.total_steps, plan.evaluations) == (1, [])
 
 
 @pytest.mark.parametrize("utterances", [0, -1])
 def test_a_plan_needs_an_utterance(utterances: int) -> None:
     with pytest.raises(RecipeError, match="give 1 or more"):
-        recipe.plan(Recipe(), utterances)
+        schedule.plan(Recipe(), utterances)
 
 
 # Learning rates
 
 
-@pytest.mark.parametrize("kind", get_args(Scheduler))
+@pytest.mark.parametrize("kind", sorted({*get_args(Scheduler)} - {"tri_stage"}))
 @pytest.mark.parametrize(
     ("warmup", "total"),
     [(500, 6960), (500, 400), (500, 500), (500, 501), (0, 0), (0, 1), (0, 37), (1, 1), (1, 2), (7, 100)],
@@ -161,8 +162,27 @@ def test_learning_rates_are_those_of_transformers_at_every_step(kind: Any, warmu
     scheduler = get_scheduler(kind, optimizer, num_warmup_steps=warmup, num_training_steps=total)
     factor = scheduler.lr_lambdas[0]
     expected = [training.learning_rate * factor(step) for step in range(total + 1)]
-    rates = [recipe.learning_rate(training, step, total) for step in range(total + 1)]
+    rates = [schedule.learning_rate(training, step, total) for step in range(total + 1)]
     assert rates == pytest.approx(expected, rel=1e-12, abs=1e-18)
+
+
+def test_three_stages_rise_stay_and_fall_by_the_same_factor_at_each_step() -> None:
+    training = Training(learning_rate=2.0, lr_scheduler_type="tri_stage", lr_scheduler_warmup_steps=100)
+    rates = [schedule.learning_rate(training, step, 1000) for step in range(1001)]
+    assert rates[:101] == pytest.approx([2.0 * step / 100 for step in range(101)])
+    assert rates[100:501] == [2.0] * 401
+    assert [later / rate for rate, later in pairwise(rates[500:])] == pytest.approx([0.05 ** (1 / 500)] * 500)
+    assert rates[-1] == pytest.approx(2.0 * 0.05)
+
+
+@pytest.mark.parametrize(("warmup", "total"), [(0, 0), (0, 1), (10, 5), (60, 100)])
+def test_three_stages_of_few_steps_stay_between_nothing_and_the_peak(warmup: int, total: int) -> None:
+    training = Training(learning_rate=1.0, lr_scheduler_type="tri_stage", lr_scheduler_warmup_steps=warmup)
+    rates = [schedule.learning_rate(training, step, total) for step in range(total + 1)]
+    assert all(0 <= rate <= 1 for rate in rates)
+    assert rates[: warmup + 1] == pytest.approx(
+        [step / max(1, warmup) for step in range(min(warmup, total) + 1)] if warmup else [1.0]
+    )
 
 
 # Reading
@@ -172,7 +192,7 @@ def test_learning_rates_are_those_of_transformers_at_every_step(kind: Any, warmu
 def test_every_recipe_that_comes_along_loads_under_its_own_name(path: Path) -> None:
     loaded = recipe.load(recipe.find(path.stem))
     assert loaded.name == path.stem
-    assert recipe.plan(loaded, 1000).total_steps > 0
+    assert schedule.plan(loaded, 1000).total_steps > 0
 
 
 def test_the_recipes_that_come_along_were_found() -> None:

@@ -14,9 +14,17 @@ import pytest
 import torch
 from fixtures_model import JAMO, MODEL_FILES, SYLLABLES, TINY, clip
 from safetensors.torch import load_file
-from transformers import AutoFeatureExtractor, AutoProcessor, AutoTokenizer, HubertForCTC, TrainerState, pipeline
+from transformers import (
+    AutoFeatureExtractor,
+    AutoProcessor,
+    AutoTokenizer,
+    HubertForCTC,
+    TrainerControl,
+    TrainerState,
+    pipeline,
+)
 
-from distilhubert_ko import model, recipe, train, training_log
+from distilhubert_ko import dataset, model, recipe, schedule, train, training_log
 from distilhubert_ko.errors import InputError, TrainingError, UnavailableError
 from distilhubert_ko.text import Tokenizer
 from distilhubert_ko.transcribe import Transcriber
@@ -25,6 +33,14 @@ pytest_plugins = ["fixtures_model"]
 
 RUN_FILES = {"checkpoints", "data.json", "last", "recipe.toml", "runs", "training.json", "training_log.jsonl"}
 STEPS = 10  # 18 utterances in batches of 4, twice
+LEVERS = {
+    "ema_decay": 0.9,
+    "weight_decay": 0.01,
+    "head_learning_rate": 1e-2,
+    "head_only_steps": 2,
+    "lr_scheduler_type": "tri_stage",
+    "early_stopping_patience": 50,
+}
 
 
 @pytest.fixture(scope="session")
@@ -132,7 +148,7 @@ def test_the_log_has_a_line_for_each_step_and_each_evaluation(finished: Path) ->
     lines = log(finished)
     assert [line["step"] for line in lines if "loss" in line] == list(range(1, STEPS + 1))
     assert all(np.isfinite(line["loss"]) for line in lines if "loss" in line)
-    plan = recipe.plan(recipe.load(finished / "recipe.toml"), 18)
+    plan = schedule.plan(recipe.load(finished / "recipe.toml"), 18)
     assert plan.total_steps == STEPS
     assert [step.step for step in plan.evaluations] == [3, 6, 9]  # and one at the end
 
@@ -178,8 +194,9 @@ def test_the_pipeline_of_transformers_gives_the_text_that_the_transcriber_gives(
     [
         (interrupt, train.InterruptedTrainingError, {}),
         (crash, OSError, {"length_buckets": True, "gradient_accumulation_steps": 2, "num_epochs": 4}),
+        (interrupt, train.InterruptedTrainingError, LEVERS),
     ],
-    ids=["interrupted", "crashed, with length buckets"],
+    ids=["interrupted", "crashed, with length buckets", "interrupted, with everything else"],
 )
 def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
     tiny: recipe.Recipe,
@@ -191,6 +208,10 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
     changes: dict[str, Any],
 ) -> None:
     config, out = change(tiny, **changes), tmp_path / "resumed"
+    if changes is LEVERS:
+        augment = recipe.Augment(speeds=(0.9, 1.1), reverb_prob=0.5, noise_prob=0.5)
+        masked = dataclasses.replace(config.model, mask_time_prob=0.3, mask_time_length=2, mask_feature_prob=0.1)
+        config = dataclasses.replace(config, augment=augment, model=masked)
     uninterrupted = train.train(config, tmp_path / "uninterrupted") if changes else finished
     during_step(monkeypatch, 5, end)  # in the first epoch or in the second, and no step that is saved anyway
     with pytest.raises(error):
@@ -290,3 +311,51 @@ def test_only_evaluations_in_a_row_are_a_blank_collapse(said: list[float], stops
             watch.on_evaluate(None, state, None, metrics={})
     else:
         watch.on_evaluate(None, state, None, metrics={})
+
+
+@pytest.mark.parametrize(
+    ("rates", "stops"),
+    [
+        ([0.9], False),
+        ([0.9, 0.9], False),
+        ([0.9, 0.9, 0.9], True),
+        ([0.9, 0.8, 0.85, 0.79], False),
+        ([0.9, 0.8, 0.85, 0.81], True),
+        ([0.5, 0.9, 0.8], True),
+    ],
+)
+def test_a_run_stops_early_after_as_many_evaluations_without_a_lower_cer(rates: list[float], stops: bool) -> None:
+    control, state = TrainerControl(), TrainerState()
+    state.log_history = [{"loss": 1.0}, *({"eval_cer": rate} for rate in rates)]
+    train.EarlyStopping(2).on_evaluate(None, state, control)
+    assert control.should_training_stop == stops
+
+
+def test_a_run_that_stops_early_keeps_its_best_model(tiny: recipe.Recipe, tmp_path: Path) -> None:
+    config = change(tiny, num_epochs=50, eval_steps=1, early_stopping_patience=2, learning_rate=1e-9)
+    out = train.train(config, tmp_path / "run")
+    run = json.loads((out / "training.json").read_text(encoding="utf-8"))
+    assert run["total_steps"] == 3
+    assert run["best_step"] == 1
+
+
+def test_a_run_with_an_average_evaluates_and_keeps_the_averaged_weights(tiny: recipe.Recipe, tmp_path: Path) -> None:
+    out = train.train(change(tiny, ema_decay=0.5, num_epochs=1, eval_steps=3), tmp_path / "run")
+    best = json.loads((out / "training.json").read_text(encoding="utf-8"))["best_step"]
+    checkpoint = out / "checkpoints" / f"checkpoint-{best}"
+    kept, raw = load_file(checkpoint / "average.safetensors"), load_file(checkpoint / "model.safetensors")
+    saved = load_file(out / "model.safetensors")
+    assert all(torch.equal(saved[name], kept[name]) for name in saved)
+    assert not torch.equal(saved["lm_head.weight"], raw["lm_head.weight"])
+
+
+def test_the_head_alone_learns_in_the_steps_that_are_its_own(tiny: recipe.Recipe, tmp_path: Path) -> None:
+    config = change(tiny, num_epochs=1, eval_steps=2, head_only_steps=4, weight_decay=0.1)
+    out = train.train(config, tmp_path / "run")
+    steps = [load_file(out / "checkpoints" / f"checkpoint-{step}" / "model.safetensors") for step in (4, 5)]
+    torch.manual_seed(config.training.seed)
+    data = dataset.prepare(config)
+    start = model.build(config.model, data.tokenizer).state_dict()
+    changed = [{name for name in start if not torch.equal(start[name], weights[name])} for weights in steps]
+    assert changed[0] == {"lm_head.weight", "lm_head.bias"}
+    assert "hubert.encoder.layers.0.attention.q_proj.weight" in changed[1]

@@ -6,7 +6,10 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
+from distilhubert_ko import audio, ctc, recipe
+from distilhubert_ko.augment import augmented
 from distilhubert_ko.dataset import Example
+from distilhubert_ko.splice import Splicer
 from distilhubert_ko.text import Tokenizer
 
 CACHE_HOURS = 6.0  # of decoded speech kept in memory: 16,000 x 4 bytes x 3,600 s are 0.23 GB an hour
@@ -29,12 +32,52 @@ class Clips(Dataset):
         return len(self.examples)
 
     def __getitem__(self, index: int) -> Clip:
+        return {"wave": self.wave(index), "labels": self.labels[index]}
+
+    def wave(self, index: int) -> np.ndarray:
+        """(samples,) of the clip as it is."""
         wave = self._waves.get(index)
         if wave is None:
             wave = self.examples[index].utterance.wave()
             if self.cached:
                 self._waves[index] = wave
-        return {"wave": wave, "labels": self.labels[index]}
+        return wave
+
+
+class AugmentedClips(Clips):
+    """Clips that sound different in each `epoch`, and the same whenever that epoch is heard again."""
+
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        tokenizer: Tokenizer,
+        augment: recipe.Augment,
+        splicer: Splicer | None,
+        seed: int,
+    ):
+        super().__init__(examples, tokenizer)
+        self.tokenizer = tokenizer
+        self.augment = augment
+        self.splicer = splicer
+        self.seed = seed
+        self.epoch = 0
+
+    def __getitem__(self, index: int) -> Clip:
+        random = np.random.default_rng((self.seed, self.epoch, index))
+        clip = self._spliced(index, random) or super().__getitem__(index)
+        fewest = ctc.min_frames(clip["labels"].tolist())
+        return {"wave": augmented(clip["wave"], self.augment, random, fewest), "labels": clip["labels"]}
+
+    def _spliced(self, index: int, random: np.random.Generator) -> Clip | None:
+        if self.splicer is None or random.random() >= self.augment.splice_prob:
+            return None
+        spliced = self.splicer.splice(index, self.wave, random)
+        if spliced is None:
+            return None
+        wave, written = spliced
+        labels = np.array(self.tokenizer.encode(written), dtype=np.int64)
+        long_enough = ctc.min_frames(labels.tolist()) <= audio.frames(len(wave))
+        return {"wave": wave, "labels": labels} if long_enough else None
 
 
 def collate(clips: Sequence[Clip]) -> dict[str, torch.Tensor]:

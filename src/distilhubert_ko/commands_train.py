@@ -29,11 +29,11 @@ def plan(
 ) -> None:
     """Show what a recipe will do: steps, evaluations and learning rates. No training, no network."""
     from distilhubert_ko import recipe as recipes
-    from distilhubert_ko import sizes
+    from distilhubert_ko import schedule, sizes
 
     config = recipes.load(recipes.find(recipe), changes)
     size = sizes.of(config) if utterances is None else sizes.Size(utterances, None)
-    planned = recipes.plan(config, size.utterances)
+    planned = schedule.plan(config, size.utterances)
     if as_json:
         typer.echo(
             json.dumps(asdict(planned) | {"audio_hours": size.hours_heard(config.training.num_epochs)}, indent=2)

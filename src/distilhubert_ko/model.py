@@ -67,7 +67,9 @@ class PaddingSafeForCTC(PreTrainedModel):
         features = self.features(input_values, lengths)
         frames = self.frame_lengths(lengths)
         valid = torch.arange(features.shape[1], device=features.device) < frames[:, None]
-        hidden = self.base_model.encoder(self.project(features), attention_mask=valid)[0]
+        # SpecAugment, in training alone and only where the configuration asks for it.
+        hidden = self.base_model._mask_hidden_states(self.project(features), attention_mask=valid)
+        hidden = self.base_model.encoder(hidden, attention_mask=valid)[0]
         logits = self.lm_head(self.dropout(hidden))
         loss = None
         if labels is not None:
@@ -210,6 +212,9 @@ def build(config: recipes.Model, tokenizer: Tokenizer) -> PaddingSafeHubertForCT
         "feat_proj_dropout": config.feat_proj_dropout,
         "final_dropout": config.final_dropout,
     }
+    if config.mask_time_prob or config.mask_feature_prob:
+        keys = "mask_time_prob mask_time_length mask_feature_prob mask_feature_length".split()
+        common |= {"apply_spec_augment": True} | {key: getattr(config, key) for key in keys}
     if config.pretrained == "random":
         model = PaddingSafeHubertForCTC(architecture(config, **common))
     else:

@@ -1,4 +1,4 @@
-"""Recipes: frozen dataclasses read from a short TOML file, and the step arithmetic that follows from them.
+"""Recipes: frozen dataclasses read from a short TOML file.
 
 An unknown key or a value of the wrong type is an error that names the nearest known key or the type.
 """
@@ -19,7 +19,7 @@ from distilhubert_ko.audio import KERNELS
 from distilhubert_ko.errors import RecipeError
 from distilhubert_ko.writing import write
 
-Scheduler = Literal["constant_with_warmup", "linear", "cosine", "cosine_with_restarts"]
+Scheduler = Literal["constant_with_warmup", "linear", "cosine", "cosine_with_restarts", "tri_stage"]
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,34 @@ class Model:
     final_dropout: float = 0.0
     freeze_feature_encoder: bool = False
     """Keep the seven convolutions as they were loaded."""
+    mask_time_prob: float = 0.0
+    """SpecAugment (Park et al. 2019) on the encoder's input, as wav2vec 2.0 (Baevski et al. 2020, section 4.3) does
+    it: the share of a clip's frames that is replaced by a trained embedding, in spans of mask_time_length."""
+    mask_time_length: int = 10
+    mask_feature_prob: float = 0.0
+    """The share of features that is zeroed throughout a clip, in spans of mask_feature_length."""
+    mask_feature_length: int = 10
+
+
+@dataclass(frozen=True)
+class Augment:
+    """What happens to training clips, drawn anew in each epoch. Evaluation hears the clips as they are."""
+
+    speeds: tuple[float, ...] = (1.0,)
+    """Each clip is played at one of these, with its pitch; (0.9, 1.0, 1.1) in Ko et al., Interspeech 2015."""
+    reverb_prob: float = 0.0
+    """Share of clips that are put into a room (noise that decays exponentially, as loud as the direct sound)."""
+    reverb_seconds: tuple[float, float] = (0.1, 0.6)
+    """Range of the time in which the room's echo falls by 60 dB."""
+    noise_prob: float = 0.0
+    """Share of clips with noise, of a colour between white and brown."""
+    noise_snr_db: tuple[float, float] = (5.0, 30.0)
+    """Range of the signal-to-noise ratio."""
+    splice_prob: float = 0.0
+    """Share of clips that go on as another clip of the same speaker from a space between two words on, so that
+    sentences are not learnt by heart (Lam et al., Interspeech 2021)."""
+    splice_model: str = ""
+    """A model folder or a Hub id, fine-tuned with CTC and exported, that finds the spaces; an earlier run's will do."""
 
 
 @dataclass(frozen=True)
@@ -87,10 +115,21 @@ class Training:
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
     lr_scheduler_type: Scheduler = "cosine_with_restarts"
+    """Transformers' names, and "tri_stage", with which wav2vec 2.0 is fine-tuned: see schedule.learning_rate."""
     lr_scheduler_warmup_steps: int = 500
     num_epochs: int = 10
+    head_learning_rate: float = 0.0
+    """Of the CTC head, which is new where the encoder is pretrained; 0: learning_rate."""
+    head_only_steps: int = 0
+    """For the first steps train the head alone, so that its random weights do not spoil a pretrained encoder; 10,000
+    in Baevski et al., "wav2vec 2.0", 2020, section 4.3."""
+    ema_decay: float = 0.0
+    """Evaluate and keep an exponential moving average of the weights (Polyak and Juditsky 1992; 0.999 in Tarvainen and
+    Valpola, "Mean teachers", 2017) instead of the last ones; 0: none."""
+    early_stopping_patience: int = 0
+    """Stop after this many evaluations in a row without a lower CER; 0: never."""
     mixed_precision: bool = True
-    """fp16 on CUDA, bf16 on a CPU that computes in it, else float32."""
+    """bf16 where the GPU or the CPU computes in it, else fp16 on CUDA, else float32."""
     eval_steps: int = 400
     logging_steps: int = 500
     length_buckets: bool = False
@@ -111,14 +150,16 @@ class Recipe:
     data: Data = field(default_factory=Data)
     text: Text = field(default_factory=Text)
     model: Model = field(default_factory=Model)
+    augment: Augment = field(default_factory=Augment)
     training: Training = field(default_factory=Training)
 
     def __post_init__(self) -> None:
-        data, model, training = self.data, self.model, self.training
+        data, model, augment, training = self.data, self.model, self.augment, self.training
         at_least_one = {
             "training": "train_batch_size eval_batch_size gradient_accumulation_steps num_epochs eval_steps "
             "logging_steps blank_evaluations",
-            "model": "hidden_size num_attention_heads num_conv_pos_embedding_groups",
+            "model": "hidden_size num_attention_heads num_conv_pos_embedding_groups mask_time_length "
+            "mask_feature_length",
         }
         for section, keys in at_least_one.items():
             for key in keys.split():
@@ -127,10 +168,11 @@ class Recipe:
                     raise RecipeError(f"{section}.{key} is {value}: give 1 or more")
         if not 0 < training.learning_rate < math.inf:
             raise RecipeError(f"training.learning_rate is {training.learning_rate}: give a number more than 0")
-        if training.lr_scheduler_warmup_steps < 0:
-            raise RecipeError(
-                f"training.lr_scheduler_warmup_steps is {training.lr_scheduler_warmup_steps}: give 0 or more"
-            )
+        for key in "lr_scheduler_warmup_steps head_only_steps early_stopping_patience head_learning_rate".split():
+            if not 0 <= getattr(training, key) < math.inf:
+                raise RecipeError(f"training.{key} is {getattr(training, key)}: give 0 or more")
+        if not 0 <= training.ema_decay < 1:
+            raise RecipeError(f"training.ema_decay is {training.ema_decay}: give 0, or less than 1, such as 0.999")
         if len(model.conv_dim) != len(KERNELS) or min(model.conv_dim) < 1:
             raise RecipeError(f"model.conv_dim is {list(model.conv_dim)}: give {len(KERNELS)} widths of 1 or more")
         if model.hidden_size % model.num_attention_heads:
@@ -143,6 +185,22 @@ class Recipe:
                 f"model.hidden_size {model.hidden_size} is no multiple of "
                 f"model.num_conv_pos_embedding_groups {model.num_conv_pos_embedding_groups}: change one of them"
             )
+        if not augment.speeds or not 0.5 <= min(augment.speeds) <= max(augment.speeds) <= 2:
+            raise RecipeError(f"augment.speeds is {list(augment.speeds)}: give one or more between 0.5 and 2")
+        for key in ("reverb_seconds", "noise_snr_db"):
+            low, high = getattr(augment, key)
+            if not low <= high or (key == "reverb_seconds" and low <= 0):
+                raise RecipeError(f"augment.{key} is {[low, high]}: give the lower end first, and seconds above 0")
+        if augment.splice_prob and not augment.splice_model:
+            raise RecipeError(
+                "augment.splice_prob needs augment.splice_model: name a model folder that finds the spaces"
+            )
+        shares = {"augment": "reverb_prob noise_prob splice_prob", "model": "mask_time_prob mask_feature_prob"}
+        for section, keys in shares.items():
+            for key in keys.split():
+                value = getattr(getattr(self, section), key)
+                if not 0 <= value <= 1:
+                    raise RecipeError(f"{section}.{key} is {value}: give a share between 0 and 1")
         if not 0 <= data.min_seconds < data.max_seconds:
             raise RecipeError(
                 f"data.min_seconds {data.min_seconds} and data.max_seconds {data.max_seconds} leave nothing: "
@@ -156,66 +214,6 @@ class Recipe:
     @property
     def root(self) -> Path:
         return Path(self.data.root)
-
-
-@dataclass(frozen=True)
-class Step:
-    step: int
-    epoch: float
-    learning_rate: float
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a recipe will do, as `distilhubert-ko plan --json` prints it."""
-
-    train_utterances: int
-    steps_per_epoch: int
-    total_steps: int
-    evaluations: list[Step]
-    hyperparameters: dict[str, Any]
-
-
-def plan(recipe: Recipe, utterances: int) -> Plan:
-    """Steps, evaluations and learning rates for `utterances` training utterances (after filtering).
-
-    The last batch of an epoch may be short and the last accumulation incomplete; both count, as in
-    transformers.Trainer. `epoch` is in batches, as the Trainer logs it: after an incomplete accumulation it is whole.
-    """
-    if utterances < 1:
-        raise RecipeError(f"{utterances} training utterances give no step: give 1 or more")
-    training = recipe.training
-    batches = math.ceil(utterances / training.train_batch_size)
-    steps_per_epoch = math.ceil(batches / training.gradient_accumulation_steps)
-    total = steps_per_epoch * training.num_epochs
-
-    def epoch(step: int) -> float:
-        whole, steps = divmod(step, steps_per_epoch)
-        return whole + steps * training.gradient_accumulation_steps / batches
-
-    evaluations = [
-        Step(step, round(epoch(step), 2), learning_rate(training, step, total))
-        for step in range(training.eval_steps, total + 1, training.eval_steps)
-    ]
-    hyperparameters = dataclasses.asdict(training)
-    hyperparameters["total_train_batch_size"] = training.total_train_batch_size
-    return Plan(utterances, steps_per_epoch, total, evaluations, hyperparameters)
-
-
-def learning_rate(training: Training, step: int, total: int) -> float:
-    """The learning rate after `step` of `total` optimizer steps (one cycle for "cosine_with_restarts")."""
-    warmup = training.lr_scheduler_warmup_steps
-    if step < warmup:
-        return training.learning_rate * step / max(1, warmup)
-    rest = max(1, total - warmup)
-    match training.lr_scheduler_type:
-        case "constant_with_warmup":
-            factor = 1.0
-        case "linear":
-            factor = (total - step) / rest
-        case "cosine" | "cosine_with_restarts":
-            factor = 0.5 * (1.0 + math.cos(math.pi * (step - warmup) / rest))
-    return training.learning_rate * factor
 
 
 def find(name: str) -> Path:

@@ -150,11 +150,15 @@ def lines(name: str) -> dict[str, list[Line]]:
 
 
 def corpus_folder(name: str) -> Path:
-    """The folder of the synthetic corpus `name`, made on first use: `<split>.jsonl` and `<split>/<id>.wav`.
+    """The folder of the synthetic corpus `name`; see `spoken`. Raises CorpusError for an unknown name."""
+    return spoken(name, lines(name))
 
-    Raises CorpusError for an unknown name and MissingExtraError without espeakng-loader.
+
+def spoken(name: str, splits: dict[str, list[Line]]) -> Path:
+    """The folder, called after `name`, of the lines of each split: `<split>.jsonl` and `<split>/<id>.wav`.
+
+    It is made on first use, in the user's cache. Raises MissingExtraError without espeakng-loader.
     """
-    splits = lines(name)
     written = json.dumps([VERSION, {s: [vars(line) for line in ls] for s, ls in splits.items()}], sort_keys=True)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "distilhubert-ko"
     folder = cache / f"synthetic-{name}-{hashlib.sha256(written.encode()).hexdigest()[:12]}"

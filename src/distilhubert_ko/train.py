@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +31,14 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import EvalPrediction, get_last_checkpoint
 from transformers.utils import logging as transformers_logging
 
-from distilhubert_ko import dataset, metrics, model, progress, recipe, training_log, writing
-from distilhubert_ko.batching import BucketSampler, Clips, collate
+from distilhubert_ko import dataset, metrics, model, optimizer, progress, recipe, training_log, writing
+from distilhubert_ko.batching import AugmentedClips, BucketSampler, Clips, collate
 from distilhubert_ko.errors import InputError, TrainingError
+from distilhubert_ko.splice import CUTS, Splicer, read_or_find
 from distilhubert_ko.text import Tokenizer
 
 CHECKPOINTS = "checkpoints"
-WORKERS = 4  # that decode audio where a corpus does not fit in memory
+WORKERS = min(4, os.cpu_count() or 1)  # that decode audio where a corpus does not fit in memory
 
 
 class InterruptedTrainingError(TrainingError):
@@ -76,9 +77,9 @@ def train(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Path:
             f"stopped at step {trainer.state.global_step} of {trainer.state.max_steps}, which is saved; "
             f"go on with the same command and --resume"
         )
-    save(trainer.network, data.tokenizer, out / "last")
-    best = trainer.state.best_model_checkpoint
-    save(model.load(Path(best)) if best else trainer.network, data.tokenizer, out)
+    with trainer.averaged():
+        save(trainer.network, data.tokenizer, out / "last")
+    save(trainer.best(), data.tokenizer, out)
     run = {
         "best_step": trainer.state.best_global_step or trainer.state.global_step,
         "total_steps": trainer.state.global_step,
@@ -137,9 +138,10 @@ class CtcTrainer(Trainer):
         examples = [example for example in data.eval.examples if dataset.has_frames(example, data.tokenizer)]
         examples.sort(key=lambda example: example.samples)  # like lengths together: less padding
         self.references = [example.text for example in examples]
-        self.clips = Clips(data.train.examples, data.tokenizer)
+        self.clips = _training_clips(config, data, out)
         self.network = model.build(config.model, data.tokenizer)
         self.precision = _precision(config.training)
+        self.average = optimizer.Average(self.network, config.training.ema_decay) if config.training.ema_decay else None
         super().__init__(
             model=self.network,
             args=_arguments(config.training, out, self.precision, 0 if self.clips.cached else WORKERS),
@@ -153,7 +155,12 @@ class CtcTrainer(Trainer):
         self.bar = progress.Bar(data.train.hours)
         self.add_callback(self.bar)
         self.add_callback(progress.LogFile(out / training_log.LOG))
+        self.add_callback(_Epochs(self.clips))
         self.add_callback(BlankCollapse(config.training.blank_evaluations))
+        if config.training.early_stopping_patience:
+            self.add_callback(EarlyStopping(config.training.early_stopping_patience))
+        if self.average:
+            self.add_callback(_Averaging(self.average))
         self.add_callback(TensorBoardCallback(SummaryWriter(str(out / "runs"))))
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
@@ -171,9 +178,49 @@ class CtcTrainer(Trainer):
             )
         return loss
 
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        if self.optimizer is None:
+            decayed = self.get_decay_parameter_names(self.network)
+            kind, options = self.get_optimizer_cls_and_kwargs(self.args, self.network)
+            self.optimizer = kind(optimizer.groups(self.network, self.recipe.training, decayed), **options)
+        return super().create_optimizer(model)
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer_: torch.optim.Optimizer | None = None
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        self.lr_scheduler = optimizer.scheduler(self.create_optimizer(), self.recipe.training, num_training_steps)
+        return self.lr_scheduler
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """Within it the network has its averaged weights, where the recipe asks for an average."""
+        return self.average.applied() if self.average else nullcontext()
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        with self.averaged():
+            return super().evaluate(*args, **kwargs)
+
+    def best(self) -> model.PaddingSafeForCTC:
+        """The network of the checkpoint with the lowest CER, or the last one where nothing was evaluated."""
+        if (folder := self.state.best_model_checkpoint) is None:
+            if self.average:
+                self.network.load_state_dict(self.average.weights)
+            return self.network
+        network = model.load(Path(folder))
+        if self.average:
+            network.load_state_dict(optimizer.averaged(Path(folder)))
+        return network
+
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         """Config and safetensors; the Trainer's own adds its arguments as a pickle."""
-        self.network.save_pretrained(output_dir or str(self.args.output_dir), state_dict=state_dict)
+        folder = output_dir or str(self.args.output_dir)
+        self.network.save_pretrained(folder, state_dict=state_dict)
+        if self.average:
+            self.average.save(Path(folder))
+
+    def _load_from_checkpoint(self, checkpoint: str, model: Any = None) -> None:
+        super()._load_from_checkpoint(checkpoint, model)
+        if self.average:
+            self.average.load(Path(checkpoint), int(checkpoint.rpartition("-")[2]))
 
     def prediction_step(
         self,
@@ -214,9 +261,16 @@ def keep_freed_memory() -> None:
         libc.mallopt(-1, -1)  # M_TRIM_THRESHOLD: never shrink the heap
 
 
+def _training_clips(config: recipe.Recipe, data: dataset.Dataset, out: Path) -> AugmentedClips:
+    examples, augment, splicer = data.train.examples, config.augment, None
+    if augment.splice_prob:
+        splicer = Splicer(examples, read_or_find(out / CUTS, augment.splice_model, examples))
+    return AugmentedClips(examples, data.tokenizer, augment, splicer, config.training.seed)
+
+
 def _precision(training: recipe.Training) -> str:
     if training.mixed_precision and torch.cuda.is_available():
-        return "fp16"
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     # Without the instructions, bf16 on a CPU is emulated, several times slower than float32.
     if training.mixed_precision and torch.cpu._is_avx512_bf16_supported():
         return "bf16"
@@ -235,11 +289,9 @@ def _arguments(training: recipe.Training, out: Path, precision: str, workers: in
         adam_beta1=training.adam_betas[0],
         adam_beta2=training.adam_betas[1],
         adam_epsilon=training.adam_epsilon,
-        weight_decay=training.weight_decay,
         max_grad_norm=training.max_grad_norm,
-        lr_scheduler_type=training.lr_scheduler_type,
-        warmup_steps=training.lr_scheduler_warmup_steps,
         num_train_epochs=training.num_epochs,
+        use_cpu=not torch.cuda.is_available(),  # else bf16 is refused on a CPU
         fp16=precision == "fp16",
         bf16=precision == "bf16",
         eval_strategy="steps",
@@ -275,6 +327,41 @@ class BlankCollapse(TrainerCallback):
                 "training.lr_scheduler_warmup_steps, text.units=jamo, or model.freeze_feature_encoder=true; raise "
                 "training.blank_evaluations if the loss still falls"
             )
+
+
+class EarlyStopping(TrainerCallback):
+    """Ends a run after several evaluations in a row without a lower CER.
+
+    Transformers' own counts in memory, and would count anew after a resumption.
+    """
+
+    def __init__(self, patience: int):
+        self.patience = patience
+
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        rates = [line["eval_cer"] for line in state.log_history if "eval_cer" in line]
+        if len(rates) > self.patience and min(rates[-self.patience :]) >= min(rates[: -self.patience]):
+            control.should_training_stop = True
+
+
+class _Averaging(TrainerCallback):
+    def __init__(self, average: optimizer.Average):
+        self.average = average
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self.average.update()
+
+
+class _Epochs(TrainerCallback):
+    """Tells the clips which epoch begins, so that they sound different in each."""
+
+    def __init__(self, clips: AugmentedClips):
+        self.clips = clips
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self.clips.epoch = int(state.epoch or 0)
 
 
 class _StopOnRequest(TrainerCallback):
