@@ -104,6 +104,26 @@ class Training:
 
 
 @dataclass(frozen=True)
+class Distill:
+    """A student for `distilhubert-ko distill`: [model] without its head, which learns to predict a teacher's layers.
+
+    Chang, Yang and Lee, DistilHuBERT, ICASSP 2022 (arXiv 2110.01900). [data], [model] and [training] are as in
+    training; transcripts are not needed.
+    """
+
+    teacher: str = ""
+    """A HuBERT or wav2vec 2.0 model, with or without a CTC head: a folder or a Hub id."""
+    layers: tuple[int, ...] = ()
+    """Layers of the teacher to predict, counted from 1; none: three, evenly spaced, the last included. The paper's
+    are 4, 8 and 12 of 12."""
+    cosine_weight: float = 1.0
+    """Of the cosine term beside the L1 distance; the paper's lambda."""
+    initialise: Literal["teacher", "model"] = "teacher"
+    """The student's first weights: the teacher's where the shapes agree (section 3.2 of the paper), or what
+    model.pretrained says."""
+
+
+@dataclass(frozen=True)
 class Recipe:
     name: str = "distilhubert-ko"
     license: str = "apache-2.0"
@@ -112,6 +132,7 @@ class Recipe:
     text: Text = field(default_factory=Text)
     model: Model = field(default_factory=Model)
     training: Training = field(default_factory=Training)
+    distill: Distill = field(default_factory=Distill)
 
     def __post_init__(self) -> None:
         data, model, training = self.data, self.model, self.training
@@ -143,6 +164,11 @@ class Recipe:
                 f"model.hidden_size {model.hidden_size} is no multiple of "
                 f"model.num_conv_pos_embedding_groups {model.num_conv_pos_embedding_groups}: change one of them"
             )
+        layers = self.distill.layers
+        if any(below >= layer for below, layer in zip((0, *layers), layers, strict=False)):
+            raise RecipeError(f"distill.layers is {list(layers)}: give layers from 1 on, in rising order, each once")
+        if not 0 <= self.distill.cosine_weight < math.inf:
+            raise RecipeError(f"distill.cosine_weight is {self.distill.cosine_weight}: give 0 or more")
         if not 0 <= data.min_seconds < data.max_seconds:
             raise RecipeError(
                 f"data.min_seconds {data.min_seconds} and data.max_seconds {data.max_seconds} leave nothing: "

@@ -56,7 +56,7 @@ def train(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Path:
     started = time.monotonic()
     keep_freed_memory()
     transformers_logging.disable_progress_bar()  # of saving and loading; training has its own
-    checkpoint = _checkpoint(out, resume)
+    resumed = checkpoint(out, resume)
     data = dataset.prepare(config)
     account = data.report()
     print(dataset.describe(account), file=sys.stderr)
@@ -66,9 +66,9 @@ def train(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Path:
     # Not before there is a model: a run that cannot begin leaves no folder behind that would be in its own way.
     recipe.save(config, out / "recipe.toml")
     writing.write_json(out / "data.json", account)
-    with _saved_on_interrupt(trainer):
+    with saved_on_interrupt(trainer):
         try:
-            trainer.train(resume_from_checkpoint=checkpoint)
+            trainer.train(resume_from_checkpoint=resumed)
         finally:
             trainer.bar.stop()
     if trainer.interrupted:
@@ -114,7 +114,7 @@ def save(network: model.PaddingSafeForCTC, tokenizer: Tokenizer, folder: Path) -
     aside.rmdir()
 
 
-def _checkpoint(out: Path, resume: bool) -> str | None:
+def checkpoint(out: Path, resume: bool) -> str | None:
     """The checkpoint to go on from; None for a fresh start."""
     if not resume:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -139,10 +139,10 @@ class CtcTrainer(Trainer):
         self.references = [example.text for example in examples]
         self.clips = Clips(data.train.examples, data.tokenizer)
         self.network = model.build(config.model, data.tokenizer)
-        self.precision = _precision(config.training)
+        self.precision = precision(config.training)
         super().__init__(
             model=self.network,
-            args=_arguments(config.training, out, self.precision, 0 if self.clips.cached else WORKERS),
+            args=arguments(config.training, out, self.precision, 0 if self.clips.cached else WORKERS),
             data_collator=collate,
             train_dataset=self.clips,
             eval_dataset=Clips(examples, data.tokenizer),
@@ -214,7 +214,7 @@ def keep_freed_memory() -> None:
         libc.mallopt(-1, -1)  # M_TRIM_THRESHOLD: never shrink the heap
 
 
-def _precision(training: recipe.Training) -> str:
+def precision(training: recipe.Training) -> str:
     if training.mixed_precision and torch.cuda.is_available():
         return "fp16"
     # Without the instructions, bf16 on a CPU is emulated, several times slower than float32.
@@ -223,7 +223,7 @@ def _precision(training: recipe.Training) -> str:
     return "fp32"
 
 
-def _arguments(training: recipe.Training, out: Path, precision: str, workers: int) -> TrainingArguments:
+def arguments(training: recipe.Training, out: Path, precision: str, workers: int) -> TrainingArguments:
     return TrainingArguments(
         output_dir=str(out / CHECKPOINTS),
         learning_rate=training.learning_rate,
@@ -278,7 +278,7 @@ class BlankCollapse(TrainerCallback):
 
 
 class _StopOnRequest(TrainerCallback):
-    def __init__(self, trainer: CtcTrainer):
+    def __init__(self, trainer: Any):
         self.trainer = trainer
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
@@ -288,7 +288,7 @@ class _StopOnRequest(TrainerCallback):
 
 
 @contextmanager
-def _saved_on_interrupt(trainer: CtcTrainer) -> Iterator[None]:
+def saved_on_interrupt(trainer: Any) -> Iterator[None]:
     """The first SIGINT saves a checkpoint at the end of the step and stops; the second stops at once."""
 
     def stop(number: int, frame: Any) -> None:
