@@ -25,7 +25,7 @@ FLOORS = {
             "errors writing training_log audio media text numerals ctc recipe",
             "metrics transcript textgrid files longform corpus_formats synthetic corpora runtime vad graph",
             "dataset sizes batching model student stream transcribe alignment calibration",
-            "train distill progress export report card bulk server",
+            "train distill progress export report labelling card bulk server",
             "commands_model commands_train commands_speech cli",
         ]
     )

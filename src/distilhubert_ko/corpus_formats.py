@@ -129,9 +129,9 @@ def _hub_split(name: str, split: str, rows: Any) -> Iterator[Entry]:
     text, speaker, gender = (
         next((column for column in names if column in rows.column_names), None) for names in (_TEXT, _SPEAKER, _GENDER)
     )
-    if text is None or "audio" not in rows.column_names:
+    if "audio" not in rows.column_names:
         found = ", ".join(rows.column_names)
-        raise CorpusError(f"hub:{name} needs the columns audio and text, but has {found}: choose another data set")
+        raise CorpusError(f"hub:{name} needs the column audio, but has {found}: choose another data set")
     # Without decode=False, datasets decodes each clip on access and needs torchcodec for it.
     rows = rows.cast_column("audio", datasets.Audio(decode=False))
     described = rows.select_columns([column for column in (text, speaker, gender) if column])
@@ -139,7 +139,7 @@ def _hub_split(name: str, split: str, rows: Any) -> Iterator[Entry]:
         yield Entry(
             f"{split}-{index:06d}",
             partial(_hub_bytes, rows, index),
-            _string(row[text]),
+            _string(row[text]) if text else None,
             _string(row.get(speaker)),
             split,
             gender=_string(row.get(gender)),

@@ -43,12 +43,13 @@ class Split:
         return {example.text for example in self.examples}
 
     def summary(self) -> dict[str, Any]:
+        transcribed = self.sentences != {""}
         return {
             "corpus": self.spec,
             "utterances": len(self.examples),
             "hours": round(self.hours, 3),
             "speakers": len(self.speakers),
-            "distinct_sentences": len(self.sentences),
+            **({"distinct_sentences": len(self.sentences)} if transcribed else {}),
             "dropped": self.dropped,
         }
 
@@ -215,6 +216,7 @@ def describe_split(name: str, summary: dict[str, Any]) -> str:
     """The summary of a split as lines for a terminal."""
     lines = [
         f"{name}: {summary['corpus']}: {summary['utterances']:,} utterances, {summary['hours']:.2f} h, "
-        f"{summary['speakers']} speakers, {summary['distinct_sentences']:,} distinct sentences"
+        f"{summary['speakers']} speakers"
+        + (f", {summary['distinct_sentences']:,} distinct sentences" if "distinct_sentences" in summary else "")
     ]
     return "\n".join(lines + [f"  dropped, {reason}: {count:,}" for reason, count in summary["dropped"].items()])

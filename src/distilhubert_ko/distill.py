@@ -151,7 +151,10 @@ class DistillTrainer(Trainer):
         return {"best_step": step, "eval_loss": found["eval_loss"], "layers": layers}
 
     def compute_loss(self, model: Any, inputs: dict[str, Tensor], *args: Any, **kwargs: Any) -> Tensor:
-        """Both terms averaged over the valid frames of the batch, weighed and added, then averaged over the layers."""
+        """Both terms averaged over the valid frames of the batch, weighed and added, then averaged over the layers.
+
+        The paper sums over layers and frames; S3PRL's distiller averages, as here, but over padded frames, too.
+        """
         terms, frames = self._distances(model, inputs)
         means = terms.sum(0) / frames.sum()
         return (means[:, 0] + self.recipe.distill.cosine_weight * means[:, 1]).mean()

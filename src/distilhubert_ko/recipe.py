@@ -119,8 +119,8 @@ class Distill:
     cosine_weight: float = 1.0
     """Of the cosine term beside the L1 distance; the paper's lambda."""
     initialise: Literal["teacher", "model"] = "teacher"
-    """The student's first weights: the teacher's where the shapes agree (section 3.2 of the paper), or what
-    model.pretrained says."""
+    """The student's first weights: the teacher's where the shapes agree, as in the paper, or what model.pretrained
+    says."""
 
 
 @dataclass(frozen=True)

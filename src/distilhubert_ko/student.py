@@ -23,8 +23,8 @@ from distilhubert_ko.model import PaddingSafeForCTC
 class Teacher:
     """The network in a folder, frozen, which says what its layers make of a wave.
 
-    `layers` are counted from 1; none means three of them, evenly spaced, the last included: 4, 8 and 12 of 12, as in
-    section 3.2 of the paper. A CTC head is not needed and not used. Raises ModelError for a folder that `model.load`
+    `layers` are counted from 1; none means three of them, evenly spaced, the last included: of 12 layers 4, 8
+    and 12, the paper's. A CTC head is not needed and not used. Raises ModelError for a folder that `model.load`
     does not take, and RecipeError for a layer that the teacher has not.
     """
 
@@ -103,7 +103,7 @@ def valid_frames(network: PaddingSafeForCTC, frames: int, lengths: Tensor) -> Te
 def distances(predictions: Sequence[Tensor], targets: Sequence[Tensor], valid: Tensor) -> Tensor:
     """(batch, layers, 2): the L1 distance and the cosine term of each clip and layer, summed over its valid frames.
 
-    With D the teacher's width, the two terms of equation 1 of the paper: |prediction - target| / D and
+    With D the teacher's width, the two terms of the paper's objective: |prediction - target| / D and
     -log sigmoid(cos(prediction, target)). `predictions` and `targets` have a (batch, frames, D) for each layer.
     """
     sums = []

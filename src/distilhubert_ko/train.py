@@ -240,6 +240,7 @@ def arguments(training: recipe.Training, out: Path, precision: str, workers: int
         lr_scheduler_type=training.lr_scheduler_type,
         warmup_steps=training.lr_scheduler_warmup_steps,
         num_train_epochs=training.num_epochs,
+        use_cpu=not torch.cuda.is_available(),  # else bf16 is refused on a CPU
         fp16=precision == "fp16",
         bf16=precision == "bf16",
         eval_strategy="steps",
