@@ -124,6 +124,18 @@ class Distill:
 
 
 @dataclass(frozen=True)
+class Teaching:
+    """Posteriors of a CTC model mixed into the loss of training: Hinton, Vinyals and Dean (arXiv 1503.02531)."""
+
+    teacher: str = ""
+    """A CTC model with the student's units, a folder or a Hub id; empty: none."""
+    weight: float = 0.5
+    """Of the Kullback-Leibler divergence from the teacher, a mean over frames; the CTC loss has the rest of 1."""
+    temperature: float = 1.0
+    """Divides both models' logits; more than 1 shows more of what the teacher thinks of the other units."""
+
+
+@dataclass(frozen=True)
 class Recipe:
     name: str = "distilhubert-ko"
     license: str = "apache-2.0"
@@ -133,6 +145,7 @@ class Recipe:
     model: Model = field(default_factory=Model)
     training: Training = field(default_factory=Training)
     distill: Distill = field(default_factory=Distill)
+    teaching: Teaching = field(default_factory=Teaching)
 
     def __post_init__(self) -> None:
         data, model, training = self.data, self.model, self.training
@@ -169,6 +182,10 @@ class Recipe:
             raise RecipeError(f"distill.layers is {list(layers)}: give layers from 1 on, in rising order, each once")
         if not 0 <= self.distill.cosine_weight < math.inf:
             raise RecipeError(f"distill.cosine_weight is {self.distill.cosine_weight}: give 0 or more")
+        if not 0 < self.teaching.weight <= 1:
+            raise RecipeError(f"teaching.weight is {self.teaching.weight}: give more than 0, and 1 at most")
+        if not 0 < self.teaching.temperature < math.inf:
+            raise RecipeError(f"teaching.temperature is {self.teaching.temperature}: give a number more than 0")
         if not 0 <= data.min_seconds < data.max_seconds:
             raise RecipeError(
                 f"data.min_seconds {data.min_seconds} and data.max_seconds {data.max_seconds} leave nothing: "

@@ -31,7 +31,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import EvalPrediction, get_last_checkpoint
 from transformers.utils import logging as transformers_logging
 
-from distilhubert_ko import dataset, metrics, model, progress, recipe, training_log, writing
+from distilhubert_ko import dataset, metrics, model, progress, recipe, teaching, training_log, writing
 from distilhubert_ko.batching import BucketSampler, Clips, collate
 from distilhubert_ko.errors import InputError, TrainingError
 from distilhubert_ko.text import Tokenizer
@@ -139,6 +139,7 @@ class CtcTrainer(Trainer):
         self.references = [example.text for example in examples]
         self.clips = Clips(data.train.examples, data.tokenizer)
         self.network = model.build(config.model, data.tokenizer)
+        self.teacher = teaching.FrameTeacher(config.teaching, data.tokenizer) if config.teaching.teacher else None
         self.precision = precision(config.training)
         super().__init__(
             model=self.network,
@@ -148,6 +149,8 @@ class CtcTrainer(Trainer):
             eval_dataset=Clips(examples, data.tokenizer),
             compute_metrics=self._compute_metrics,
         )
+        if self.teacher:
+            self.teacher.to(self.args.device)
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
         self.bar = progress.Bar(data.train.hours)
@@ -161,6 +164,15 @@ class CtcTrainer(Trainer):
             return super()._get_train_sampler(train_dataset)
         lengths = [example.samples for example in self.clips.examples]
         return BucketSampler(lengths, self.args.train_batch_size, self.args.seed)
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """In training, with the teacher's share; evaluation measures CTC's loss alone."""
+        loss, output = super().compute_loss(model, inputs, True, num_items_in_batch)
+        if self.teacher:
+            loss = self.teacher.mixed(loss, output.logits, inputs["input_values"], inputs["lengths"])
+        return (loss, output) if return_outputs else loss
 
     def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
         loss = super().training_step(*args, **kwargs)
