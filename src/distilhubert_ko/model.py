@@ -41,6 +41,9 @@ FIRST_KERNEL, FIRST_STRIDE = KERNELS[0], STRIDES[0]
 class PaddingSafeForCTC(PreTrainedModel):
     """What both models share; see the module's docstring. Raises ModelError for an architecture not meant here."""
 
+    # The Trainer would take **ignored for a promise to average over accumulated batches, and only add them up.
+    accepts_loss_kwargs = False
+
     base_model: Any
     dropout: nn.Dropout
     lm_head: nn.Linear
