@@ -14,7 +14,7 @@ from fixtures_model import JAMO, TINY, clip, new_network
 from safetensors.torch import load_file
 from transformers import AutoFeatureExtractor, AutoModel, HubertModel, Wav2Vec2FeatureExtractor
 
-from distilhubert_ko import distill, model, recipe, student, train, training_log
+from distilhubert_ko import cli, distill, model, recipe, student, train, training_log
 from distilhubert_ko.errors import InputError, ModelError, RecipeError, TrainingError
 from distilhubert_ko.student import Teacher
 
@@ -226,6 +226,20 @@ def test_what_cannot_be_is_refused_and_leaves_no_folder(
 def test_a_loss_that_is_no_number_stops_the_run(tiny: recipe.Recipe, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"the loss is .*learning_rate"):
         distill.distill(change(tiny, "training", learning_rate=1e30), tmp_path / "run")
+
+
+def test_the_command_says_what_it_took_from_the_teacher_and_what_it_reached(
+    tiny: recipe.Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe.save(change(tiny, "training", num_epochs=1), tmp_path / "tiny.toml")
+    arguments = ["distill", str(tmp_path / "tiny.toml"), "--out", str(tmp_path / "run"), "--set", "distill.layers=[2]"]
+    monkeypatch.setattr("sys.argv", ["distilhubert-ko", *arguments])
+    with pytest.raises(SystemExit, match="0"):
+        cli.main()
+    out, err = capsys.readouterr()
+    assert "from the teacher: mask embedding, convolutions, feature projection" in err
+    assert out.startswith(f"held-out loss {report(tmp_path / 'run')['eval_loss']:.4f} at step ")
+    assert "\n  layer 2: L1 0." in out
 
 
 def test_speech_needs_no_transcripts(tiny: recipe.Recipe, tiny_speech: Path, tmp_path: Path) -> None:
