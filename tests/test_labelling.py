@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from distilhubert_ko import corpora, labelling, metrics
+from distilhubert_ko import corpora, dataset, labelling, metrics, recipe
 from distilhubert_ko.corpora import Utterance
 from distilhubert_ko.errors import CorpusError, InputError
 from distilhubert_ko.labelling import Label, Labels
@@ -92,15 +92,25 @@ def test_slices_and_speakers_go_round_and_a_manifest_elsewhere_names_whole_paths
 
 
 def test_what_is_kept_and_what_is_dropped_add_up() -> None:
-    labels = Labels("a:b", (heard(0.2), heard(0.5), heard(0.9), heard(0.0, text="")), {"audio unreadable": 2})
-    assert [label.confidence for label in labels.kept(0.5)] == [0.5, 0.9]
-    assert labels.dropped(0.5) == {"audio unreadable": 2, "nothing heard": 1, "confidence below 0.5": 1}
-    assert labels.dropped(0.0) == {"audio unreadable": 2, "nothing heard": 1}
+    texts = {0.2: "말", 0.5: "세 시", 0.9: "3시 OK", 0.0: "", 0.8: "마\u11af", 0.7: "마 \u11af"}
+    labels = Labels("a:b", tuple(heard(*pair) for pair in texts.items()), {"audio unreadable": 2})
+    assert [label.confidence for label in labels.kept(0.5)] == [0.5, 0.9, 0.8]
+    other = {"audio unreadable": 2, "nothing heard": 1, "lone jamo or other scripts": 1}
+    assert labels.dropped(0.5) == other | {"confidence below 0.5": 1}
+    assert labels.dropped(0.0) == other
+    assert len(labels.kept(0.5)) + sum(labels.dropped(0.5).values()) == len(labels.labels) + 2
+
+
+def test_training_takes_every_label_that_is_kept(transcriber: Transcriber, untranscribed: Path) -> None:
+    labelling.write(labelling.label(transcriber, f"folder:{untranscribed}"), untranscribed / "labels.jsonl")
+    config = recipe.Recipe(text=recipe.Text(foreign="spell"))
+    split = dataset.read_split(f"manifest:{untranscribed / 'labels.jsonl'}", config)
+    assert (len(split.examples), split.dropped) == (3, {})
 
 
 def test_where_nothing_is_sure_enough_nothing_is_written(tmp_path: Path) -> None:
     labels = Labels("a:b", (heard(0.25),), {})
-    with pytest.raises(CorpusError, match=r"the surest 0\.250; lower --min-confidence"):
+    with pytest.raises(CorpusError, match=r"confidence below 0\.3: 1\), the surest 0\.250: lower --min-confidence"):
         labelling.write(labels, tmp_path / "labels.jsonl", 0.3)
     with pytest.raises(InputError, match="between 0 and 1"):
         labelling.write(labels, tmp_path / "labels.jsonl", 30)

@@ -31,6 +31,12 @@ class Label:
     confidence: float
     reference: str
 
+    @property
+    def trainable(self) -> bool:
+        """Whether training could use the text: with nothing in it but what can be spelt in Hangul syllables."""
+        written = text.normalise(self.text, spell=True)
+        return bool(written) and not text.foreign_characters(written)
+
 
 @dataclass(frozen=True)
 class Labels:
@@ -41,14 +47,19 @@ class Labels:
     unread: dict[str, int]
 
     def kept(self, min_confidence: float) -> list[Label]:
-        return [label for label in self.labels if label.text and label.confidence >= min_confidence]
+        return [label for label in self.labels if label.trainable and label.confidence >= min_confidence]
 
     def dropped(self, min_confidence: float) -> dict[str, int]:
         """Reason -> utterances that are not kept."""
-        silent = sum(not label.text for label in self.labels)
-        unsure = len(self.labels) - silent - len(self.kept(min_confidence))
-        reasons = {"nothing heard": silent, f"confidence below {min_confidence:g}": unsure}
-        return self.unread | {reason: count for reason, count in reasons.items() if count}
+        reasons = Counter(self.unread)
+        for label in self.labels:
+            if not label.text:
+                reasons["nothing heard"] += 1
+            elif not label.trainable:
+                reasons["lone jamo or other scripts"] += 1
+            elif label.confidence < min_confidence:
+                reasons[f"confidence below {min_confidence:g}"] += 1
+        return dict(reasons)
 
 
 @dataclass(frozen=True)
@@ -132,7 +143,8 @@ def write(labels: Labels, path: Path, min_confidence: float = 0.0) -> list[Label
     kept = labels.kept(min_confidence)
     if not kept:
         best = max((label.confidence for label in labels.labels), default=0.0)
-        raise CorpusError(f"{labels.spec}: no label is sure enough, the surest {best:.3f}; lower --min-confidence")
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in labels.dropped(min_confidence).items())
+        raise CorpusError(f"{labels.spec}: no label can be kept ({reasons}), the surest {best:.3f}: lower --min-confidence, or take a better model")
     home = path.absolute().parent
     records = (json.dumps(_record(label, home), ensure_ascii=False) for label in kept)
     writing.write(path, "".join(f"{record}\n" for record in records))
