@@ -493,7 +493,47 @@ def test_a_hub_clip_without_its_file_is_a_problem(
 def test_hub_data_without_transcripts_are_refused(hub_rows: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     rows = hub_rows["test"].remove_columns("sentence")
     monkeypatch.setattr("datasets.load_dataset", lambda name, split: rows)
-    refused("hub:owner/name#test", "needs the columns audio and text, but has audio, speaker_id, gender")
+    refused("hub:owner/name#test", r"none of 1 entries can be used \(e\.g\. test-000000: no transcript\)")
+    rows = rows.remove_columns("audio")
+    refused("hub:owner/name#test", "needs the column audio, but has speaker_id, gender")
+
+
+# Speech without transcripts
+
+
+@pytest.mark.parametrize("scheme", ["folder", "kaldi", "librispeech", "manifest", "zeroth"])
+def test_speech_without_transcripts_is_read_where_none_are_asked_for(tmp_path: Path, scheme: str) -> None:
+    folder = tmp_path / ("train_data_01/003/104" if scheme == "zeroth" else "104/1")
+    files = [sound(folder / f"{name}.wav", samples) for name, samples in (("a", 1600), ("b", 800))]
+    location = tmp_path
+    if scheme == "kaldi":
+        lines(tmp_path / "data" / "wav.scp", *(f"{file.stem} {file}" for file in files))
+        location = tmp_path / "data"
+    if scheme == "manifest":
+        location = lines(tmp_path / "m.jsonl", *(json.dumps({"audio_filepath": str(file)}) for file in files))
+    refused(f"{scheme}:{location}", "no transcript")
+    corpus = corpora.read(f"{scheme}:{location}", transcribed=False)
+    assert [(u.text, u.seconds) for u in corpus.utterances] == [("", 0.1), ("", 0.05)]
+    assert corpus.problems == ()
+    assert corpus.speakers == (("104",) if scheme in ("librispeech", "zeroth") else ())
+
+
+def test_transcripts_that_are_there_are_kept_where_none_are_asked_for(tmp_path: Path) -> None:
+    for name in ("1", "2"):
+        sound(tmp_path / f"{name}.wav")
+    records = [{"audio_filepath": "1.wav", "text": "말"}, {"audio_filepath": "2.wav"}, {"audio_filepath": "3.wav"}]
+    file = lines(tmp_path / "m.jsonl", *map(json.dumps, records))
+    corpus = corpora.read(f"manifest:{file}", transcribed=False)
+    assert [u.text for u in corpus.utterances] == ["말", ""]
+    assert [problem.reason for problem in corpus.problems] == ["audio missing"]
+
+
+def test_hub_data_without_transcripts_are_read_where_none_are_asked_for(
+    hub_rows: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = hub_rows["test"].remove_columns("sentence")
+    monkeypatch.setattr("datasets.load_dataset", lambda name, split: rows)
+    assert [u.text for u in corpora.read("hub:owner/name#test", transcribed=False).utterances] == [""]
 
 
 def test_datasets_itself_loads_a_corpus_and_lists_its_splits(

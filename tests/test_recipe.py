@@ -14,7 +14,7 @@ from transformers import get_scheduler
 
 from distilhubert_ko import recipe, schedule
 from distilhubert_ko.errors import RecipeError
-from distilhubert_ko.recipe import Data, Model, Recipe, Scheduler, Text, Training
+from distilhubert_ko.recipe import Data, Distill, Model, Recipe, Scheduler, Teaching, Text, Training
 
 PUBLISHED_UTTERANCES = 22_263
 PUBLISHED_ROWS = [
@@ -273,6 +273,16 @@ def test_the_message_about_an_unknown_key_names_the_file(tmp_path: Path) -> None
         ("data.max_seconds=nan", "leave nothing"),
         ("data.min_seconds=-0.1", "leave nothing"),
         ("data.min_seconds=30", "leave nothing"),
+        ("distill.layers=[0, 4]", "distill.layers is [0, 4]: give layers from 1 on, in rising order, each once"),
+        ("distill.layers=[4, 4]", "each once"),
+        ("distill.layers=[8, 4]", "in rising order"),
+        ("distill.cosine_weight=-1", "distill.cosine_weight is -1.0: give 0 or more"),
+        ("distill.cosine_weight=nan", "distill.cosine_weight is nan"),
+        ("distill.initialise=random", "distill.initialise is 'random': choose one of 'teacher', 'model'"),
+        ("teaching.weight=0", "teaching.weight is 0.0: give more than 0, and 1 at most"),
+        ("teaching.weight=1.5", "teaching.weight is 1.5"),
+        ("teaching.temperature=0", "teaching.temperature is 0.0: give a number more than 0"),
+        ("teaching.temperature=nan", "teaching.temperature is nan"),
     ],
 )
 def test_values_that_cannot_work_are_refused_by_name(change: str, complaint: str) -> None:
@@ -411,7 +421,7 @@ def test_a_saved_recipe_spells_out_every_key(tmp_path: Path) -> None:
     path = tmp_path / "all.toml"
     recipe.save(Recipe(), path)
     written = path.read_text(encoding="utf-8")
-    for section in (Recipe, Data, Text, Model, Training):
+    for section in (Recipe, Data, Text, Model, Training, Distill, Teaching):
         for field in dataclasses.fields(section):
             assert f"{field.name} = " in written or f"[{field.name}]" in written
 

@@ -8,8 +8,8 @@ import typer
 
 from distilhubert_ko import __version__
 from distilhubert_ko.commands_model import card, evaluate, export
-from distilhubert_ko.commands_speech import align, transcribe
-from distilhubert_ko.commands_train import demo, plan, prepare, train
+from distilhubert_ko.commands_speech import align, label, transcribe
+from distilhubert_ko.commands_train import demo, distill, plan, prepare, train
 from distilhubert_ko.errors import DistilhubertKoError
 
 app = typer.Typer(
@@ -21,7 +21,8 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (plan, prepare, train, evaluate, transcribe, align, card, export, demo):  # the order of the help
+TRAINING, SPEECH, MODEL = (plan, prepare, distill, train), (transcribe, align, label), (card, export)
+for command in (*TRAINING, evaluate, *SPEECH, *MODEL, demo):  # the order of the help
     app.command()(command)
 
 

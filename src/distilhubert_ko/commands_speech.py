@@ -1,4 +1,4 @@
-"""Commands that hear recordings: transcribe, align."""
+"""Commands that hear recordings: transcribe, align, label."""
 
 import sys
 from enum import StrEnum
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from distilhubert_ko.commands_model import exported
+from distilhubert_ko.commands_model import ModelArgument, exported
 from distilhubert_ko.errors import DistilhubertKoError, InputError
 
 if TYPE_CHECKING:
@@ -200,3 +200,37 @@ def _mover(bar: "Progress") -> "Callable[[float], None]":
     (task,) = bar.tasks
     before = task.completed
     return lambda seconds: bar.update(task.id, completed=before + seconds)
+
+
+def label(
+    model: ModelArgument,
+    corpus: Annotated[
+        str, typer.Argument(metavar="CORPUS", help="scheme:location#split, as in a recipe; text is not needed.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The manifest to write, such as labels.jsonl.")],
+    min_confidence: Annotated[
+        float, typer.Option(min=0, max=1, help="Leave out labels whose mean probability of a unit is lower.")
+    ] = 0.0,
+) -> None:
+    """Write what a model hears in a corpus as a manifest to train on, with a confidence for each utterance."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from distilhubert_ko import labelling
+    from distilhubert_ko.transcribe import Transcriber
+
+    transcriber = Transcriber(exported(model))
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("labelling", total=None)
+        labels = labelling.label(
+            transcriber, corpus, on_progress=lambda done, all_: progress.update(task, completed=done, total=all_)
+        )
+    if parts := labelling.deciles(labels.labels):
+        typer.echo("confidence from  utterances     CER  CER from here up")
+        for part in parts:
+            typer.echo(f"{part.low:15.3f} {part.utterances:11,} {part.cer:7.4f} {part.cer_from_here:17.4f}")
+    kept = labelling.write(labels, out, min_confidence)
+    hours = sum(each.utterance.seconds for each in kept) / 3600
+    typer.echo(f"{out}: {len(kept):,} of {len(labels.labels):,} utterances, {hours:.2f} h")
+    for reason, count in labels.dropped(min_confidence).items():
+        typer.echo(f"dropped, {reason}: {count:,}")

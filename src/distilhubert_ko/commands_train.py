@@ -85,6 +85,29 @@ def train(
     typer.echo(f"model: {folder}  card: {folder / 'README.md'}  curve: {folder / 'learning-curve.png'}")
 
 
+def distill(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A TOML file with [distill], or distill.")],
+    out: Annotated[Path | None, typer.Option(help="A new folder for the student; runs/NAME by default.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
+    changes: SetOption = [],  # noqa: B006
+) -> None:
+    """Distil a teacher into a small encoder on speech alone, for a recipe's model.pretrained."""
+    from distilhubert_ko import recipe as recipes
+
+    config = recipes.load(recipes.find(recipe), changes)
+    folder = out or Path("runs") / config.name
+    try:
+        from distilhubert_ko import distill as distillation
+    except ImportError as error:
+        raise missing_train(error) from error
+
+    report = distillation.distill(config, folder, resume=resume)
+    typer.echo(f"held-out loss {report['eval_loss']:.4f} at step {report['best_step']} of {report['total_steps']}")
+    for layer, terms in report["layers"].items():
+        typer.echo(f"  layer {layer}: L1 {terms['l1']:.4f}, cosine term {terms['cosine']:.4f}")
+    typer.echo(f"student: {folder}  losses: {folder / distillation.REPORT}")
+
+
 def demo(
     out: Annotated[Path, typer.Option(help="A new folder for the model.")] = Path("demo"),
 ) -> None:

@@ -74,7 +74,7 @@ class Corpus:
         return tuple(sorted({utterance.speaker for utterance in self.utterances if utterance.speaker is not None}))
 
 
-def read(spec: str, *, root: Path = Path("."), heldout: str = "") -> Corpus:
+def read(spec: str, *, root: Path = Path("."), heldout: str = "", transcribed: bool = True) -> Corpus:
     """Read a corpus, or one split of it. The audio itself is read only as far as its headers.
 
     Args:
@@ -84,6 +84,7 @@ def read(spec: str, *, root: Path = Path("."), heldout: str = "") -> Corpus:
             8, 16, ... are the test split, the speaker after each of them dev, the rest train. Where the
             corpus has a test split of its own, that stays, and speakers 8, 16, ... of its train split are
             dev; where it has both test and dev, the rule is not needed and changes nothing.
+        transcribed: whether an utterance without a transcript is a problem, or gets the text "".
 
     Raises:
         CorpusError: no such scheme, corpus or split; a malformed line; an id that occurs twice; or nothing
@@ -100,7 +101,7 @@ def read(spec: str, *, root: Path = Path("."), heldout: str = "") -> Corpus:
         raise CorpusError(f"{spec} lists {len(twice)} ids twice, e.g. {twice[0]}: give each utterance its own id")
     if split:
         entries = _of_split(spec, entries, split, every)
-    utterances, problems = _measure(entries)
+    utterances, problems = _measure(entries, transcribed)
     if not utterances:
         first = f" (e.g. {problems[0].id}: {problems[0].reason})" if problems else ""
         raise CorpusError(f"{spec}: none of {len(entries)} entries can be used{first}: check the path and the scheme")
@@ -186,13 +187,14 @@ def _held_out(spec: str, entries: list[Entry], split: str, every: int, parts: tu
     return chosen
 
 
-def _measure(entries: list[Entry]) -> tuple[list[Utterance], list[Problem]]:
-    sources = dict.fromkeys(entry.audio for entry in entries if entry.audio is not None and entry.text)
+def _measure(entries: list[Entry], transcribed: bool) -> tuple[list[Utterance], list[Problem]]:
+    wanted = [entry for entry in entries if entry.text or not transcribed]
+    sources = dict.fromkeys(entry.audio for entry in wanted if entry.audio is not None)
     with ThreadPoolExecutor(8) as pool:
         lengths = dict(zip(sources, pool.map(_length, sources), strict=True))
     utterances, problems = [], []
     for entry in entries:
-        found = _utterance(entry, lengths)
+        found = _utterance(entry, lengths, transcribed)
         if isinstance(found, Utterance):
             utterances.append(found)
         else:
@@ -212,8 +214,9 @@ def _length(source: Audio) -> float | str:
         return "audio unreadable"
 
 
-def _utterance(entry: Entry, lengths: dict[Audio, float | str]) -> Utterance | Problem:
-    if not entry.text or entry.text.isspace():
+def _utterance(entry: Entry, lengths: dict[Audio, float | str], transcribed: bool) -> Utterance | Problem:
+    text = unicodedata.normalize("NFC", entry.text or "")
+    if transcribed and (not text or text.isspace()):
         return Problem(entry.id, "no transcript")
     if entry.audio is None:
         return Problem(entry.id, "audio missing")
@@ -227,7 +230,7 @@ def _utterance(entry: Entry, lengths: dict[Audio, float | str]) -> Utterance | P
     return Utterance(
         entry.id,
         entry.audio,
-        unicodedata.normalize("NFC", entry.text),
+        text,
         entry.speaker,
         rest if duration is None else duration,
         entry.offset,

@@ -61,12 +61,12 @@ def zeroth(folder: Path) -> list[Entry]:
 
 
 def kaldi(folder: Path) -> list[Entry]:
-    """wav.scp and text, and utt2spk and segments where there are any.
+    """wav.scp, and text, utt2spk and segments where there are any.
 
     A relative path in wav.scp counts from the folder that holds this one, then from the working folder.
     """
     recordings = {key: _kaldi_audio(folder, key, path) for key, path in _table(folder / "wav.scp").items()}
-    texts = _table(folder / "text")
+    texts = _table(folder / "text") if (folder / "text").exists() else {}
     speakers = _table(folder / "utt2spk") if (folder / "utt2spk").exists() else {}
     entries = [
         Entry(key, path, texts.get(key), speakers.get(key), offset=offset, duration=duration)
@@ -77,7 +77,10 @@ def kaldi(folder: Path) -> list[Entry]:
 
 
 def audiofolder(folder: Path) -> list[Entry]:
-    """Hugging Face audiofolder: metadata.csv or metadata.jsonl, in the folder or in one subfolder a split."""
+    """Hugging Face audiofolder: metadata.csv or metadata.jsonl, in the folder or in one subfolder a split.
+
+    Without metadata, the FLAC and WAV files in the folder and below, of which nothing more is known.
+    """
     entries = []
     for home in sorted(path for path in folder.iterdir() if path.is_dir()):
         if file := _metadata(home):
@@ -86,6 +89,8 @@ def audiofolder(folder: Path) -> list[Entry]:
         return entries
     if file := _metadata(folder):
         return _records(file, "file_name")
+    if sounds := sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES):
+        return [Entry(str(path.relative_to(folder).with_suffix("")), path, None) for path in sounds]
     raise CorpusError(f"{folder} holds no metadata.csv or metadata.jsonl, nor does a subfolder: write one")
 
 
@@ -124,9 +129,9 @@ def _hub_split(name: str, split: str, rows: Any) -> Iterator[Entry]:
     text, speaker, gender = (
         next((column for column in names if column in rows.column_names), None) for names in (_TEXT, _SPEAKER, _GENDER)
     )
-    if text is None or "audio" not in rows.column_names:
+    if "audio" not in rows.column_names:
         found = ", ".join(rows.column_names)
-        raise CorpusError(f"hub:{name} needs the columns audio and text, but has {found}: choose another data set")
+        raise CorpusError(f"hub:{name} needs the column audio, but has {found}: choose another data set")
     # Without decode=False, datasets decodes each clip on access and needs torchcodec for it.
     rows = rows.cast_column("audio", datasets.Audio(decode=False))
     described = rows.select_columns([column for column in (text, speaker, gender) if column])
@@ -134,7 +139,7 @@ def _hub_split(name: str, split: str, rows: Any) -> Iterator[Entry]:
         yield Entry(
             f"{split}-{index:06d}",
             partial(_hub_bytes, rows, index),
-            _string(row[text]),
+            _string(row[text]) if text else None,
             _string(row.get(speaker)),
             split,
             gender=_string(row.get(gender)),

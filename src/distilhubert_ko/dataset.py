@@ -43,12 +43,13 @@ class Split:
         return {example.text for example in self.examples}
 
     def summary(self) -> dict[str, Any]:
+        transcribed = self.sentences != {""}
         return {
             "corpus": self.spec,
             "utterances": len(self.examples),
             "hours": round(self.hours, 3),
             "speakers": len(self.speakers),
-            "distinct_sentences": len(self.sentences),
+            **({"distinct_sentences": len(self.sentences)} if transcribed else {}),
             "dropped": self.dropped,
         }
 
@@ -107,6 +108,25 @@ def read_split(spec: str, config: recipe.Recipe) -> Split:
     return split(corpus, config.text, None)
 
 
+def unlabelled(spec: str, config: recipe.Recipe) -> Split:
+    """The speech of a corpus, transcripts aside, that is within the recipe's limits and long enough for a frame.
+
+    Raises CorpusError where there is none.
+    """
+    corpus = corpora.read(spec, root=config.root, heldout=config.data.heldout, transcribed=False)
+    dropped = Counter(problem.reason for problem in corpus.problems)
+    examples = []
+    for example in (Example(utterance, "") for utterance in corpus.utterances):
+        reason = _length(example.utterance, config.data)
+        if not reason and audio.frames(example.samples) < 1:
+            reason = "too short"
+        if reason:
+            dropped[reason] += 1
+        else:
+            examples.append(example)
+    return _split(spec, examples, dropped, "[data] min_seconds and max_seconds")
+
+
 def split(corpus: Corpus, rules: recipe.Text, limits: recipe.Data | None) -> Split:
     """The usable utterances of a corpus, with `limits` on their length where it is for training.
 
@@ -121,10 +141,14 @@ def split(corpus: Corpus, rules: recipe.Text, limits: recipe.Data | None) -> Spl
             dropped[reason] += 1
         else:
             examples.append(Example(utterance, written))
+    return _split(corpus.spec, examples, dropped, "[text] foreign")
+
+
+def _split(spec: str, examples: list[Example], dropped: Counter[str], rule: str) -> Split:
     if not examples:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in dropped.items())
-        raise CorpusError(f"{corpus.spec}: no usable utterance ({reasons}); check the corpus and [text] foreign")
-    return Split(corpus.spec, tuple(examples), dict(dropped))
+        raise CorpusError(f"{spec}: no usable utterance ({reasons}); check the corpus and {rule}")
+    return Split(spec, tuple(examples), dict(dropped))
 
 
 def _unusable(utterance: Utterance, written: str, limits: recipe.Data | None) -> str:
@@ -132,11 +156,13 @@ def _unusable(utterance: Utterance, written: str, limits: recipe.Data | None) ->
         return "empty text"
     if text.foreign_characters(written):
         return "digits, Latin letters or other scripts"
-    if limits and utterance.seconds < limits.min_seconds:
+    return _length(utterance, limits) if limits else ""
+
+
+def _length(utterance: Utterance, limits: recipe.Data) -> str:
+    if utterance.seconds < limits.min_seconds:
         return "too short"
-    if limits and utterance.seconds > limits.max_seconds:
-        return "too long"
-    return ""
+    return "too long" if utterance.seconds > limits.max_seconds else ""
 
 
 def _alignable(split_: Split, tokenizer: text.Tokenizer) -> Split:
@@ -174,11 +200,7 @@ def describe(report: dict[str, Any]) -> str:
     """A data report as lines for a terminal."""
     lines = [f"units: {report['units']}, vocabulary {report['vocabulary']}"]
     for name, split_ in report["splits"].items():
-        lines.append(
-            f"{name}: {split_['corpus']}: {split_['utterances']:,} utterances, {split_['hours']:.2f} h, "
-            f"{split_['speakers']} speakers, {split_['distinct_sentences']:,} distinct sentences"
-        )
-        lines += [f"  dropped, {reason}: {count:,}" for reason, count in split_["dropped"].items()]
+        lines.append(describe_split(name, split_))
         if name in report["overlap_with_train"]:
             shared = report["overlap_with_train"][name]
             unknown = shared["unknown_characters"]
@@ -188,3 +210,13 @@ def describe(report: dict[str, Any]) -> str:
                 f"unknown characters: {sum(unknown.values()):,}{f' ({shown})' if unknown else ''}"
             )
     return "\n".join(lines)
+
+
+def describe_split(name: str, summary: dict[str, Any]) -> str:
+    """The summary of a split as lines for a terminal."""
+    lines = [
+        f"{name}: {summary['corpus']}: {summary['utterances']:,} utterances, {summary['hours']:.2f} h, "
+        f"{summary['speakers']} speakers"
+        + (f", {summary['distinct_sentences']:,} distinct sentences" if "distinct_sentences" in summary else "")
+    ]
+    return "\n".join(lines + [f"  dropped, {reason}: {count:,}" for reason, count in summary["dropped"].items()])

@@ -41,6 +41,9 @@ FIRST_KERNEL, FIRST_STRIDE = KERNELS[0], STRIDES[0]
 class PaddingSafeForCTC(PreTrainedModel):
     """What both models share; see the module's docstring. Raises ModelError for an architecture not meant here."""
 
+    # The Trainer would take **ignored for a promise to average over accumulated batches, and only add them up.
+    accepts_loss_kwargs = False
+
     base_model: Any
     dropout: nn.Dropout
     lm_head: nn.Linear
@@ -245,8 +248,11 @@ def architecture(config: recipes.Model, **others: Any) -> HubertConfig:
     )
 
 
-def load(folder: Path) -> PaddingSafeForCTC:
-    """The model saved in `folder`, in float32 and in evaluation mode. Raises ModelError where it cannot be loaded."""
+def load(folder: Path, *, head: bool = True) -> PaddingSafeForCTC:
+    """The model saved in `folder`, in float32 and in evaluation mode. Raises ModelError where it cannot be loaded.
+
+    Without `head`, an encoder alone will do; its head is then random.
+    """
     if not any((folder / name).is_file() for name in ("model.safetensors", "model.safetensors.index.json")):
         raise ModelError(
             f"{folder}: no model.safetensors here, and pickled weights are not read; give the folder that "
@@ -265,6 +271,8 @@ def load(folder: Path) -> PaddingSafeForCTC:
     network, found = loaded
     # Transformers gives random values to what is missing. The mask's embedding is for training alone.
     missing = sorted(name for name in found["missing_keys"] if not name.endswith("masked_spec_embed"))
+    if not head:
+        missing = [name for name in missing if not name.startswith("lm_head.")]
     if missing:
         raise ModelError(f"{folder}: no weights for {', '.join(missing[:3])}; give a model fine-tuned with CTC")
     return network.eval()

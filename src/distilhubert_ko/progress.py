@@ -15,9 +15,10 @@ from distilhubert_ko.writing import write
 class Bar(TrainerCallback):
     """One line on the terminal; where standard error is no terminal, a plain line at each evaluation."""
 
-    def __init__(self, hours: float):
+    def __init__(self, hours: float, measure: str = "cer", name: str = "CER"):
         self.hours = hours  # of speech in an epoch
-        self.loss = self.cer = float("nan")
+        self.measure, self.name = measure, name  # of the evaluation
+        self.loss = self.score = float("nan")
         self.console = Console(stderr=True)
         columns = (TextColumn("step"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}"))
         self.bar = Progress(*columns, TimeRemainingColumn(), console=self.console, transient=False)
@@ -38,7 +39,7 @@ class Bar(TrainerCallback):
         self.loss = kwargs["logs"].get("loss", self.loss)
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        self.cer = kwargs["metrics"]["eval_cer"]
+        self.score = kwargs["metrics"][f"eval_{self.measure}"]
         if state.is_world_process_zero and not self.console.is_terminal:
             text = f"step {state.global_step}/{state.max_steps} {self._description(state)}"
             self.console.print(f"{text} validation loss {kwargs['metrics']['eval_loss']:.3f}", soft_wrap=True)
@@ -50,7 +51,7 @@ class Bar(TrainerCallback):
     def _description(self, state: TrainerState) -> str:
         hours = (time.monotonic() - self.started) / 3600
         speed = self.hours * ((state.epoch or 0.0) - self.first_epoch) / hours
-        return f"loss {self.loss:.3f} CER {self.cer:.3f} {speed:.0f} h of speech/h"
+        return f"loss {self.loss:.3f} {self.name} {self.score:.3f} {speed:.0f} h of speech/h"
 
 
 class LogFile(TrainerCallback):

@@ -143,6 +143,38 @@ class Training:
 
 
 @dataclass(frozen=True)
+class Distill:
+    """A student for `distilhubert-ko distill`: [model] without its head, which learns to predict a teacher's layers.
+
+    Chang, Yang and Lee, DistilHuBERT, ICASSP 2022 (arXiv 2110.01900). [data], [model] and [training] are as in
+    training; transcripts are not needed.
+    """
+
+    teacher: str = ""
+    """A HuBERT or wav2vec 2.0 model, with or without a CTC head: a folder or a Hub id."""
+    layers: tuple[int, ...] = ()
+    """Layers of the teacher to predict, counted from 1; none: three, evenly spaced, the last included. The paper's
+    are 4, 8 and 12 of 12."""
+    cosine_weight: float = 1.0
+    """Of the cosine term beside the L1 distance; the paper's lambda."""
+    initialise: Literal["teacher", "model"] = "teacher"
+    """The student's first weights: the teacher's where the shapes agree, as in the paper, or what model.pretrained
+    says."""
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """Posteriors of a CTC model mixed into the loss of training: Hinton, Vinyals and Dean (arXiv 1503.02531)."""
+
+    teacher: str = ""
+    """A CTC model with the student's units, a folder or a Hub id; empty: none."""
+    weight: float = 0.5
+    """Of the Kullback-Leibler divergence from the teacher, a mean over frames; the CTC loss has the rest of 1."""
+    temperature: float = 1.0
+    """Divides both models' logits; more than 1 shows more of what the teacher thinks of the other units."""
+
+
+@dataclass(frozen=True)
 class Recipe:
     name: str = "distilhubert-ko"
     license: str = "apache-2.0"
@@ -152,6 +184,8 @@ class Recipe:
     model: Model = field(default_factory=Model)
     augment: Augment = field(default_factory=Augment)
     training: Training = field(default_factory=Training)
+    distill: Distill = field(default_factory=Distill)
+    teaching: Teaching = field(default_factory=Teaching)
 
     def __post_init__(self) -> None:
         data, model, augment, training = self.data, self.model, self.augment, self.training
@@ -201,6 +235,15 @@ class Recipe:
                 value = getattr(getattr(self, section), key)
                 if not 0 <= value <= 1:
                     raise RecipeError(f"{section}.{key} is {value}: give a share between 0 and 1")
+        layers = self.distill.layers
+        if any(below >= layer for below, layer in zip((0, *layers), layers, strict=False)):
+            raise RecipeError(f"distill.layers is {list(layers)}: give layers from 1 on, in rising order, each once")
+        if not 0 <= self.distill.cosine_weight < math.inf:
+            raise RecipeError(f"distill.cosine_weight is {self.distill.cosine_weight}: give 0 or more")
+        if not 0 < self.teaching.weight <= 1:
+            raise RecipeError(f"teaching.weight is {self.teaching.weight}: give more than 0, and 1 at most")
+        if not 0 < self.teaching.temperature < math.inf:
+            raise RecipeError(f"teaching.temperature is {self.teaching.temperature}: give a number more than 0")
         if not 0 <= data.min_seconds < data.max_seconds:
             raise RecipeError(
                 f"data.min_seconds {data.min_seconds} and data.max_seconds {data.max_seconds} leave nothing: "

@@ -31,7 +31,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import EvalPrediction, get_last_checkpoint
 from transformers.utils import logging as transformers_logging
 
-from distilhubert_ko import dataset, metrics, model, optimizer, progress, recipe, training_log, writing
+from distilhubert_ko import dataset, metrics, model, optimizer, progress, recipe, teaching, training_log, writing
 from distilhubert_ko.batching import AugmentedClips, BucketSampler, Clips, collate
 from distilhubert_ko.errors import InputError, TrainingError
 from distilhubert_ko.splice import CUTS, Splicer, read_or_find
@@ -57,7 +57,7 @@ def train(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Path:
     started = time.monotonic()
     keep_freed_memory()
     transformers_logging.disable_progress_bar()  # of saving and loading; training has its own
-    checkpoint = _checkpoint(out, resume)
+    resumed = checkpoint(out, resume)
     data = dataset.prepare(config)
     account = data.report()
     print(dataset.describe(account), file=sys.stderr)
@@ -67,9 +67,9 @@ def train(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Path:
     # Not before there is a model: a run that cannot begin leaves no folder behind that would be in its own way.
     recipe.save(config, out / "recipe.toml")
     writing.write_json(out / "data.json", account)
-    with _saved_on_interrupt(trainer):
+    with saved_on_interrupt(trainer):
         try:
-            trainer.train(resume_from_checkpoint=checkpoint)
+            trainer.train(resume_from_checkpoint=resumed)
         finally:
             trainer.bar.stop()
     if trainer.interrupted:
@@ -115,7 +115,7 @@ def save(network: model.PaddingSafeForCTC, tokenizer: Tokenizer, folder: Path) -
     aside.rmdir()
 
 
-def _checkpoint(out: Path, resume: bool) -> str | None:
+def checkpoint(out: Path, resume: bool) -> str | None:
     """The checkpoint to go on from; None for a fresh start."""
     if not resume:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -140,16 +140,19 @@ class CtcTrainer(Trainer):
         self.references = [example.text for example in examples]
         self.clips = _training_clips(config, data, out)
         self.network = model.build(config.model, data.tokenizer)
-        self.precision = _precision(config.training)
+        self.teacher = teaching.FrameTeacher(config.teaching, data.tokenizer) if config.teaching.teacher else None
+        self.precision = precision(config.training)
         self.average = optimizer.Average(self.network, config.training.ema_decay) if config.training.ema_decay else None
         super().__init__(
             model=self.network,
-            args=_arguments(config.training, out, self.precision, 0 if self.clips.cached else WORKERS),
+            args=arguments(config.training, out, self.precision, 0 if self.clips.cached else WORKERS),
             data_collator=collate,
             train_dataset=self.clips,
             eval_dataset=Clips(examples, data.tokenizer),
             compute_metrics=self._compute_metrics,
         )
+        if self.teacher:
+            self.teacher.to(self.args.device)
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
         self.bar = progress.Bar(data.train.hours)
@@ -168,6 +171,15 @@ class CtcTrainer(Trainer):
             return super()._get_train_sampler(train_dataset)
         lengths = [example.samples for example in self.clips.examples]
         return BucketSampler(lengths, self.args.train_batch_size, self.args.seed)
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """In training, with the teacher's share; evaluation measures CTC's loss alone."""
+        loss, output = super().compute_loss(model, inputs, True, num_items_in_batch)
+        if self.teacher:
+            loss = self.teacher.mixed(loss, output.logits, inputs["input_values"], inputs["lengths"])
+        return (loss, output) if return_outputs else loss
 
     def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
         loss = super().training_step(*args, **kwargs)
@@ -268,7 +280,7 @@ def _training_clips(config: recipe.Recipe, data: dataset.Dataset, out: Path) -> 
     return AugmentedClips(examples, data.tokenizer, augment, splicer, config.training.seed)
 
 
-def _precision(training: recipe.Training) -> str:
+def precision(training: recipe.Training) -> str:
     if training.mixed_precision and torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     # Without the instructions, bf16 on a CPU is emulated, several times slower than float32.
@@ -277,7 +289,7 @@ def _precision(training: recipe.Training) -> str:
     return "fp32"
 
 
-def _arguments(training: recipe.Training, out: Path, precision: str, workers: int) -> TrainingArguments:
+def arguments(training: recipe.Training, out: Path, precision: str, workers: int) -> TrainingArguments:
     return TrainingArguments(
         output_dir=str(out / CHECKPOINTS),
         learning_rate=training.learning_rate,
@@ -365,7 +377,7 @@ class _Epochs(TrainerCallback):
 
 
 class _StopOnRequest(TrainerCallback):
-    def __init__(self, trainer: CtcTrainer):
+    def __init__(self, trainer: Any):
         self.trainer = trainer
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
@@ -375,7 +387,7 @@ class _StopOnRequest(TrainerCallback):
 
 
 @contextmanager
-def _saved_on_interrupt(trainer: CtcTrainer) -> Iterator[None]:
+def saved_on_interrupt(trainer: Any) -> Iterator[None]:
     """The first SIGINT saves a checkpoint at the end of the step and stops; the second stops at once."""
 
     def stop(number: int, frame: Any) -> None:

@@ -1,0 +1,207 @@
+"""Distillation: a recipe and a teacher in, an encoder out that loads like ntu-spml/distilhubert."""
+
+import dataclasses
+import importlib.metadata
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.utils.data import Sampler
+from torch.utils.tensorboard import SummaryWriter
+from transformers import Trainer, Wav2Vec2FeatureExtractor
+from transformers.integrations.integration_utils import TensorBoardCallback
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.trainer_utils import EvalPrediction
+from transformers.utils import logging as transformers_logging
+
+from distilhubert_ko import dataset, model, progress, recipe, runtime, student, train, training_log, writing
+from distilhubert_ko.batching import BucketSampler, Clips, collate
+from distilhubert_ko.dataset import Split
+from distilhubert_ko.errors import RecipeError, TrainingError
+from distilhubert_ko.student import Student, Teacher
+from distilhubert_ko.text import Tokenizer
+
+REPORT = "distill.json"
+WEIGHTS = "model.safetensors"
+NO_LABELS = Tokenizer("syllables", (Tokenizer.blank_token, Tokenizer.unknown_token, "|"))
+
+
+def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[str, Any]:
+    """Distils the recipe's teacher into its model, and leaves the student with the lowest loss in `out`.
+
+    The last one is in `out`/last. Returns what stands in `out`/distill.json. Without `resume` the folder must be new
+    or empty; with it, training goes on from the last checkpoint there. Raises InputError for a folder that is not as
+    said, RecipeError and ModelError for a teacher or a student that cannot be, TrainingError where training goes
+    wrong, and InterruptedTrainingError after SIGINT.
+    """
+    started = time.monotonic()
+    train.keep_freed_memory()
+    transformers_logging.disable_progress_bar()
+    checkpoint = train.checkpoint(out, resume)
+    _check(config)
+    teacher = Teacher(runtime.resolve(config.distill.teacher), config.distill.layers)
+    splits = {name: dataset.unlabelled(getattr(config.data, name), config) for name in ("train", "eval")}
+    for name, split in splits.items():
+        print(dataset.describe_split(name, split.summary()), file=sys.stderr)
+    torch.manual_seed(config.training.seed)
+    network = model.build(config.model, NO_LABELS)
+    initialised = student.initialise(network, teacher.network) if config.distill.initialise == "teacher" else []
+    unlike = student.unlike(network, teacher.network) if initialised else []
+    print(student.describe(initialised) or f"student: model.pretrained = {config.model.pretrained}", file=sys.stderr)
+    if unlike:
+        print(f"not as in the teacher: {', '.join(unlike)}", file=sys.stderr)
+    trainer = DistillTrainer(config, teacher, Student(network, len(teacher.layers), teacher.width), splits, out)
+
+    recipe.save(config, out / "recipe.toml")
+    with train.saved_on_interrupt(trainer):
+        try:
+            trainer.train(resume_from_checkpoint=checkpoint)
+        finally:
+            trainer.bar.stop()
+    if trainer.interrupted:
+        raise train.InterruptedTrainingError(
+            f"stopped at step {trainer.state.global_step} of {trainer.state.max_steps}, which is saved; "
+            f"go on with the same command and --resume"
+        )
+    save(network, out / "last")
+    best = trainer.state.best_model_checkpoint
+    if best:
+        trainer.pupil.load_state_dict(load_file(Path(best) / WEIGHTS))
+    save(network, out)
+    report = {
+        "teacher": config.distill.teacher,
+        "initialised": [dataclasses.asdict(part) for part in initialised],
+        "unlike_teacher": unlike,
+        **trainer.losses(trainer.state.best_global_step or trainer.state.global_step),
+        "total_steps": trainer.state.global_step,
+        "resumed": resume,
+        "seconds": round(time.monotonic() - started, 1),
+        "precision": trainer.precision,
+        "device": str(trainer.args.device),
+        "parameters": sum(parameter.numel() for parameter in network.base_model.parameters()),
+        "teacher_parameters": sum(parameter.numel() for parameter in teacher.network.base_model.parameters()),
+        "data": {name: split.summary() for name, split in splits.items()},
+        "versions": {name: importlib.metadata.version(name) for name in ("transformers", "torch", "accelerate")},
+    }
+    writing.write_json(out / REPORT, report)
+    return report
+
+
+def save(network: model.PaddingSafeForCTC, folder: Path) -> None:
+    """Writes the encoder alone, as plain Transformers loads it: config, safetensors, feature extractor."""
+    aside = folder / ".tmp"
+    network.base_model.save_pretrained(aside)
+    Wav2Vec2FeatureExtractor(do_normalize=False, return_attention_mask=False).save_pretrained(aside)
+    for file in aside.iterdir():
+        os.replace(file, folder / file.name)
+    aside.rmdir()
+
+
+def _check(config: recipe.Recipe) -> None:
+    if not config.distill.teacher:
+        raise RecipeError("distill.teacher is missing: name a HuBERT or wav2vec 2.0 model, a folder or a Hub id")
+    if config.distill.initialise == "teacher" and config.model.pretrained != "random":
+        raise RecipeError(
+            f'model.pretrained is "{config.model.pretrained}" and the weights are to come from the teacher: set '
+            'model.pretrained = "random" and the student\'s widths in [model], or distill.initialise = "model"'
+        )
+
+
+class DistillTrainer(Trainer):
+    """Trainer of a Student on the outputs of a Teacher that hears the same waves."""
+
+    def __init__(self, config: recipe.Recipe, teacher: Teacher, pupil: Student, splits: dict[str, Split], out: Path):
+        self.recipe, self.teacher, self.pupil = config, teacher, pupil
+        self.interrupted = False
+        self.precision = train.precision(config.training)
+        self.clips = Clips(splits["train"].examples, NO_LABELS)
+        evaluated = sorted(splits["eval"].examples, key=lambda example: example.samples)  # less padding
+        workers = 0 if self.clips.cached else train.WORKERS
+        args = train.arguments(config.training, out, self.precision, workers)
+        args.metric_for_best_model = "loss"
+        super().__init__(
+            model=pupil,
+            args=args,
+            data_collator=collate,
+            train_dataset=self.clips,
+            eval_dataset=Clips(evaluated, NO_LABELS),
+            compute_metrics=self._compute_metrics,
+        )
+        self.teacher.to(self.args.device)
+        self.remove_callback(PrinterCallback)
+        self.remove_callback(ProgressCallback)
+        self.bar = progress.Bar(splits["train"].hours, "loss", "validation")
+        self.add_callback(self.bar)
+        self.add_callback(progress.LogFile(out / training_log.LOG))
+        self.add_callback(TensorBoardCallback(SummaryWriter(str(out / "runs"))))
+
+    def losses(self, step: int) -> dict[str, Any]:
+        """What the evaluation at `step` found, as distill.json has it."""
+        found = next(line for line in self.state.log_history if line["step"] == step and "eval_loss" in line)
+        layers = {
+            str(layer): {term: found[f"eval_{term}_{layer}"] for term in ("l1", "cosine")}
+            for layer in self.teacher.layers
+        }
+        return {"best_step": step, "eval_loss": found["eval_loss"], "layers": layers}
+
+    def compute_loss(self, model: Any, inputs: dict[str, Tensor], *args: Any, **kwargs: Any) -> Tensor:
+        """Both terms averaged over the valid frames of the batch, weighed and added, then averaged over the layers.
+
+        The paper sums over layers and frames; S3PRL's distiller averages, as here, but over padded frames, too.
+        """
+        terms, frames = self._distances(model, inputs)
+        means = terms.sum(0) / frames.sum()
+        return (means[:, 0] + self.recipe.distill.cosine_weight * means[:, 1]).mean()
+
+    def _distances(self, model: Any, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Sums (batch, layers, 2) of `student.distances`, and frames (batch,)."""
+        waves, lengths = inputs["input_values"], inputs["lengths"]
+        targets = self.teacher(waves, lengths)
+        valid = student.valid_frames(self.teacher.network, targets[0].shape[1], lengths)
+        return student.distances(model(waves, lengths), targets, valid), valid.sum(1)
+
+    def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
+        loss = super().training_step(*args, **kwargs)
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"the loss is {loss.item()} at step {self.state.global_step}: halve training.learning_rate, raise "
+                "training.lr_scheduler_warmup_steps, or set training.mixed_precision=false"
+            )
+        return loss
+
+    def prediction_step(
+        self, model: Any, inputs: dict[str, Tensor], prediction_loss_only: bool, ignore_keys: list[str] | None = None
+    ) -> tuple[None, Tensor, Tensor]:
+        """No loss, which the Trainer would average over batches, but each clip's sums and frames."""
+        inputs = self._prepare_inputs(inputs)
+        with torch.no_grad(), self.compute_loss_context_manager():
+            terms, frames = self._distances(model, inputs)
+        return None, terms, frames
+
+    def _compute_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
+        means = np.asarray(prediction.predictions, dtype=float).sum(0) / np.sum(prediction.label_ids)
+        loss = (means[:, 0] + self.recipe.distill.cosine_weight * means[:, 1]).mean()
+        named = {
+            f"{term}_{layer}": float(value)
+            for layer, pair in zip(self.teacher.layers, means, strict=True)
+            for term, value in zip(("l1", "cosine"), pair, strict=True)
+        }
+        return {"loss": float(loss)} | named
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
+        if not self.recipe.training.length_buckets:
+            return super()._get_train_sampler(train_dataset)
+        lengths = [example.samples for example in self.clips.examples]
+        return BucketSampler(lengths, self.args.train_batch_size, self.args.seed)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """The student and its heads as safetensors; the Trainer's own adds its arguments as a pickle."""
+        folder = Path(output_dir or str(self.args.output_dir))
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(state_dict or self.pupil.state_dict(), folder / WEIGHTS, {"format": "pt"})

@@ -1,0 +1,171 @@
+"""Pseudo-labels: what a model hears in a corpus, with a confidence to choose by, as a manifest to train on.
+
+Self-training as in Kahn, Lee and Hannun, Self-Training for End-to-End Speech Recognition, ICASSP 2020
+(arXiv 1909.09116), who filter by the log-likelihood of a label over its length; `confidence` is its exponential.
+"""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from distilhubert_ko import corpora, ctc, metrics, report, text, writing
+from distilhubert_ko.corpora import Utterance
+from distilhubert_ko.errors import CorpusError, InputError
+from distilhubert_ko.transcribe import Transcriber
+
+CHUNK = 64  # utterances recognised at a time
+
+
+@dataclass(frozen=True)
+class Label:
+    """What was heard in an utterance; `reference` is its transcript, "" where it has none that can be scored."""
+
+    utterance: Utterance
+    text: str
+    confidence: float
+    reference: str
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training could use the text: with nothing in it but what can be spelt in Hangul syllables."""
+        written = text.normalise(self.text, spell=True)
+        return bool(written) and not text.foreign_characters(written)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """All utterances of a corpus that could be read, and why the others could not."""
+
+    spec: str
+    labels: tuple[Label, ...]
+    unread: dict[str, int]
+
+    def kept(self, min_confidence: float) -> list[Label]:
+        return [label for label in self.labels if label.trainable and label.confidence >= min_confidence]
+
+    def dropped(self, min_confidence: float) -> dict[str, int]:
+        """Reason -> utterances that are not kept."""
+        reasons = Counter(self.unread)
+        for label in self.labels:
+            if not label.text:
+                reasons["nothing heard"] += 1
+            elif not label.trainable:
+                reasons["lone jamo or other scripts"] += 1
+            elif label.confidence < min_confidence:
+                reasons[f"confidence below {min_confidence:g}"] += 1
+        return dict(reasons)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A tenth of the transcribed utterances, from the confidence `low` on, and the CER there and from there up."""
+
+    low: float
+    utterances: int
+    cer: float
+    cer_from_here: float
+
+
+def label(
+    transcriber: Transcriber,
+    spec: str,
+    *,
+    root: Path = Path("."),
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Labels:
+    """Recognises a corpus, whose transcripts may be missing, split by speaker as the model's own recipe says.
+
+    `on_progress` is called with the utterances done and their number. Raises CorpusError for a corpus that cannot be
+    read and for one whose audio lies in no files, which a manifest could not name.
+    """
+    recipe = report.recipe_of(transcriber.folder)
+    corpus = corpora.read(spec, root=root, heldout=recipe.data.heldout, transcribed=False)
+    if any(not isinstance(utterance.audio, Path) for utterance in corpus.utterances):
+        raise CorpusError(
+            f"{spec}: its audio lies in no files that a manifest could name: save the clips as files, and give them "
+            "as folder:PATH"
+        )
+    labels: list[Label] = []
+    for start in range(0, len(corpus.utterances), CHUNK):
+        chunk = corpus.utterances[start : start + CHUNK]
+        waves = [utterance.wave() for utterance in chunk]
+        for utterance, wave, log_probs in zip(chunk, waves, transcriber.log_probs(waves), strict=True):
+            heard = transcriber.transcript(log_probs, len(wave)).text
+            sure = confidence(log_probs, transcriber.tokenizer.blank_id)
+            labels.append(Label(utterance, heard, sure, _reference(utterance, recipe.text.foreign == "spell")))
+        if on_progress:
+            on_progress(len(labels), len(corpus.utterances))
+    unread = Counter(problem.reason for problem in corpus.problems)
+    return Labels(spec, tuple(labels), dict(unread))
+
+
+def confidence(log_probs: np.ndarray, blank: int) -> float:
+    """P(units | audio) ** (1 / units) of the units on the best path: in 0..1, whatever their number.
+
+    `log_probs` is (frames, vocabulary). The probability is CTC's, over all paths that spell the units. It is 0 where
+    nothing is said.
+    """
+    ids = [token.id for token in ctc.greedy(log_probs, blank)]
+    return math.exp(-ctc.loss(log_probs, ids, blank) / len(ids)) if ids else 0.0
+
+
+def deciles(labels: Sequence[Label]) -> list[Part]:
+    """The utterances that have a transcript in ten parts of rising confidence; fewer than ten give none."""
+    scored = sorted((label for label in labels if label.reference), key=lambda label: label.confidence)
+    if len(scored) < 10:
+        return []
+    counts = [metrics.characters(label.reference, label.text) for label in scored]
+    starts = [len(scored) * tenth // 10 for tenth in range(10)]
+    return [
+        Part(
+            scored[start].confidence,
+            end - start,
+            sum(counts[start:end], metrics.Counts()).rate,
+            sum(counts[start:], metrics.Counts()).rate,
+        )
+        for start, end in zip(starts, [*starts[1:], len(scored)], strict=True)
+    ]
+
+
+def write(labels: Labels, path: Path, min_confidence: float = 0.0) -> list[Label]:
+    """Writes a NeMo manifest of the labels that are sure enough, and returns them.
+
+    Raises CorpusError where none is, and InputError where the file cannot be written.
+    """
+    if not 0 <= min_confidence <= 1:
+        raise InputError(f"--min-confidence {min_confidence:g}: give a number between 0 and 1")
+    kept = labels.kept(min_confidence)
+    if not kept:
+        best = max((label.confidence for label in labels.labels), default=0.0)
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in labels.dropped(min_confidence).items())
+        raise CorpusError(f"{labels.spec}: no label can be kept ({reasons}), the surest {best:.3f}: lower --min-confidence, or take a better model")
+    home = path.absolute().parent
+    records = (json.dumps(_record(label, home), ensure_ascii=False) for label in kept)
+    writing.write(path, "".join(f"{record}\n" for record in records))
+    return kept
+
+
+def _record(label: Label, home: Path) -> dict[str, Any]:
+    utterance = label.utterance
+    assert isinstance(utterance.audio, Path), "label() takes no others"
+    audio = utterance.audio.absolute()
+    return {
+        "id": utterance.id,
+        "audio_filepath": str(audio.relative_to(home) if audio.is_relative_to(home) else audio),
+        "text": label.text,
+        "duration": utterance.seconds,
+        **({"offset": utterance.offset} if utterance.offset else {}),
+        **({"speaker": utterance.speaker} if utterance.speaker is not None else {}),
+        "confidence": round(label.confidence, 4),
+    }
+
+
+def _reference(utterance: Utterance, spell: bool) -> str:
+    written = text.normalise(utterance.text, spell=spell)
+    return "" if text.foreign_characters(written) else written

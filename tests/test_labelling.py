@@ -1,0 +1,160 @@
+"""Pseudo-labels: the confidence, the manifest that is read back, what is dropped, and the choice of a threshold."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from fixtures_model import clip
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from distilhubert_ko import corpora, dataset, labelling, metrics, recipe
+from distilhubert_ko.corpora import Utterance
+from distilhubert_ko.errors import CorpusError, InputError
+from distilhubert_ko.labelling import Label, Labels
+from distilhubert_ko.transcribe import Transcriber
+
+pytest_plugins = ["fixtures_model"]
+
+LENGTHS = (16_000, 40_000, 24_001)
+
+
+@pytest.fixture(scope="module")
+def transcriber(exported: Path) -> Transcriber:
+    return Transcriber(exported, threads=1)
+
+
+@pytest.fixture
+def untranscribed(tmp_path: Path) -> Path:
+    """A folder of three clips and one of silence, with nothing but sound in it."""
+    for name, samples in zip("abc", LENGTHS, strict=True):
+        soundfile.write(tmp_path / f"{name}.wav", clip(samples), 16_000)
+    soundfile.write(tmp_path / "silence.wav", np.zeros(16_000), 16_000)
+    return tmp_path
+
+
+def heard(confidence: float, text: str = "말", reference: str = "말") -> Label:
+    return Label(Utterance(f"{confidence}", Path("x.wav"), "", None, 1.0), text, confidence, reference)
+
+
+@given(st.integers(0, 2**32), st.integers(0, 30), st.integers(0, 2))
+def test_confidence_is_the_likelihood_by_torch_to_the_power_of_one_over_the_units(
+    seed: int, frames: int, blank: int
+) -> None:
+    logits = np.random.default_rng(seed).normal(size=(frames, 4), scale=3)
+    log_probs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    found = labelling.confidence(log_probs, blank)
+    path = log_probs.argmax(1)
+    units = [int(path[t]) for t in range(frames) if path[t] != blank and (t == 0 or path[t - 1] != path[t])]
+    if not units:
+        assert found == 0
+        return
+    loss = functional.ctc_loss(
+        torch.from_numpy(log_probs)[:, None], torch.tensor([units]), (frames,), (len(units),), blank, "sum"
+    )
+    assert found == pytest.approx(torch.exp(-loss / len(units)).item(), rel=1e-6)
+    assert 0 < found <= 1
+
+
+def test_the_manifest_is_read_back_as_the_corpus_with_what_the_model_heard(
+    transcriber: Transcriber, untranscribed: Path
+) -> None:
+    labels = labelling.label(transcriber, f"folder:{untranscribed}")
+    kept = labelling.write(labels, untranscribed / "labels.jsonl")
+    corpus = corpora.read(f"manifest:{untranscribed / 'labels.jsonl'}")
+    assert corpus.problems == ()
+    assert [u.id for u in corpus.utterances] == ["a", "b", "c"] == [label.utterance.id for label in kept]
+    for utterance, samples in zip(corpus.utterances, LENGTHS, strict=True):
+        assert utterance.text == transcriber(clip(samples)).text != ""
+        assert len(utterance.wave()) == samples
+    records = [json.loads(line) for line in (untranscribed / "labels.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [record["audio_filepath"] for record in records] == ["a.wav", "b.wav", "c.wav"]  # the folder may move
+    assert all(0 < record["confidence"] < 1 for record in records)
+
+
+def test_slices_and_speakers_go_round_and_a_manifest_elsewhere_names_whole_paths(
+    transcriber: Transcriber, untranscribed: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    source = {"audio_filepath": "b.wav", "offset": 0.5, "duration": 1.0, "speaker": "s1", "id": "middle"}
+    (untranscribed / "slices.jsonl").write_text(json.dumps(source) + "\n")
+    out = tmp_path_factory.mktemp("elsewhere") / "labels.jsonl"
+    labelling.write(labelling.label(transcriber, f"manifest:{untranscribed}/slices.jsonl"), out)
+    (utterance,) = corpora.read(f"manifest:{out}").utterances
+    assert (utterance.id, utterance.speaker, utterance.offset, utterance.duration) == ("middle", "s1", 0.5, 1.0)
+    assert utterance.text == transcriber(utterance.wave()).text
+    np.testing.assert_allclose(utterance.wave(), clip(40_000)[8_000:24_000], atol=1e-4)
+
+
+def test_what_is_kept_and_what_is_dropped_add_up() -> None:
+    texts = {0.2: "말", 0.5: "세 시", 0.9: "3시 OK", 0.0: "", 0.8: "마\u11af", 0.7: "마 \u11af"}
+    labels = Labels("a:b", tuple(heard(*pair) for pair in texts.items()), {"audio unreadable": 2})
+    assert [label.confidence for label in labels.kept(0.5)] == [0.5, 0.9, 0.8]
+    other = {"audio unreadable": 2, "nothing heard": 1, "lone jamo or other scripts": 1}
+    assert labels.dropped(0.5) == other | {"confidence below 0.5": 1}
+    assert labels.dropped(0.0) == other
+    assert len(labels.kept(0.5)) + sum(labels.dropped(0.5).values()) == len(labels.labels) + 2
+
+
+def test_training_takes_every_label_that_is_kept(transcriber: Transcriber, untranscribed: Path) -> None:
+    labelling.write(labelling.label(transcriber, f"folder:{untranscribed}"), untranscribed / "labels.jsonl")
+    config = recipe.Recipe(text=recipe.Text(foreign="spell"))
+    split = dataset.read_split(f"manifest:{untranscribed / 'labels.jsonl'}", config)
+    assert (len(split.examples), split.dropped) == (3, {})
+
+
+def test_where_nothing_is_sure_enough_nothing_is_written(tmp_path: Path) -> None:
+    labels = Labels("a:b", (heard(0.25),), {})
+    with pytest.raises(CorpusError, match=r"confidence below 0\.3: 1\), the surest 0\.250: lower --min-confidence"):
+        labelling.write(labels, tmp_path / "labels.jsonl", 0.3)
+    with pytest.raises(InputError, match="between 0 and 1"):
+        labelling.write(labels, tmp_path / "labels.jsonl", 30)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("count", [10, 11, 25])
+def test_deciles_hold_every_transcribed_utterance_once_in_rising_confidence(count: int) -> None:
+    random = np.random.default_rng(count)
+    labels = [heard(float(random.random()), "말소리"[: 1 + i % 3], "말소리") for i in range(count)]
+    parts = labelling.deciles([*labels, heard(0.5, reference="")])
+    assert len(parts) == 10
+    assert sum(part.utterances for part in parts) == count
+    assert [part.low for part in parts] == sorted(part.low for part in parts)
+    for part in parts:
+        above = [metrics.characters(each.reference, each.text) for each in labels if each.confidence >= part.low]
+        assert part.cer_from_here == pytest.approx(sum(above, metrics.Counts()).rate)
+    errors = sum(part.cer * part.utterances for part in parts)  # references are of one length
+    assert errors == pytest.approx(count * parts[0].cer_from_here)
+
+
+@pytest.mark.parametrize("count", [0, 9])
+def test_fewer_than_ten_utterances_are_no_deciles(count: int) -> None:
+    assert labelling.deciles([heard(0.5)] * count) == []
+
+
+def test_a_corpus_whose_audio_lies_in_no_files_is_refused(
+    transcriber: Transcriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    utterance = Utterance("1", lambda: b"", "", None, 1.0)
+    monkeypatch.setattr(corpora, "read", lambda *_, **__: corpora.Corpus("hub:a/b", (utterance,), ()))
+    with pytest.raises(CorpusError, match="save the clips as files"):
+        labelling.label(transcriber, "hub:a/b")
+
+
+def test_the_command_prints_deciles_and_counts_and_needs_no_torch(
+    exported: Path, tiny_speech: Path, tmp_path: Path
+) -> None:
+    script = "import sys; sys.modules['torch'] = None; from distilhubert_ko.cli import main; main()"
+    arguments = ["label", exported, f"manifest:{tiny_speech}/train.jsonl", "--out", tmp_path / "labels.jsonl"]
+    done = subprocess.run([sys.executable, "-c", script, *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    header, *rows = done.stdout.splitlines()
+    assert header.split() == "confidence from utterances CER CER from here up".split()
+    assert [len(row.split()) for row in rows[:10]] == [4] * 10
+    kept = len((tmp_path / "labels.jsonl").read_text(encoding="utf-8").splitlines())
+    assert rows[10].startswith(f"{tmp_path / 'labels.jsonl'}: {kept} of 18 utterances, 0.0")
