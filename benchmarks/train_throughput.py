@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from transformers import HubertForCTC
 
-from distilhubert_ko import audio, batching, corpora, dataset, model, recipe, text, train
+from distilhubert_ko import audio, batching, corpora, dataset, model, recipe, text, trainer
 
 WAYS = ("example", "ours")
 
@@ -42,7 +42,7 @@ def measure(way: str, config: recipe.Recipe, corpus: str, batches: int, turn: in
         network = plain
         order = list(range(len(clips)))  # they were chosen at random
     else:
-        train.keep_freed_memory()
+        trainer.keep_freed_memory()
         order = list(batching.BucketSampler([example.samples for example in clips.examples], batch_size, turn))
     for index in order:
         clips[index]  # decoded now and kept

@@ -14,9 +14,10 @@ from fixtures_model import JAMO, TINY, clip, new_network
 from safetensors.torch import load_file
 from transformers import AutoFeatureExtractor, AutoModel, HubertModel, Wav2Vec2FeatureExtractor
 
-from distilhubert_ko import cli, distill, model, recipe, student, train, training_log
+from distilhubert_ko import cli, distill, model, recipe, student, training_log
 from distilhubert_ko.errors import InputError, ModelError, RecipeError, TrainingError
 from distilhubert_ko.student import Teacher
+from distilhubert_ko.trainer import InterruptedTrainingError
 
 STEPS = 10
 FILES = {"config.json", "model.safetensors", "preprocessor_config.json"}
@@ -178,7 +179,7 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
         return compute(trainer, *args, **kwargs)
 
     monkeypatch.setattr(distill.DistillTrainer, "training_step", watched)
-    with pytest.raises(train.InterruptedTrainingError, match=r"step 5 of .*--resume"):
+    with pytest.raises(InterruptedTrainingError, match=r"step 5 of .*--resume"):
         distill.distill(config, out)
     assert not (out / distill.REPORT).exists()
 

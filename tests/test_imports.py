@@ -25,7 +25,7 @@ FLOORS = {
             "errors writing training_log audio media text numerals ctc recipe schedule augment",
             "metrics transcript textgrid files longform corpus_formats synthetic corpora runtime vad graph",
             "dataset sizes batching model optimizer student teaching stream transcribe alignment splice calibration",
-            "train distill progress export report labelling card bulk server",
+            "trainer train distill progress export report labelling card bulk server",
             "commands_model commands_train commands_speech cli",
         ]
     )
@@ -33,7 +33,18 @@ FLOORS = {
 }
 """Module -> floor, the ground floor being 0. A module may be named before it is written."""
 
-TRAINING = {"batching", "model", "optimizer", "train", "export", "progress", "student", "teaching", "distill"}
+TRAINING = {
+    "batching",
+    "model",
+    "optimizer",
+    "trainer",
+    "train",
+    "export",
+    "progress",
+    "student",
+    "teaching",
+    "distill",
+}
 ALLOWED = {
     "torch": TRAINING,
     "transformers": TRAINING,

@@ -27,6 +27,7 @@ from transformers import (
 from distilhubert_ko import dataset, model, recipe, schedule, train, training_log
 from distilhubert_ko.errors import InputError, TrainingError, UnavailableError
 from distilhubert_ko.text import Tokenizer
+from distilhubert_ko.trainer import InterruptedTrainingError
 from distilhubert_ko.transcribe import Transcriber
 
 pytest_plugins = ["fixtures_model"]
@@ -192,9 +193,9 @@ def test_the_pipeline_of_transformers_gives_the_text_that_the_transcriber_gives(
 @pytest.mark.parametrize(
     ("end", "error", "changes"),
     [
-        (interrupt, train.InterruptedTrainingError, {}),
+        (interrupt, InterruptedTrainingError, {}),
         (crash, OSError, {"length_buckets": True, "gradient_accumulation_steps": 2, "num_epochs": 4}),
-        (interrupt, train.InterruptedTrainingError, LEVERS),
+        (interrupt, InterruptedTrainingError, LEVERS),
     ],
     ids=["interrupted", "crashed, with length buckets", "interrupted, with everything else"],
 )
@@ -231,7 +232,7 @@ def test_an_interrupted_run_is_saved_at_the_end_of_the_step_and_says_how_to_go_o
 ) -> None:
     before = signal.getsignal(signal.SIGINT)
     during_step(monkeypatch, 2, interrupt)
-    with pytest.raises(train.InterruptedTrainingError, match=r"step 2 of 10.*--resume") as error:
+    with pytest.raises(InterruptedTrainingError, match=r"step 2 of 10.*--resume") as error:
         train.train(tiny, tmp_path / "run")
     assert error.value.exit_code == 130
     assert signal.getsignal(signal.SIGINT) is before

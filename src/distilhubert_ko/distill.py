@@ -12,20 +12,17 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.utils.data import Sampler
-from torch.utils.tensorboard import SummaryWriter
-from transformers import Trainer, Wav2Vec2FeatureExtractor
-from transformers.integrations.integration_utils import TensorBoardCallback
-from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers import Wav2Vec2FeatureExtractor
 from transformers.trainer_utils import EvalPrediction
 from transformers.utils import logging as transformers_logging
 
-from distilhubert_ko import dataset, model, progress, recipe, runtime, student, train, training_log, writing
-from distilhubert_ko.batching import BucketSampler, Clips, collate
+from distilhubert_ko import dataset, model, progress, recipe, runtime, student, writing
+from distilhubert_ko.batching import AugmentedClips, Clips
 from distilhubert_ko.dataset import Split
-from distilhubert_ko.errors import RecipeError, TrainingError
+from distilhubert_ko.errors import RecipeError
 from distilhubert_ko.student import Student, Teacher
 from distilhubert_ko.text import Tokenizer
+from distilhubert_ko.trainer import RecipeTrainer, checkpoint, keep_freed_memory
 
 REPORT = "distill.json"
 WEIGHTS = "model.safetensors"
@@ -41,9 +38,9 @@ def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[s
     wrong, and InterruptedTrainingError after SIGINT.
     """
     started = time.monotonic()
-    train.keep_freed_memory()
+    keep_freed_memory()
     transformers_logging.disable_progress_bar()
-    checkpoint = train.checkpoint(out, resume)
+    last = checkpoint(out, resume)
     _check(config)
     teacher = Teacher(runtime.resolve(config.distill.teacher), config.distill.layers)
     splits = {name: dataset.unlabelled(getattr(config.data, name), config) for name in ("train", "eval")}
@@ -59,16 +56,7 @@ def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[s
     trainer = DistillTrainer(config, teacher, Student(network, len(teacher.layers), teacher.width), splits, out)
 
     recipe.save(config, out / "recipe.toml")
-    with train.saved_on_interrupt(trainer):
-        try:
-            trainer.train(resume_from_checkpoint=checkpoint)
-        finally:
-            trainer.bar.stop()
-    if trainer.interrupted:
-        raise train.InterruptedTrainingError(
-            f"stopped at step {trainer.state.global_step} of {trainer.state.max_steps}, which is saved; "
-            f"go on with the same command and --resume"
-        )
+    trainer.run(last)
     save(network, out / "last")
     best = trainer.state.best_model_checkpoint
     if best:
@@ -113,33 +101,22 @@ def _check(config: recipe.Recipe) -> None:
         )
 
 
-class DistillTrainer(Trainer):
+class DistillTrainer(RecipeTrainer):
     """Trainer of a Student on the outputs of a Teacher that hears the same waves."""
 
     def __init__(self, config: recipe.Recipe, teacher: Teacher, pupil: Student, splits: dict[str, Split], out: Path):
-        self.recipe, self.teacher, self.pupil = config, teacher, pupil
-        self.interrupted = False
-        self.precision = train.precision(config.training)
-        self.clips = Clips(splits["train"].examples, NO_LABELS)
+        self.teacher, self.pupil = teacher, pupil
         evaluated = sorted(splits["eval"].examples, key=lambda example: example.samples)  # less padding
-        workers = 0 if self.clips.cached else train.WORKERS
-        args = train.arguments(config.training, out, self.precision, workers)
-        args.metric_for_best_model = "loss"
         super().__init__(
-            model=pupil,
-            args=args,
-            data_collator=collate,
-            train_dataset=self.clips,
-            eval_dataset=Clips(evaluated, NO_LABELS),
-            compute_metrics=self._compute_metrics,
+            config,
+            out,
+            pupil,
+            AugmentedClips(splits["train"].examples, NO_LABELS, config.augment, None, config.training.seed),
+            Clips(evaluated, NO_LABELS),
+            "loss",
+            progress.Bar(splits["train"].hours, "loss", "validation"),
         )
         self.teacher.to(self.args.device)
-        self.remove_callback(PrinterCallback)
-        self.remove_callback(ProgressCallback)
-        self.bar = progress.Bar(splits["train"].hours, "loss", "validation")
-        self.add_callback(self.bar)
-        self.add_callback(progress.LogFile(out / training_log.LOG))
-        self.add_callback(TensorBoardCallback(SummaryWriter(str(out / "runs"))))
 
     def losses(self, step: int) -> dict[str, Any]:
         """What the evaluation at `step` found, as distill.json has it."""
@@ -166,15 +143,6 @@ class DistillTrainer(Trainer):
         valid = student.valid_frames(self.teacher.network, targets[0].shape[1], lengths)
         return student.distances(model(waves, lengths), targets, valid), valid.sum(1)
 
-    def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
-        loss = super().training_step(*args, **kwargs)
-        if not torch.isfinite(loss):
-            raise TrainingError(
-                f"the loss is {loss.item()} at step {self.state.global_step}: halve training.learning_rate, raise "
-                "training.lr_scheduler_warmup_steps, or set training.mixed_precision=false"
-            )
-        return loss
-
     def prediction_step(
         self, model: Any, inputs: dict[str, Tensor], prediction_loss_only: bool, ignore_keys: list[str] | None = None
     ) -> tuple[None, Tensor, Tensor]:
@@ -193,12 +161,6 @@ class DistillTrainer(Trainer):
             for term, value in zip(("l1", "cosine"), pair, strict=True)
         }
         return {"loss": float(loss)} | named
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
-        if not self.recipe.training.length_buckets:
-            return super()._get_train_sampler(train_dataset)
-        lengths = [example.samples for example in self.clips.examples]
-        return BucketSampler(lengths, self.args.train_batch_size, self.args.seed)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         """The student and its heads as safetensors; the Trainer's own adds its arguments as a pickle."""

@@ -144,7 +144,10 @@ def write(labels: Labels, path: Path, min_confidence: float = 0.0) -> list[Label
     if not kept:
         best = max((label.confidence for label in labels.labels), default=0.0)
         reasons = ", ".join(f"{reason}: {count}" for reason, count in labels.dropped(min_confidence).items())
-        raise CorpusError(f"{labels.spec}: no label can be kept ({reasons}), the surest {best:.3f}: lower --min-confidence, or take a better model")
+        raise CorpusError(
+            f"{labels.spec}: no label can be kept ({reasons}), the surest {best:.3f}: lower --min-confidence, or take "
+            "a better model"
+        )
     home = path.absolute().parent
     records = (json.dumps(_record(label, home), ensure_ascii=False) for label in kept)
     writing.write(path, "".join(f"{record}\n" for record in records))

@@ -1,0 +1,224 @@
+"""The trainer of a recipe, whatever it trains: its batches, optimizer and schedule, a bar, a log, and ways to stop."""
+
+import ctypes
+import os
+import platform
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Sampler
+from torch.utils.tensorboard import SummaryWriter
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.integrations.integration_utils import TensorBoardCallback
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.trainer_utils import EvalPrediction, get_last_checkpoint
+
+from distilhubert_ko import optimizer, progress, recipe, training_log
+from distilhubert_ko.batching import AugmentedClips, BucketSampler, Clips, collate
+from distilhubert_ko.errors import InputError, TrainingError
+
+CHECKPOINTS = "checkpoints"
+WORKERS = min(4, os.cpu_count() or 1)  # that decode audio where a corpus does not fit in memory
+
+
+class InterruptedTrainingError(TrainingError):
+    """Training was stopped by SIGINT; everything is saved."""
+
+    exit_code = 130
+
+
+class RecipeTrainer(Trainer):
+    """Trains a network on clips; what that means, a subclass says. The best checkpoint is the lowest in `metric`."""
+
+    def __init__(
+        self,
+        config: recipe.Recipe,
+        out: Path,
+        network: nn.Module,
+        clips: AugmentedClips,
+        evaluated: Clips,
+        metric: str,
+        bar: progress.Bar,
+    ):
+        self.recipe = config
+        self.network: Any = network
+        self.clips = clips
+        self.bar = bar
+        self.interrupted = False
+        self.precision = precision(config.training)
+        super().__init__(
+            model=network,
+            args=_arguments(config.training, out, self.precision, 0 if clips.cached else WORKERS, metric),
+            data_collator=collate,
+            train_dataset=clips,
+            eval_dataset=evaluated,
+            compute_metrics=self._compute_metrics,
+        )
+        self.remove_callback(PrinterCallback)
+        self.remove_callback(ProgressCallback)
+        for callback in (
+            bar,
+            progress.LogFile(out / training_log.LOG),
+            _Epochs(clips),
+            TensorBoardCallback(SummaryWriter(str(out / "runs"))),
+        ):
+            self.add_callback(callback)
+
+    def run(self, checkpoint: str | None) -> None:
+        """Trains to the end, from a checkpoint if one is named.
+
+        The first SIGINT saves a checkpoint at the end of the step and raises InterruptedTrainingError; the second stops
+        at once.
+        """
+        with _saved_on_interrupt(self):
+            try:
+                self.train(resume_from_checkpoint=checkpoint)
+            finally:
+                self.bar.stop()
+        if self.interrupted:
+            raise InterruptedTrainingError(
+                f"stopped at step {self.state.global_step} of {self.state.max_steps}, which is saved; "
+                f"go on with the same command and --resume"
+            )
+
+    def _compute_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
+        raise NotImplementedError
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
+        if not self.recipe.training.length_buckets:
+            return super()._get_train_sampler(train_dataset)
+        lengths = [example.samples for example in self.clips.examples]
+        return BucketSampler(lengths, self.args.train_batch_size, self.args.seed)
+
+    def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
+        loss = super().training_step(*args, **kwargs)
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"the loss is {loss.item()} at step {self.state.global_step}: halve training.learning_rate, raise "
+                "training.lr_scheduler_warmup_steps, or set training.mixed_precision=false"
+            )
+        return loss
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        if self.optimizer is None:
+            decayed = self.get_decay_parameter_names(self.network)
+            kind, options = self.get_optimizer_cls_and_kwargs(self.args, self.network)
+            self.optimizer = kind(optimizer.groups(self.network, self.recipe.training, decayed), **options)
+        return super().create_optimizer(model)
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer_: torch.optim.Optimizer | None = None
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        self.lr_scheduler = optimizer.scheduler(self.create_optimizer(), self.recipe.training, num_training_steps)
+        return self.lr_scheduler
+
+
+def checkpoint(out: Path, resume: bool) -> str | None:
+    """The checkpoint to go on from; None for a fresh start."""
+    if not resume:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise InputError(f"{out}: not empty; choose another --out, or add --resume to go on with the run there")
+        return None
+    checkpoints = out / CHECKPOINTS
+    last = get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
+    if last is None:
+        raise InputError(f"{out}: no checkpoint to resume from; leave out --resume and choose a new --out")
+    return last
+
+
+def keep_freed_memory() -> None:
+    """Has glibc keep large freed blocks instead of returning them to the system after every operation.
+
+    Zeroing them anew took a third of a training step on a CPU (docs/lab-notes.md).
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(-4, 0)  # M_MMAP_MAX: no block of its own mapping
+        libc.mallopt(-1, -1)  # M_TRIM_THRESHOLD: never shrink the heap
+
+
+def precision(training: recipe.Training) -> str:
+    if training.mixed_precision and torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    # Without the instructions, bf16 on a CPU is emulated, several times slower than float32.
+    if training.mixed_precision and torch.cpu._is_avx512_bf16_supported():
+        return "bf16"
+    return "fp32"
+
+
+def _arguments(training: recipe.Training, out: Path, precision: str, workers: int, metric: str) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=str(out / CHECKPOINTS),
+        learning_rate=training.learning_rate,
+        per_device_train_batch_size=training.train_batch_size,
+        per_device_eval_batch_size=training.eval_batch_size,
+        gradient_accumulation_steps=training.gradient_accumulation_steps,
+        seed=training.seed,
+        optim="adamw_torch",  # Adam where weight_decay is 0
+        adam_beta1=training.adam_betas[0],
+        adam_beta2=training.adam_betas[1],
+        adam_epsilon=training.adam_epsilon,
+        max_grad_norm=training.max_grad_norm,
+        num_train_epochs=training.num_epochs,
+        use_cpu=not torch.cuda.is_available(),  # else bf16 is refused on a CPU
+        fp16=precision == "fp16",
+        bf16=precision == "bf16",
+        eval_strategy="steps",
+        eval_steps=training.eval_steps,
+        save_strategy="steps",
+        save_steps=training.eval_steps,
+        save_total_limit=2,
+        load_best_model_at_end=False,  # the last model is saved, too
+        metric_for_best_model=metric,
+        greater_is_better=False,
+        logging_steps=training.logging_steps,
+        logging_nan_inf_filter=False,
+        dataloader_num_workers=workers,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        remove_unused_columns=False,
+        label_names=["labels"],
+        report_to="none",
+    )
+
+
+class _Epochs(TrainerCallback):
+    """Tells the clips which epoch begins, so that they sound different in each."""
+
+    def __init__(self, clips: AugmentedClips):
+        self.clips = clips
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self.clips.epoch = int(state.epoch or 0)
+
+
+class _StopOnRequest(TrainerCallback):
+    def __init__(self, trainer: RecipeTrainer):
+        self.trainer = trainer
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if self.trainer.interrupted:
+            control.should_save = True
+            control.should_training_stop = True
+
+
+@contextmanager
+def _saved_on_interrupt(trainer: RecipeTrainer) -> Iterator[None]:
+    """The first SIGINT saves a checkpoint at the end of the step and stops; the second stops at once."""
+
+    def stop(number: int, frame: Any) -> None:
+        trainer.interrupted = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    trainer.add_callback(_StopOnRequest(trainer))
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
