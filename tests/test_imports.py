@@ -22,11 +22,11 @@ FLOORS = {
     name: floor
     for floor, names in enumerate(
         [
-            "errors writing training_log audio media text numerals ctc recipe",
-            "metrics transcript textgrid files longform corpus_formats synthetic corpora runtime vad graph",
-            "dataset sizes batching model stream transcribe alignment calibration",
+            "errors writing training_log audio media text numerals ctc recipe beam hotwords ngram",
+            "metrics transcript textgrid files longform corpus_formats synthetic corpora runtime vad graph lm decoding",
+            "dataset sizes batching model stream transcribe alignment calibration tuning",
             "train progress export report card bulk server",
-            "commands_model commands_train commands_speech cli",
+            "commands_model commands_train commands_speech commands_lm cli",
         ]
     )
     for name in names.split()
@@ -40,6 +40,7 @@ ALLOWED = {
     "onnxruntime": {"runtime", "calibration", "vad"},
     "onnx": {"graph", "export"},
     "av": {"media"},
+    "kenlm": {"lm"},
     "silero_vad": set(),  # found, never imported: it would import torch
     "datasets": {"corpus_formats"},
     "ray": {"bulk"},
