@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from distilhubert_ko import __version__
+from distilhubert_ko.commands_lm import lm, tune
 from distilhubert_ko.commands_model import card, evaluate, export
 from distilhubert_ko.commands_speech import align, transcribe
 from distilhubert_ko.commands_train import demo, plan, prepare, train
@@ -21,7 +22,19 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (plan, prepare, train, evaluate, transcribe, align, card, export, demo):  # the order of the help
+for command in (
+    plan,
+    prepare,
+    train,
+    evaluate,
+    transcribe,
+    align,
+    lm,
+    tune,
+    card,
+    export,
+    demo,
+):  # the order of the help
     app.command()(command)
 
 

@@ -20,6 +20,8 @@ from distilhubert_ko.ngram import END
 from distilhubert_ko.text import Tokenizer, compose, decompose, foreign_characters, jamo_roles, normalise
 
 BOUNDARY = "|"  # what stands for the space in a model over syllables
+ORDER = {False: 6, True: 3}  # of a model over syllables, and of one over words (True)
+CUTOFFS = {False: (0, 0, 0, 1), True: (0, 0, 1)}
 _LN10 = math.log(10)
 
 
@@ -79,6 +81,7 @@ class LanguageModel:
         self.path = path
         self.start = self._new()
         self._model.BeginSentenceWrite(self.start)
+        self.order: int = self._model.order
         self.of_words = BOUNDARY not in self._model
 
     def __contains__(self, unit: str) -> bool:

@@ -148,8 +148,8 @@ def _smoothed(
     taken = np.where(kept, count - discount, 0.0)
     contexts = len(below.unit) if below else 1
     total = np.bincount(level.context, weights=count, minlength=contexts)
-    left = np.bincount(level.context, weights=count - taken, minlength=contexts)
-    left = np.where(total > 0, left / np.maximum(total, 1), 1.0)
+    untaken = np.bincount(level.context, weights=count - taken, minlength=contexts)
+    left = np.where(total > 0, untaken / np.maximum(total, 1), 1.0).astype(np.float64)
     shorter = below.probability[level.suffix] if below else np.full(vocabulary, 1 / (vocabulary - 1))
     seen = taken / np.maximum(total, 1)[level.context]
     return seen + left[level.context] * shorter, left
