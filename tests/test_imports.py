@@ -22,11 +22,12 @@ FLOORS = {
     name: floor
     for floor, names in enumerate(
         [
-            "errors writing training_log audio media text numerals ctc recipe schedule augment",
-            "metrics transcript textgrid files longform corpus_formats synthetic corpora runtime vad graph",
-            "dataset sizes batching model optimizer student teaching stream transcribe alignment splice calibration",
+            "errors writing training_log audio media text numerals ctc recipe schedule augment beam hotwords ngram",
+            "metrics transcript textgrid files longform corpus_formats synthetic corpora runtime vad graph lm decoding",
+            "dataset sizes batching model optimizer student teaching stream transcribe alignment splice calibration "
+            "tuning",
             "trainer train distill progress export report labelling card bulk server",
-            "commands_model commands_train commands_speech cli",
+            "commands_model commands_train commands_speech commands_lm cli",
         ]
     )
     for name in names.split()
@@ -51,6 +52,7 @@ ALLOWED = {
     "onnxruntime": {"runtime", "calibration", "vad"},
     "onnx": {"graph", "export"},
     "av": {"media"},
+    "kenlm": {"lm"},
     "silero_vad": set(),  # found, never imported: it would import torch
     "datasets": {"corpus_formats"},
     "ray": {"bulk"},

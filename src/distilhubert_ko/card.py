@@ -147,8 +147,19 @@ def _summary(record: Record) -> str:
         f"- Wer: {result.wer:.4f}\n"
         f"- Speed: {result.speed:.0f} seconds of speech a second on {result.threads} CPU threads, reading and scoring "
         "included\n\n"
-        "Greedy decoding, no language model. Intervals are percentile bootstraps over utterances; rates are errors "
+        f"{_decoding(result.decoding)} Intervals are percentile bootstraps over utterances; rates are errors "
         "summed over the set, then divided by its length."
+    )
+
+
+def _decoding(used: dict[str, Any]) -> str:
+    hotwords = f" Hot words: {', '.join(used['hotwords'])}." if "hotwords" in used else ""
+    if not used["lm"]:
+        way = "Greedy decoding" if used["beam"] == 1 else f"Beam search of width {used['beam']}"
+        return f"{way}, no language model.{hotwords}"
+    return (
+        f"Beam search of width {used['beam']} with the language model `{used['lm']}`, an n-gram of order "
+        f"{used['lm_order']}, alpha {used['alpha']:g}, beta {used['beta']:g}.{hotwords}"
     )
 
 

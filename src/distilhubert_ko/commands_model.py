@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A model folder or a Hub id.")]
 
+LmOption = Annotated[
+    str | None,
+    typer.Option("--lm", metavar="FILE", help="A language model; the model folder's own by default, or none for none."),
+]
+BeamOption = Annotated[
+    int | None, typer.Option("--beam", min=1, metavar="N", help="Hypotheses that a search with --lm keeps.")
+]
+
 
 class Precision(StrEnum):
     FP32 = "fp32"
@@ -31,11 +39,13 @@ def evaluate(
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the figures here, and a line an utterance to .jsonl beside it.")
     ] = None,
+    lm: LmOption = None,
+    beam: BeamOption = None,
 ) -> None:
     """Score a model on a corpus: CER with and without spaces, jamo and word error rates, loss, speed."""
     from distilhubert_ko import report as reports
 
-    report = evaluated(model, corpus, Path())
+    report = evaluated(model, corpus, Path(), lm=lm, beam=beam)
     typer.echo(figures(report))
     if json_file:
         lines = reports.save(report, json_file)
@@ -113,7 +123,7 @@ def exported(model: str) -> Path:
     return folder
 
 
-def evaluated(model: str, corpus: str, root: Path) -> "Report":
+def evaluated(model: str, corpus: str, root: Path, lm: str | None = None, beam: int | None = None) -> "Report":
     """The report of a model on a corpus, which is looked for in `root`, under a progress bar."""
     from rich.console import Console
     from rich.progress import Progress
@@ -121,7 +131,7 @@ def evaluated(model: str, corpus: str, root: Path) -> "Report":
     from distilhubert_ko import report as reports
     from distilhubert_ko.transcribe import Transcriber
 
-    transcriber = Transcriber(exported(model))
+    transcriber = Transcriber(exported(model), lm=lm, beam=beam)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("evaluating", total=None)
         return reports.evaluate(

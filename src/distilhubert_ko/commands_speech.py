@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from distilhubert_ko.commands_model import ModelArgument, exported
+from distilhubert_ko.commands_model import BeamOption, LmOption, ModelArgument, exported
 from distilhubert_ko.errors import DistilhubertKoError, InputError
 
 if TYPE_CHECKING:
@@ -67,6 +67,15 @@ def transcribe(
         typer.Option(min=1, metavar="N", help="Windows of 20 s of a long recording at once; on a CPU, more is slower."),
     ] = 1,
     device: Annotated[Device, typer.Option(help="auto is a CUDA GPU where onnxruntime has one.")] = Device.AUTO,
+    lm: LmOption = None,
+    beam: BeamOption = None,
+    hotword: Annotated[
+        list[str], typer.Option("--hotword", metavar="WORD", help="A word or name to listen for; repeatable.")
+    ] = [],  # noqa: B006 (typer copies it)
+    hotword_weight: Annotated[float, typer.Option(min=0.0, help="How much, in nats a syllable.")] = 2.0,
+    n_best: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Texts to find; json has those after the first as alternatives.")
+    ] = 1,
     vad_filter: Annotated[
         bool, typer.Option("--vad-filter", help="Find speech first, and transcribe only that (needs silero-vad).")
     ] = False,
@@ -99,7 +108,17 @@ def transcribe(
         speech_pad_ms=vad_speech_pad_ms,
     )
     sources = files.sources(audio)
-    transcriber = Transcriber(exported(model), threads, device=device.value, batch_size=batch_size)
+    transcriber = Transcriber(
+        exported(model),
+        threads,
+        device=device.value,
+        batch_size=batch_size,
+        lm=lm,
+        beam=beam,
+        hotwords=hotword,
+        hotword_weight=hotword_weight,
+        n_best=n_best,
+    )
     bar = _bar(sources)
     layout = transcript.Layout(max_line_width, max_line_count)
     chosen = output_format.value if output_format else "txt"

@@ -38,7 +38,7 @@ def greedy(log_probs: NDArray[np.floating], blank: int = 0) -> list[Token]:
     `log_probs` is (frames, vocabulary). No frames give no tokens.
     InputError where the shape or the blank is wrong.
     """
-    _check(log_probs, blank)
+    check(log_probs, blank)
     if len(log_probs) == 0:
         return []
     path = log_probs.argmax(axis=1)
@@ -123,7 +123,7 @@ def align(log_probs: NDArray[np.floating], labels: Sequence[int], blank: int = 0
     return _tokens(log_probs, states[1::2].tolist(), starts.tolist(), ends.tolist())
 
 
-def _check(log_probs: NDArray[np.floating], blank: int) -> None:
+def check(log_probs: NDArray[np.floating], blank: int) -> None:
     if log_probs.ndim != 2:
         raise InputError(f"log_probs has shape {log_probs.shape}: give one utterance's (frames, vocabulary)")
     if not 0 <= blank < log_probs.shape[1]:
@@ -135,7 +135,7 @@ def _lattice(
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Ids of the 2 labels + 1 states (blank, label, ..., blank), and 0 where one can be entered past a blank, else
     -inf."""
-    _check(log_probs, blank)
+    check(log_probs, blank)
     vocabulary = log_probs.shape[1]
     for label in labels:
         if label == blank or not 0 <= label < vocabulary:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from distilhubert_ko import ctc, dataset, metrics, writing
+from distilhubert_ko import ctc, dataset, decoding, metrics, writing
 from distilhubert_ko.dataset import Example, Split
 from distilhubert_ko.errors import ModelError
 from distilhubert_ko.recipe import Recipe
@@ -56,6 +56,8 @@ class Report:
     seconds: float
     """Wall-clock time of reading, recognising and decoding the corpus."""
     threads: int
+    decoding: dict[str, Any] = field(default_factory=lambda: dict(decoding.GREEDY))
+    """The beam's width, and the file and the weights of the language model."""
     predictions: tuple[Prediction, ...] = field(repr=False, default=())
 
     @property
@@ -139,6 +141,7 @@ def _report(
         dropped=split.dropped,
         seconds=seconds,
         threads=transcriber.runtime.threads,
+        decoding=transcriber.decoder.record(),
         predictions=tuple(predictions),
     )
 
@@ -165,6 +168,7 @@ def load(folder: Path) -> Report:
         for name in ("cer_ci95", "cer_no_space_ci95"):
             low, high = table[name]
             table[name] = (low, high)
+        table.setdefault("decoding", dict(decoding.GREEDY))  # older reports know no other
         return Report(**{name: table[name] for name in _figures()})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(

@@ -18,7 +18,14 @@ SETTINGS = ("config.json", "preprocessor_config.json", "processor_config.json") 
 COPYING = 3600.0  # seconds within which a copy or a download writes the files of a folder, in any order
 DEVICES = ("auto", "cpu", "cuda")
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
-PATTERNS = ["*.json", "*.onnx", "*.safetensors", "*.toml"]  # never pickles, never code
+PATTERNS = [
+    "*.json",
+    "*.onnx",
+    "*.safetensors",
+    "*.toml",
+    "language_model/*.arpa",
+    "language_model/*.bin",
+]  # never pickles, never code
 
 
 class Runtime:

@@ -67,6 +67,24 @@ def _from_letters(text: str) -> str:
     return _SPELLED.sub(syllable, text)
 
 
+def jamo_roles(character: str) -> tuple[str, str, str]:
+    """The conjoining jamo that a character can be in a syllable, as initial, medial and final; "" where it cannot.
+
+    A conjoining jamo is itself, and a compatibility letter (ㄱ) may be an initial as well as a final. Others are none.
+    """
+    first, medial, final = (
+        chr(start + letters.index(character)) if character in letters else ""
+        for start, letters in ((0x1100, _LEADS), (0x1161, _VOWELS), (0x11A8, _TAILS))
+    )
+    if "\u1100" <= character <= "\u1112":
+        first = character
+    elif "\u1161" <= character <= "\u1175":
+        medial = character
+    elif "\u11a8" <= character <= "\u11c2":
+        final = character
+    return first, medial, final
+
+
 def normalise(text: str, spell: bool = False) -> str:
     """The form in which transcripts are learnt and scored: words in NFC with one space between them.
 

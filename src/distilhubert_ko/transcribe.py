@@ -1,18 +1,20 @@
 """Transcriber: the one path from audio to Transcript."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Unpack
 
 import numpy as np
 
-from distilhubert_ko import audio, ctc, longform, transcript
+from distilhubert_ko import audio, beam, decoding, longform, transcript
+from distilhubert_ko.decoding import Settings
 from distilhubert_ko.errors import InputError, ModelError
 from distilhubert_ko.runtime import Runtime, resolve
 from distilhubert_ko.stream import Stream
 from distilhubert_ko.text import Tokenizer
-from distilhubert_ko.transcript import Transcript
+from distilhubert_ko.transcript import Alternative, Transcript
 from distilhubert_ko.vad import Detector, VadOptions
 
 BATCH_SECONDS = 40.0  # of audio, padding included, in one batch, unless more windows are asked for
@@ -25,13 +27,22 @@ class Transcriber:
     """Speech to text with a model folder or a Hub id, on ONNX Runtime.
 
     `device` is "cpu", "cuda" or "auto", a GPU where ONNX Runtime has one. `batch_size` windows of a long recording are
-    computed at once.
+    computed at once. `settings` are those of decoding: a language model, which is the folder's own if it carries one,
+    the beam, hot words and alternatives.
 
     Raises ModelError for a folder that is no exported model, UnavailableError where the Hub cannot give it or the
-    device is missing, and InputError for another device or a batch of nothing.
+    device is missing, InputError for another device or a batch of nothing, and what Decoder raises.
     """
 
-    def __init__(self, model: str | Path, threads: int | None = None, *, device: str = "auto", batch_size: int = 1):
+    def __init__(
+        self,
+        model: str | Path,
+        threads: int | None = None,
+        *,
+        device: str = "auto",
+        batch_size: int = 1,
+        **settings: Unpack[Settings],
+    ):
         if batch_size < 1:
             raise InputError(f"batch_size {batch_size}: give the number of windows to compute at once, 1 or more")
         self.batch_size = batch_size
@@ -44,6 +55,8 @@ class Transcriber:
                 f"{self.folder}: the model has {outputs} outputs and the vocabulary {len(self.tokenizer)} tokens; "
                 "give the vocab.json, added_tokens.json and tokenizer_config.json that the model was trained with"
             )
+
+        self.decoder = decoding.Decoder(self.tokenizer, self.folder, **settings)
 
     def __call__(
         self, source: Source, vad: VadOptions | None = None, on_progress: Callable[[float], None] | None = None
@@ -73,17 +86,23 @@ class Transcriber:
             pieces = longform.log_probs_within(self, blocks, regions, self._silence, self.batch_size)
         if on_progress:
             pieces = _reported(pieces, on_progress)
-        tokens = ctc.greedy_pieces(pieces, blank=self.tokenizer.blank_id)
-        return transcript.from_tokens(tokens, self.tokenizer, samples / audio.SAMPLE_RATE)
+        hypotheses = self.decoder.decode(pieces)  # the samples are all counted only then
+        return self._transcript(hypotheses, samples)
 
     def stream(self) -> Stream:
         """Live captions: feed it the samples of a microphone as they come."""
         return Stream(lambda wave: self.log_probs([wave])[0], self.tokenizer)
 
     def transcript(self, log_probs: np.ndarray, samples: int) -> Transcript:
-        """The best path through log-probabilities (frames, vocabulary) of a clip of `samples`."""
-        tokens = ctc.greedy(log_probs, blank=self.tokenizer.blank_id)
-        return transcript.from_tokens(tokens, self.tokenizer, samples / audio.SAMPLE_RATE)
+        """What log-probabilities (frames, vocabulary) of a clip of `samples` are decoded to."""
+        return self._transcript(self.decoder.decode([log_probs]), samples)
+
+    def _transcript(self, hypotheses: Sequence[beam.Hypothesis], samples: int) -> Transcript:
+        seconds = samples / audio.SAMPLE_RATE
+        best, *others = [transcript.from_tokens(each.tokens, self.tokenizer, seconds) for each in hypotheses]
+        scores = [each.score for each in hypotheses[1:]]
+        alternatives = [Alternative(each.text, score) for each, score in zip(others, scores, strict=True)]
+        return replace(best, alternatives=tuple(alternatives))
 
     def log_probs(self, waves: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Log-probabilities (frames, vocabulary) of each wave: short ones in batches of like length, long ones in

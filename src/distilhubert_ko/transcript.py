@@ -79,11 +79,20 @@ class Segment:
 
 
 @dataclass(frozen=True)
+class Alternative:
+    """Another text that may be what was said. `score` is the decoder's, in nats; the difference of two tells most."""
+
+    text: str
+    score: float
+
+
+@dataclass(frozen=True)
 class Transcript:
-    """The words of one recording of `seconds`."""
+    """The words of one recording of `seconds`, and other texts that were asked for, likelier ones first."""
 
     words: tuple[Word, ...]
     seconds: float
+    alternatives: tuple[Alternative, ...] = ()
 
     @property
     def text(self) -> str:
@@ -243,6 +252,11 @@ def _table(transcript: Transcript, segments: Sequence[Segment]) -> dict[str, Any
             }
             for number, segment in enumerate(segments)
         ],
+        **(
+            {"alternatives": [_rounded(asdict(each)) for each in transcript.alternatives]}
+            if transcript.alternatives
+            else {}
+        ),
     }
 
 
