@@ -23,9 +23,10 @@ FLOORS = {
     for floor, names in enumerate(
         [
             "errors writing training_log audio media text numerals ctc recipe",
-            "metrics transcript textgrid files longform corpus_formats synthetic corpora runtime vad graph",
+            "metrics syllables breakdown markup charts transcript textgrid files longform corpus_formats synthetic "
+            "corpora runtime vad graph",
             "dataset sizes batching model stream transcribe alignment calibration",
-            "train progress export report card bulk server",
+            "train progress export report sections excerpts page card bulk server",
             "commands_model commands_train commands_speech cli",
         ]
     )

@@ -15,6 +15,8 @@ from rapidfuzz.distance import Levenshtein
 from distilhubert_ko.errors import InputError
 from distilhubert_ko.text import compose, decompose
 
+_DRAWN = 1 << 18  # units drawn at a time: all resamples of a large corpus at once would take gigabytes
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -204,10 +206,13 @@ def _resampled(totals: NDArray[np.float64], resamples: int, seed: int) -> NDArra
     """(resamples, 2): the sums of as many rows of `totals` as there are, drawn with replacement."""
     random = np.random.default_rng(seed)
     drawn = np.empty((resamples, 2))
-    # One resample at a time: all at once would take (resamples, utterances) of memory.
-    for index in range(resamples):
-        times = np.bincount(random.integers(len(totals), size=len(totals)), minlength=len(totals))
-        drawn[index] = times @ totals
+    units = len(totals)
+    most = max(1, _DRAWN // units)
+    for start in range(0, resamples, most):
+        part = drawn[start : start + most]
+        # How often each unit is drawn, by row: the rows are told apart by what is added to their numbers.
+        numbers = random.integers(units, size=(len(part), units)) + units * np.arange(len(part))[:, None]
+        part[:] = np.bincount(numbers.ravel(), minlength=units * len(part)).reshape(-1, units) @ totals
     return drawn
 
 
