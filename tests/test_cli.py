@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -80,6 +81,28 @@ def test_evaluate_writes_figures_and_utterances(
     assert "CER" in out
     assert json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))["utterances"] == 6
     assert len((tmp_path / "figures.jsonl").read_text(encoding="utf-8").splitlines()) == 6
+
+
+def test_evaluate_against_another_model_compares_them_and_writes_a_page_of_both(
+    exported: Path,
+    tiny_speech: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other = Path(shutil.copytree(exported, tmp_path / "other"))
+    corpus, json_file, html = f"manifest:{tiny_speech}/dev.jsonl", tmp_path / "figures.json", tmp_path / "page.html"
+    files = ("--json", json_file, "--html", html)
+    code, out, _ = call(capsys, monkeypatch, "evaluate", exported, corpus, "--against", other, *files)
+    assert code == 0
+    cer = re.findall(r"^CER  +(\d\.\d+)", out, re.MULTILINE)
+    assert f"A {cer[0]}  B {cer[1]}" in out
+    assert "A - B           +0.0000  (95 % interval +0.0000 to +0.0000, p 1.0000;" in out
+    assert json.loads(json_file.read_text(encoding="utf-8"))["comparison"]["utterances"] == 6
+    page = html.read_text(encoding="utf-8")
+    assert page.count("<audio ") == 6
+    assert page.count('id="comparison"') == 1
+    assert f"{100 * float(cer[0]):.1f}" in page
 
 
 def test_prepare_saves_its_report_and_the_vocabulary(

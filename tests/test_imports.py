@@ -23,10 +23,11 @@ FLOORS = {
     for floor, names in enumerate(
         [
             "errors writing training_log audio media text numerals ctc recipe schedule augment beam hotwords ngram",
-            "metrics transcript textgrid files longform corpus_formats synthetic corpora runtime vad graph lm decoding",
+            "metrics syllables breakdown markup charts transcript textgrid files longform corpus_formats synthetic "
+            "corpora runtime vad graph lm decoding",
             "dataset sizes batching model optimizer student teaching stream transcribe alignment splice calibration "
             "tuning",
-            "trainer train distill progress export report labelling card bulk server",
+            "trainer train distill progress export report sections excerpts page labelling card bulk server",
             "commands_model commands_train commands_speech commands_lm cli",
         ]
     )

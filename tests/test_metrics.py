@@ -230,3 +230,83 @@ def test_an_interval_of_nothing_is_refused():
 def test_an_interval_needs_a_fraction_and_a_resample(wrong: dict[str, float]):
     with pytest.raises(InputError, match=next(iter(wrong))):
         metrics.interval(utterances(2), **wrong)
+
+
+def by_hand(first: list[Counts], second: list[Counts], draws: list[list[int]]) -> list[float]:
+    """The difference of the two rates in each draw of utterances, summed one utterance at a time."""
+    found = []
+    for draw in draws:
+        length = sum(first[index].reference for index in draw)
+        errors = [sum(side[index].errors for index in draw) for side in (first, second)]
+        found.append((errors[0] - errors[1]) / length)
+    return found
+
+
+def two_systems(number: int) -> tuple[list[Counts], list[Counts]]:
+    """On the same references, the second with errors of its own."""
+    random = np.random.default_rng(7)
+    first = utterances(number)
+    wrong = [int(random.binomial(count.reference, 0.12)) for count in first]
+    return first, [Counts(hits=c.reference - e, substitutions=e) for c, e in zip(first, wrong, strict=True)]
+
+
+def test_a_paired_test_agrees_with_one_that_sums_each_draw_by_hand():
+    first, second = two_systems(25)
+    random = np.random.default_rng(3)
+    draws = [[int(index) for index in random.integers(25, size=25)] for _ in range(4000)]
+    differences = np.array(by_hand(first, second, draws))
+    found = metrics.paired(first, second)
+    assert found.difference == pytest.approx(sum(first, Counts()).rate - sum(second, Counts()).rate)
+    assert found.ci95 == pytest.approx(np.quantile(differences, [0.025, 0.975]), abs=0.002)
+    better = np.mean(differences < 0) + np.mean(differences == 0) / 2
+    assert found.probability == pytest.approx(better, abs=0.02)
+    assert found.p == pytest.approx(2 * min(np.mean(differences <= 0), np.mean(differences >= 0)), abs=0.04)
+
+
+def test_a_paired_test_of_swapped_systems_is_its_mirror_image():
+    first, second = two_systems(30)
+    one, other = metrics.paired(first, second), metrics.paired(second, first)
+    assert one.difference == -other.difference
+    assert one.ci95 == pytest.approx((-other.ci95[1], -other.ci95[0]))
+    assert one.probability == pytest.approx(1 - other.probability)
+    assert one.p == other.p
+
+
+def test_a_system_differs_from_itself_by_nothing():
+    same = utterances(9)
+    assert metrics.paired(same, same) == metrics.Paired(0.0, (0.0, 0.0), 0.5, 1.0)
+
+
+def test_pairing_narrows_the_interval_where_the_same_utterances_are_hard_for_both():
+    first = utterances(60)
+    second = [Counts(c.hits - 1, c.substitutions + 1) for c in first]
+    found = metrics.paired(first, second)
+    assert width(found.ci95) < width(metrics.interval(first)) / 3
+    assert found.ci95[1] < 0
+    assert found.probability == 1
+    assert found.p == pytest.approx(2 / 10_001)
+
+
+def test_a_paired_test_over_groups_draws_whole_groups():
+    better, worse = Counts(hits=10), Counts(hits=5, substitutions=5)
+    first = [better if speaker < 6 else worse for speaker in range(10) for _ in range(20)]
+    second = [worse if speaker < 6 else better for speaker in range(10) for _ in range(20)]
+    speakers = [f"{speaker}" for speaker in range(10) for _ in range(20)]
+    grouped, single = metrics.paired(first, second, groups=speakers), metrics.paired(first, second)
+    assert grouped.difference == single.difference < 0
+    assert width(grouped.ci95) > 3 * width(single.ci95)
+    assert grouped.p > 0.2 > 0.05 > single.p
+    assert metrics.paired(first, second, groups=["a"] * 200).ci95 == (single.difference,) * 2
+
+
+def test_a_paired_test_needs_the_same_references():
+    with pytest.raises(InputError, match="other references"):
+        metrics.paired([Counts(hits=3)], [Counts(hits=4)])
+    with pytest.raises(InputError, match="other references"):
+        metrics.paired(utterances(2), utterances(1))
+    with pytest.raises(InputError, match="no utterances"):
+        metrics.paired([], [])
+
+
+def test_a_paired_test_of_silence_is_finite():
+    assert metrics.paired([Counts()], [Counts(insertions=2)]).difference == -2

@@ -12,7 +12,7 @@ import torch
 import yaml
 from fixtures_model import SYLLABLES
 
-from distilhubert_ko import audio, card, dataset, model, recipe, report, training_log, writing
+from distilhubert_ko import audio, breakdown, card, dataset, model, recipe, report, training_log, writing
 from distilhubert_ko.errors import ModelError
 from distilhubert_ko.report import Report
 from distilhubert_ko.transcribe import Transcriber
@@ -118,8 +118,28 @@ def test_json_has_the_keys_of_the_contract_and_a_line_an_utterance_beside_it(mea
     assert rates | counts | {"hours", "seconds"} <= figures.keys()
     assert len(figures["cer_ci95"]) == 2
     records = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()]
-    assert [set(record) for record in records] == [{"id", "reference", "hypothesis"}] * measured.utterances
+    assert [set(record) for record in records] == [
+        {"id", "reference", "hypothesis", "speaker", "seconds"}
+    ] * measured.utterances
     assert "\\u" not in lines.read_text(encoding="utf-8")
+
+
+def test_predictions_know_their_speaker_and_length_and_make_the_figures_again(measured: Report) -> None:
+    assert {each.speaker for each in measured.predictions} == {"s4"}
+    assert sum(each.seconds for each in measured.predictions) == pytest.approx(3600 * measured.hours)
+    figures = breakdown.Breakdown(measured.predictions).figures
+    rates = (measured.cer, measured.cer_no_space, measured.jer, measured.wer)
+    assert tuple(figures[name].rate for name in ("cer", "cer_no_space", "jer", "wer")) == rates
+    assert (figures["cer"].ci95, figures["cer_no_space"].ci95) == (measured.cer_ci95, measured.cer_no_space_ci95)
+
+
+def test_a_comparison_stands_in_the_json_and_the_report_is_still_read(measured: Report, tmp_path: Path) -> None:
+    comparison = breakdown.compare(measured.predictions, measured.predictions)
+    report.save(measured, tmp_path / report.REPORT, comparison)
+    written = json.loads((tmp_path / report.REPORT).read_text(encoding="utf-8"))["comparison"]
+    assert written["cer"]["first"] == written["cer"]["second"] == measured.cer
+    assert written["cer"]["over_utterances"] == {"difference": 0.0, "ci95": [0.0, 0.0], "probability": 0.5, "p": 1.0}
+    assert report.load(tmp_path) == dataclasses.replace(measured, predictions=())
 
 
 def test_a_saved_report_is_loaded_as_it_was(folder: Path, measured: Report) -> None:

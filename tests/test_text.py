@@ -12,7 +12,17 @@ from num2words import num2words
 
 from distilhubert_ko import numerals
 from distilhubert_ko.errors import CorpusError, InputError, ModelError, RecipeError
-from distilhubert_ko.text import Tokenizer, compose, decompose, foreign_characters, normalise
+from distilhubert_ko.text import (
+    FINALS,
+    INITIALS,
+    MEDIALS,
+    Tokenizer,
+    compose,
+    decompose,
+    foreign_characters,
+    normalise,
+    positions,
+)
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "text.md"
 SENTENCES = Path(__file__).parents[2] / "shared" / "text"
@@ -524,3 +534,16 @@ def test_real_sentences_spell_without_digits_or_latin_letters_and_normalise_once
         spelled = normalise(line, spell=True)
         assert not re.search("[0-9a-zA-Z%]", spelled)
         assert normalise(spelled, spell=True) == spelled
+
+
+@given(st.characters(min_codepoint=0xAC00, max_codepoint=0xD7A3))
+def test_the_letters_of_a_syllable_number_it_as_unicode_does(syllable: str):
+    initial, medial, final = positions(syllable)
+    place = (INITIALS.index(initial) * 21 + MEDIALS.index(medial)) * 28 + FINALS.index(final)
+    assert chr(0xAC00 + place) == syllable
+
+
+def test_a_lone_jamo_fills_its_position_and_other_characters_none():
+    assert [positions(each) for each in "\u1100\u1161\u11a8"] == [("ㄱ", "", ""), ("", "ㅏ", ""), ("", "", "ㄱ")]
+    for character in ("ㄱ", "a", " ", "漢", "é", "\u1113", ""):
+        assert positions(character) == ("", "", "")

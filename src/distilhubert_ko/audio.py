@@ -101,6 +101,14 @@ def wave(samples: NDArray[np.floating]) -> NDArray[np.float32]:
     return _checked(samples.astype(np.float32, copy=False), "the array")
 
 
+def mp3(wave: NDArray[np.float32]) -> bytes:
+    """A wave (samples,) as an MP3 file of about 4 kB a second, which unlike Opus plays in every browser."""
+    file = io.BytesIO()
+    options = {"bitrate_mode": "VARIABLE", "compression_level": 0.7}  # 32 kbit/s: more is not heard at 16 kHz
+    soundfile.write(file, wave, SAMPLE_RATE, format="MP3", subtype="MPEG_LAYER_III", **options)
+    return file.getvalue()
+
+
 def duration(source: str | Path | bytes | BinaryIO) -> float:
     """Length in seconds, from the header, so a truncated FLAC or MP3 shows only when it is loaded.
 

@@ -10,6 +10,7 @@ import typer
 from distilhubert_ko.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
+    from distilhubert_ko.breakdown import Comparison
     from distilhubert_ko.report import Report
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A model folder or a Hub id.")]
@@ -41,15 +42,46 @@ def evaluate(
     ] = None,
     lm: LmOption = None,
     beam: BeamOption = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write one page here with figures, charts, and the worst utterances to hear.")
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="A second model to compare with, by a paired bootstrap test.")
+    ] = None,
 ) -> None:
     """Score a model on a corpus: CER with and without spaces, jamo and word error rates, loss, speed."""
+    from distilhubert_ko import breakdown
     from distilhubert_ko import report as reports
 
-    report = evaluated(model, corpus, Path(), lm=lm, beam=beam)
-    typer.echo(figures(report))
+    names = [model] if against is None else [model, against]
+    measured = [evaluated(name, corpus, Path(), lm=lm, beam=beam) for name in names]
+    typer.echo("\n\n".join(figures(report) for report in measured))
+    comparison = breakdown.compare(*(report.predictions for report in measured)) if against else None
+    if comparison:
+        typer.echo(compared(comparison))
     if json_file:
-        lines = reports.save(report, json_file)
+        lines = reports.save(measured[0], json_file, comparison)
         typer.echo(f"report: {json_file}  utterances: {lines}")
+    if html:
+        typer.echo(f"page: {_page(html, names, measured, corpus, comparison)}")
+
+
+def _page(path: Path, models: list[str], reports: "list[Report]", corpus: str, comparison: "Comparison | None") -> Path:
+    """Writes the page of one model or two, with speech read from the corpus anew."""
+    from distilhubert_ko import page
+    from distilhubert_ko.report import read_split
+    from distilhubert_ko.runtime import resolve
+    from distilhubert_ko.sections import Side
+
+    sides = [Side(_shown(model), resolve(model), report) for model, report in zip(models, reports, strict=True)]
+    spoken = {each.utterance.id: each.utterance for each in read_split(sides[0].folder, corpus, Path()).examples}
+    return page.write(path, sides, comparison, lambda name: spoken[name].wave())
+
+
+def _shown(model: str) -> str:
+    """A model's name as a reader knows it: that of its folder, or its Hub id."""
+    folder = Path(model)
+    return folder.resolve().name if folder.is_dir() else model
 
 
 def card(model: ModelArgument) -> None:
@@ -157,6 +189,23 @@ def figures(report: "Report") -> str:
             *(f"dropped, {reason}: {count:,}" for reason, count in report.dropped.items()),
         )
     )
+
+
+def compared(comparison: "Comparison") -> str:
+    """A comparison of two models as lines for a terminal."""
+    lines = [
+        f"comparison of the two, A and B, on {comparison.utterances:,} utterances, {comparison.left_out:,} left out"
+    ]
+    for name, contrast in (("CER", comparison.cer), ("CER, no spaces", comparison.cer_no_space)):
+        lines.append(f"{name:<18}A {contrast.first:.4f}  B {contrast.second:.4f}")
+        for unit, paired in (("utterances", contrast.over_utterances), ("speakers", contrast.over_speakers)):
+            if paired:
+                low, high = paired.ci95
+                lines.append(
+                    f"  A - B           {paired.difference:+.4f}  (95 % interval {low:+.4f} to {high:+.4f}, "
+                    f"p {paired.p:.4f}; A better with probability {paired.probability:.4f}; over {unit})"
+                )
+    return "\n".join(lines)
 
 
 def missing_train(error: ImportError) -> MissingExtraError:

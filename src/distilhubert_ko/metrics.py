@@ -9,10 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 
 from distilhubert_ko.errors import InputError
 from distilhubert_ko.text import compose, decompose
+
+_DRAWN = 1 << 18  # units drawn at a time: all resamples of a large corpus at once would take gigabytes
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,19 @@ class Score:
             self.jamo + other.jamo,
             self.words + other.words,
         )
+
+
+@dataclass(frozen=True)
+class Paired:
+    """How the rates of two systems differ on the same utterances; see `paired`."""
+
+    difference: float
+    """Rate of the first system less that of the second: negative where the first is better."""
+    ci95: tuple[float, float]
+    probability: float
+    """Share of the resamples in which the first system has fewer errors, ties counting half."""
+    p: float
+    """Two-sided: twice the share of the resamples on the rarer side of no difference, at most 1."""
 
 
 def characters(reference: str, hypothesis: str) -> Counts:
@@ -134,24 +150,73 @@ def interval(
     fraction, and the same `seed` gives the same interval. InputError where there are no counts, or where an
     argument does not fit.
     """
-    if len(counts) == 0:
+    totals = _totals([[count.errors, count.reference] for count in counts], groups, resamples, level)
+    errors, lengths = _resampled(totals, resamples, seed).T
+    return _quantiles(errors / np.maximum(lengths, 1), level)
+
+
+def paired(
+    first: Sequence[Counts],
+    second: Sequence[Counts],
+    *,
+    groups: Sequence[str] | None = None,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Paired:
+    """The difference of two systems' rates on the same utterances, by the paired bootstrap of Bisani and Ney (2004).
+
+    Each resample draws utterances, or with `groups` whole groups, and takes both systems' errors on the same draw: what
+    is hard for both does not widen the interval. The probability is theirs "of improvement", with ties counting half; p
+    counts each side of 0 with its ties and one resample more (Davison and Hinkley, "Bootstrap Methods and their
+    Application", 1997, section 4.2), so it is never 0. InputError where the two do not fit each other, and as in
+    `interval`.
+    """
+    if [count.reference for count in first] != [count.reference for count in second]:
+        raise InputError("the two systems were scored on other references: give the same utterances in one order")
+    rows = [[one.errors - other.errors, one.reference] for one, other in zip(first, second, strict=True)]
+    totals = _totals(rows, groups, resamples, 0.95)
+    errors, lengths = _resampled(totals, resamples, seed).T
+    observed = totals.sum(axis=0)
+    fewer, more = np.count_nonzero(errors < 0), np.count_nonzero(errors > 0)
+    ties = resamples - fewer - more
+    return Paired(
+        difference=float(observed[0] / max(observed[1], 1)),
+        ci95=_quantiles(errors / np.maximum(lengths, 1), 0.95),
+        probability=float(fewer + ties / 2) / resamples,
+        p=min(1.0, 2 * float(min(fewer, more) + ties + 1) / (resamples + 1)),
+    )
+
+
+def _totals(
+    rows: Sequence[Sequence[int]], groups: Sequence[str] | None, resamples: int, level: float
+) -> NDArray[np.float64]:
+    """(units, 2): errors and reference lengths of what is drawn, an utterance or a group of them."""
+    if len(rows) == 0:
         raise InputError("no utterances to take an interval of: give at least one")
-    if groups is not None and len(groups) != len(counts):
-        raise InputError(f"{len(groups)} groups for {len(counts)} utterances: give one group for each")
+    if groups is not None and len(groups) != len(rows):
+        raise InputError(f"{len(groups)} groups for {len(rows)} utterances: give one group for each")
     if resamples < 1 or not 0 < level < 1:
         raise InputError(f"resamples={resamples}, level={level}: give 1 or more, and a fraction between 0 and 1")
-    units = np.arange(len(counts)) if groups is None else np.unique(list(groups), return_inverse=True)[1]
-    errors = np.bincount(units, weights=[count.errors for count in counts])
-    lengths = np.bincount(units, weights=[count.reference for count in counts])
-    totals = np.stack([errors, lengths], axis=1)
+    units = np.arange(len(rows)) if groups is None else np.unique(list(groups), return_inverse=True)[1]
+    errors, lengths = np.asarray(rows, dtype=float).T
+    return np.stack([np.bincount(units, weights=errors), np.bincount(units, weights=lengths)], axis=1)
 
+
+def _resampled(totals: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
+    """(resamples, 2): the sums of as many rows of `totals` as there are, drawn with replacement."""
     random = np.random.default_rng(seed)
     drawn = np.empty((resamples, 2))
-    # One resample at a time: all at once would take (resamples, utterances) of memory.
-    for index in range(resamples):
-        times = np.bincount(random.integers(len(totals), size=len(totals)), minlength=len(totals))
-        drawn[index] = times @ totals
-    rates = drawn[:, 0] / np.maximum(drawn[:, 1], 1)
+    units = len(totals)
+    most = max(1, _DRAWN // units)
+    for start in range(0, resamples, most):
+        part = drawn[start : start + most]
+        # How often each unit is drawn, by row: the rows are told apart by what is added to their numbers.
+        numbers = random.integers(units, size=(len(part), units)) + units * np.arange(len(part))[:, None]
+        part[:] = np.bincount(numbers.ravel(), minlength=units * len(part)).reshape(-1, units) @ totals
+    return drawn
+
+
+def _quantiles(rates: NDArray[np.float64], level: float) -> tuple[float, float]:
     low, high = np.quantile(rates, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 

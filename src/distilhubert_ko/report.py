@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from distilhubert_ko import ctc, dataset, decoding, metrics, writing
+from distilhubert_ko.breakdown import Comparison, Prediction
 from distilhubert_ko.dataset import Example, Split
 from distilhubert_ko.errors import ModelError
 from distilhubert_ko.recipe import Recipe
@@ -19,13 +20,6 @@ from distilhubert_ko.transcribe import Transcriber
 
 REPORT, PREDICTIONS = "report.json", "predictions.jsonl"
 CHUNK = 64  # utterances decoded at a time
-
-
-@dataclass(frozen=True)
-class Prediction:
-    id: str
-    reference: str
-    hypothesis: str
 
 
 @dataclass(frozen=True)
@@ -96,7 +90,8 @@ def evaluate(
         waves = [example.utterance.wave() for example in chunk]
         for example, wave, log_probs in zip(chunk, waves, transcriber.log_probs(waves), strict=True):
             hypothesis = transcriber.transcript(log_probs, len(wave)).text
-            predictions.append(Prediction(example.utterance.id, example.text, hypothesis))
+            spoken = example.utterance
+            predictions.append(Prediction(spoken.id, example.text, hypothesis, spoken.speaker, spoken.seconds))
             losses.append(_loss(log_probs, example, transcriber))
         if on_progress:
             on_progress(len(predictions), len(split.examples))
@@ -152,12 +147,15 @@ def recipe_of(folder: Path) -> Recipe:
     return load_recipe(path) if path.is_file() else Recipe()
 
 
-def save(report: Report, path: Path) -> Path:
-    """Writes the figures as JSON to `path` and a line an utterance to the JSONL beside it, whose path it returns."""
+def save(report: Report, path: Path, comparison: Comparison | None = None) -> Path:
+    """Writes the figures as JSON to `path` and a line an utterance to the JSONL beside it, whose path it returns.
+
+    `comparison`, with another model, stands in the JSON under that name.
+    """
     lines = path.with_name(PREDICTIONS) if path.name == REPORT else path.with_suffix(".jsonl")
     records = (json.dumps(dataclasses.asdict(each), ensure_ascii=False) for each in report.predictions)
     writing.write(lines, "".join(f"{record}\n" for record in records))
-    writing.write_json(path, report.to_dict())
+    writing.write_json(path, report.to_dict() | ({"comparison": comparison.to_dict()} if comparison else {}))
     return lines
 
 

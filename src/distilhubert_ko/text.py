@@ -42,6 +42,9 @@ _LETTERS = {
 # A consonant before a vowel begins the next syllable.
 _SPELLED = re.compile(f"([{_LEADS}])([{_VOWELS}])(?:([{_TAILS}])(?![{_VOWELS}]))?")
 _SYLLABLE = re.compile("[가-힣]")
+NO_FINAL = "∅"
+INITIALS, MEDIALS, FINALS = tuple(_LEADS), tuple(_VOWELS), (NO_FINAL, *_TAILS)
+"""The letters of each position of a syllable, in the order of the dictionary."""
 # Koreans type the vowel araea (ㆍ, or U+119E after a careless NFKC) where they mean a middle dot.
 _MIDDLE_DOTS = "ㆍ\u119e"
 
@@ -54,6 +57,20 @@ def decompose(text: str) -> str:
 def compose(text: str) -> str:
     """`text` in NFC: jamo that can form a syllable do."""
     return unicodedata.normalize("NFC", text)
+
+
+def positions(character: str) -> tuple[str, str, str]:
+    """The letters of a character (NFC) by position: initial, medial and final; 가 is ㄱ, ㅏ and NO_FINAL.
+
+    A lone conjoining jamo fills its own position and leaves "" in the other two; any other character has none.
+    """
+    jamo = decompose(character)
+    if not _CONJOINING_JAMO.match(jamo) or any(ord(each) not in _LETTERS for each in jamo):
+        return "", "", ""
+    found = ["", "", NO_FINAL if len(jamo) == 2 else ""]
+    for each in jamo:
+        found[(ord(each) >= 0x1161) + (ord(each) >= 0x11A8)] = _LETTERS[ord(each)]
+    return found[0], found[1], found[2]
 
 
 def _from_letters(text: str) -> str:
