@@ -1,6 +1,7 @@
 """The padding-safe model against plain Transformers, clip by clip, and against itself in batches."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -366,3 +367,20 @@ def test_masks_never_reach_into_the_padding_and_the_embedding_learns() -> None:
     assert not (seen[0][1, 19:] == embedding).all(1).any()
     assert embedding.grad is not None
     assert embedding.grad.abs().sum() > 0
+
+
+def test_a_checkpoint_with_a_head_for_another_vocabulary_gives_its_encoder_and_a_new_head(tmp_path: Path) -> None:
+    other = model.build(TINY, type(SYLLABLES).from_texts(["가나다"], "syllables"))
+    other.save_pretrained(tmp_path)
+    built = model.build(dataclasses.replace(TINY, pretrained=str(tmp_path)), SYLLABLES)
+    assert built.lm_head.weight.shape[0] == len(SYLLABLES) != other.lm_head.weight.shape[0]
+    for name, value in other.hubert.state_dict().items():
+        assert torch.equal(built.hubert.state_dict()[name], value), name
+
+
+def test_a_checkpoint_whose_weights_do_not_fit_its_configuration_is_refused(tmp_path: Path) -> None:
+    model.build(TINY, SYLLABLES).save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    (tmp_path / "config.json").write_text(json.dumps(config | {"intermediate_size": 96}), encoding="utf-8")
+    with pytest.raises(ModelError, match="do not fit its own config"):
+        model.build(dataclasses.replace(TINY, pretrained=str(tmp_path)), SYLLABLES)

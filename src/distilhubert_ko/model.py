@@ -297,8 +297,10 @@ def normalises(folder: Path) -> bool:
 
 def _pretrained(name: str, common: dict[str, Any]) -> PaddingSafeHubertForCTC:
     try:
-        # Safetensors alone: a pickle from the Hub could run anything.
-        model = PaddingSafeHubertForCTC.from_pretrained(name, use_safetensors=True, **common)
+        # Safetensors alone: a pickle from the Hub could run anything. A head for another vocabulary is made anew.
+        loaded: Any = PaddingSafeHubertForCTC.from_pretrained(
+            name, use_safetensors=True, ignore_mismatched_sizes=True, output_loading_info=True, **common
+        )
     except OSError as error:
         if Path(name).is_dir():
             raise ModelError(f"{name}: no loadable checkpoint (config.json and model.safetensors): {error}") from error
@@ -306,6 +308,9 @@ def _pretrained(name: str, common: dict[str, Any]) -> PaddingSafeHubertForCTC:
             f"{name}: not in the local cache, and the Hub could not give it. Download it on another machine and set "
             'model.pretrained to its folder, or set model.pretrained = "random" to train from random weights'
         ) from error
+    model, found = loaded
+    if unlike := sorted(key for key, *_ in found["mismatched_keys"] if not key.startswith("lm_head.")):
+        raise ModelError(f"{name}: {', '.join(unlike[:3])} do not fit its own config.json: download it again")
     if model.config.feat_extract_norm != "group" or model.config.conv_bias:
         raise ModelError(
             f"feat_extract_norm {model.config.feat_extract_norm!r} with conv_bias {model.config.conv_bias} is no "

@@ -1,0 +1,413 @@
+"""What each lever is worth: a proxy for fine-tuning DistilHuBERT, on two CPU cores.
+
+    python benchmarks/accuracy.py encoder --text TEXT --work DIR
+    python benchmarks/accuracy.py rows --speech SPEECH --work DIR
+    python benchmarks/accuracy.py distillation --speech SPEECH --work DIR
+    python benchmarks/accuracy.py table --text TEXT --speech SPEECH --work DIR
+
+TEXT is a folder of files of Korean sentences, a line each; SPEECH one with Pansori TEDxKR in pansori-tedxkr/. What is
+trained lies in DIR, and what is there is not trained again, so each command can be stopped and started anew.
+
+`encoder` stands in for the pretrained DistilHuBERT: a narrow network learns CTC on jamo from random weights, on
+sentences that espeak-ng speaks. `rows` fine-tunes it, with a new head, on Pansori's training speakers, for each row and
+seed with the same number of epochs, so with the same hours of speech. The best checkpoint by CER on the development
+speakers is scored on the test speakers. `table` tunes the language models on the development speakers, scores, and
+writes docs/results/accuracy.json and accuracy.png, from which docs/accuracy.md is made.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distilhubert_ko import (
+    decoding,
+    distill,
+    export,
+    lm,
+    metrics,
+    model,
+    ngram,
+    recipe,
+    report,
+    synthetic,
+    text,
+    train,
+    trainer,
+    tuning,
+    writing,
+)
+from distilhubert_ko.transcribe import Transcriber
+
+TEXTS = "intonation-3i4k klue kornlu news-korean-english prompts-piper ud-gsd ud-kaist".split()
+SENTENCES, HELD_OUT = 36_000, 400  # spoken for the encoder: 29 h, and as many for its development split
+EPOCHS = 8  # of 1.77 h for each row
+NARROW = recipe.Model(
+    pretrained="random",
+    conv_dim=(64, 64, 96, 128, 128, 192, 192),
+    hidden_size=256,
+    num_attention_heads=4,
+    intermediate_size=1024,
+    num_conv_pos_embeddings=64,
+    hidden_dropout=0.0,
+    attention_dropout=0.0,
+    activation_dropout=0.0,
+)
+RESULTS = Path(__file__).parents[1] / "docs" / "results" / "accuracy.json"
+CORPUS = "librispeech:pansori-tedxkr#{}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A way to fine-tune: changes to the published recipe, as `--set` takes them."""
+
+    changes: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = (0,)
+
+
+JAMO = ("text.units=jamo",)
+MASKS = ("model.mask_time_prob=0.15", "model.mask_time_length=8", "model.mask_feature_prob=0.1")
+SPEEDS = ("augment.speeds=[0.9, 1.0, 1.1]",)
+NOISE = ("augment.noise_prob=0.3", "augment.reverb_prob=0.3")
+DECAY = ("training.weight_decay=0.01", "model.final_dropout=0.1")
+STAGES = ("training.lr_scheduler_type=tri_stage", "training.lr_scheduler_warmup_steps=100")
+HEAD = ("training.learning_rate=5e-4", "training.head_learning_rate=2e-3", "training.head_only_steps=50")
+AVERAGE = ("training.ema_decay=0.99",)
+SPLICES = ("augment.splice_prob=0.3", "augment.splice_model={work}/rows/jamo-0")
+ROWS = {
+    "published": Row((), (0, 1, 2)),
+    "jamo": Row(JAMO, (0, 1, 2)),
+    "all": Row((*JAMO, *MASKS, *SPEEDS, *NOISE, *DECAY, *STAGES, *HEAD, *AVERAGE, *SPLICES), (0, 1, 2)),
+    "masks": Row((*JAMO, *MASKS)),
+    "speeds": Row((*JAMO, *SPEEDS)),
+    "noise": Row((*JAMO, *NOISE)),
+    "decay": Row((*JAMO, *DECAY)),
+    "stages": Row((*JAMO, *STAGES)),
+    "head": Row((*JAMO, *HEAD)),
+    "average": Row((*JAMO, *AVERAGE)),
+    "splices": Row((*JAMO, *SPLICES)),
+}
+STUDENT = (
+    "model.hidden_size=192",
+    "model.intermediate_size=768",
+    "model.conv_dim=[64, 64, 96, 128, 128, 192, 192]",
+    "model.num_attention_heads=4",
+    "model.num_conv_pos_embeddings=64",
+)
+DISTILLATION = {
+    "distilled": Row((*JAMO, "model.pretrained={work}/student")),
+    "random": Row((*JAMO, "model.pretrained=random", *STUDENT, f"training.num_epochs={2 * EPOCHS}")),
+}
+"""The student spends half of its epochs on distillation; against it, the same network learns from the start."""
+LANGUAGE_MODELS = {"transcripts": ["published", "jamo", "all"], "texts": ["published", "jamo", "all"]}
+"""What the language model learnt from -> the rows that are decoded with it."""
+
+
+# The encoder
+
+
+def sentences(folder: Path) -> list[str]:
+    """Distinct sentences of a few words that can be spelt in Korean, as written."""
+    found: dict[str, str] = {}
+    for name in TEXTS:
+        for line in (folder / f"{name}.txt").read_text(encoding="utf-8").splitlines():
+            written = text.normalise(line, spell=True)
+            if not text.foreign_characters(written) and 6 <= len(written) <= 60:
+                found.setdefault(written, line)
+    return [*found.values()]
+
+
+def spoken(folder: Path) -> Path:
+    """The folder of the sentences as speech, in espeak-ng's voices, and the manifests of it."""
+    draw = random.Random(4)
+    chosen = draw.sample(sentences(folder), SENTENCES + HELD_OUT)
+    parts = {"train": chosen[:SENTENCES], "dev": chosen[SENTENCES:]}
+    lines = {}
+    for split, part in parts.items():
+        lines[split] = []
+        for number, written in enumerate(part):
+            voice = draw.choice(synthetic.VOICES[split])
+            pitch, rate = draw.randint(10, 85), draw.randint(150, 260)
+            lines[split].append(synthetic.Line(f"{split}-{voice}-{number:05d}", written, voice, pitch, rate))
+    return synthetic.spoken("pretraining", lines)
+
+
+def encoder(work: Path, texts: Path) -> None:
+    """Trains the encoder and keeps it without its head, as DistilHuBERT comes."""
+    corpus = spoken(texts)
+    config = recipe.Recipe(
+        name="proxy-encoder",
+        data=recipe.Data(train=f"manifest:{corpus}/train.jsonl", eval=f"manifest:{corpus}/dev.jsonl"),
+        text=recipe.Text(units="jamo", foreign="spell"),
+        model=dataclasses.replace(NARROW, mask_time_prob=0.1),
+        augment=recipe.Augment(speeds=(0.9, 1.0, 1.1), reverb_prob=0.4, noise_prob=0.6),
+        training=recipe.Training(
+            learning_rate=2e-3,
+            gradient_accumulation_steps=1,
+            lr_scheduler_type="cosine",
+            num_epochs=3,
+            eval_steps=750,
+            logging_steps=50,
+            length_buckets=True,
+            blank_evaluations=4,
+        ),
+    )
+    out = work / "encoder-run"
+    if not (out / "training.json").is_file():
+        train.train(config, out, resume=(out / trainer.CHECKPOINTS).is_dir())
+    model.load(out).base_model.save_pretrained(work / "encoder")
+
+
+# The rows
+
+
+def fine_tuning(work: Path, speech: Path, changes: Sequence[str]) -> recipe.Recipe:
+    """The published recipe on Pansori with the encoder of `encoder`, and `changes`.
+
+    Pansori has a thirtieth of Zeroth's speech in clips a third as long: so batches are not accumulated, and the warm-up
+    has the same share of the steps as in the published run.
+    """
+    scale = (
+        *(
+            f"data.{split}={CORPUS.format(name)}"
+            for split, name in (("train", "train"), ("eval", "dev"), ("test", "test"))
+        ),
+        f"data.root={speech}",
+        "data.heldout=every 8th speaker",
+        "data.min_seconds=0.5",
+        "data.max_seconds=12.0",
+        f"model.pretrained={work}/encoder",
+        f"training.num_epochs={EPOCHS}",
+        "training.gradient_accumulation_steps=1",
+        "training.lr_scheduler_warmup_steps=75",
+        "training.eval_steps=200",
+        "training.logging_steps=50",
+        "training.length_buckets=true",
+        "training.blank_evaluations=8",
+    )
+    return recipe.load(recipe.find("zeroth"), (*scale, *(change.format(work=work) for change in changes)))
+
+
+def fine_tune(work: Path, speech: Path, name: str, seed: int) -> None:
+    """Trains a row with a seed, and scores its best checkpoint greedily on the test speakers."""
+    out = work / "rows" / f"{name}-{seed}"
+    config = fine_tuning(work, speech, (*{**ROWS, **DISTILLATION}[name].changes, f"training.seed={seed}"))
+    if not (out / "training.json").is_file():
+        train.train(config, out, resume=(out / trainer.CHECKPOINTS).is_dir())
+    if not (out / report.REPORT).is_file():
+        export.export(out)
+        report.save(
+            report.evaluate(Transcriber(out, threads=1), CORPUS.format("test"), root=speech), out / report.REPORT
+        )
+
+
+def rows(work: Path, speech: Path, names: Sequence[str], processes: int) -> None:
+    """All the rows that are not there yet, each in a process with one thread, `processes` at a time."""
+    jobs = [(name, seed) for name in names for seed in ROWS[name].seeds]
+    # What decides comes first, and splices are cut by the row that they change.
+    jobs.sort(key=lambda job: (job[1], [*ROWS].index(job[0])) if job[0] in ("published", "jamo", "all") else (3, 0))
+    with ThreadPoolExecutor(processes) as pool:
+        results = pool.map(lambda job: _in_a_process(work, speech, *job), jobs)
+        for (name, seed), code in zip(jobs, results, strict=True):
+            print(f"{name}-{seed}: {'done' if code == 0 else f'failed with {code}'}", flush=True)
+
+
+def _in_a_process(work: Path, speech: Path, name: str, seed: int) -> int:
+    (work / "rows").mkdir(exist_ok=True)
+    if "splice" in "".join(ROWS[name].changes if name in ROWS else ()):
+        while not (work / "rows" / "jamo-0" / report.REPORT).is_file():
+            time.sleep(5)
+    command = [sys.executable, __file__, "one", "--work", str(work), "--speech", str(speech)]
+    command += ["--row", name, "--seed", str(seed)]
+    with open(work / "rows" / f"{name}-{seed}.log", "a", encoding="utf-8") as log:
+        threads = os.environ | {"OMP_NUM_THREADS": "1"}
+        return subprocess.run(command, env=threads, stdout=log, stderr=log, check=False).returncode
+
+
+# Distillation
+
+
+def distillation(work: Path, speech: Path) -> None:
+    """A narrower student of the encoder, on Pansori's training audio without its transcripts; then both rows."""
+    config = fine_tuning(
+        work,
+        speech,
+        (
+            "model.pretrained=random",
+            *STUDENT,
+            f"distill.teacher={work}/encoder-run",
+            "distill.layers=[1, 2]",
+            "training.eval_steps=500",
+        ),
+    )
+    if not (work / "student" / distill.REPORT).is_file():
+        distill.distill(config, work / "student", resume=(work / "student" / trainer.CHECKPOINTS).is_dir())
+    for name in DISTILLATION:
+        fine_tune(work, speech, name, 0)
+
+
+# Scores
+
+
+def language_model(work: Path, texts: Path, speech: Path, source: str) -> Path:
+    """An n-gram of syllables: of the training transcripts, and with "texts" of the sentences in TEXT as well."""
+    path = work / "lm" / f"{source}.arpa"
+    if path.is_file():
+        return path
+    path.parent.mkdir(exist_ok=True)
+    transcripts = path.with_name("transcripts.txt")
+    train_split = report.read_split(work / "rows" / "jamo-0", CORPUS.format("train"), speech)
+    transcripts.write_text("".join(f"{example.text}\n" for example in train_split.examples), encoding="utf-8")
+    files = [transcripts, *([texts / f"{name}.txt" for name in TEXTS] if source == "texts" else [])]
+    sentences_ = lm.sentences(files, False, Counter())
+    ngram.write(ngram.train(sentences_, lm.ORDER[False], lm.CUTOFFS[False]), path)
+    return path
+
+
+def tuned(work: Path, speech: Path, row: str, path: Path) -> Path:
+    """A copy of a language model with the weights that suit a row, from the development speakers and seed 0."""
+    folder = work / "lm" / f"{path.stem}-{row}"
+    there = folder / path.name
+    if (folder / decoding.ATTRS).is_file():
+        return there
+    folder.mkdir(exist_ok=True)
+    shutil.copyfile(path, there)
+    model_folder = work / "rows" / f"{row}-0"
+    transcriber = Transcriber(model_folder, threads=1, lm=path)
+    assert transcriber.decoder.model is not None
+    heard = tuning.hear(transcriber, report.read_split(model_folder, CORPUS.format("dev"), speech))
+    trials = tuning.tune(heard, transcriber.tokenizer, transcriber.decoder.model, transcriber.decoder.options)
+    writing.write_json(folder / decoding.ATTRS, dataclasses.asdict(tuning.best(trials).weights))
+    return there
+
+
+def decode(work: Path, texts: Path, speech: Path) -> None:
+    """Scores the rows that decide with each language model."""
+    for source, decoded in LANGUAGE_MODELS.items():
+        path = language_model(work, texts, speech, source)
+        for row in decoded:
+            for seed in ROWS[row].seeds:
+                folder = work / "rows" / f"{row}-{seed}"
+                out = folder / f"{source}.json"
+                if (folder / report.REPORT).is_file() and not out.is_file():
+                    transcriber = Transcriber(folder, threads=1, lm=tuned(work, speech, row, path))
+                    report.save(report.evaluate(transcriber, CORPUS.format("test"), root=speech), out)
+                    print(f"{row}-{seed} with {source}: done", flush=True)
+
+
+def counts(folder: Path, name: str) -> dict[str, metrics.Counts]:
+    """Errors of each utterance."""
+    lines = (folder / name).read_text(encoding="utf-8").splitlines()
+    records = [json.loads(line) for line in lines]
+    return {record["id"]: metrics.characters(record["reference"], record["hypothesis"]) for record in records}
+
+
+def pooled(folders: Sequence[Path], name: str) -> list[metrics.Counts]:
+    """Errors of each utterance, in the order of their ids, summed over the seeds of a row."""
+    each = [counts(folder, name) for folder in folders]
+    return [sum((errors[id_] for errors in each), metrics.Counts()) for id_ in sorted(each[0])]
+
+
+def seeds(work: Path, row: str, name: str) -> list[Path]:
+    """The folders of a row's seeds in which a file of scores stands."""
+    folders = [work / "rows" / f"{row}-{seed}" for seed in ({**ROWS, **DISTILLATION}[row].seeds)]
+    return [folder for folder in folders if (folder / name).is_file()]
+
+
+def table(work: Path) -> list[dict[str, Any]]:
+    """A record for each row and way to decode: CER with its interval, seeds, and the test against the published one."""
+    published = seeds(work, "published", report.REPORT)
+    baseline = pooled(published, report.PREDICTIONS)
+    speakers = [id_.rpartition("-")[0] for id_ in sorted(counts(published[0], report.PREDICTIONS))]
+    records = []
+    for row in (*ROWS, *DISTILLATION):
+        for source in ("greedy", *LANGUAGE_MODELS):
+            figures, lines = (
+                (report.REPORT, report.PREDICTIONS) if source == "greedy" else (f"{source}.json", f"{source}.jsonl")
+            )
+            folders = seeds(work, row, figures)
+            if not folders:
+                continue
+            reports = [json.loads((folder / figures).read_text(encoding="utf-8")) for folder in folders]
+            errors = pooled(folders, lines)
+            record = {"row": row, "decoding": source, "cers": [each["cer"] for each in reports]}
+            record |= {
+                key: statistics.mean(each[key] for each in reports) for key in ("cer", "cer_no_space", "jer", "wer")
+            }
+            record |= {"ci95": metrics.interval(errors), "ci95_speakers": metrics.interval(errors, groups=speakers)}
+            if len(folders) == len(published):
+                for unit, groups in (("utterances", None), ("speakers", speakers)):
+                    record[f"against_published_{unit}"] = dataclasses.asdict(
+                        metrics.paired(errors, baseline, groups=groups)
+                    )
+            records.append(record)
+    return records
+
+
+def plot(records: Sequence[dict[str, Any]], path: Path) -> None:
+    """CER of each record with its interval over utterances, and a mark for each seed."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 0.32 * len(records) + 1.2), layout="constrained")
+    colours = {"greedy": "#5b7db1", "transcripts": "#d98c4a", "texts": "#b3523c"}
+    for place, record in enumerate(reversed(records)):
+        low, high = record["ci95"]
+        axes.barh(place, record["cer"], color=colours[record["decoding"]], height=0.7)
+        axes.plot([low, high], [place, place], color="black", linewidth=1)
+        axes.plot(record["cers"], [place] * len(record["cers"]), "|", color="white", markersize=8)
+        axes.text(high + 0.005, place, f"{record['cer']:.3f}", va="center", fontsize=8)
+    names = [f"{record['row']}, {record['decoding']}" for record in reversed(records)]
+    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.set_xlabel("CER on the held-out speakers (line: 95 % interval over utterances)")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("step", choices=("encoder", "rows", "one", "distillation", "decode", "table"))
+    parser.add_argument("--work", type=Path, required=True, help="a folder for everything that is trained")
+    parser.add_argument("--text", type=Path, help="a folder of Korean sentences")
+    parser.add_argument("--speech", type=Path, help="a folder with pansori-tedxkr/")
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=[*ROWS])
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--row", choices=[*ROWS, *DISTILLATION], help=argparse.SUPPRESS)
+    parser.add_argument("--seed", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    work = options.work.resolve()
+    work.mkdir(parents=True, exist_ok=True)
+    match options.step:
+        case "encoder":
+            encoder(work, options.text)
+        case "rows":
+            rows(work, options.speech.resolve(), options.rows, options.processes)
+        case "one":
+            fine_tune(work, options.speech, options.row, options.seed)
+        case "distillation":
+            distillation(work, options.speech.resolve())
+        case "decode":
+            decode(work, options.text, options.speech.resolve())
+        case "table":
+            records = table(work)
+            writing.write_json(RESULTS, {"epochs": EPOCHS, "rows": records})
+            plot(records, RESULTS.with_suffix(".png"))
+            print(RESULTS)
+
+
+if __name__ == "__main__":
+    main()
