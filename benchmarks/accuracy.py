@@ -83,12 +83,17 @@ SPEEDS = ("augment.speeds=[0.9, 1.0, 1.1]",)
 NOISE = ("augment.noise_prob=0.3", "augment.reverb_prob=0.3")
 DECAY = ("training.weight_decay=0.01", "model.final_dropout=0.1")
 STAGES = ("training.lr_scheduler_type=tri_stage", "training.lr_scheduler_warmup_steps=100")
-HEAD = ("training.learning_rate=5e-4", "training.head_learning_rate=2e-3", "training.head_only_steps=50")
+HEAD = (
+    "training.learning_rate=5e-4",
+    "training.head_learning_rate=1e-2",
+    "training.head_only_steps=60",
+    "training.lr_scheduler_warmup_steps=20",
+)
 AVERAGE = ("training.ema_decay=0.99",)
 SPLICES = ("augment.splice_prob=0.3", "augment.splice_model={work}/rows/jamo-0")
 ROWS = {
     "published": Row((), (0, 1, 2)),
-    "jamo": Row(JAMO, (0, 1, 2)),
+    "jamo": Row(JAMO),
     "all": Row((*JAMO, *MASKS, *SPEEDS, *NOISE, *DECAY, *STAGES, *HEAD, *AVERAGE, *SPLICES), (0, 1, 2)),
     "masks": Row((*JAMO, *MASKS)),
     "speeds": Row((*JAMO, *SPEEDS)),
@@ -216,8 +221,8 @@ def fine_tune(work: Path, speech: Path, name: str, seed: int) -> None:
 def rows(work: Path, speech: Path, names: Sequence[str], processes: int) -> None:
     """All the rows that are not there yet, each in a process with one thread, `processes` at a time."""
     jobs = [(name, seed) for name in names for seed in ROWS[name].seeds]
-    # What decides comes first, and splices are cut by the row that they change.
-    jobs.sort(key=lambda job: (job[1], [*ROWS].index(job[0])) if job[0] in ("published", "jamo", "all") else (3, 0))
+    # What decides comes first, after the row that finds the words for splices.
+    jobs.sort(key=lambda job: (job[0] != "jamo", job[0] not in ("published", "all"), job[1]))
     with ThreadPoolExecutor(processes) as pool:
         results = pool.map(lambda job: _in_a_process(work, speech, *job), jobs)
         for (name, seed), code in zip(jobs, results, strict=True):

@@ -32,6 +32,22 @@ SYSTEMS = {
     "torch": {"en": "Transformers, PyTorch", "ko": "Transformers, PyTorch"},
     "whisper": {"en": "faster-whisper base, int8, greedy", "ko": "faster-whisper base, int8, greedy"},
 }
+ROWS = {
+    "published": "the published recipe's settings (syllables)",
+    "jamo": "jamo instead of syllables",
+    "head": "jamo; the head first and faster",
+    "masks": "jamo; SpecAugment",
+    "speeds": "jamo; speeds 0.9, 1.0, 1.1",
+    "noise": "jamo; noise and rooms",
+    "decay": "jamo; weight decay, dropout before the head",
+    "stages": "jamo; tri-stage learning rate",
+    "average": "jamo; moving average of the weights",
+    "splices": "jamo; spliced sentences",
+    "all": "all of these together",
+    "distilled": "a narrower student, distilled, then jamo",
+    "random": "the same student from random weights, jamo",
+}
+DECODINGS = {"greedy": "greedy", "transcripts": "LM of transcripts", "texts": "LM of transcripts and texts"}
 SPEED = {"en": "{:.0f} x real time", "ko": "실시간의 {:.0f}배"}
 WIDTH: dict[str, Any] = {"terminal_width": 100, "max_content_width": 100}
 
@@ -74,16 +90,43 @@ def speeds(language: str) -> str:
     return "\n".join(rows)
 
 
+def accuracy() -> str:
+    """docs/accuracy.md with the table of benchmarks/accuracy.py, whose JSON lies in docs/results/."""
+    records = json.loads((DOCS / "results" / "accuracy.json").read_text(encoding="utf-8"))["rows"]
+    header = ("Row", "Decoding", "CER", "95 % interval", "Seeds", "CER, no spaces", "Jamo error rate", "Difference")
+    lines = [f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
+    for record in sorted(records, key=lambda record: [*ROWS].index(record["row"])):
+        low, high = record["ci95"]
+        seeds = " ".join(f"{cer:.3f}" for cer in record["cers"])
+        test = record.get("against_published_utterances")
+        change = "" if test is None or not test["difference"] else f"{_signed(test['difference'])}, p {test['p']:.4f}"
+        lines.append(
+            f"| {ROWS[record['row']]} | {DECODINGS[record['decoding']]} | {record['cer']:.4f} | {low:.4f}–{high:.4f} | "
+            f"{seeds} | {record['cer_no_space']:.4f} | {record['jer']:.4f} | {change} |"
+        )
+    return _between((DOCS / "accuracy.md").read_text(encoding="utf-8"), "accuracy", "\n".join(lines))
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.4f}".replace("-", "−")
+
+
+def _between(page: str, name: str, block: str) -> str:
+    """A page with what stands between the markers of a name written anew."""
+    whole = f"<!-- {name} -->\n{block}\n<!-- /{name} -->"
+    return re.sub(rf"<!-- {name} -->.*<!-- /{name} -->", lambda _: whole, page, flags=re.DOTALL)
+
+
 def readme(language: str) -> str:
     """The README of a language with its tables written anew between the markers."""
     page = READMES[language].read_text(encoding="utf-8")
     for name, table in (("results", results(language)), ("speeds", speeds(language))):
-        block = f"<!-- {name} -->\n{table}\n<!-- /{name} -->"
-        page = re.sub(rf"<!-- {name} -->.*<!-- /{name} -->", lambda _, block=block: block, page, flags=re.DOTALL)
+        page = _between(page, name, table)
     return page
 
 
 if __name__ == "__main__":
     PAGE.write_text(commands(), encoding="utf-8")
+    (DOCS / "accuracy.md").write_text(accuracy(), encoding="utf-8")
     for language, path in READMES.items():
         path.write_text(readme(language), encoding="utf-8")
