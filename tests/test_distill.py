@@ -212,6 +212,8 @@ def test_a_narrower_student_predicts_the_teachers_width(tiny: recipe.Recipe, tmp
         ("distill", {"teacher": ""}, RecipeError, r"distill\.teacher is missing"),
         ("distill", {"layers": (4,)}, RecipeError, "has 3 layers"),
         ("distill", {"teacher": "nowhere"}, ModelError, "nowhere: no such folder"),
+        ("training", {"head_only_steps": 5}, RecipeError, r"training\.head_only_steps is 5 and has no part"),
+        ("model", {"mask_time_prob": 0.1}, RecipeError, r"model\.mask_time_prob is 0\.1 and has no part"),
         ("model", {"pretrained": "ntu-spml/distilhubert"}, RecipeError, r'set model\.pretrained = "random"'),
         ("data", {"max_seconds": 0.9}, InputError, r"too long: 18.*min_seconds and max_seconds"),
     ],

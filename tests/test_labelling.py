@@ -43,15 +43,15 @@ def heard(confidence: float, text: str = "말", reference: str = "말") -> Label
     return Label(Utterance(f"{confidence}", Path("x.wav"), "", None, 1.0), text, confidence, reference)
 
 
-@given(st.integers(0, 2**32), st.integers(0, 30), st.integers(0, 2))
+@given(st.integers(0, 2**32), st.integers(1, 30), st.integers(0, 2), st.integers(0, 6))
 def test_confidence_is_the_likelihood_by_torch_to_the_power_of_one_over_the_units(
-    seed: int, frames: int, blank: int
+    seed: int, frames: int, blank: int, count: int
 ) -> None:
-    logits = np.random.default_rng(seed).normal(size=(frames, 4), scale=3)
+    random = np.random.default_rng(seed)
+    logits = random.normal(size=(frames, 4), scale=3)
     log_probs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
-    found = labelling.confidence(log_probs, blank)
-    path = log_probs.argmax(1)
-    units = [int(path[t]) for t in range(frames) if path[t] != blank and (t == 0 or path[t - 1] != path[t])]
+    units = [int(unit) for unit in random.choice([unit for unit in range(4) if unit != blank], count)]
+    found = labelling.confidence(log_probs, units, blank)
     if not units:
         assert found == 0
         return
@@ -59,7 +59,18 @@ def test_confidence_is_the_likelihood_by_torch_to_the_power_of_one_over_the_unit
         torch.from_numpy(log_probs)[:, None], torch.tensor([units]), (frames,), (len(units),), blank, "sum"
     )
     assert found == pytest.approx(torch.exp(-loss / len(units)).item(), rel=1e-6)
-    assert 0 < found <= 1
+    assert 0 <= found <= 1
+
+
+def test_a_louder_peak_is_surer_and_length_alone_does_not_matter() -> None:
+    def peaked(probability: float, count: int) -> float:
+        best = np.arange(2 * count) % 2 * (1 + np.arange(2 * count) // 2 % 2)  # blank, 1, blank, 2, ...
+        other = np.full((2 * count, 3), (1 - probability) / 2)
+        other[np.arange(2 * count), best] = probability
+        return labelling.confidence(np.log(other), [int(unit) for unit in best if unit], 0)
+
+    assert peaked(0.5, 5) < peaked(0.9, 5) < peaked(0.99, 5) < 1
+    assert peaked(0.9, 5) == pytest.approx(peaked(0.9, 50), rel=0.05)
 
 
 def test_the_manifest_is_read_back_as_the_corpus_with_what_the_model_heard(
@@ -76,6 +87,15 @@ def test_the_manifest_is_read_back_as_the_corpus_with_what_the_model_heard(
     records = [json.loads(line) for line in (untranscribed / "labels.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [record["audio_filepath"] for record in records] == ["a.wav", "b.wav", "c.wav"]  # the folder may move
     assert all(0 < record["confidence"] < 1 for record in records)
+
+
+def test_a_beam_labels_what_the_transcriber_hears_with_it(exported: Path, untranscribed: Path) -> None:
+    transcriber = Transcriber(exported, threads=1, hotwords=["하하하"], hotword_weight=20.0)
+    labels = labelling.label(transcriber, f"folder:{untranscribed}").labels
+    assert [each.text for each in labels[:3]] == [transcriber(clip(samples)).text for samples in LENGTHS]
+    greedy = labelling.label(Transcriber(exported, threads=1), f"folder:{untranscribed}").labels
+    assert all(0 < label.confidence < 1 for label in labels[:3])
+    assert any(with_words.text != alone.text for with_words, alone in zip(labels, greedy, strict=True))
 
 
 def test_slices_and_speakers_go_round_and_a_manifest_elsewhere_names_whole_paths(

@@ -230,6 +230,8 @@ def label(
     min_confidence: Annotated[
         float, typer.Option(min=0, max=1, help="Leave out labels whose mean probability of a unit is lower.")
     ] = 0.0,
+    lm: LmOption = None,
+    beam: BeamOption = None,
 ) -> None:
     """Write what a model hears in a corpus as a manifest to train on, with a confidence for each utterance."""
     from rich.console import Console
@@ -238,7 +240,7 @@ def label(
     from distilhubert_ko import labelling
     from distilhubert_ko.transcribe import Transcriber
 
-    transcriber = Transcriber(exported(model))
+    transcriber = Transcriber(exported(model), lm=lm, beam=beam)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("labelling", total=None)
         labels = labelling.label(

@@ -26,6 +26,16 @@ from distilhubert_ko.trainer import RecipeTrainer, checkpoint, keep_freed_memory
 
 REPORT = "distill.json"
 WEIGHTS = "model.safetensors"
+UNUSED = (
+    ("training", "head_learning_rate"),
+    ("training", "head_only_steps"),
+    ("training", "ema_decay"),
+    ("training", "early_stopping_patience"),
+    ("augment", "splice_prob"),
+    ("model", "mask_time_prob"),
+    ("model", "mask_feature_prob"),
+)
+"""Keys of a recipe that fine-tuning heeds and distillation does not."""
 NO_LABELS = Tokenizer("syllables", (Tokenizer.blank_token, Tokenizer.unknown_token, "|"))
 
 
@@ -92,6 +102,12 @@ def save(network: model.PaddingSafeForCTC, folder: Path) -> None:
 
 
 def _check(config: recipe.Recipe) -> None:
+    for section, key in UNUSED:
+        value = getattr(getattr(config, section), key)
+        if value:
+            raise RecipeError(
+                f"{section}.{key} is {value} and has no part in distillation: leave it out, or set it to 0"
+            )
     if not config.distill.teacher:
         raise RecipeError("distill.teacher is missing: name a HuBERT or wav2vec 2.0 model, a folder or a Hub id")
     if config.distill.initialise == "teacher" and config.model.pretrained != "random":

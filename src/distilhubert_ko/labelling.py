@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from distilhubert_ko import corpora, ctc, metrics, report, text, writing
+from distilhubert_ko import audio, corpora, ctc, metrics, report, text, transcript, writing
 from distilhubert_ko.corpora import Utterance
 from distilhubert_ko.errors import CorpusError, InputError
 from distilhubert_ko.transcribe import Transcriber
@@ -96,8 +96,9 @@ def label(
         chunk = corpus.utterances[start : start + CHUNK]
         waves = [utterance.wave() for utterance in chunk]
         for utterance, wave, log_probs in zip(chunk, waves, transcriber.log_probs(waves), strict=True):
-            heard = transcriber.transcript(log_probs, len(wave)).text
-            sure = confidence(log_probs, transcriber.tokenizer.blank_id)
+            tokens = transcriber.decoder.decode([log_probs])[0].tokens
+            heard = transcript.from_tokens(tokens, transcriber.tokenizer, len(wave) / audio.SAMPLE_RATE).text
+            sure = confidence(log_probs, [token.id for token in tokens], transcriber.tokenizer.blank_id)
             labels.append(Label(utterance, heard, sure, _reference(utterance, recipe.text.foreign == "spell")))
         if on_progress:
             on_progress(len(labels), len(corpus.utterances))
@@ -105,14 +106,13 @@ def label(
     return Labels(spec, tuple(labels), dict(unread))
 
 
-def confidence(log_probs: np.ndarray, blank: int) -> float:
-    """P(units | audio) ** (1 / units) of the units on the best path: in 0..1, whatever their number.
+def confidence(log_probs: np.ndarray, units: Sequence[int], blank: int) -> float:
+    """P(units | audio) ** (1 / number of units): in 0..1, however many they are, and 0 for none.
 
-    `log_probs` is (frames, vocabulary). The probability is CTC's, over all paths that spell the units. It is 0 where
-    nothing is said.
+    `log_probs` is (frames, vocabulary). The probability is CTC's, over all paths that spell the units; a language
+    model that helped to find them has no part in it.
     """
-    ids = [token.id for token in ctc.greedy(log_probs, blank)]
-    return math.exp(-ctc.loss(log_probs, ids, blank) / len(ids)) if ids else 0.0
+    return math.exp(-ctc.loss(log_probs, units, blank) / len(units)) if units else 0.0
 
 
 def deciles(labels: Sequence[Label]) -> list[Part]:
@@ -157,10 +157,10 @@ def write(labels: Labels, path: Path, min_confidence: float = 0.0) -> list[Label
 def _record(label: Label, home: Path) -> dict[str, Any]:
     utterance = label.utterance
     assert isinstance(utterance.audio, Path), "label() takes no others"
-    audio = utterance.audio.absolute()
+    path = utterance.audio.absolute()
     return {
         "id": utterance.id,
-        "audio_filepath": str(audio.relative_to(home) if audio.is_relative_to(home) else audio),
+        "audio_filepath": str(path.relative_to(home) if path.is_relative_to(home) else path),
         "text": label.text,
         "duration": utterance.seconds,
         **({"offset": utterance.offset} if utterance.offset else {}),
