@@ -31,7 +31,7 @@ def test_a_bar_of_nothing_or_past_the_chart_stays_in_it() -> None:
 
 def test_a_heat_map_has_a_cell_for_every_pair_that_occurred_with_its_count_to_read() -> None:
     pairs = Counter({("ㄱ", "ㄱ"): 3, ("ㄱ", "ㅋ"): 1, ("ㅋ", ""): 2, ("", "ㄱ"): 5})
-    chart = charts.heat_map(pairs, ["ㄱ", "ㄴ", "ㅋ"])
+    chart = charts.heat_map(pairs, ["ㄱ", "ㄴ", "ㅋ"], "Initials")
     ElementTree.fromstring(chart)
     assert re.findall("<title>(.*?)</title>", chart) == [
         "ㄱ → ㄱ: 3 (75.0%)",
@@ -41,7 +41,7 @@ def test_a_heat_map_has_a_cell_for_every_pair_that_occurred_with_its_count_to_re
     ]
     assert chart.count('class="hit"') == 1
     assert "ㄴ" not in chart
-    ElementTree.fromstring(charts.heat_map(Counter(), ["ㄱ"]))
+    ElementTree.fromstring(charts.heat_map(Counter(), ["ㄱ"], "Initials"))
 
 
 @given(st.lists(st.tuples(st.integers(0, 10**6), VALUES), min_size=1, max_size=9), st.booleans())

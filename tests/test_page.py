@@ -221,6 +221,24 @@ def test_a_page_can_be_made_of_little(predictions: list[Prediction], tmp_path: P
     assert ('id="worst"' in html) == any(each.score.characters.errors for each in predictions)
 
 
+@pytest.mark.parametrize(
+    ("used", "shown"),
+    [
+        ({"beam": 1, "lm": None}, "greedy, no language model"),
+        ({"beam": 8, "lm": None, "hotwords": ["서울"]}, "beam 8, no language model; hot words 서울"),
+        (
+            {"beam": 16, "lm": "<b>.arpa", "lm_order": 3, "alpha": 0.5, "beta": 1.0},
+            "beam 16, language model &lt;b&gt;.arpa (3-gram, α 0.5, β 1)",
+        ),
+    ],
+)
+def test_the_page_says_how_was_decoded(used: dict[str, object], shown: str, folder: Path) -> None:
+    one = side(FEW, folder)
+    html = rendered(dataclasses.replace(one, report=dataclasses.replace(one.report, decoding=used)))
+    english = re.sub('<span class="ko".*?</span>', "", html)
+    assert shown in re.sub("</?span[^>]*>", "", english)
+
+
 def test_two_models_that_do_the_same_have_nothing_to_tell_them_apart(folder: Path) -> None:
     one = side(FEW[2:3], folder)
     html = rendered(one, one)

@@ -29,7 +29,7 @@ def bar(rate: float, ci95: tuple[float, float] | None, top: float, side: str) ->
     return f'<span class="bar {side}" aria-hidden="true"><i style="width:{share[0]:.1f}%"></i>{whisker}</span>'
 
 
-def heat_map(pairs: Counter[tuple[str, str]], letters: Sequence[str]) -> str:
+def heat_map(pairs: Counter[tuple[str, str]], letters: Sequence[str], label: str) -> str:
     """Which letter was heard for which: a row for each letter said, a column for each one heard.
 
     The darker a cell, the larger its share of the row, by its square root, so that rare errors can be seen too. Only
@@ -60,7 +60,8 @@ def heat_map(pairs: Counter[tuple[str, str]], letters: Sequence[str]) -> str:
                     f'height="{step}" fill-opacity="{math.sqrt(share):.2f}"><title>{one or GAP} → {other or GAP}: '
                     f"{times:,} ({share:.1%})</title></rect>"
                 )
-    return f'<svg class="heat" viewBox="0 0 {size} {size}" role="img" aria-label="{GAP}">{"".join(parts)}</svg>'
+    box = f'viewBox="0 0 {size} {size}" role="img" aria-label="{escape(label)}"'
+    return f'<svg class="heat" {box}>{"".join(parts)}</svg>'
 
 
 def curves(series: Sequence[Series], label: str, *, logarithmic: bool = False, mark: float | None = None) -> str:

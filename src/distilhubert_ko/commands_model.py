@@ -55,7 +55,8 @@ def evaluate(
 
     names = [model] if against is None else [model, against]
     measured = [evaluated(name, corpus, Path(), lm=lm, beam=beam) for name in names]
-    typer.echo("\n\n".join(figures(report) for report in measured))
+    for letter, name, report in zip("AB", names, measured, strict=False):
+        typer.echo(f"{letter}: {name}\n{figures(report)}\n" if against else figures(report))
     comparison = breakdown.compare(*(report.predictions for report in measured)) if against else None
     if comparison:
         typer.echo(compared(comparison))
@@ -193,9 +194,7 @@ def figures(report: "Report") -> str:
 
 def compared(comparison: "Comparison") -> str:
     """A comparison of two models as lines for a terminal."""
-    lines = [
-        f"comparison of the two, A and B, on {comparison.utterances:,} utterances, {comparison.left_out:,} left out"
-    ]
+    lines = [f"A and B on {comparison.utterances:,} utterances that both were given, {comparison.left_out:,} left out"]
     for name, contrast in (("CER", comparison.cer), ("CER, no spaces", comparison.cer_no_space)):
         lines.append(f"{name:<18}A {contrast.first:.4f}  B {contrast.second:.4f}")
         for unit, paired in (("utterances", contrast.over_utterances), ("speakers", contrast.over_speakers)):

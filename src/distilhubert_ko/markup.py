@@ -38,6 +38,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> s
         lines += [f"<tr>{first}</tr>", *(f'<tr class="second">{other}</tr>' for other in others)]
     heads = "".join(f"<th scope=col>{name}</th>" for name in head)
     return (
-        f'<div class="scroll" tabindex=0 role=region><table><caption class="sr">{caption}</caption>'
+        '<div class="scroll" tabindex=0 role=region aria-label="표 / Table">'
+        f'<table><caption class="sr">{caption}</caption>'
         f"<thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
     )

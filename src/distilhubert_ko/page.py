@@ -5,6 +5,7 @@ from a corpus or a model is escaped.
 """
 
 import datetime
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -19,7 +20,6 @@ from distilhubert_ko.breakdown import Comparison, Contrast
 from distilhubert_ko.charts import Series
 from distilhubert_ko.excerpts import excerpt, legend
 from distilhubert_ko.markup import both, escaped, percent, points, table, tag
-from distilhubert_ko.report import Report
 from distilhubert_ko.sections import METRICS, Side, interval, side_tag
 
 WORST, CHANGED = 20, 10  # utterances shown, the latter in each direction
@@ -34,9 +34,9 @@ def write(path: Path, sides: Sequence[Side], comparison: Comparison | None, wave
     """
     clips: dict[str, bytes] = {}
     room = SPEECH
-    for name in listed(sides, comparison):
+    for name, times in Counter(listed(sides, comparison)).items():
         clip = audio.mp3(wave(name))
-        room -= len(clip)
+        room -= len(clip) * times
         if room >= 0:
             clips[name] = clip
     return writing.write(path, render(sides, comparison, clips, datetime.date.today()))
@@ -99,7 +99,7 @@ def _facts(sides: Sequence[Side], date: datetime.date) -> str:
     content = [_list(facts)]
     for index, side in enumerate(sides):
         own = [
-            (both("디코딩", "Decoding"), _decoding(side.report), "wide"),
+            (both("디코딩", "Decoding"), _decoding(side.report.decoding), "wide"),
             (both("CTC 손실", "CTC loss"), f"{side.report.loss:.4f}", ""),
             (both("어휘에 없는 글자", "Unknown characters"), f"{side.report.unknown_characters:,}", ""),
             (both("속도", "Speed"), both(*(f"{side.report.speed:.0f}{x}" for x in ("배속", " × real time"))), ""),
@@ -118,11 +118,21 @@ def _list(entries: Sequence[tuple[str, str, str]]) -> str:
     return f'<dl class="facts">{shown}</dl>'
 
 
-def _decoding(measured: Report) -> str:
-    decoding = getattr(measured, "decoding", None)
-    if not decoding:
-        return both("그리디, 언어 모델 없음", "greedy, no language model")
-    return escaped(", ".join(f"{name} {value}" for name, value in decoding.items()))
+def _decoding(used: Mapping[str, Any]) -> str:
+    """What `Decoder.record` says of it, in words."""
+    if used["beam"] == 1 and not used["lm"]:
+        way = both("그리디, 언어 모델 없음", "greedy, no language model")
+    elif not used["lm"]:
+        way = both(f"빔 {used['beam']}, 언어 모델 없음", f"beam {used['beam']}, no language model")
+    else:
+        name, weights = escaped(used["lm"]), f"α {used['alpha']:g}, β {used['beta']:g}"
+        gram = f"{used['lm_order']}-gram"
+        way = (
+            both(f"빔 {used['beam']}, 언어 모델 ", f"beam {used['beam']}, language model ")
+            + f"{name} ({gram}, {weights})"
+        )
+    words = escaped(", ".join(used.get("hotwords", ())))
+    return way + (f"; {both('우선 낱말', 'hot words')} {words}" if words else "")
 
 
 def _tiles(sides: Sequence[Side]) -> str:

@@ -118,7 +118,7 @@ def _rate(sides: Collection[object], index: int, figure: Figure, top: float) -> 
 
 
 def _groups(sides: Sequence[Side], groups: Sequence[Mapping[Any, Group]], labels: Mapping[Any, str]) -> list[list[str]]:
-    """A row for each key of `labels`: utterances, minutes and CER of each model."""
+    """A row for each key of `labels`: CER of each model, utterances and minutes."""
     top = max((group.cer.rate for each in groups for group in each.values()), default=0.0) * ROOM
     rows = []
     for key, label in labels.items():
@@ -126,7 +126,7 @@ def _groups(sides: Sequence[Side], groups: Sequence[Mapping[Any, Group]], labels
         lines = []
         for index, group in there:
             sizes = f"<td>{group.utterances:,}</td><td>{group.seconds / 60:,.1f}</td>"
-            lines.append("".join([sizes, *_rate(sides, index, group.cer, top)]))
+            lines.append("".join([*_rate(sides, index, group.cer, top), sizes]))
         rows.append(_headed(f'<th scope=row class="long"{_span(there)}>{label}</th>', lines))
     return rows
 
@@ -137,7 +137,7 @@ def _headed(header: str, lines: Sequence[str]) -> list[str]:
 
 
 def _group_head(sides: Sequence[Side], name: str) -> list[str]:
-    return [name, both("발화", "Utterances"), both("분", "Minutes"), *_rate_head(sides, "CER")]
+    return [name, *_rate_head(sides, "CER"), both("발화", "Utterances"), both("분", "Minutes")]
 
 
 def lengths(sides: Sequence[Side]) -> str:
@@ -197,10 +197,11 @@ def jamo(sides: Sequence[Side]) -> str:
             wrong.sort(key=lambda row: (-row[0], row[1:]))
             most = ", ".join(f"{a or charts.GAP}→{b or charts.GAP} {times:,}" for times, a, b in wrong[:NAMED])
             total = sum(pairs.values())
+            heat_map = charts.heat_map(pairs, letters, " / ".join(METRICS[position]))
             share = percent(sum(times for times, _, _ in wrong) / max(total, 1))
             maps.append(
                 f"<figure><figcaption>{side_tag(sides, index)} {both(*METRICS[position])}</figcaption>"
-                f"{charts.heat_map(pairs, letters)}<p>{both('가장 흔한 오류', 'Most frequent')}: {most or charts.GAP} "
+                f"{heat_map}<p>{both('가장 흔한 오류', 'Most frequent')}: {most or charts.GAP} "
                 f"({both(f'전체 {share}', f'{share} in all')})</p></figure>"
             )
     note = both(
