@@ -8,8 +8,9 @@ towards what its text is worth, and no good one is given up for a syllable that 
 
 import math
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,8 @@ class Weights:
     they mean, are those of pyctcdecode.
     """
 
-    alpha: float = 0.6
-    beta: float = 1.0
+    alpha: float = 0.9
+    beta: float = 2.0
     unk_score_offset: float = 0.0
 
 
@@ -79,6 +80,7 @@ class LanguageModel:
             ) from None
         self._new: Any = kenlm.State
         self.path = path
+        self._unread = self._new()
         self.start = self._new()
         self._model.BeginSentenceWrite(self.start)
         self.order: int = self._model.order
@@ -92,6 +94,11 @@ class LanguageModel:
         after = self._new()
         return self._model.BaseScore(state, unit, after) * _LN10, after
 
+    def best(self, state: Any, units: Sequence[str]) -> float:
+        """The highest natural log-probability of some units, one or more, after those that led to `state`."""
+        scores = map(self._model.BaseScore, repeat(state), units, repeat(self._unread))
+        return max(scores) * _LN10
+
 
 class Written:
     """A text, as far as it decides what may follow: the model's state, an unfinished word, and the hot words' match.
@@ -99,11 +106,14 @@ class Written:
     After a space, `bare` is the gain of the space and what was written before it, for a text that ends in a space.
     """
 
-    __slots__ = ("bare", "key", "match", "state", "word")
+    __slots__ = ("bare", "match", "state", "word")
 
     def __init__(self, state: Any, word: str, match: Match, bare: "tuple[float, Written] | None" = None):
         self.state, self.word, self.match, self.bare = state, word, match, bare
-        self.key: Hashable = (state, word, match)
+
+    @property
+    def key(self) -> Hashable:
+        return self.state, self.word, self.match
 
 
 class Worth:
@@ -135,6 +145,14 @@ class Worth:
                 gain, word = gain + more, ""
         return gain, Written(state, word, match, (gain, written) if space else None)
 
+    def best(self, written: Written, characters: Sequence[str]) -> float:
+        """The highest gain of some characters, one or more, or somewhat more than that."""
+        if self.hotwords.characters:
+            return max(self.add(written, character)[0] for character in characters)
+        if self.model is None or self.model.of_words:
+            return 0.0
+        return self.weights.alpha * self.model.best(written.state, characters) + self.weights.beta
+
     def end(self, written: Written) -> float:
         """The gain of the text's end there."""
         if written.bare:
@@ -160,10 +178,14 @@ class Worth:
 class _Whole:
     """A text in whole characters."""
 
-    __slots__ = ("key", "score", "written")
+    __slots__ = ("score", "written")
 
     def __init__(self, score: float, written: Written):
-        self.score, self.written, self.key = score, written, written.key
+        self.score, self.written = score, written
+
+    @property
+    def key(self) -> Hashable:
+        return self.written.key
 
 
 class SyllableScorer:
@@ -193,15 +215,18 @@ class _Growing:
     syllable as it stands, once known. `shorter` is the state without a final that may begin another syllable, `lead`.
     """
 
-    __slots__ = ("closed", "key", "lead", "pending", "score", "settled", "shorter", "written")
+    __slots__ = ("closed", "lead", "pending", "score", "settled", "shorter", "written")
 
     def __init__(self, settled: float, written: Written, pending: str):
         self.settled, self.written, self.pending = settled, written, pending
         self.score = settled
-        self.key: Hashable = (written.key, pending)
         self.closed: tuple[float, Written] | None = None
         self.shorter: _Growing | None = None
         self.lead = ""
+
+    @property
+    def key(self) -> Hashable:
+        return self.written.state, self.written.word, self.written.match, self.pending
 
 
 class JamoScorer:
@@ -243,8 +268,7 @@ class JamoScorer:
     def _pend(self, settled: float, written: Written, pending: str) -> _Growing:
         state = _Growing(settled, written, pending)
         if len(pending) == 2:
-            add = self._worth.add
-            state.score += max(add(written, each)[0] for each in self._grown.get(pending) or [compose(pending)])
+            state.score += self._worth.best(written, self._grown.get(pending) or [compose(pending)])
         elif len(pending) == 3:
             state.score, _ = self._close(state)
         return state
