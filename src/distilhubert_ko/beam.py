@@ -31,7 +31,7 @@ class Options:
     blanks. `n_best` hypotheses are given; more than one costs width, as those that differ only far back must be kept.
     """
 
-    width: int = 48
+    width: int = 32
     score_gap: float = 9.0
     token_gap: float = 6.0
     skip_blank: float = 0.99
@@ -164,9 +164,10 @@ class Search:
         values = log_probs[rows, labels].astype(np.float64)
         order = np.lexsort((-values, rows))
         pairs = list(zip(labels[order].tolist(), values[order].tolist(), strict=True))
+        most = TRIED * self.options.width  # and those are all of one hypothesis if they are likelier than any other's
         bounds = np.searchsorted(rows, np.arange(len(log_probs) + 1)).tolist()
         for index, blank in enumerate(log_probs[:, self.blank].astype(np.float64).tolist()):
-            candidates = pairs[bounds[index] : bounds[index + 1]]
+            candidates = pairs[bounds[index] : min(bounds[index + 1], bounds[index] + most)]
             if candidates:
                 self._rest()
                 self._advance(candidates, blank)
