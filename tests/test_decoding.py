@@ -97,7 +97,7 @@ def test_another_language_model_takes_the_place_of_the_one_before(folder: Path, 
     installed = decoding.carried(folder)
     assert installed is not None
     decoding.install(folder, installed, Weights(0.3, 0.4))  # itself, with other weights
-    assert decoding.weights(installed.parent) == Weights(0.3, 0.4)
+    assert decoding.weights(lm.LanguageModel(installed)) == Weights(0.3, 0.4)
     assert installed.read_bytes() == arpa.read_bytes()
 
 

@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import repeat, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,7 @@ class LanguageModel:
         self._model.BeginSentenceWrite(self.start)
         self.order: int = self._model.order
         self.of_words = BOUNDARY not in self._model
+        self.begins = _beginnings(path) if self.of_words else None
 
     def __contains__(self, unit: str) -> bool:
         return unit in self._model
@@ -98,6 +99,28 @@ class LanguageModel:
         """The highest natural log-probability of some units, one or more, after those that led to `state`."""
         scores = map(self._model.BaseScore, repeat(state), units, repeat(self._unread))
         return max(scores) * _LN10
+
+
+def _beginnings(path: Path) -> frozenset[str] | None:
+    """All beginnings of the words that a model knows, from its ARPA file or pyctcdecode's unigrams.txt beside it.
+
+    None for a binary file that has no such list.
+    """
+    words: Iterable[str] = ()
+    if (listed := path.with_name("unigrams.txt")).is_file():
+        words = files.read_text(listed).split()
+    elif path.suffix == ".arpa":
+        with path.open(encoding="utf-8") as file:
+            lines = takewhile(lambda line: not line.startswith("\\2-grams"), file)
+            words = [fields[1] for line in lines if len(fields := line.rstrip("\n").split("\t")) > 1]
+    else:
+        return None
+    return frozenset(compose(word)[:end] for word in words for end in range(1, len(word) + 1))
+
+
+def untuned(model: LanguageModel) -> Weights:
+    """Weights to begin with: those that did well over syllables (see the lab notes), and pyctcdecode's over words."""
+    return Weights(0.5, 1.5, -10.0) if model.of_words else Weights()
 
 
 class Written:
@@ -124,6 +147,7 @@ class Worth:
 
     def __init__(self, model: LanguageModel | None, weights: Weights, hotwords: HotWords):
         self.model, self.weights, self.hotwords = model, weights, hotwords
+        self._unknown = weights.alpha * weights.unk_score_offset * _LN10
         self.start = Written(model.start if model else None, "", hotwords.start)
         self.most = (max(weights.beta, 0.0) if model else 0.0) + (2 * hotwords.weight if hotwords.characters else 0.0)
 
@@ -139,6 +163,8 @@ class Worth:
                 more, state = self._unit(state, BOUNDARY if space else character)
                 gain += more
             elif not space:
+                if self._leaves(word, character):
+                    gain += self._unknown
                 word += character
             else:
                 more, state = self._unit(state, word)
@@ -149,8 +175,10 @@ class Worth:
         """The highest gain of some characters, one or more, or somewhat more than that."""
         if self.hotwords.characters:
             return max(self.add(written, character)[0] for character in characters)
-        if self.model is None or self.model.of_words:
+        if self.model is None:
             return 0.0
+        if self.model.of_words:
+            return self._unknown if all(self._leaves(written.word, each) for each in characters) else 0.0
         return self.weights.alpha * self.model.best(written.state, characters) + self.weights.beta
 
     def end(self, written: Written) -> float:
@@ -170,9 +198,15 @@ class Worth:
     def _unit(self, state: Any, unit: str) -> tuple[float, Any]:
         assert self.model is not None
         score, after = self.model.score(state, unit)
-        if self.weights.unk_score_offset and unit not in self.model:
-            score += self.weights.unk_score_offset * _LN10
-        return self.weights.alpha * score + self.weights.beta, after
+        gain = self.weights.alpha * score + self.weights.beta
+        if self._unknown and unit not in self.model and (self.model.begins is None or unit in self.model.begins):
+            gain += self._unknown
+        return gain, after
+
+    def _leaves(self, word: str, character: str) -> bool:
+        """Whether a word is unknown from this character on, so that its offset is due, before the word is finished."""
+        begins = self.model.begins if self.model else None
+        return begins is not None and word + character not in begins and (not word or word in begins)
 
 
 class _Whole:
@@ -287,8 +321,9 @@ def _grown(worth: Worth) -> dict[str, list[str]]:
     grown: dict[str, list[str]] = {}
     for code in range(ord("가"), ord("힣") + 1):
         syllable = chr(code)
+        model = worth.model
         known = syllable in worth.hotwords.characters or (
-            worth.model is not None and not worth.model.of_words and syllable in worth.model
+            model is not None and (model.begins is not None or syllable in model)
         )
         if known or (code - ord("가")) % 28 == 0:
             grown.setdefault(decompose(syllable)[:2], []).append(syllable)
