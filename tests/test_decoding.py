@@ -10,7 +10,7 @@ import pytest
 from fixtures_model import SYLLABLES, clip
 from test_cli import call
 
-from distilhubert_ko import ctc, decoding, lm, ngram, report, transcript, tuning
+from distilhubert_ko import ctc, decoding, export, lm, ngram, report, transcript, tuning
 from distilhubert_ko.decoding import Decoder
 from distilhubert_ko.errors import CorpusError, InputError, MissingExtraError, ModelError
 from distilhubert_ko.lm import Weights
@@ -138,6 +138,14 @@ def test_without_kenlm_the_extra_is_named(folder: Path, arpa: Path, monkeypatch:
     with pytest.raises(MissingExtraError, match=r"distilhubert-ko\[lm\]"):
         Transcriber(folder, threads=1, lm=arpa)
     assert Transcriber(folder, threads=1, hotwords=["나무"])(clip(8000)).seconds == 0.5
+
+
+def test_an_exported_folder_carries_the_language_model_on(folder: Path, arpa: Path, tmp_path: Path) -> None:
+    decoding.install(folder, arpa, Weights(0.4, 1.5))
+    export.export_folder(folder, tmp_path / "out")
+    transcriber = Transcriber(tmp_path / "out", threads=1)
+    assert transcriber.decoder.record() == Transcriber(folder, threads=1).decoder.record()
+    assert transcriber(clip(8000)).text == Transcriber(folder, threads=1)(clip(8000)).text
 
 
 # Reports
