@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from distilhubert_ko import audio, beam, lm, metrics, ngram, report, tuning, writing
+from distilhubert_ko import audio, beam, lm, metrics, ngram, report, scoring, tuning, writing
 from distilhubert_ko.hotwords import HotWords
 from distilhubert_ko.text import Tokenizer
 from distilhubert_ko.transcribe import Transcriber
@@ -94,7 +94,7 @@ class Noise:
 
 
 def measure(heard: Heard, tokenizer: Tokenizer, model: lm.LanguageModel, weights: lm.Weights) -> dict[str, Any]:
-    scorer = lm.scorer(tokenizer, model, weights, HotWords((), 0.0))
+    scorer = scoring.scorer(tokenizer, model, weights, HotWords((), 0.0))
     seconds = sum(audio.seconds(len(matrix)) for matrix in heard.log_probs)
     rows = [{"beam": 1, "lm": False} | decoded(heard, tokenizer, beam.Options(width=1), None, seconds)]
     for width in sorted({*WIDTHS, beam.Options.width}):

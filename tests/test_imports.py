@@ -23,7 +23,8 @@ FLOORS = {
     for floor, names in enumerate(
         [
             "errors writing training_log audio media text numerals ctc recipe beam hotwords ngram",
-            "metrics transcript textgrid files longform corpus_formats synthetic corpora runtime vad graph lm decoding",
+            "metrics transcript textgrid files longform corpus_formats synthetic corpora runtime vad graph "
+            "lm scoring decoding",
             "dataset sizes batching model stream transcribe alignment calibration tuning",
             "train progress export report card bulk server",
             "commands_model commands_train commands_speech commands_lm cli",

@@ -18,7 +18,8 @@ from distilhubert_ko import ctc, writing
 from distilhubert_ko.beam import Hypothesis, Options, Search
 from distilhubert_ko.errors import InputError, ModelError
 from distilhubert_ko.hotwords import HotWords
-from distilhubert_ko.lm import LanguageModel, Weights, scorer, untuned
+from distilhubert_ko.lm import LanguageModel, Weights, untuned
+from distilhubert_ko.scoring import scorer
 from distilhubert_ko.text import Tokenizer
 
 FOLDER, ATTRS = "language_model", "attrs.json"

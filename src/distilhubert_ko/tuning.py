@@ -11,7 +11,8 @@ from distilhubert_ko import beam, metrics
 from distilhubert_ko.dataset import Example, Split
 from distilhubert_ko.errors import CorpusError
 from distilhubert_ko.hotwords import HotWords
-from distilhubert_ko.lm import LanguageModel, Weights, scorer, untuned
+from distilhubert_ko.lm import LanguageModel, Weights, untuned
+from distilhubert_ko.scoring import scorer
 from distilhubert_ko.text import Tokenizer
 from distilhubert_ko.transcribe import Transcriber
 
