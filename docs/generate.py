@@ -48,6 +48,15 @@ ROWS = {
     "random": "the same student from random weights, jamo",
 }
 DECODINGS = {"greedy": "greedy", "transcripts": "LM of transcripts", "texts": "LM of transcripts and texts"}
+BEAM_HEADERS = {
+    "en": ("Log-probabilities", "CER, greedy", "CER, language model, beam {}", "Speed of the search, one core"),
+    "ko": ("로그 확률", "CER, 언어 모델 없음", "CER, 언어 모델, 빔 {}", "코어 하나에서 탐색 속도"),
+}
+HEARD = {
+    "model": {"en": "a model of jamo, half trained, on synthetic speech", "ko": "학습 중인 자모 모델, 합성 음성"},
+    "made up, jamo": {"en": "made up, jamo", "ko": "지어낸 것, 자모"},
+    "made up, syllables": {"en": "made up, syllables", "ko": "지어낸 것, 음절"},
+}
 SPEED = {"en": "{:.0f} x real time", "ko": "실시간의 {:.0f}배"}
 WIDTH: dict[str, Any] = {"terminal_width": 100, "max_content_width": 100}
 
@@ -90,6 +99,20 @@ def speeds(language: str) -> str:
     return "\n".join(rows)
 
 
+def beams(language: str) -> str:
+    """The table of benchmarks/beam.py, greedily and at the default width."""
+    measured = json.loads((DOCS / "results" / "beam.json").read_text(encoding="utf-8"))
+    shown = [(names[language], measured[name]) for name, names in HEARD.items() if name in measured]
+    header = [each.format(shown[0][1]["default_beam"]) for each in BEAM_HEADERS[language]]
+    rows = [f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
+    for name, result in shown:
+        greedy = next(row for row in result["rows"] if not row["lm"])
+        default = next(row for row in result["rows"] if row["lm"] and row["beam"] == result["default_beam"])
+        speed = SPEED[language].format(default["speed"])
+        rows.append(f"| {name} | {greedy['cer']:.4f} | {default['cer']:.4f} | {speed} |")
+    return "\n".join(rows)
+
+
 def accuracy() -> str:
     """docs/accuracy.md with the table of benchmarks/accuracy.py, whose JSON lies in docs/results/."""
     records = json.loads((DOCS / "results" / "accuracy.json").read_text(encoding="utf-8"))["rows"]
@@ -120,7 +143,7 @@ def _between(page: str, name: str, block: str) -> str:
 def readme(language: str) -> str:
     """The README of a language with its tables written anew between the markers."""
     page = READMES[language].read_text(encoding="utf-8")
-    for name, table in (("results", results(language)), ("speeds", speeds(language))):
+    for name, table in (("results", results(language)), ("speeds", speeds(language)), ("beam", beams(language))):
         page = _between(page, name, table)
     return page
 

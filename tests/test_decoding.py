@@ -10,7 +10,7 @@ import pytest
 from fixtures_model import SYLLABLES, clip
 from test_cli import call
 
-from distilhubert_ko import ctc, decoding, lm, ngram, report, transcript, tuning
+from distilhubert_ko import ctc, decoding, export, lm, ngram, report, transcript, tuning
 from distilhubert_ko.decoding import Decoder
 from distilhubert_ko.errors import CorpusError, InputError, MissingExtraError, ModelError
 from distilhubert_ko.lm import Weights
@@ -66,7 +66,7 @@ def test_alternatives_are_other_texts_in_falling_order_and_in_the_json(exported:
     result = Transcriber(exported, threads=1, lm=arpa, n_best=4)(clip(40_000))
     scores = [each.score for each in result.alternatives]
     assert len(scores) == 3
-    assert scores == sorted(scores, reverse=True)
+    assert [0, *scores] == sorted([0, *scores], reverse=True)
     written = json.loads(result.to_json())
     assert [each["text"] for each in written["alternatives"]] == [each.text for each in result.alternatives]
     assert "alternatives" not in json.loads(transcript.Transcript((), 1.0).to_json())
@@ -97,7 +97,7 @@ def test_another_language_model_takes_the_place_of_the_one_before(folder: Path, 
     installed = decoding.carried(folder)
     assert installed is not None
     decoding.install(folder, installed, Weights(0.3, 0.4))  # itself, with other weights
-    assert decoding.weights(installed.parent) == Weights(0.3, 0.4)
+    assert decoding.weights(lm.LanguageModel(installed)) == Weights(0.3, 0.4)
     assert installed.read_bytes() == arpa.read_bytes()
 
 
@@ -138,6 +138,14 @@ def test_without_kenlm_the_extra_is_named(folder: Path, arpa: Path, monkeypatch:
     with pytest.raises(MissingExtraError, match=r"distilhubert-ko\[lm\]"):
         Transcriber(folder, threads=1, lm=arpa)
     assert Transcriber(folder, threads=1, hotwords=["나무"])(clip(8000)).seconds == 0.5
+
+
+def test_an_exported_folder_carries_the_language_model_on(folder: Path, arpa: Path, tmp_path: Path) -> None:
+    decoding.install(folder, arpa, Weights(0.4, 1.5))
+    export.export_folder(folder, tmp_path / "out")
+    transcriber = Transcriber(tmp_path / "out", threads=1)
+    assert transcriber.decoder.record() == Transcriber(folder, threads=1).decoder.record()
+    assert transcriber(clip(8000)).text == Transcriber(folder, threads=1)(clip(8000)).text
 
 
 # Reports

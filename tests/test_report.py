@@ -237,3 +237,14 @@ def test_a_corpus_is_found_from_the_root_given_and_not_from_that_of_the_models_r
     transcriber = Transcriber(folder, threads=1)
     assert report.evaluate(transcriber, "manifest:dev.jsonl", root=tiny_speech).utterances == 6
     assert report.evaluate(transcriber, f"manifest:{tiny_speech}/dev.jsonl").utterances == 6
+
+
+def test_the_card_says_how_its_figures_were_decoded(folder: Path, measured: Report) -> None:
+    assert "Greedy decoding, no language model." in card.render(card.Record(folder))
+    lm = {"beam": 32, "lm": "lm.arpa", "lm_order": 6, "alpha": 0.75, "beta": 2.0}
+    report.save(dataclasses.replace(measured, decoding=lm), folder / report.REPORT)
+    page = card.render(card.Record(folder))
+    assert (
+        "Beam search of width 32 with the language model `lm.arpa`, an n-gram of order 6, alpha 0.75, beta 2." in page
+    )
+    assert "Greedy" not in page

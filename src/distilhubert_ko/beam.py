@@ -18,6 +18,7 @@ from distilhubert_ko.ctc import Token, check
 from distilhubert_ko.errors import InputError
 
 HELD = 1500  # frames after which hypotheses that differ from the best one before HELD / 2 frames are given up
+TRIED = 2  # times the width: continuations in a frame that the scorer is asked about, those likeliest without it
 _NEVER = -math.inf
 
 
@@ -30,9 +31,9 @@ class Options:
     blanks. `n_best` hypotheses are given; more than one costs width, as those that differ only far back must be kept.
     """
 
-    width: int = 24
-    score_gap: float = 12.0
-    token_gap: float = 7.0
+    width: int = 32
+    score_gap: float = 9.0
+    token_gap: float = 6.0
     skip_blank: float = 0.99
     n_best: int = 1
 
@@ -106,11 +107,15 @@ class _Node:
         self.label, self.state = label, state
         self.children: dict[int, _Node] = {}
         self.stamp = -1
-        self.blank = self.spoken = self.new_blank = self.new_spoken = _NEVER
-        self.blank_run: _Run | None = None
-        self.spoken_run: _Run | None = None
-        self.new_blank_run: _Run | None = None
-        self.new_spoken_run: _Run | None = None
+
+    blank: float
+    spoken: float
+    new_blank: float
+    new_spoken: float
+    blank_run: _Run | None
+    spoken_run: _Run | None
+    new_blank_run: _Run | None
+    new_spoken_run: _Run | None
 
 
 class _Nothing:
@@ -141,7 +146,7 @@ class Search:
     def __post_init__(self) -> None:
         self._scorer: Scorer = _Nothing() if self.scorer is None else self.scorer
         root = _Node(-1, self._scorer.start)
-        root.blank = 0.0
+        root.blank, root.blank_run, root.spoken, root.spoken_run = 0.0, None, _NEVER, None
         self._beams = [root]
         self._done = 0  # frames
         self._settled: list[Token] = []
@@ -159,9 +164,10 @@ class Search:
         values = log_probs[rows, labels].astype(np.float64)
         order = np.lexsort((-values, rows))
         pairs = list(zip(labels[order].tolist(), values[order].tolist(), strict=True))
+        most = TRIED * self.options.width  # and those are all of one hypothesis if they are likelier than any other's
         bounds = np.searchsorted(rows, np.arange(len(log_probs) + 1)).tolist()
         for index, blank in enumerate(log_probs[:, self.blank].astype(np.float64).tolist()):
-            candidates = pairs[bounds[index] : bounds[index + 1]]
+            candidates = pairs[bounds[index] : min(bounds[index + 1], bounds[index] + most)]
             if candidates:
                 self._rest()
                 self._advance(candidates, blank)
@@ -217,13 +223,16 @@ class Search:
             else:
                 node.new_spoken, node.new_spoken_run = _NEVER, None
             touched.append(node)
-        floor = self._floor(touched) - self._scorer.gain
+        floor, top = max(self._floor(touched) - self._scorer.gain, self._crowd(candidates)), candidates[0][1]
+        gap = self.options.score_gap + self._scorer.gain
         for node in self._beams:
             if node.blank >= node.spoken:
                 best, best_run = node.blank, node.blank_run
             else:
                 best, best_run = node.spoken, node.spoken_run
             enough = floor - node.state.score
+            if best + top < enough:
+                continue
             children, last = node.children, node.label
             for label, value in candidates:
                 score = best + value
@@ -237,6 +246,9 @@ class Search:
                 child = children.get(label)
                 if child is None:
                     child = children[label] = _Node(label, step(node.state, label))
+                if score + child.state.score - gap > floor:
+                    floor = score + child.state.score - gap
+                    enough = floor - node.state.score
                 if child.stamp != now:
                     child.stamp = now
                     child.new_blank, child.new_blank_run = _NEVER, None
@@ -245,6 +257,15 @@ class Search:
                 elif score > child.new_spoken:
                     child.new_spoken, child.new_spoken_run = score, _Run(run, label, now, now + 1, value)
         self._select(touched)
+
+    def _crowd(self, candidates: list[tuple[int, float]]) -> float:
+        """A score that only so many continuations reach as are worth asking the scorer about."""
+        most = TRIED * self.options.width
+        if len(self._beams) * len(candidates) <= most:
+            return _NEVER
+        before = [max(node.blank, node.spoken) + node.state.score for node in self._beams]
+        sums = np.add.outer(before, [value for _, value in candidates]).ravel()
+        return float(np.partition(sums, -most)[-most])
 
     def _floor(self, nodes: list[_Node]) -> float:
         """A score that a hypothesis must reach to go on, as far as those tell that are there in any case."""

@@ -18,7 +18,8 @@ from distilhubert_ko import ctc, writing
 from distilhubert_ko.beam import Hypothesis, Options, Search
 from distilhubert_ko.errors import InputError, ModelError
 from distilhubert_ko.hotwords import HotWords
-from distilhubert_ko.lm import LanguageModel, Weights, scorer
+from distilhubert_ko.lm import LanguageModel, Weights, untuned
+from distilhubert_ko.scoring import scorer
 from distilhubert_ko.text import Tokenizer
 
 FOLDER, ATTRS = "language_model", "attrs.json"
@@ -61,8 +62,8 @@ class Decoder:
         n_best: int = 1,
     ):
         path = None if lm == NONE else carried(folder) if lm is None else Path(lm)
-        self.weights = weights(path.parent) if path else Weights()
         self.model = LanguageModel(path) if path else None
+        self.weights = weights(self.model) if self.model else Weights()
         self.options = Options(n_best=n_best) if beam is None else Options(width=beam, n_best=n_best)
         self._hotwords = tuple(hotwords)
         self._blank = tokenizer.blank_id
@@ -103,14 +104,14 @@ def carried(folder: Path) -> Path | None:
     return found[0] if found else None
 
 
-def weights(folder: Path) -> Weights:
-    """Those of the attrs.json in the folder of a language model; the defaults where there is none.
+def weights(model: LanguageModel) -> Weights:
+    """Those of the attrs.json beside a language model; untuned ones where there is none.
 
     Raises ModelError for one that cannot be read.
     """
-    path = folder / ATTRS
+    path = model.path.with_name(ATTRS)
     if not path.is_file():
-        return Weights()
+        return untuned(model)
     try:
         attrs = json.loads(path.read_text(encoding="utf-8"))
         return Weights(**{name: float(attrs[name]) for name in asdict(Weights()) if name in attrs})

@@ -15,7 +15,7 @@ import transformers
 from google.protobuf.message import EncodeError
 from torch import Tensor
 
-from distilhubert_ko import audio, calibration, graph, model, report
+from distilhubert_ko import audio, calibration, decoding, graph, model, report
 from distilhubert_ko.dataset import Example
 from distilhubert_ko.errors import ExportError, InputError, ModelError
 from distilhubert_ko.graph import Observed
@@ -147,6 +147,8 @@ def export_folder(
         # The graph last: until then, what was there goes on running.
         for file in sorted(aside.iterdir(), key=lambda file: file.name == GRAPH):
             os.replace(file, out / file.name)
+    if not sherpa and decoding.carried(folder) and out.resolve() != folder.resolve():
+        shutil.copytree(folder / decoding.FOLDER, out / decoding.FOLDER, dirs_exist_ok=True)
     return difference
 
 

@@ -1,28 +1,25 @@
-"""Language models and hot words in a beam search: what a hypothesis' text is worth, whatever units the network writes.
+"""N-gram language models of Korean: the text they are trained on, their files, and their weights in decoding.
 
-The model is an ARPA or a binary file that KenLM reads: over words, or over syllables with BOUNDARY for the space, which
-its vocabulary tells. A network of jamo is scored in syllables too, as its jamo compose them. A syllable that could
-still get a final consonant counts as the likeliest that it can become, so the score of a hypothesis only falls
-towards what its text is worth, and no good one is given up for a syllable that was not finished.
+A model is an ARPA or a binary file that KenLM reads: over words, or over syllables with BOUNDARY for the space, which
+its vocabulary tells.
 """
 
 import math
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat, takewhile
 from pathlib import Path
 from typing import Any
 
-from distilhubert_ko import beam, files
+from distilhubert_ko import files
 from distilhubert_ko.errors import InputError, MissingExtraError
-from distilhubert_ko.hotwords import HotWords, Match
-from distilhubert_ko.ngram import END
-from distilhubert_ko.text import Tokenizer, compose, decompose, foreign_characters, jamo_roles, normalise
+from distilhubert_ko.text import compose, foreign_characters, normalise
 
 BOUNDARY = "|"  # what stands for the space in a model over syllables
 ORDER = {False: 6, True: 3}  # of a model over syllables, and of one over words (True)
 CUTOFFS = {False: (0, 0, 0, 1), True: (0, 0, 1)}
-_LN10 = math.log(10)
+LN10 = math.log(10)
 
 
 @dataclass(frozen=True)
@@ -33,8 +30,8 @@ class Weights:
     they mean, are those of pyctcdecode.
     """
 
-    alpha: float = 0.6
-    beta: float = 1.0
+    alpha: float = 0.9
+    beta: float = 2.0
     unk_score_offset: float = 0.0
 
 
@@ -79,10 +76,12 @@ class LanguageModel:
             ) from None
         self._new: Any = kenlm.State
         self.path = path
+        self._unread = self._new()
         self.start = self._new()
         self._model.BeginSentenceWrite(self.start)
         self.order: int = self._model.order
         self.of_words = BOUNDARY not in self._model
+        self.begins = _beginnings(path) if self.of_words else None
 
     def __contains__(self, unit: str) -> bool:
         return unit in self._model
@@ -90,202 +89,31 @@ class LanguageModel:
     def score(self, state: Any, unit: str) -> tuple[float, Any]:
         """Natural log-probability of a unit after those that led to `state`, and the state after it."""
         after = self._new()
-        return self._model.BaseScore(state, unit, after) * _LN10, after
+        return self._model.BaseScore(state, unit, after) * LN10, after
+
+    def best(self, state: Any, units: Sequence[str]) -> float:
+        """The highest natural log-probability of some units, one or more, after those that led to `state`."""
+        scores = map(self._model.BaseScore, repeat(state), units, repeat(self._unread))
+        return max(scores) * LN10
 
 
-class Written:
-    """A text, as far as it decides what may follow: the model's state, an unfinished word, and the hot words' match.
+def _beginnings(path: Path) -> frozenset[str] | None:
+    """All beginnings of the words that a model knows, from its ARPA file or pyctcdecode's unigrams.txt beside it.
 
-    After a space, `bare` is the gain of the space and what was written before it, for a text that ends in a space.
+    None for a binary file that has no such list.
     """
-
-    __slots__ = ("bare", "key", "match", "state", "word")
-
-    def __init__(self, state: Any, word: str, match: Match, bare: "tuple[float, Written] | None" = None):
-        self.state, self.word, self.match, self.bare = state, word, match, bare
-        self.key: Hashable = (state, word, match)
-
-
-class Worth:
-    """What a text gains by each character, a Hangul syllable or a space: the model's share and the hot words'.
-
-    A space at the beginning, at the end or after a space is not written, and gains nothing.
-    """
-
-    def __init__(self, model: LanguageModel | None, weights: Weights, hotwords: HotWords):
-        self.model, self.weights, self.hotwords = model, weights, hotwords
-        self.start = Written(model.start if model else None, "", hotwords.start)
-        self.most = (max(weights.beta, 0.0) if model else 0.0) + (2 * hotwords.weight if hotwords.characters else 0.0)
-
-    def add(self, written: Written, character: str) -> tuple[float, Written]:
-        """The gain, and what is written then."""
-        space = character == " "
-        if space and (written is self.start or written.bare):
-            return 0.0, written
-        gain, match = self.hotwords.step(written.match, character) if self.hotwords.characters else (0.0, written.match)
-        state, word = written.state, written.word
-        if self.model is not None:
-            if not self.model.of_words:
-                more, state = self._unit(state, BOUNDARY if space else character)
-                gain += more
-            elif not space:
-                word += character
-            else:
-                more, state = self._unit(state, word)
-                gain, word = gain + more, ""
-        return gain, Written(state, word, match, (gain, written) if space else None)
-
-    def end(self, written: Written) -> float:
-        """The gain of the text's end there."""
-        if written.bare:
-            gain, before = written.bare
-            return self.end(before) - gain
-        gain = self.hotwords.end(written.match)
-        if self.model is not None:
-            state = written.state
-            if written.word:
-                more, state = self._unit(state, written.word)
-                gain += more
-            gain += self.weights.alpha * self.model.score(state, END)[0]
-        return gain
-
-    def _unit(self, state: Any, unit: str) -> tuple[float, Any]:
-        assert self.model is not None
-        score, after = self.model.score(state, unit)
-        if self.weights.unk_score_offset and unit not in self.model:
-            score += self.weights.unk_score_offset * _LN10
-        return self.weights.alpha * score + self.weights.beta, after
-
-
-class _Whole:
-    """A text in whole characters."""
-
-    __slots__ = ("key", "score", "written")
-
-    def __init__(self, score: float, written: Written):
-        self.score, self.written, self.key = score, written, written.key
-
-
-class SyllableScorer:
-    """A scorer of labels that are syllables."""
-
-    def __init__(self, tokenizer: Tokenizer, worth: Worth):
-        self.gain = worth.most
-        self.start: beam.State = _Whole(0.0, worth.start)
-        self._worth = worth
-        self._characters = spelled(tokenizer)
-
-    def step(self, state: Any, label: int) -> beam.State:
-        character = self._characters[label]
-        if not character:
-            return state
-        gain, written = self._worth.add(state.written, character)
-        return _Whole(state.score + gain, written)
-
-    def end(self, state: Any) -> float:
-        return state.score + self._worth.end(state.written)
-
-
-class _Growing:
-    """A text whose last syllable may grow.
-
-    `written` is the text before its jamo, `pending`, and worth `settled`. `closed` is the score and the text with the
-    syllable as it stands, once known. `shorter` is the state without a final that may begin another syllable, `lead`.
-    """
-
-    __slots__ = ("closed", "key", "lead", "pending", "score", "settled", "shorter", "written")
-
-    def __init__(self, settled: float, written: Written, pending: str):
-        self.settled, self.written, self.pending = settled, written, pending
-        self.score = settled
-        self.key: Hashable = (written.key, pending)
-        self.closed: tuple[float, Written] | None = None
-        self.shorter: _Growing | None = None
-        self.lead = ""
-
-
-class JamoScorer:
-    """A scorer of labels that are jamo, in syllables. `known` are the syllables that a pending one may be taken for."""
-
-    def __init__(self, tokenizer: Tokenizer, worth: Worth):
-        self.gain = worth.most
-        self.start: beam.State = _Growing(0.0, worth.start, "")
-        self._worth = worth
-        self._characters = spelled(tokenizer)
-        self._roles = [jamo_roles(character) for character in self._characters]
-        self._grown = _grown(worth)
-
-    def step(self, state: Any, label: int) -> beam.State:
-        first, medial, final = self._roles[label]
-        pending = state.pending
-        if final and len(pending) == 2:
-            grown = self._pend(state.settled, state.written, pending + final)
-            if first:
-                grown.shorter, grown.lead = state, first
-            return grown
-        if medial and len(pending) == 1:
-            return self._pend(state.settled, state.written, pending + medial)
-        if medial and state.shorter is not None:
-            return self._pend(*self._close(state.shorter), state.lead + medial)
-        if first:
-            return self._pend(*self._close(state), first)
-        character = self._characters[label]
-        if not character:
-            return state
-        score, written = self._close(state)
-        gain, written = self._worth.add(written, character)
-        return _Growing(score + gain, written, "")
-
-    def end(self, state: Any) -> float:
-        score, written = self._close(state)
-        return score + self._worth.end(written)
-
-    def _pend(self, settled: float, written: Written, pending: str) -> _Growing:
-        state = _Growing(settled, written, pending)
-        if len(pending) == 2:
-            add = self._worth.add
-            state.score += max(add(written, each)[0] for each in self._grown.get(pending) or [compose(pending)])
-        elif len(pending) == 3:
-            state.score, _ = self._close(state)
-        return state
-
-    def _close(self, state: _Growing) -> tuple[float, Written]:
-        if not state.pending:
-            return state.settled, state.written
-        if state.closed is None:
-            gain, written = self._worth.add(state.written, compose(state.pending))
-            state.closed = state.settled + gain, written
-        return state.closed
-
-
-def _grown(worth: Worth) -> dict[str, list[str]]:
-    """The syllables that an initial and a medial may become: their own, and all that the model or a hot word knows."""
-    grown: dict[str, list[str]] = {}
-    for code in range(ord("가"), ord("힣") + 1):
-        syllable = chr(code)
-        known = syllable in worth.hotwords.characters or (
-            worth.model is not None and not worth.model.of_words and syllable in worth.model
-        )
-        if known or (code - ord("가")) % 28 == 0:
-            grown.setdefault(decompose(syllable)[:2], []).append(syllable)
-    return grown
-
-
-def spelled(tokenizer: Tokenizer) -> list[str]:
-    """What each label writes: a character, a space, or "" for those that say nothing."""
-    silent = {tokenizer.blank_token, tokenizer.bos_token, tokenizer.eos_token}
-    space = tokenizer.delimiter_token
-    return [
-        " " if token == space else "" if token in silent else token.lower() if tokenizer.lower_case else token
-        for token in tokenizer.tokens
-    ]
-
-
-def scorer(
-    tokenizer: Tokenizer, model: LanguageModel | None, weights: Weights, hotwords: HotWords
-) -> beam.Scorer | None:
-    """What a text of this vocabulary is worth; None where there is neither a model nor a hot word."""
-    if model is None and not hotwords.characters:
+    words: Iterable[str] = ()
+    if (listed := path.with_name("unigrams.txt")).is_file():
+        words = files.read_text(listed).split()
+    elif path.suffix == ".arpa":
+        with path.open(encoding="utf-8") as file:
+            lines = takewhile(lambda line: not line.startswith("\\2-grams"), file)
+            words = [fields[1] for line in lines if len(fields := line.rstrip("\n").split("\t")) > 1]
+    else:
         return None
-    worth = Worth(model, weights, hotwords)
-    return JamoScorer(tokenizer, worth) if tokenizer.units == "jamo" else SyllableScorer(tokenizer, worth)
+    return frozenset(compose(word)[:end] for word in words for end in range(1, len(word) + 1))
+
+
+def untuned(model: LanguageModel) -> Weights:
+    """Weights to begin with: those that did well over syllables (see the lab notes), and pyctcdecode's over words."""
+    return Weights(0.5, 1.5, -10.0) if model.of_words else Weights()

@@ -100,7 +100,7 @@ class Transcriber:
     def _transcript(self, hypotheses: Sequence[beam.Hypothesis], samples: int) -> Transcript:
         seconds = samples / audio.SAMPLE_RATE
         best, *others = [transcript.from_tokens(each.tokens, self.tokenizer, seconds) for each in hypotheses]
-        scores = [each.score for each in hypotheses[1:]]
+        scores = [each.score - hypotheses[0].score for each in hypotheses[1:]]
         alternatives = [Alternative(each.text, score) for each, score in zip(others, scores, strict=True)]
         return replace(best, alternatives=tuple(alternatives))
 

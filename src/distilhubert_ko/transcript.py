@@ -80,7 +80,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Alternative:
-    """Another text that may be what was said. `score` is the decoder's, in nats; the difference of two tells most."""
+    """Another text that may be what was said; `score` is how many nats it is from the best one, so 0 or less."""
 
     text: str
     score: float

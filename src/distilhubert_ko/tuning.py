@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,8 @@ from distilhubert_ko import beam, metrics
 from distilhubert_ko.dataset import Example, Split
 from distilhubert_ko.errors import CorpusError
 from distilhubert_ko.hotwords import HotWords
-from distilhubert_ko.lm import LanguageModel, Weights, scorer
+from distilhubert_ko.lm import LanguageModel, Weights, untuned
+from distilhubert_ko.scoring import scorer
 from distilhubert_ko.text import Tokenizer
 from distilhubert_ko.transcribe import Transcriber
 
@@ -77,7 +78,7 @@ def tune(
     def attempt(alpha: float, beta: float) -> None:
         pair = round(alpha, 4), round(beta, 4)
         if pair not in trials and alpha >= 0:
-            weights = Weights(*pair)
+            weights = replace(untuned(model), alpha=pair[0], beta=pair[1])
             trials[pair] = Trial(weights, error_rate(heard, tokenizer, model, weights, options))
             if on_trial:
                 on_trial(trials[pair])
