@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fixtures_model import clip
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from distilhubert_ko import audio, longform
@@ -57,6 +57,7 @@ def test_how_a_wave_is_cut_into_blocks_changes_nothing(sizes: list[int]) -> None
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(0, 200), max_size=8), st.integers(0, 70_000), st.integers(1, 30_000), st.integers(1, 5))
+@example([9, 10], 2881, 100, 1)  # a region of one sample, after the last frame has begun
 def test_frames_within_regions_are_those_of_the_wave_and_silence_stands_between(
     edges: list[int], samples: int, block: int, batch: int
 ) -> None:
