@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distilhubert_ko import batching, corpora, dataset
-from distilhubert_ko.batching import BucketSampler, Clip, Clips, collate
+from distilhubert_ko.batching import WIDTH, BucketSampler, Clip, Clips, collate
 from distilhubert_ko.dataset import Example
 from distilhubert_ko.recipe import Text
 from distilhubert_ko.text import Tokenizer
@@ -31,7 +31,9 @@ def test_a_batch_holds_every_clip_and_padding_after_it(sizes: list[tuple[int, in
     clips = [clip(*size) for size in sizes]
     batch = collate(clips)
     assert set(batch) == {"input_values", "lengths", "labels"}
-    assert batch["input_values"].shape == (len(clips), max(samples for samples, _ in sizes))
+    width = batch["input_values"].shape[1]
+    assert width % WIDTH == 0
+    assert 0 <= width - max(samples for samples, _ in sizes) < WIDTH
     assert batch["labels"].shape == (len(clips), max(labels for _, labels in sizes))
     assert batch["lengths"].tolist() == [samples for samples, _ in sizes]
     for row, (samples, labels) in enumerate(sizes):

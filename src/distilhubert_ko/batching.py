@@ -1,5 +1,6 @@
 """Examples to batches: the waves in memory where they fit, length buckets, and the collator."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -13,6 +14,7 @@ from distilhubert_ko.splice import Splicer
 from distilhubert_ko.text import Tokenizer
 
 CACHE_HOURS = 6.0  # of decoded speech kept in memory: 16,000 x 4 bytes x 3,600 s are 0.23 GB an hour
+WIDTH = 6400  # samples, 0.4 s: batches are a multiple of it long, so that memory freed by one fits another (lab notes)
 BUCKET_BATCHES = 50  # batches sorted by length among themselves; more pads less and shuffles less
 
 Clip = dict[str, np.ndarray]
@@ -81,9 +83,12 @@ class AugmentedClips(Clips):
 
 
 def collate(clips: Sequence[Clip]) -> dict[str, torch.Tensor]:
-    """Clips to one batch: input_values (batch, samples) padded with 0, lengths (batch,), labels padded with -100."""
+    """Clips to one batch: input_values (batch, samples) padded with 0, lengths (batch,), labels padded with -100.
+
+    The batch is as long as the longest clip, rounded up to a multiple of WIDTH.
+    """
     lengths = [len(clip["wave"]) for clip in clips]
-    waves = np.zeros((len(clips), max(lengths)), dtype=np.float32)
+    waves = np.zeros((len(clips), math.ceil(max(lengths) / WIDTH) * WIDTH), dtype=np.float32)
     labels = np.full((len(clips), max(len(clip["labels"]) for clip in clips)), -100, dtype=np.int64)
     for row, clip in enumerate(clips):
         waves[row, : lengths[row]] = clip["wave"]
