@@ -278,7 +278,7 @@ def language_model(work: Path, texts: Path, speech: Path, source: str) -> Path:
         return path
     path.parent.mkdir(exist_ok=True)
     transcripts = path.with_name("transcripts.txt")
-    train_split = report.read_split(work / "rows" / "jamo-0", CORPUS.format("train"), speech)
+    train_split = report.read_split(work / "rows" / "aligner-0", CORPUS.format("train"), speech)
     transcripts.write_text("".join(f"{example.text}\n" for example in train_split.examples), encoding="utf-8")
     files = [transcripts, *([texts / f"{name}.txt" for name in TEXTS] if source == "texts" else [])]
     sentences_ = lm.sentences(files, False, Counter())
