@@ -410,12 +410,12 @@ def test_what_the_machine_does_to_a_run_is_explained_and_the_rest_left_as_it_is(
 
 
 @pytest.fixture
-def damaged(tiny_speech: Path, tmp_path: Path) -> Callable[[int], Path]:
-    """Gives a corpus with so many training clips whose header is right and whose samples are not."""
+def damaged(tiny_speech: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Gives a corpus with so many clips, of training or of evaluation, whose header is right and whose samples not."""
 
-    def make(count: int) -> Path:
+    def make(count: int, split: str = "train") -> Path:
         speech = Path(shutil.copytree(tiny_speech, tmp_path / "speech"))
-        manifest = speech / "train.jsonl"
+        manifest = speech / f"{split}.jsonl"
         records = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
         for record in records[3 : 3 + count]:
             wave, rate = soundfile.read(speech / record["audio_filepath"])
@@ -435,7 +435,7 @@ def clips(speech: Path) -> AugmentedClips:
 
 
 def test_the_place_of_a_clip_that_cannot_be_decoded_is_taken_by_the_next(
-    damaged: Callable[[int], Path], capsys: Any
+    damaged: Callable[..., Path], capsys: Any
 ) -> None:
     train_clips = clips(damaged(1))
     for _ in range(2):
@@ -449,17 +449,25 @@ def test_the_place_of_a_clip_that_cannot_be_decoded_is_taken_by_the_next(
     assert train_clips.unreadable() == [train_clips.examples[3].utterance.id]
 
 
-def test_a_share_of_such_clips_stops_the_run(damaged: Callable[[int], Path]) -> None:
+def test_a_share_of_such_clips_stops_the_run(damaged: Callable[..., Path]) -> None:
     train_clips = clips(damaged(2))
     with pytest.raises(CorpusError, match=r"^2 of 18 training clips cannot be decoded.*--resume$"):
         train_clips[3]
 
 
-def test_a_corpus_of_one_clip_that_cannot_be_decoded_is_no_endless_loop(damaged: Callable[[int], Path]) -> None:
+def test_a_corpus_of_one_clip_that_cannot_be_decoded_is_no_endless_loop(damaged: Callable[..., Path]) -> None:
     train_clips = clips(damaged(1))
     alone = AugmentedClips(train_clips.examples[3:4], train_clips.tokenizer, recipe.Augment(), None, 0)
     with pytest.raises(CorpusError, match=r"^1 of 1 training clips"):
         alone[0]
+
+
+def test_a_clip_of_the_evaluation_that_cannot_be_decoded_ends_the_run_before_its_first_step(
+    damaged: Callable[..., Path], tmp_path: Path
+) -> None:
+    with pytest.raises(AudioError, match=r"^utterance s4-15: .*truncated or damaged"):
+        train.train(small(damaged(1, "dev")), tmp_path / "out")
+    assert not (tmp_path / "out" / training_log.LOG).exists()
 
 
 @pytest.fixture
@@ -470,7 +478,7 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_run_goes_on_without_a_clip_that_cannot_be_decoded(
-    damaged: Callable[[int], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    damaged: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = small(damaged(1))
     through = train.train(config, tmp_path / "through")
@@ -485,7 +493,7 @@ def test_a_run_goes_on_without_a_clip_that_cannot_be_decoded(
 @pytest.mark.usefixtures("workers")
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_worker_tells_the_run_of_a_clip_that_cannot_be_decoded(
-    damaged: Callable[[int], Path], tmp_path: Path, count: int
+    damaged: Callable[..., Path], tmp_path: Path, count: int
 ) -> None:
     config = small(damaged(count), num_epochs=1)
     if count == 1:

@@ -43,9 +43,10 @@ def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[s
     """Distils the recipe's teacher into its model, and leaves the student with the lowest loss in `out`.
 
     The last one is in `out`/last. Returns what stands in `out`/distill.json. Without `resume` the folder must be new
-    or empty; with it, training goes on from the last checkpoint there. Raises InputError for a folder that is not as
-    said, RecipeError and ModelError for a teacher or a student that cannot be, TrainingError where training goes
-    wrong, and InterruptedTrainingError after SIGINT.
+    or empty; with it, training goes on from the last whole checkpoint there. Raises InputError for a folder that is
+    not as said, RecipeError and ModelError for a teacher or a student that cannot be, CorpusError and AudioError for
+    clips that cannot be decoded, TrainingError where training goes wrong or the disk is full, and
+    InterruptedTrainingError after SIGINT.
     """
     started = time.monotonic()
     keep_freed_memory()

@@ -33,9 +33,9 @@ from distilhubert_ko.trainer import RecipeTrainer, checkpoint, keep_freed_memory
 def train(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Path:
     """Trains the recipe and leaves the best model in `out` (the last in `out`/last); returns `out`.
 
-    Without `resume` the folder must be new or empty; with it, training goes on from the last checkpoint there.
-    Raises InputError for a folder that is not as said, TrainingError where training goes wrong, and
-    InterruptedTrainingError after SIGINT.
+    Without `resume` the folder must be new or empty; with it, training goes on from the last whole checkpoint there.
+    Raises InputError for a folder that is not as said, CorpusError and AudioError for clips that cannot be decoded,
+    TrainingError where training goes wrong or the disk is full, and InterruptedTrainingError after SIGINT.
     """
     started = time.monotonic()
     keep_freed_memory()

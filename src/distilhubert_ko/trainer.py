@@ -52,7 +52,7 @@ class RecipeTrainer(Trainer):
     ):
         self.recipe = config
         self.network: Any = network
-        self.clips = clips
+        self.clips, self.evaluated = clips, evaluated
         self.bar = bar
         self.interrupted = False
         self._aside: Path | None = None  # where checkpoints are written while one is
@@ -81,7 +81,7 @@ class RecipeTrainer(Trainer):
 
         The first SIGINT saves a checkpoint at the end of the step and raises InterruptedTrainingError; the second stops
         at once. Raises TrainingError for a full disk and for a process of the data loader that dies, CorpusError where
-        too many clips cannot be decoded.
+        too many clips cannot be decoded, AudioError where one of the evaluation cannot.
         """
         if checkpoint and self._has_ended(state := TrainerState.load_from_json(str(Path(checkpoint) / STATE))):
             self._load_from_checkpoint(checkpoint)
@@ -89,6 +89,9 @@ class RecipeTrainer(Trainer):
             self.forget_torn_best()
             writing.write(self.home.parent / training_log.LOG, training_log.write(state.log_history))
             return
+        if self.evaluated.cached:
+            for index in range(len(self.evaluated)):
+                self.evaluated.wave(index)  # or one that cannot be decoded ends the run at its first evaluation
         with _saved_on_interrupt(self), failures.in_training():
             try:
                 self.train(resume_from_checkpoint=checkpoint)
@@ -103,7 +106,7 @@ class RecipeTrainer(Trainer):
     @property
     def home(self) -> Path:
         """The folder of the checkpoints."""
-        return Path(self.args.output_dir)
+        return Path(str(self.args.output_dir))
 
     def best_checkpoint(self) -> Path | None:
         """The checkpoint that was best when evaluated, or None where nothing was."""
@@ -118,7 +121,7 @@ class RecipeTrainer(Trainer):
             self.state.best_global_step = self.state.best_metric = None
 
     def _has_ended(self, state: TrainerState) -> bool:
-        """Whether the run was at its end in this state, before its last step."""
+        """Whether a run in this state is over, before its last step."""
         return False
 
     def _compute_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
@@ -179,7 +182,10 @@ class RecipeTrainer(Trainer):
 
 
 def checkpoint(out: Path, resume: bool) -> str | None:
-    """The checkpoint to go on from; None for a fresh start."""
+    """The newest whole checkpoint, to go on from; None for a fresh start, or where a run saved none yet.
+
+    Raises InputError for a folder that is not as `resume` says, and where every checkpoint is torn.
+    """
     if not resume:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise InputError(f"{out}: not empty; choose another --out, or add --resume to go on with the run there")
