@@ -130,6 +130,18 @@ def accuracy() -> str:
     return _between((DOCS / "accuracy.md").read_text(encoding="utf-8"), "accuracy", "\n".join(lines))
 
 
+def reliability() -> str:
+    """docs/reliability.md with the figures of benchmarks/kills.py, whose JSON lies in docs/results/."""
+    found = json.loads((DOCS / "results" / "kills.json").read_text(encoding="utf-8"))
+    lines = [
+        "| Kills | While saving | Torn checkpoints | Runs | Steps of a run | Runs with the same weights |",
+        "|---|---|---|---|---|---|",
+        f"| {found['kills']} | {found['died_while_saving']} | {found['torn_checkpoints']} | {found['runs']} | "
+        f"{found['steps']} | {found['runs_equal']} |",
+    ]
+    return _between((DOCS / "reliability.md").read_text(encoding="utf-8"), "kills", "\n".join(lines))
+
+
 def _signed(value: float) -> str:
     return f"{value:+.4f}".replace("-", "−")
 
@@ -150,6 +162,7 @@ def readme(language: str) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(commands(), encoding="utf-8")
+    (DOCS / "reliability.md").write_text(reliability(), encoding="utf-8")
     (DOCS / "accuracy.md").write_text(accuracy(), encoding="utf-8")
     for language, path in READMES.items():
         path.write_text(readme(language), encoding="utf-8")

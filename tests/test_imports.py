@@ -26,7 +26,7 @@ FLOORS = {
             "metrics syllables breakdown markup charts transcript textgrid files longform corpus_formats synthetic "
             "corpora runtime vad graph lm scoring decoding",
             "dataset sizes batching model optimizer student teaching stream transcribe alignment splice calibration "
-            "tuning",
+            "tuning checkpoints failures",
             "trainer train distill progress export report sections excerpts page labelling card bulk server",
             "commands_model commands_train commands_speech commands_lm cli",
         ]

@@ -1,6 +1,8 @@
 """Examples to batches: the waves in memory where they fit, length buckets, and the collator."""
 
+import itertools
 import math
+import sys
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -10,11 +12,13 @@ from torch.utils.data import Dataset, Sampler
 from distilhubert_ko import audio, ctc, recipe
 from distilhubert_ko.augment import augmented
 from distilhubert_ko.dataset import Example
+from distilhubert_ko.errors import AudioError, CorpusError
 from distilhubert_ko.splice import Splicer
 from distilhubert_ko.text import Tokenizer
 
 CACHE_HOURS = 6.0  # of decoded speech kept in memory: 16,000 x 4 bytes x 3,600 s are 0.23 GB an hour
 WIDTH = 6400  # samples, 0.4 s: batches are a multiple of it long, so that memory freed by one fits another (lab notes)
+UNREADABLE = 0.01  # of the training clips: as many, and always one, may turn out not to be decodable
 BUCKET_BATCHES = 50  # batches sorted by length among themselves; more pads less and shuffles less
 
 Clip = dict[str, np.ndarray]
@@ -47,7 +51,11 @@ class Clips(Dataset):
 
 
 class AugmentedClips(Clips):
-    """Clips that sound different in each `epoch`, and the same whenever that epoch is heard again."""
+    """Clips that sound different in each `epoch`, and the same whenever that epoch is heard again.
+
+    The place of a clip that cannot be decoded is taken by the next one that can, which depends on nothing but the
+    files, so that a resumed run hears the same.
+    """
 
     def __init__(
         self,
@@ -63,17 +71,47 @@ class AugmentedClips(Clips):
         self.splicer = splicer
         self.seed = seed
         self.epoch = 0
+        # In shared memory: the workers of a data loader find them, the trainer is to know.
+        self._unreadable = torch.zeros(len(examples), dtype=torch.bool).share_memory_()
 
     def __getitem__(self, index: int) -> Clip:
         random = np.random.default_rng((self.seed, self.epoch, index))
-        clip = self._spliced(index, random) or super().__getitem__(index)
+        clip = self._spliced(index, random) or self._readable(index)
         fewest = ctc.min_frames(clip["labels"].tolist())
         return {"wave": augmented(clip["wave"], self.augment, random, fewest), "labels": clip["labels"]}
+
+    def unreadable(self) -> list[str]:
+        """The ids of the clips that could not be decoded since this run was started or resumed."""
+        return [self.examples[index].utterance.id for index in self._unreadable.nonzero().flatten().tolist()]
+
+    def check(self) -> None:
+        """Raises CorpusError where more clips than UNREADABLE allows cannot be decoded, or all of them."""
+        found = int(self._unreadable.sum())
+        if found > max(1, UNREADABLE * len(self)) or 0 < found == len(self):
+            raise CorpusError(
+                f"{found} of {len(self)} training clips cannot be decoded, e.g. {', '.join(self.unreadable()[:3])}: "
+                "see that the corpus is where it was, or copy it again; then go on with the same command and --resume"
+            )
+
+    def _readable(self, index: int) -> Clip:
+        for other in itertools.count(index):
+            place = other % len(self)
+            try:
+                return super().__getitem__(place)
+            except AudioError as error:
+                if not self._unreadable[place]:
+                    self._unreadable[place] = True
+                    print(f"left out of training: {error}", file=sys.stderr)
+                self.check()
+        raise AssertionError
 
     def _spliced(self, index: int, random: np.random.Generator) -> Clip | None:
         if self.splicer is None or random.random() >= self.augment.splice_prob:
             return None
-        spliced = self.splicer.splice(index, self.wave, random)
+        try:
+            spliced = self.splicer.splice(index, self.wave, random)
+        except AudioError:
+            return None
         if spliced is None:
             return None
         wave, written = spliced

@@ -16,7 +16,7 @@ from transformers import Wav2Vec2FeatureExtractor
 from transformers.trainer_utils import EvalPrediction
 from transformers.utils import logging as transformers_logging
 
-from distilhubert_ko import dataset, model, progress, recipe, runtime, student, writing
+from distilhubert_ko import dataset, failures, model, progress, recipe, runtime, student, writing
 from distilhubert_ko.batching import AugmentedClips, Clips
 from distilhubert_ko.dataset import Split
 from distilhubert_ko.errors import RecipeError
@@ -43,9 +43,10 @@ def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[s
     """Distils the recipe's teacher into its model, and leaves the student with the lowest loss in `out`.
 
     The last one is in `out`/last. Returns what stands in `out`/distill.json. Without `resume` the folder must be new
-    or empty; with it, training goes on from the last checkpoint there. Raises InputError for a folder that is not as
-    said, RecipeError and ModelError for a teacher or a student that cannot be, TrainingError where training goes
-    wrong, and InterruptedTrainingError after SIGINT.
+    or empty; with it, training goes on from the last whole checkpoint there. Raises InputError for a folder that is
+    not as said, RecipeError and ModelError for a teacher or a student that cannot be, CorpusError and AudioError for
+    clips that cannot be decoded, TrainingError where training goes wrong or the disk is full, and
+    InterruptedTrainingError after SIGINT.
     """
     started = time.monotonic()
     keep_freed_memory()
@@ -67,11 +68,11 @@ def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[s
 
     recipe.save(config, out / "recipe.toml")
     trainer.run(last)
-    save(network, out / "last")
-    best = trainer.state.best_model_checkpoint
-    if best:
-        trainer.pupil.load_state_dict(load_file(Path(best) / WEIGHTS))
-    save(network, out)
+    with failures.in_writing("the student", out):
+        save(network, out / "last")
+        if best := trainer.best_checkpoint():
+            trainer.pupil.load_state_dict(load_file(best / WEIGHTS))
+        save(network, out)
     report = {
         "teacher": config.distill.teacher,
         "initialised": [dataclasses.asdict(part) for part in initialised],
@@ -79,6 +80,7 @@ def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[s
         **trainer.losses(trainer.state.best_global_step or trainer.state.global_step),
         "total_steps": trainer.state.global_step,
         "resumed": resume,
+        "unreadable": trainer.clips.unreadable(),
         "seconds": round(time.monotonic() - started, 1),
         "precision": trainer.precision,
         "device": str(trainer.args.device),

@@ -61,8 +61,8 @@ class LogFile(TrainerCallback):
         self.path = path
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, *rest: Any, **kwargs: Any) -> None:
-        lines = training_log.read(self.path) if self.path.is_file() else []
-        write(self.path, training_log.write(line for line in lines if line["step"] <= state.global_step))
+        # From the checkpoint: the file's last line may be half a line, where the process was killed.
+        write(self.path, training_log.write(state.log_history))
 
     def on_log(self, args: TrainingArguments, state: TrainerState, *rest: Any, **kwargs: Any) -> None:
         with open(self.path, "a", encoding="utf-8") as file:

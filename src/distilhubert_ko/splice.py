@@ -8,6 +8,7 @@ Interspeech 2021.
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from distilhubert_ko import audio, ctc, writing
 from distilhubert_ko.dataset import Example
-from distilhubert_ko.errors import InputError
+from distilhubert_ko.errors import AudioError, InputError
 from distilhubert_ko.transcribe import Transcriber
 
 CHUNK = 64  # clips aligned at a time
@@ -87,14 +88,16 @@ def read_or_find(path: Path, model: str, examples: Sequence[Example]) -> list[li
 def find(transcriber: Transcriber, examples: Sequence[Example]) -> list[list[int]]:
     """Samples at which each clip can be cut: in the quietest place between two words, by forced alignment.
 
-    A clip with a word of no letters between two spaces, or that cannot be aligned, has none.
+    A clip with a word of no letters between two spaces, or that cannot be decoded or aligned, has none.
     """
-    found = []
+    found: list[list[int]] = [[] for _ in examples]
     for start in range(0, len(examples), CHUNK):
-        chunk = examples[start : start + CHUNK]
-        waves = [example.utterance.wave() for example in chunk]
-        for example, wave, log_probs in zip(chunk, waves, transcriber.log_probs(waves), strict=True):
-            found.append(_cuts(wave, log_probs, transcriber, example.text))
+        waves = {}
+        for index, example in enumerate(examples[start : start + CHUNK], start):
+            with suppress(AudioError):  # training meets it again, and reports it
+                waves[index] = example.utterance.wave()
+        for index, log_probs in zip(waves, transcriber.log_probs([*waves.values()]), strict=True):
+            found[index] = _cuts(waves[index], log_probs, transcriber, examples[index].text)
     return found
 
 

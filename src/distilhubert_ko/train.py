@@ -22,7 +22,7 @@ from transformers import (
 from transformers.trainer_utils import EvalPrediction
 from transformers.utils import logging as transformers_logging
 
-from distilhubert_ko import dataset, metrics, model, optimizer, progress, recipe, teaching, writing
+from distilhubert_ko import dataset, failures, metrics, model, optimizer, progress, recipe, teaching, writing
 from distilhubert_ko.batching import AugmentedClips, Clips
 from distilhubert_ko.errors import TrainingError
 from distilhubert_ko.splice import CUTS, Splicer, read_or_find
@@ -33,9 +33,9 @@ from distilhubert_ko.trainer import RecipeTrainer, checkpoint, keep_freed_memory
 def train(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Path:
     """Trains the recipe and leaves the best model in `out` (the last in `out`/last); returns `out`.
 
-    Without `resume` the folder must be new or empty; with it, training goes on from the last checkpoint there.
-    Raises InputError for a folder that is not as said, TrainingError where training goes wrong, and
-    InterruptedTrainingError after SIGINT.
+    Without `resume` the folder must be new or empty; with it, training goes on from the last whole checkpoint there.
+    Raises InputError for a folder that is not as said, CorpusError and AudioError for clips that cannot be decoded,
+    TrainingError where training goes wrong or the disk is full, and InterruptedTrainingError after SIGINT.
     """
     started = time.monotonic()
     keep_freed_memory()
@@ -51,13 +51,15 @@ def train(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Path:
     recipe.save(config, out / "recipe.toml")
     writing.write_json(out / "data.json", account)
     trainer.run(last)
-    with trainer.averaged():
-        save(trainer.network, data.tokenizer, out / "last")
-    save(trainer.best(), data.tokenizer, out)
+    with failures.in_writing("the model", out):
+        with trainer.averaged():
+            save(trainer.network, data.tokenizer, out / "last")
+        save(trainer.best(), data.tokenizer, out)
     run = {
         "best_step": trainer.state.best_global_step or trainer.state.global_step,
         "total_steps": trainer.state.global_step,
         "resumed": resume,
+        "unreadable": trainer.clips.unreadable(),
         "train_seconds": round(time.monotonic() - started, 1),
         "precision": trainer.precision,
         "device": str(trainer.args.device),
@@ -126,6 +128,10 @@ class CtcTrainer(RecipeTrainer):
             loss = self.teacher.mixed(loss, output.logits, inputs["input_values"], inputs["lengths"])
         return (loss, output) if return_outputs else loss
 
+    def _has_ended(self, state: TrainerState) -> bool:
+        patience = self.recipe.training.early_stopping_patience
+        return bool(patience) and EarlyStopping(patience).reached(state)
+
     def averaged(self) -> AbstractContextManager[None]:
         """Within it the network has its averaged weights, where the recipe asks for an average."""
         return self.average.applied() if self.average else nullcontext()
@@ -136,13 +142,13 @@ class CtcTrainer(RecipeTrainer):
 
     def best(self) -> model.PaddingSafeForCTC:
         """The network of the checkpoint with the lowest CER, or the last one where nothing was evaluated."""
-        if (folder := self.state.best_model_checkpoint) is None:
+        if (folder := self.best_checkpoint()) is None:
             if self.average:
                 self.network.load_state_dict(self.average.weights)
             return self.network
-        network = model.load(Path(folder))
+        network = model.load(folder)
         if self.average:
-            network.load_state_dict(optimizer.averaged(Path(folder)))
+            network.load_state_dict(optimizer.averaged(folder))
         return network
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
@@ -219,9 +225,13 @@ class EarlyStopping(TrainerCallback):
         self.patience = patience
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        rates = [line["eval_cer"] for line in state.log_history if "eval_cer" in line]
-        if len(rates) > self.patience and min(rates[-self.patience :]) >= min(rates[: -self.patience]):
+        if self.reached(state):
             control.should_training_stop = True
+
+    def reached(self, state: TrainerState) -> bool:
+        """Whether the run is to end after its last evaluation."""
+        rates = [line["eval_cer"] for line in state.log_history if "eval_cer" in line]
+        return len(rates) > self.patience and min(rates[-self.patience :]) >= min(rates[: -self.patience])
 
 
 class _Averaging(TrainerCallback):

@@ -4,8 +4,9 @@ import ctypes
 import os
 import platform
 import signal
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,17 @@ from torch.utils.tensorboard import SummaryWriter
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.integrations.integration_utils import TensorBoardCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
-from transformers.trainer_utils import EvalPrediction, get_last_checkpoint
+from transformers.trainer_utils import EvalPrediction
 
-from distilhubert_ko import optimizer, progress, recipe, training_log
+from distilhubert_ko import checkpoints, failures, optimizer, progress, recipe, training_log, writing
 from distilhubert_ko.batching import AugmentedClips, BucketSampler, Clips, collate
 from distilhubert_ko.errors import InputError, TrainingError
+from distilhubert_ko.splice import CUTS
 
 CHECKPOINTS = "checkpoints"
+STATE = "trainer_state.json"  # of a checkpoint, by Transformers' name
+FIRST = {CHECKPOINTS, CUTS, "recipe.toml", "data.json", training_log.LOG, "runs"}
+"""All that a run leaves before its first checkpoint."""
 WORKERS = min(4, os.cpu_count() or 1)  # that decode audio where a corpus does not fit in memory
 
 
@@ -47,9 +52,10 @@ class RecipeTrainer(Trainer):
     ):
         self.recipe = config
         self.network: Any = network
-        self.clips = clips
+        self.clips, self.evaluated = clips, evaluated
         self.bar = bar
         self.interrupted = False
+        self._aside: Path | None = None  # where checkpoints are written while one is
         self.precision = precision(config.training)
         super().__init__(
             model=network,
@@ -65,6 +71,7 @@ class RecipeTrainer(Trainer):
             bar,
             progress.LogFile(out / training_log.LOG),
             _Epochs(clips),
+            _Best(self),
             TensorBoardCallback(SummaryWriter(str(out / "runs"))),
         ):
             self.add_callback(callback)
@@ -73,9 +80,19 @@ class RecipeTrainer(Trainer):
         """Trains to the end, from a checkpoint if one is named.
 
         The first SIGINT saves a checkpoint at the end of the step and raises InterruptedTrainingError; the second stops
-        at once.
+        at once. Raises TrainingError for a full disk and for a process of the data loader that dies, CorpusError where
+        too many clips cannot be decoded, AudioError where one of the evaluation cannot.
         """
-        with _saved_on_interrupt(self):
+        if checkpoint and self._has_ended(state := TrainerState.load_from_json(str(Path(checkpoint) / STATE))):
+            self._load_from_checkpoint(checkpoint)
+            self.state = state
+            self.forget_torn_best()
+            writing.write(self.home.parent / training_log.LOG, training_log.write(state.log_history))
+            return
+        if self.evaluated.cached:
+            for index in range(len(self.evaluated)):
+                self.evaluated.wave(index)  # or one that cannot be decoded ends the run at its first evaluation
+        with _saved_on_interrupt(self), failures.in_training():
             try:
                 self.train(resume_from_checkpoint=checkpoint)
             finally:
@@ -86,8 +103,53 @@ class RecipeTrainer(Trainer):
                 f"go on with the same command and --resume"
             )
 
+    @property
+    def home(self) -> Path:
+        """The folder of the checkpoints."""
+        return Path(str(self.args.output_dir))
+
+    def best_checkpoint(self) -> Path | None:
+        """The checkpoint that was best when evaluated, or None where nothing was."""
+        best = self.state.best_global_step
+        return checkpoints.folder(self.home, best) if best else None
+
+    def forget_torn_best(self) -> None:
+        """To be called when a run goes on, so that no damaged model is its result; later evaluations find another."""
+        best = self.best_checkpoint()
+        if best and (reason := checkpoints.fault(best)):
+            print(f"{best.name}, the best so far, is torn ({reason}): it is not counted any more", file=sys.stderr)
+            self.state.best_global_step = self.state.best_metric = None
+
+    def _has_ended(self, state: TrainerState) -> bool:
+        """Whether a run in this state is over, before its last step."""
+        return False
+
     def _compute_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
         raise NotImplementedError
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return str(self._aside or super()._get_output_dir(trial))
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """As the Trainer does, but aside, and without deleting another before this one is whole.
+
+        The state names no path, so that a run's folder can be moved: `best_checkpoint` goes by the step.
+        """
+        step, saves = self.state.global_step, self.args.should_save
+        with failures.in_writing(f"the checkpoint of step {step}", self.home):
+            with checkpoints.written(self.home, step) if saves else nullcontext():
+                self.accelerator.wait_for_everyone()
+                self._aside = self.home / checkpoints.ASIDE
+                try:
+                    super()._save_checkpoint(model, trial)
+                    self.state.best_model_checkpoint = None
+                    if saves:
+                        self.state.save_to_json(str(checkpoints.folder(self._aside, step) / STATE))
+                finally:
+                    self._aside = None
+                self.accelerator.wait_for_everyone()  # each has its random numbers in it
+            if saves:
+                checkpoints.rotate(self.home, self.state.best_global_step)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
         if not self.recipe.training.length_buckets:
@@ -96,6 +158,7 @@ class RecipeTrainer(Trainer):
         return BucketSampler(lengths, self.args.train_batch_size, self.args.seed)
 
     def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
+        self.clips.check()
         loss = super().training_step(*args, **kwargs)
         if not torch.isfinite(loss):
             raise TrainingError(
@@ -119,16 +182,22 @@ class RecipeTrainer(Trainer):
 
 
 def checkpoint(out: Path, resume: bool) -> str | None:
-    """The checkpoint to go on from; None for a fresh start."""
+    """The newest whole checkpoint, to go on from; None for a fresh start, or where a run saved none yet.
+
+    Raises InputError for a folder that is not as `resume` says, and where every checkpoint is torn.
+    """
     if not resume:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise InputError(f"{out}: not empty; choose another --out, or add --resume to go on with the run there")
         return None
-    checkpoints = out / CHECKPOINTS
-    last = get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
-    if last is None:
+    home = out / CHECKPOINTS
+    if home.is_dir() and (last := checkpoints.last_whole(home)):
+        return str(last)
+    left = {path.name for path in out.iterdir() if path.suffix != ".tmp"} if out.is_dir() else set()
+    if not left or left - FIRST:
         raise InputError(f"{out}: no checkpoint to resume from; leave out --resume and choose a new --out")
-    return last
+    print(f"{out}: no checkpoint was saved yet: starting from the beginning", file=sys.stderr)
+    return None
 
 
 def keep_freed_memory() -> None:
@@ -172,7 +241,6 @@ def _arguments(training: recipe.Training, out: Path, precision: str, workers: in
         eval_steps=training.eval_steps,
         save_strategy="steps",
         save_steps=training.eval_steps,
-        save_total_limit=2,
         load_best_model_at_end=False,  # the last model is saved, too
         metric_for_best_model=metric,
         greater_is_better=False,
@@ -196,6 +264,16 @@ class _Epochs(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self.clips.epoch = int(state.epoch or 0)
+
+
+class _Best(TrainerCallback):
+    def __init__(self, trainer: RecipeTrainer):
+        self.trainer = trainer
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self.trainer.forget_torn_best()
 
 
 class _StopOnRequest(TrainerCallback):
