@@ -121,8 +121,9 @@ DISTILLATION = {
     "random": Row((*JAMO, "model.pretrained=random", *STUDENT, f"training.num_epochs={2 * EPOCHS}")),
 }
 """The student spends half of its epochs on distillation; against it, the same network learns from the start."""
-LANGUAGE_MODELS = {"transcripts": ["published", "jamo", "all"], "texts": ["published", "jamo", "all"]}
-"""What the language model learnt from -> the rows that are decoded with it."""
+DECODED = ("published", "jamo", "all")  # with language models, too
+LANGUAGE_MODELS = ("transcripts", "texts")
+"""What they learnt from: the training transcripts; these and the sentences of TEXT."""
 
 
 # The encoder
@@ -303,11 +304,11 @@ def tuned(work: Path, speech: Path, row: str, path: Path) -> Path:
     return there
 
 
-def decode(work: Path, texts: Path, speech: Path) -> None:
-    """Scores the rows that decide with each language model."""
-    for source, decoded in LANGUAGE_MODELS.items():
+def decode(work: Path, texts: Path, speech: Path, names: Sequence[str]) -> None:
+    """Scores those of the rows that decide with each language model."""
+    for source in LANGUAGE_MODELS:
         path = language_model(work, texts, speech, source)
-        for row in decoded:
+        for row in (name for name in DECODED if name in names):
             for seed in ROWS[row].seeds:
                 folder = work / "rows" / f"{row}-{seed}"
                 out = folder / f"{source}.json"
@@ -322,6 +323,13 @@ def counts(folder: Path, name: str) -> dict[str, metrics.Counts]:
     lines = (folder / name).read_text(encoding="utf-8").splitlines()
     records = [json.loads(line) for line in lines]
     return {record["id"]: metrics.characters(record["reference"], record["hypothesis"]) for record in records}
+
+
+def speakers_of(folder: Path) -> list[str]:
+    """The speaker of each utterance, in the order of their ids."""
+    lines = (folder / report.PREDICTIONS).read_text(encoding="utf-8").splitlines()
+    spoken = {record["id"]: record["speaker"] for record in map(json.loads, lines)}
+    return [spoken[id_] for id_ in sorted(spoken)]
 
 
 def pooled(folders: Sequence[Path], name: str) -> list[metrics.Counts]:
@@ -340,7 +348,7 @@ def table(work: Path) -> list[dict[str, Any]]:
     """A record for each row and way to decode: CER with its interval, seeds, and the test against the published one."""
     published = seeds(work, "published", report.REPORT)
     baseline = pooled(published, report.PREDICTIONS)
-    speakers = [id_.rpartition("-")[0] for id_ in sorted(counts(published[0], report.PREDICTIONS))]
+    speakers = speakers_of(published[0])
     records = []
     for row in (name for name in (*ROWS, *DISTILLATION) if name != "aligner"):
         for source in ("greedy", *LANGUAGE_MODELS):
@@ -411,7 +419,7 @@ def main() -> None:
         case "distillation":
             distillation(work, options.speech.resolve())
         case "decode":
-            decode(work, options.text, options.speech.resolve())
+            decode(work, options.text, options.speech.resolve(), options.rows)
         case "table":
             records = table(work)
             writing.write_json(RESULTS, {"epochs": EPOCHS, "rows": records})
