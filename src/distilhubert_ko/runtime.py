@@ -25,6 +25,8 @@ PATTERNS = [
     "*.toml",
     "language_model/*.arpa",
     "language_model/*.bin",
+    "language_model/*.binary",
+    "language_model/unigrams.txt",
 ]  # never pickles, never code
 
 
