@@ -13,7 +13,7 @@ import yaml
 from fixtures_model import SYLLABLES
 
 from distilhubert_ko import audio, breakdown, card, dataset, model, recipe, report, training_log, writing
-from distilhubert_ko.errors import ModelError
+from distilhubert_ko.errors import InputError, ModelError
 from distilhubert_ko.report import Report
 from distilhubert_ko.transcribe import Transcriber
 
@@ -23,6 +23,12 @@ pytest_plugins = ["fixtures_model"]
 @pytest.fixture(scope="module")
 def measured(exported: Path, tiny_speech: Path) -> Report:
     return report.evaluate(Transcriber(exported, threads=1), f"manifest:{tiny_speech}/dev.jsonl")
+
+
+def test_figures_and_utterances_are_not_written_into_one_file(measured: Report, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"name a \.json"):
+        report.save(measured, tmp_path / "figures.jsonl")
+    assert not (tmp_path / "figures.jsonl").exists()
 
 
 @pytest.fixture
