@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -196,6 +197,27 @@ def test_the_card_takes_its_figures_from_the_report(folder: Path, measured: Repo
     text = card.write(folder).read_text(encoding="utf-8")
     assert "- Cer: 0.1235 (" in text or "- Cer: 0.1234 (" in text
     assert "- Loss: 0.5432" in text
+
+
+def test_the_card_names_every_lever_that_a_recipe_pulls_and_no_other(folder: Path) -> None:
+    plain = card.write(folder).read_text(encoding="utf-8")
+    assert "Adam with betas" in plain
+    assert not re.search(r"^- (model|augment|training|teaching)\.", plain, re.MULTILINE)
+    used = recipe.load(folder / "recipe.toml", ["training.ema_decay=0.999", "training.weight_decay=0.01"])
+    augment = recipe.Augment(speeds=(0.9, 1.1), splice_prob=0.3, splice_model="/home/somebody/runs/first")
+    model = dataclasses.replace(used.model, mask_time_prob=0.15, hidden_dropout=0.2, final_dropout=0.1)
+    recipe.save(dataclasses.replace(used, augment=augment, model=model), folder / "recipe.toml")
+    text = card.write(folder).read_text(encoding="utf-8")
+    assert re.findall(r"^- ((?:model|augment|training|teaching)\..*)", text, re.MULTILINE) == [
+        "model.final_dropout: 0.1",
+        "model.mask_time_prob: 0.15",
+        "augment.speeds: 0.9, 1.1",
+        "augment.splice_prob: 0.3",
+        "augment.splice_model: first",
+        "training.ema_decay: 0.999",
+    ]
+    assert "AdamW with betas" in text
+    assert "somebody" not in text
 
 
 def test_the_metadata_of_the_card_is_yaml_with_a_filled_model_index(folder: Path, measured: Report) -> None:
