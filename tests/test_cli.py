@@ -102,7 +102,7 @@ def test_evaluate_against_another_model_compares_them_and_writes_a_page_of_both(
     page = html.read_text(encoding="utf-8")
     assert page.count("<audio ") == 6
     assert page.count('id="comparison"') == 1
-    assert f"{100 * float(cer[0]):.1f}" in page
+    assert f"{100 * float(cer[0]):.2f}%" in page
 
 
 def test_prepare_saves_its_report_and_the_vocabulary(
@@ -245,7 +245,7 @@ def test_a_hub_that_cannot_be_reached_is_exit_code_one_and_names_both_ways_out(
     code, _, err = call(capsys, monkeypatch, "transcribe", "x.wav")
     assert code == 1
     assert "distilhubert-ko demo" in err
-    assert "--model FOLDER" in err
+    assert "name the folder" in err
     assert commands_speech.DEFAULT_MODEL in err
 
 
