@@ -64,6 +64,11 @@ def test_a_clip_is_not_sped_up_past_the_frames_that_its_labels_need() -> None:
     assert len(augmented(wave, only_fast, generator(), audio.frames(14_545))) == pytest.approx(14_545, abs=1)
 
 
+def test_a_clip_without_labels_is_not_sped_up_past_its_last_frame() -> None:
+    wave = augmented(np.ones(420, np.float32), Augment(speeds=(1.1,)), np.random.default_rng(0), 0)
+    assert audio.frames(len(wave)) == 1
+
+
 @pytest.mark.parametrize("snr", [-5.0, 0.0, 20.0])
 def test_noise_has_the_ratio_that_was_asked_for(snr: float) -> None:
     wave = clip(16_000)

@@ -245,7 +245,7 @@ def test_a_hub_that_cannot_be_reached_is_exit_code_one_and_names_both_ways_out(
     code, _, err = call(capsys, monkeypatch, "transcribe", "x.wav")
     assert code == 1
     assert "distilhubert-ko demo" in err
-    assert "--model FOLDER" in err
+    assert "name the folder" in err
     assert commands_speech.DEFAULT_MODEL in err
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from fixtures_model import SYLLABLES, clip
+from huggingface_hub.utils import filter_repo_objects
 from test_cli import call
 
-from distilhubert_ko import ctc, decoding, export, lm, ngram, report, transcript, tuning
+from distilhubert_ko import beam, ctc, decoding, export, lm, ngram, report, runtime, splice, transcript, tuning
 from distilhubert_ko.decoding import Decoder
 from distilhubert_ko.errors import CorpusError, InputError, MissingExtraError, ModelError
 from distilhubert_ko.lm import Weights
@@ -49,8 +51,8 @@ def test_a_recording_in_pieces_and_its_whole_matrix_give_one_transcript(exported
 
 def test_without_a_model_any_beam_is_the_greedy_transcript(exported: Path) -> None:
     greedy = Transcriber(exported, threads=1)
-    for beam in (1, 20):
-        transcriber = Transcriber(exported, threads=1, beam=beam)
+    for width in (1, 20):
+        transcriber = Transcriber(exported, threads=1, beam=width)
         assert transcriber(clip(40_000)) == greedy(clip(40_000))
         assert transcriber.decoder.record() == decoding.GREEDY
 
@@ -65,11 +67,26 @@ def test_greedy_decoding_is_a_hypothesis_like_others(exported: Path) -> None:
 def test_alternatives_are_other_texts_in_falling_order_and_in_the_json(exported: Path, arpa: Path) -> None:
     result = Transcriber(exported, threads=1, lm=arpa, n_best=4)(clip(40_000))
     scores = [each.score for each in result.alternatives]
-    assert len(scores) == 3
+    assert len(scores) == len({result.text, *(each.text for each in result.alternatives)}) - 1 == 3
     assert [0, *scores] == sorted([0, *scores], reverse=True)
     written = json.loads(result.to_json())
     assert [each["text"] for each in written["alternatives"]] == [each.text for each in result.alternatives]
     assert "alternatives" not in json.loads(transcript.Transcript((), 1.0).to_json())
+
+
+def test_no_text_is_its_own_alternative(exported: Path) -> None:
+    """Two hypotheses may spell one text: a second space in a row says nothing."""
+    blank, space = SYLLABLES.blank_id, SYLLABLES.delimiter_id
+    first, last, other = SYLLABLES.encode("가나다")
+    probabilities = np.full((5, len(SYLLABLES)), 1e-6)
+    frames = [{first: 1.0}, {space: 1.0}, {blank: 0.6, space: 0.4}, {space: 1.0}, {last: 0.9, other: 0.1}]
+    for row, likely in zip(probabilities, frames, strict=True):
+        row[[*likely]] = [*likely.values()]
+    options = beam.Options(n_best=3)
+    labels = [[token.id for token in each.tokens] for each in beam.search(np.log(probabilities), options)]
+    assert labels[:2] == [[first, space, space, last], [first, space, last]]
+    found = Decoder(SYLLABLES, exported, n_best=2).decode([np.log(probabilities)])
+    assert [SYLLABLES.decode(token.id for token in each.tokens) for each in found] == ["가 나", "가 다"]
 
 
 # The folder that carries a model
@@ -99,6 +116,43 @@ def test_another_language_model_takes_the_place_of_the_one_before(folder: Path, 
     decoding.install(folder, installed, Weights(0.3, 0.4))  # itself, with other weights
     assert decoding.weights(lm.LanguageModel(installed)) == Weights(0.3, 0.4)
     assert installed.read_bytes() == arpa.read_bytes()
+
+
+def test_the_list_of_words_beside_a_model_comes_and_goes_with_it(folder: Path, arpa: Path, tmp_path: Path) -> None:
+    words = tmp_path / "words.bin"
+    shutil.copy(ngram.write(ngram.train([text.split() for text in TEXTS], 2), tmp_path / "words.arpa"), words)
+    (tmp_path / lm.UNIGRAMS).write_text("나무\n바다\n", encoding="utf-8")
+    installed = decoding.install(folder, words, Weights())
+    assert lm.LanguageModel(installed).begins == {"나", "나무", "바", "바다"}
+    decoding.install(folder, arpa, Weights())
+    assert sorted(path.name for path in (folder / "language_model").iterdir()) == ["attrs.json", "lm.arpa"]
+
+
+def test_a_language_model_that_the_folder_would_not_be_found_to_carry_is_refused(
+    folder: Path, arpa: Path, tmp_path: Path
+) -> None:
+    other = Path(shutil.copy(arpa, tmp_path / "lm.txt"))
+    with pytest.raises(InputError, match=r"end in \.arpa or \.bin"):
+        decoding.install(folder, other, Weights())
+    assert not (folder / "language_model").exists()
+    with pytest.raises(InputError, match="name one"):
+        decoding.check_installable(tmp_path / "owner" / "name", arpa)
+
+
+def test_what_attrs_json_leaves_out_is_as_untuned(arpa: Path) -> None:
+    attrs = arpa.with_name("attrs.json")
+    attrs.write_text('{"alpha": 0.25}')
+    try:
+        assert decoding.weights(lm.LanguageModel(arpa)) == Weights(alpha=0.25)
+    finally:
+        attrs.unlink()
+
+
+def test_a_hub_gives_all_that_a_folder_carries() -> None:
+    names = [
+        f"{decoding.FOLDER}/{name}" for name in ("lm.arpa", "5gram.bin", "5gram.binary", "attrs.json", lm.UNIGRAMS)
+    ]
+    assert [*filter_repo_objects(names, allow_patterns=runtime.PATTERNS)] == names
 
 
 def test_a_named_language_model_comes_before_the_folders_own(folder: Path, arpa: Path, tmp_path: Path) -> None:
@@ -138,6 +192,21 @@ def test_without_kenlm_the_extra_is_named(folder: Path, arpa: Path, monkeypatch:
     with pytest.raises(MissingExtraError, match=r"distilhubert-ko\[lm\]"):
         Transcriber(folder, threads=1, lm=arpa)
     assert Transcriber(folder, threads=1, hotwords=["나무"])(clip(8000)).seconds == 0.5
+
+
+def test_what_decodes_nothing_does_without_the_language_model_of_a_folder(
+    folder: Path, arpa: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoding.install(folder, arpa, Weights())
+    monkeypatch.setitem(sys.modules, "kenlm", None)
+    assert splice.read_or_find(tmp_path / splice.CUTS, str(folder), []) == []
+    soundfile.write(tmp_path / "clip.wav", clip(16_000), 16_000)
+    (tmp_path / "text.txt").write_text("가나", encoding="utf-8")
+    code, out, _ = call(
+        *(capsys, monkeypatch, "align", tmp_path / "clip.wav", tmp_path / "text.txt", "--model", folder),
+    )
+    assert code == 0
+    assert "가나" in out
 
 
 def test_an_exported_folder_carries_the_language_model_on(folder: Path, arpa: Path, tmp_path: Path) -> None:

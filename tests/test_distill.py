@@ -226,6 +226,14 @@ def test_what_cannot_be_is_refused_and_leaves_no_folder(
     assert not (tmp_path / "run").exists()
 
 
+def test_what_only_fine_tuning_heeds_is_refused_with_the_value_that_turns_it_off(
+    tiny: recipe.Recipe, tmp_path: Path
+) -> None:
+    for section, key, value, off in (("training", "ema_decay", 0.9, "0.0"), ("teaching", "teacher", "runs/a", "''")):
+        with pytest.raises(RecipeError, match=rf"{section}\.{key} is {value} .* set it to {off}"):
+            distill.distill(change(tiny, section, **{key: value}), tmp_path / "out")
+
+
 def test_a_loss_that_is_no_number_stops_the_run(tiny: recipe.Recipe, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"the loss is .*learning_rate"):
         distill.distill(change(tiny, "training", learning_rate=1e30), tmp_path / "run")

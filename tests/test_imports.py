@@ -22,7 +22,8 @@ FLOORS = {
     name: floor
     for floor, names in enumerate(
         [
-            "errors writing training_log audio media text numerals ctc recipe schedule augment beam hotwords ngram",
+            "errors writing training_log audio media text numerals ctc tables recipe schedule augment beam hotwords "
+            "ngram",
             "metrics syllables breakdown markup charts transcript textgrid files longform corpus_formats synthetic "
             "corpora runtime vad graph lm scoring decoding",
             "dataset sizes batching model optimizer student teaching stream transcribe alignment splice calibration "

@@ -111,6 +111,19 @@ def test_slices_and_speakers_go_round_and_a_manifest_elsewhere_names_whole_paths
     np.testing.assert_allclose(utterance.wave(), clip(40_000)[8_000:24_000], atol=1e-4)
 
 
+def test_a_recording_that_only_decoding_shows_to_be_damaged_is_counted_and_the_rest_go_on(
+    transcriber: Transcriber, tmp_path: Path
+) -> None:
+    for name in "abc":
+        soundfile.write(tmp_path / f"{name}.flac", clip(32_000), 16_000)
+    whole = (tmp_path / "b.flac").read_bytes()
+    (tmp_path / "b.flac").write_bytes(whole[: len(whole) // 2])
+    seen: list[tuple[int, int]] = []
+    labels = labelling.label(transcriber, f"folder:{tmp_path}", on_progress=lambda *pair: seen.append(pair))
+    assert [each.utterance.id for each in labels.labels] == ["a", "c"]
+    assert (labels.unread, seen) == ({"audio unreadable": 1}, [(3, 3)])
+
+
 def test_what_is_kept_and_what_is_dropped_add_up() -> None:
     texts = {0.2: "말", 0.5: "세 시", 0.9: "3시 OK", 0.0: "", 0.8: "마\u11af", 0.7: "마 \u11af"}
     labels = Labels("a:b", tuple(heard(*pair) for pair in texts.items()), {"audio unreadable": 2})

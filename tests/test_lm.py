@@ -172,5 +172,12 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
         lm.LanguageModel(tmp_path / "wrong.arpa")
 
 
+def test_a_model_over_words_that_is_not_utf_8_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    path = ngram.write(ngram.train([["나무", "바다"]], 2), tmp_path / "words.arpa")
+    path.write_bytes(path.read_text(encoding="utf-8").encode("cp949"))
+    with pytest.raises(InputError, match="iconv -f CP949"):
+        lm.LanguageModel(path)
+
+
 def test_the_kind_of_a_model_is_told_by_its_vocabulary(arpa: Path) -> None:
     assert lm.LanguageModel(arpa).of_words == (arpa.stem == "words")

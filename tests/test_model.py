@@ -13,7 +13,7 @@ from torch.nn import functional
 from transformers import HubertConfig, HubertForCTC, HubertModel
 
 from distilhubert_ko import audio, model, recipe
-from distilhubert_ko.errors import ModelError, UnavailableError
+from distilhubert_ko.errors import ModelError, RecipeError, UnavailableError
 
 LENGTHS = (400, 401, 719, 720, 16_000, 16_001, 33_333)
 MATES = (400, 9001, 16_000, 48_000)  # samples of the clips of one batch
@@ -335,6 +335,16 @@ def test_a_pickled_checkpoint_is_refused(tmp_path: Path) -> None:
     HubertModel.from_pretrained(tmp_path, use_safetensors=False)  # there is nothing else the matter with it
     with pytest.raises(ModelError, match="safetensors"):
         model.build(dataclasses.replace(TINY, pretrained=str(tmp_path)), SYLLABLES)
+
+
+def test_masks_that_do_not_fit_are_refused_by_name_or_wait_for_a_longer_batch() -> None:
+    with pytest.raises(RecipeError, match="mask_feature_length is 33: give 32"):
+        model.build(dataclasses.replace(TINY, mask_feature_prob=0.1, mask_feature_length=33), SYLLABLES)
+    config = dataclasses.replace(TINY, mask_time_prob=0.5, mask_time_length=20)
+    network = model.build(config, SYLLABLES).train()
+    short, long = (padded([clip(samples)]) for samples in (6400, 6720))  # 19 frames and 20
+    torch.testing.assert_close(network(*short).logits, network.eval()(*short).logits)
+    assert not torch.allclose(network.train()(*long).logits, network.eval()(*long).logits)
 
 
 def test_masks_replace_frames_by_the_trained_embedding_in_training_alone() -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import yaml
 from fixtures_model import SYLLABLES
 
 from distilhubert_ko import audio, breakdown, card, dataset, model, recipe, report, training_log, writing
-from distilhubert_ko.errors import ModelError
+from distilhubert_ko.errors import InputError, ModelError
 from distilhubert_ko.report import Report
 from distilhubert_ko.transcribe import Transcriber
 
@@ -23,6 +24,12 @@ pytest_plugins = ["fixtures_model"]
 @pytest.fixture(scope="module")
 def measured(exported: Path, tiny_speech: Path) -> Report:
     return report.evaluate(Transcriber(exported, threads=1), f"manifest:{tiny_speech}/dev.jsonl")
+
+
+def test_figures_and_utterances_are_not_written_into_one_file(measured: Report, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"name a \.json"):
+        report.save(measured, tmp_path / "figures.jsonl")
+    assert not (tmp_path / "figures.jsonl").exists()
 
 
 @pytest.fixture
@@ -190,6 +197,27 @@ def test_the_card_takes_its_figures_from_the_report(folder: Path, measured: Repo
     text = card.write(folder).read_text(encoding="utf-8")
     assert "- Cer: 0.1235 (" in text or "- Cer: 0.1234 (" in text
     assert "- Loss: 0.5432" in text
+
+
+def test_the_card_names_every_lever_that_a_recipe_pulls_and_no_other(folder: Path) -> None:
+    plain = card.write(folder).read_text(encoding="utf-8")
+    assert "Adam with betas" in plain
+    assert not re.search(r"^- (model|augment|training|teaching)\.", plain, re.MULTILINE)
+    used = recipe.load(folder / "recipe.toml", ["training.ema_decay=0.999", "training.weight_decay=0.01"])
+    augment = recipe.Augment(speeds=(0.9, 1.1), splice_prob=0.3, splice_model="/home/somebody/runs/first")
+    model = dataclasses.replace(used.model, mask_time_prob=0.15, hidden_dropout=0.2, final_dropout=0.1)
+    recipe.save(dataclasses.replace(used, augment=augment, model=model), folder / "recipe.toml")
+    text = card.write(folder).read_text(encoding="utf-8")
+    assert re.findall(r"^- ((?:model|augment|training|teaching)\..*)", text, re.MULTILINE) == [
+        "model.final_dropout: 0.1",
+        "model.mask_time_prob: 0.15",
+        "augment.speeds: 0.9, 1.1",
+        "augment.splice_prob: 0.3",
+        "augment.splice_model: first",
+        "training.ema_decay: 0.999",
+    ]
+    assert "AdamW with betas" in text
+    assert "somebody" not in text
 
 
 def test_the_metadata_of_the_card_is_yaml_with_a_filled_model_index(folder: Path, measured: Report) -> None:

@@ -363,6 +363,17 @@ def test_a_run_with_an_average_evaluates_and_keeps_the_averaged_weights(tiny: re
     assert not torch.equal(saved["lm_head.weight"], raw["lm_head.weight"])
 
 
+def test_the_average_lies_where_the_network_is_trained(
+    tiny: recipe.Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here another type of number stands for a GPU, which the Trainer moves the network to."""
+    monkeypatch.setattr(train.CtcTrainer, "_move_model_to_device", lambda self, network, device: network.double())
+    trainer = train.CtcTrainer(change(tiny, ema_decay=0.9), dataset.prepare(tiny), tmp_path)
+    assert trainer.average is not None
+    assert {value.dtype for value in trainer.average.weights.values()} == {torch.float64}
+    trainer.average.update()
+
+
 def test_the_head_alone_learns_in_the_steps_that_are_its_own(tiny: recipe.Recipe, tmp_path: Path) -> None:
     config = change(tiny, num_epochs=1, eval_steps=2, head_only_steps=4, weight_decay=0.1)
     out = train.train(config, tmp_path / "run")

@@ -15,9 +15,9 @@ Wave = NDArray[np.float32]
 
 
 def augmented(wave: Wave, settings: recipe.Augment, random: np.random.Generator, fewest: int) -> Wave:
-    """A mono 16 kHz `wave` (samples,) as [augment] says. At least `fewest` frames are left, for CTC."""
+    """A mono 16 kHz `wave` (samples,) as [augment] says. At least one frame is left, and for CTC `fewest`."""
     speed = random.choice(settings.speeds)
-    if audio.frames(int(len(wave) / speed)) >= fewest:
+    if audio.frames(int(len(wave) / speed)) >= max(1, fewest):
         wave = at_speed(wave, speed)
     if random.random() < settings.reverb_prob:
         wave = in_room(wave, random.uniform(*settings.reverb_seconds), random)

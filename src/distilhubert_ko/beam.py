@@ -7,7 +7,7 @@ path, at any width, and every label has the frames of a path. Hypotheses grow as
 """
 
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -178,8 +178,11 @@ class Search:
                 self._rest()
                 self._settle()
 
-    def finish(self) -> list[Hypothesis]:
-        """The `n_best` hypotheses, the best first; fewer where there are no more."""
+    def finish(self, text: Callable[[Hypothesis], Hashable] | None = None) -> list[Hypothesis]:
+        """The `n_best` hypotheses, the best first; fewer where there are no more.
+
+        Of those that `text` tells to be the same, such as with a second space in a row, the best alone.
+        """
         self._rest()
         found = []
         for node in self._beams:
@@ -187,10 +190,13 @@ class Search:
             worth = self._scorer.end(node.state)
             found.append((acoustic + worth, acoustic, run))
         found.sort(key=lambda each: -each[0])
-        return [
-            Hypothesis((*self._settled, *(link.token() for link in _chain(run))), score, acoustic)
-            for score, acoustic, run in found[: self.options.n_best]
-        ]
+        best: dict[Hashable, Hypothesis] = {}
+        for number, (score, acoustic, run) in enumerate(found):
+            each = Hypothesis((*self._settled, *(link.token() for link in _chain(run))), score, acoustic)
+            best.setdefault(text(each) if text else number, each)
+            if len(best) == self.options.n_best:
+                break
+        return [*best.values()]
 
     def _rest(self) -> None:
         """Tells the hypotheses of the blanks so far."""

@@ -1,9 +1,10 @@
 """The model card and the learning curve, written from what a model folder recorded; no figure is typed by hand."""
 
+import dataclasses
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +19,12 @@ FOREIGN = {
     "drop": "utterances with digits, Latin letters or other scripts are left out",
     "spell": "digits and Latin letters are spelled out in Korean",
 }
-OPTIMIZER = "Adam with betas=({},{}) and epsilon={:g}"
+OPTIMIZER = "{} with betas=({},{}) and epsilon={:g}"
+SECTIONS = ("model", "augment", "training", "teaching")
+"""Of a recipe, whose keys the card names where they are not as by default."""
+TOLD = {"mixed_precision", "logging_steps"} | {field.name for field in dataclasses.fields(recipe.Model)}
+TOLD -= {name for name in TOLD if name.startswith("mask_")} | {"feat_proj_dropout", "final_dropout"}
+"""But for those that stand elsewhere in the card, or change nothing."""
 
 
 @dataclass(frozen=True)
@@ -235,6 +241,7 @@ def _data(record: Record) -> str:
 
 def _hyperparameters(record: Record) -> str:
     training = record.recipe.training
+    adam = "AdamW" if training.weight_decay else "Adam"
     lines = [
         f"learning_rate: {training.learning_rate:g}",
         f"train_batch_size: {training.train_batch_size}",
@@ -242,7 +249,7 @@ def _hyperparameters(record: Record) -> str:
         f"seed: {training.seed}",
         f"gradient_accumulation_steps: {training.gradient_accumulation_steps}",
         f"total_train_batch_size: {training.total_train_batch_size}",
-        f"optimizer: {OPTIMIZER.format(*training.adam_betas, training.adam_epsilon)}",
+        f"optimizer: {OPTIMIZER.format(adam, *training.adam_betas, training.adam_epsilon)}",
         f"lr_scheduler_type: {training.lr_scheduler_type}",
         f"lr_scheduler_warmup_steps: {training.lr_scheduler_warmup_steps}",
         f"num_epochs: {training.num_epochs}",
@@ -256,7 +263,25 @@ def _hyperparameters(record: Record) -> str:
         f"training_time: {record.training['train_seconds'] / 60:.0f} minutes on {record.training['device']}"
         f"{', the last part of a resumed run' if record.training['resumed'] else ''}",
     ]
+    lines += _levers(record.recipe, {line.partition(":")[0] for line in lines} | TOLD)
     return "The following hyperparameters were used during training:\n\n" + "\n".join(f"- {line}" for line in lines)
+
+
+def _levers(used: recipe.Recipe, told: Collection[str]) -> list[str]:
+    """What else of a recipe is not as it is by default: masks, augmentation, an average of the weights, a teacher."""
+    lines = []
+    for section in SECTIONS:
+        own, plain = (dataclasses.asdict(getattr(each, section)) for each in (used, recipe.Recipe()))
+        changed = {key: value for key, value in own.items() if value != plain[key] and key not in told}
+        lines += [f"{section}.{key}: {_shown(value)}" for key, value in changed.items()]
+    return lines
+
+
+def _shown(value: Any) -> str:
+    """A value of a recipe; of a path, which is this machine's, the last part."""
+    if isinstance(value, str):
+        return Path(value).name if Path(value).is_absolute() else value
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _precision(precision: str) -> str:

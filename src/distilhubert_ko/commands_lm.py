@@ -69,8 +69,8 @@ def tune(
     from distilhubert_ko.transcribe import Transcriber
 
     tuning.refuse_test(corpus)
-    if save and not Path(model).is_dir():
-        raise InputError(f"{model}: --save writes into a model folder; name one")
+    if save:
+        decoding.check_installable(Path(model), lm)
     transcriber = Transcriber(exported(model), lm=lm, beam=beam)
     assert transcriber.decoder.model is not None
     split = report.read_split(transcriber.folder, corpus, Path())

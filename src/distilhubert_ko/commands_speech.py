@@ -159,11 +159,11 @@ def align(
 
     The text is read as training reads it, digits and Latin letters spelled out, and shown as it is written.
     """
-    from distilhubert_ko import alignment, files, writing
+    from distilhubert_ko import alignment, decoding, files, writing
     from distilhubert_ko.transcribe import Transcriber
 
     written = files.read_text(text)
-    result = alignment.align(Transcriber(exported(model), threads), audio, written)
+    result = alignment.align(Transcriber(exported(model), threads, lm=decoding.NONE), audio, written)
     for warning in result.warnings():
         typer.echo(f"distilhubert-ko: {warning}", err=True)
     form = output_format.value if output_format else "tsv"

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from distilhubert_ko.recipe import Recipe
     from distilhubert_ko.report import Report
 
-RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="A TOML file, or zeroth, pansori or demo.")]
+RecipeArgument = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A TOML file, or zeroth, zeroth-plus, pansori or demo.")
+]
 SetOption = Annotated[
     list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a key of the recipe; repeatable.")
 ]

@@ -91,7 +91,10 @@ def audiofolder(folder: Path) -> list[Entry]:
         return _records(file, "file_name")
     if sounds := sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES):
         return [Entry(str(path.relative_to(folder).with_suffix("")), path, None) for path in sounds]
-    raise CorpusError(f"{folder} holds no metadata.csv or metadata.jsonl, nor does a subfolder: write one")
+    raise CorpusError(
+        f"{folder} holds neither metadata.csv or metadata.jsonl, in it or in a subfolder, nor FLAC or WAV files: write "
+        "the one, which may name sounds in any format, or convert the other"
+    )
 
 
 def manifest(file: Path, split: str | None = None) -> list[Entry]:

@@ -7,7 +7,7 @@ the weights, as pyctcdecode and Transformers' Wav2Vec2ProcessorWithLM keep them.
 import json
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -18,12 +18,12 @@ from distilhubert_ko import ctc, writing
 from distilhubert_ko.beam import Hypothesis, Options, Search
 from distilhubert_ko.errors import InputError, ModelError
 from distilhubert_ko.hotwords import HotWords
-from distilhubert_ko.lm import LanguageModel, Weights, untuned
+from distilhubert_ko.lm import UNIGRAMS, LanguageModel, Weights, untuned
 from distilhubert_ko.scoring import scorer
 from distilhubert_ko.text import Tokenizer
 
 FOLDER, ATTRS = "language_model", "attrs.json"
-SUFFIXES = (".arpa", ".bin", ".binary", ".gz")
+SUFFIXES = (".arpa", ".bin", ".binary", ".gz")  # the last are found to be refused: KenLM's wheel does not unpack
 NONE = "none"
 HOTWORD_WEIGHT = 2.0  # nats a syllable
 GREEDY: dict[str, Any] = {"beam": 1, "lm": None}
@@ -66,7 +66,7 @@ class Decoder:
         self.weights = weights(self.model) if self.model else Weights()
         self.options = Options(n_best=n_best) if beam is None else Options(width=beam, n_best=n_best)
         self._hotwords = tuple(hotwords)
-        self._blank = tokenizer.blank_id
+        self._tokenizer = tokenizer
         self._scorer = scorer(tokenizer, self.model, self.weights, HotWords(self._hotwords, hotword_weight))
 
     @property
@@ -75,15 +75,18 @@ class Decoder:
         return self._scorer is None and self.options.n_best == 1
 
     def decode(self, pieces: Iterable[NDArray[np.floating]]) -> list[Hypothesis]:
-        """The best hypotheses of a matrix (frames, vocabulary) that comes in pieces, at least one, the best first."""
+        """The best hypotheses of a matrix (frames, vocabulary) that comes in pieces, at least one, the best first.
+
+        No two are the same text.
+        """
         if self.greedy:
-            tokens = ctc.greedy_pieces(pieces, self._blank)
+            tokens = ctc.greedy_pieces(pieces, self._tokenizer.blank_id)
             score = sum(token.score * (token.end - token.start) for token in tokens)
             return [Hypothesis(tuple(tokens), score, score)]
-        search = Search(self.options, self._scorer, self._blank)
+        search = Search(self.options, self._scorer, self._tokenizer.blank_id)
         for piece in pieces:
             search.feed(piece)
-        return search.finish()
+        return search.finish(lambda found: self._tokenizer.decode(token.id for token in found.tokens))
 
     def record(self) -> dict[str, Any]:
         """What a report says of it: GREEDY, or the width, the language model's file, its weights and the hot words."""
@@ -105,7 +108,7 @@ def carried(folder: Path) -> Path | None:
 
 
 def weights(model: LanguageModel) -> Weights:
-    """Those of the attrs.json beside a language model; untuned ones where there is none.
+    """Those of the attrs.json beside a language model; untuned ones where there is none, and for what it leaves out.
 
     Raises ModelError for one that cannot be read.
     """
@@ -114,16 +117,26 @@ def weights(model: LanguageModel) -> Weights:
         return untuned(model)
     try:
         attrs = json.loads(path.read_text(encoding="utf-8"))
-        return Weights(**{name: float(attrs[name]) for name in asdict(Weights()) if name in attrs})
+        return replace(untuned(model), **{name: float(attrs[name]) for name in asdict(Weights()) if name in attrs})
     except (OSError, ValueError, TypeError) as error:
         raise ModelError(f"{path}: no weights can be read from it ({error}); tune them again") from error
 
 
-def install(folder: Path, lm: Path, chosen: Weights) -> Path:
-    """Puts a language model and its weights into a model folder, in the place of another one; where it lies then.
+def check_installable(folder: Path, lm: Path) -> None:
+    """Raises InputError where `install` could not put a language model into a model folder, or nobody find it there."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: --save writes into a model folder; name one")
+    if lm.suffix not in SUFFIXES:
+        raise InputError(f"{lm}: a model folder carries files that end in .arpa or .bin; give it such a name")
 
-    Raises InputError where it cannot be written.
+
+def install(folder: Path, lm: Path, chosen: Weights) -> Path:
+    """Puts a language model, its list of words if it has one, and its weights into a model folder, in the place of
+    another one; where it lies then.
+
+    Raises InputError where it cannot be written, and as `check_installable` does.
     """
+    check_installable(folder, lm)
     target = folder / FOLDER / lm.name
     try:
         target.parent.mkdir(exist_ok=True)
@@ -131,8 +144,10 @@ def install(folder: Path, lm: Path, chosen: Weights) -> Path:
             aside = target.with_name(f".{lm.name}.tmp")
             shutil.copyfile(lm, aside)
             for old in target.parent.iterdir():
-                if old != aside and (old.suffix in SUFFIXES or old.name == ATTRS):
+                if old != aside and (old.suffix in SUFFIXES or old.name in (ATTRS, UNIGRAMS)):
                     old.unlink()
+            if (words := lm.with_name(UNIGRAMS)).is_file():
+                shutil.copyfile(words, target.with_name(UNIGRAMS))
             aside.replace(target)
     except OSError as error:
         raise InputError(

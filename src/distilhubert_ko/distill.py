@@ -34,6 +34,7 @@ UNUSED = (
     ("augment", "splice_prob"),
     ("model", "mask_time_prob"),
     ("model", "mask_feature_prob"),
+    ("teaching", "teacher"),
 )
 """Keys of a recipe that fine-tuning heeds and distillation does not."""
 NO_LABELS = Tokenizer("syllables", (Tokenizer.blank_token, Tokenizer.unknown_token, "|"))
@@ -108,7 +109,8 @@ def _check(config: recipe.Recipe) -> None:
         value = getattr(getattr(config, section), key)
         if value:
             raise RecipeError(
-                f"{section}.{key} is {value} and has no part in distillation: leave it out, or set it to 0"
+                f"{section}.{key} is {value} and has no part in distillation: leave it out, or set it to "
+                f"{type(value)()!r}"
             )
     if not config.distill.teacher:
         raise RecipeError("distill.teacher is missing: name a HuBERT or wav2vec 2.0 model, a folder or a Hub id")

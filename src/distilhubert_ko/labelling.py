@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from distilhubert_ko import audio, corpora, ctc, metrics, report, text, transcript, writing
 from distilhubert_ko.corpora import Utterance
-from distilhubert_ko.errors import CorpusError, InputError
+from distilhubert_ko.errors import AudioError, CorpusError, InputError
 from distilhubert_ko.transcribe import Transcriber
 
 CHUNK = 64  # utterances recognised at a time
@@ -92,18 +93,28 @@ def label(
             "as folder:PATH"
         )
     labels: list[Label] = []
+    unread = Counter(problem.reason for problem in corpus.problems)
     for start in range(0, len(corpus.utterances), CHUNK):
-        chunk = corpus.utterances[start : start + CHUNK]
-        waves = [utterance.wave() for utterance in chunk]
-        for utterance, wave, log_probs in zip(chunk, waves, transcriber.log_probs(waves), strict=True):
+        opened = [(utterance, _wave(utterance)) for utterance in corpus.utterances[start : start + CHUNK]]
+        chunk = [(utterance, wave) for utterance, wave in opened if wave is not None]
+        unread["audio unreadable"] += len(opened) - len(chunk)
+        matrices = transcriber.log_probs([wave for _, wave in chunk])
+        for (utterance, wave), log_probs in zip(chunk, matrices, strict=True):
             tokens = transcriber.decoder.decode([log_probs])[0].tokens
             heard = transcript.from_tokens(tokens, transcriber.tokenizer, len(wave) / audio.SAMPLE_RATE).text
             sure = confidence(log_probs, [token.id for token in tokens], transcriber.tokenizer.blank_id)
             labels.append(Label(utterance, heard, sure, _reference(utterance, recipe.text.foreign == "spell")))
         if on_progress:
-            on_progress(len(labels), len(corpus.utterances))
-    unread = Counter(problem.reason for problem in corpus.problems)
-    return Labels(spec, tuple(labels), dict(unread))
+            on_progress(min(start + CHUNK, len(corpus.utterances)), len(corpus.utterances))
+    return Labels(spec, tuple(labels), dict(+unread))
+
+
+def _wave(utterance: Utterance) -> NDArray[np.float32] | None:
+    """None for what only decoding shows to be damaged, which a large collection of recordings is sure to have."""
+    try:
+        return utterance.wave()
+    except AudioError:
+        return None
 
 
 def confidence(log_probs: np.ndarray, units: Sequence[int], blank: int) -> float:

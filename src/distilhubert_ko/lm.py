@@ -16,6 +16,7 @@ from distilhubert_ko import files
 from distilhubert_ko.errors import InputError, MissingExtraError
 from distilhubert_ko.text import compose, foreign_characters, normalise
 
+UNIGRAMS = "unigrams.txt"  # pyctcdecode's list of the words of the model beside it
 BOUNDARY = "|"  # what stands for the space in a model over syllables
 ORDER = {False: 6, True: 3}  # of a model over syllables, and of one over words (True)
 CUTOFFS = {False: (0, 0, 0, 1), True: (0, 0, 1)}
@@ -63,7 +64,9 @@ class LanguageModel:
         try:
             import kenlm
         except ImportError:
-            raise MissingExtraError('a language model needs KenLM: pip install "distilhubert-ko[lm]"') from None
+            raise MissingExtraError(
+                'a language model needs KenLM: pip install "distilhubert-ko[lm]", or leave it out with --lm none'
+            ) from None
         if not path.is_file():
             raise InputError(f"{path}: no such language model; make one with `distilhubert-ko lm`")
         config = kenlm.Config()
@@ -72,7 +75,7 @@ class LanguageModel:
             self._model = kenlm.Model(str(path), config)
         except (OSError, RuntimeError, ValueError) as error:
             raise InputError(
-                f"{path}: KenLM cannot read it ({error}); give an ARPA file or a binary of KenLM"
+                f"{path}: KenLM cannot read it ({error}); give an ARPA file that is not packed, or a binary of KenLM"
             ) from None
         self._new: Any = kenlm.State
         self.path = path
@@ -98,17 +101,20 @@ class LanguageModel:
 
 
 def _beginnings(path: Path) -> frozenset[str] | None:
-    """All beginnings of the words that a model knows, from its ARPA file or pyctcdecode's unigrams.txt beside it.
+    """All beginnings of the words that a model knows, from pyctcdecode's UNIGRAMS beside it or its ARPA file.
 
-    None for a binary file that has no such list.
+    None for a binary file that has no such list. Raises InputError for words that are not in UTF-8.
     """
     words: Iterable[str] = ()
-    if (listed := path.with_name("unigrams.txt")).is_file():
+    if (listed := path.with_name(UNIGRAMS)).is_file():
         words = files.read_text(listed).split()
     elif path.suffix == ".arpa":
-        with path.open(encoding="utf-8") as file:
-            lines = takewhile(lambda line: not line.startswith("\\2-grams"), file)
-            words = [fields[1] for line in lines if len(fields := line.rstrip("\n").split("\t")) > 1]
+        try:
+            with path.open(encoding="utf-8") as file:
+                lines = takewhile(lambda line: not line.startswith("\\2-grams"), file)
+                words = [fields[1] for line in lines if len(fields := line.rstrip("\n").split("\t")) > 1]
+        except UnicodeDecodeError:
+            raise InputError(f"{path} is not UTF-8: convert it, e.g. iconv -f CP949 -t UTF-8") from None
     else:
         return None
     return frozenset(compose(word)[:end] for word in words for end in range(1, len(word) + 1))

@@ -32,7 +32,7 @@ from transformers.modeling_outputs import CausalLMOutput
 
 from distilhubert_ko import recipe as recipes
 from distilhubert_ko.audio import KERNELS, SAMPLE_RATE, STRIDES
-from distilhubert_ko.errors import ModelError, UnavailableError
+from distilhubert_ko.errors import ModelError, RecipeError, UnavailableError
 from distilhubert_ko.text import Tokenizer
 
 FIRST_KERNEL, FIRST_STRIDE = KERNELS[0], STRIDES[0]
@@ -70,8 +70,10 @@ class PaddingSafeForCTC(PreTrainedModel):
         features = self.features(input_values, lengths)
         frames = self.frame_lengths(lengths)
         valid = torch.arange(features.shape[1], device=features.device) < frames[:, None]
-        # SpecAugment, in training alone and only where the configuration asks for it.
-        hidden = self.base_model._mask_hidden_states(self.project(features), attention_mask=valid)
+        hidden = self.project(features)
+        # SpecAugment, in training alone and only where the configuration asks for it; refused for less than a span.
+        if hidden.shape[1] >= self.config.mask_time_length:
+            hidden = self.base_model._mask_hidden_states(hidden, attention_mask=valid)
         hidden = self.base_model.encoder(hidden, attention_mask=valid)[0]
         logits = self.lm_head(self.dropout(hidden))
         loss = None
@@ -199,7 +201,8 @@ def _biased(hidden: Tensor, convolution: nn.Conv1d) -> Tensor:
 def build(config: recipes.Model, tokenizer: Tokenizer) -> PaddingSafeHubertForCTC:
     """The model of a recipe, with a head for the tokenizer's vocabulary.
 
-    Raises UnavailableError where the Hub cannot be reached and ModelError for a checkpoint that is no DistilHuBERT.
+    Raises UnavailableError where the Hub cannot be reached, ModelError for a checkpoint that is no DistilHuBERT, and
+    RecipeError for masks wider than it.
     """
     common = {
         "vocab_size": len(tokenizer),
@@ -222,6 +225,11 @@ def build(config: recipes.Model, tokenizer: Tokenizer) -> PaddingSafeHubertForCT
         model = PaddingSafeHubertForCTC(architecture(config, **common))
     else:
         model = _pretrained(config.pretrained, common)
+    if config.mask_feature_prob and config.mask_feature_length > model.config.hidden_size:
+        raise RecipeError(
+            f"model.mask_feature_length is {config.mask_feature_length}: give {model.config.hidden_size}, the hidden "
+            "size, at most"
+        )
     if config.freeze_feature_encoder:
         model.freeze_feature_encoder()
     return model

@@ -132,7 +132,7 @@ def _decoding(used: Mapping[str, Any]) -> str:
             + f"{name} ({gram}, {weights})"
         )
     words = escaped(", ".join(used.get("hotwords", ())))
-    return way + (f"; {both('우선 낱말', 'hot words')} {words}" if words else "")
+    return way + (f"; {both('핫워드', 'hot words')} {words}" if words else "")
 
 
 def _tiles(sides: Sequence[Side]) -> str:

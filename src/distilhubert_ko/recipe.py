@@ -4,17 +4,16 @@ An unknown key or a value of the wrong type is an error that names the nearest k
 """
 
 import dataclasses
-import difflib
 import math
 import tomllib
-import types
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import tomli_w
 
+from distilhubert_ko import tables
 from distilhubert_ko.audio import KERNELS
 from distilhubert_ko.errors import RecipeError
 from distilhubert_ko.writing import write
@@ -188,7 +187,19 @@ class Recipe:
     teaching: Teaching = field(default_factory=Teaching)
 
     def __post_init__(self) -> None:
-        data, model, augment, training = self.data, self.model, self.augment, self.training
+        self._check_ranges()
+        _check_training(self.training)
+        _check_model(self.model)
+        _check_augment(self.augment)
+        _check_teachers(self.distill, self.teaching)
+        if not 0 <= self.data.min_seconds < self.data.max_seconds:
+            raise RecipeError(
+                f"data.min_seconds {self.data.min_seconds} and data.max_seconds {self.data.max_seconds} leave nothing: "
+                "make the second larger"
+            )
+
+    def _check_ranges(self) -> None:
+        """Keys of which many have one range."""
         at_least_one = {
             "training": "train_batch_size eval_batch_size gradient_accumulation_steps num_epochs eval_steps "
             "logging_steps blank_evaluations",
@@ -200,55 +211,12 @@ class Recipe:
                 value = getattr(getattr(self, section), key)
                 if value < 1:
                     raise RecipeError(f"{section}.{key} is {value}: give 1 or more")
-        if not 0 < training.learning_rate < math.inf:
-            raise RecipeError(f"training.learning_rate is {training.learning_rate}: give a number more than 0")
-        for key in "lr_scheduler_warmup_steps head_only_steps early_stopping_patience head_learning_rate".split():
-            if not 0 <= getattr(training, key) < math.inf:
-                raise RecipeError(f"training.{key} is {getattr(training, key)}: give 0 or more")
-        if not 0 <= training.ema_decay < 1:
-            raise RecipeError(f"training.ema_decay is {training.ema_decay}: give 0, or less than 1, such as 0.999")
-        if len(model.conv_dim) != len(KERNELS) or min(model.conv_dim) < 1:
-            raise RecipeError(f"model.conv_dim is {list(model.conv_dim)}: give {len(KERNELS)} widths of 1 or more")
-        if model.hidden_size % model.num_attention_heads:
-            raise RecipeError(
-                f"model.hidden_size {model.hidden_size} cannot be shared among {model.num_attention_heads} "
-                "heads: make it a multiple of model.num_attention_heads"
-            )
-        if model.hidden_size % model.num_conv_pos_embedding_groups:
-            raise RecipeError(
-                f"model.hidden_size {model.hidden_size} is no multiple of "
-                f"model.num_conv_pos_embedding_groups {model.num_conv_pos_embedding_groups}: change one of them"
-            )
-        if not augment.speeds or not 0.5 <= min(augment.speeds) <= max(augment.speeds) <= 2:
-            raise RecipeError(f"augment.speeds is {list(augment.speeds)}: give one or more between 0.5 and 2")
-        for key in ("reverb_seconds", "noise_snr_db"):
-            low, high = getattr(augment, key)
-            if not low <= high or (key == "reverb_seconds" and low <= 0):
-                raise RecipeError(f"augment.{key} is {[low, high]}: give the lower end first, and seconds above 0")
-        if augment.splice_prob and not augment.splice_model:
-            raise RecipeError(
-                "augment.splice_prob needs augment.splice_model: name a model folder that finds the spaces"
-            )
         shares = {"augment": "reverb_prob noise_prob splice_prob", "model": "mask_time_prob mask_feature_prob"}
         for section, keys in shares.items():
             for key in keys.split():
                 value = getattr(getattr(self, section), key)
                 if not 0 <= value <= 1:
                     raise RecipeError(f"{section}.{key} is {value}: give a share between 0 and 1")
-        layers = self.distill.layers
-        if any(below >= layer for below, layer in zip((0, *layers), layers, strict=False)):
-            raise RecipeError(f"distill.layers is {list(layers)}: give layers from 1 on, in rising order, each once")
-        if not 0 <= self.distill.cosine_weight < math.inf:
-            raise RecipeError(f"distill.cosine_weight is {self.distill.cosine_weight}: give 0 or more")
-        if not 0 < self.teaching.weight <= 1:
-            raise RecipeError(f"teaching.weight is {self.teaching.weight}: give more than 0, and 1 at most")
-        if not 0 < self.teaching.temperature < math.inf:
-            raise RecipeError(f"teaching.temperature is {self.teaching.temperature}: give a number more than 0")
-        if not 0 <= data.min_seconds < data.max_seconds:
-            raise RecipeError(
-                f"data.min_seconds {data.min_seconds} and data.max_seconds {data.max_seconds} leave nothing: "
-                "make the second larger"
-            )
 
     @property
     def test_corpus(self) -> str:
@@ -257,6 +225,54 @@ class Recipe:
     @property
     def root(self) -> Path:
         return Path(self.data.root)
+
+
+def _check_training(training: Training) -> None:
+    if not 0 < training.learning_rate < math.inf:
+        raise RecipeError(f"training.learning_rate is {training.learning_rate}: give a number more than 0")
+    for key in "lr_scheduler_warmup_steps head_only_steps early_stopping_patience head_learning_rate".split():
+        if not 0 <= getattr(training, key) < math.inf:
+            raise RecipeError(f"training.{key} is {getattr(training, key)}: give 0 or more")
+    if not 0 <= training.ema_decay < 1:
+        raise RecipeError(f"training.ema_decay is {training.ema_decay}: give 0, or less than 1, such as 0.999")
+
+
+def _check_model(model: Model) -> None:
+    if len(model.conv_dim) != len(KERNELS) or min(model.conv_dim) < 1:
+        raise RecipeError(f"model.conv_dim is {list(model.conv_dim)}: give {len(KERNELS)} widths of 1 or more")
+    if model.hidden_size % model.num_attention_heads:
+        raise RecipeError(
+            f"model.hidden_size {model.hidden_size} cannot be shared among {model.num_attention_heads} "
+            "heads: make it a multiple of model.num_attention_heads"
+        )
+    if model.hidden_size % model.num_conv_pos_embedding_groups:
+        raise RecipeError(
+            f"model.hidden_size {model.hidden_size} is no multiple of "
+            f"model.num_conv_pos_embedding_groups {model.num_conv_pos_embedding_groups}: change one of them"
+        )
+
+
+def _check_augment(augment: Augment) -> None:
+    if not augment.speeds or not 0.5 <= min(augment.speeds) <= max(augment.speeds) <= 2:
+        raise RecipeError(f"augment.speeds is {list(augment.speeds)}: give one or more between 0.5 and 2")
+    for key in ("reverb_seconds", "noise_snr_db"):
+        low, high = getattr(augment, key)
+        if not low <= high or (key == "reverb_seconds" and low <= 0):
+            raise RecipeError(f"augment.{key} is {[low, high]}: give the lower end first, and seconds above 0")
+    if augment.splice_prob and not augment.splice_model:
+        raise RecipeError("augment.splice_prob needs augment.splice_model: name a model folder that finds the spaces")
+
+
+def _check_teachers(distill: Distill, teaching: Teaching) -> None:
+    layers = distill.layers
+    if any(below >= layer for below, layer in zip((0, *layers), layers, strict=False)):
+        raise RecipeError(f"distill.layers is {list(layers)}: give layers from 1 on, in rising order, each once")
+    if not 0 <= distill.cosine_weight < math.inf:
+        raise RecipeError(f"distill.cosine_weight is {distill.cosine_weight}: give 0 or more")
+    if not 0 < teaching.weight <= 1:
+        raise RecipeError(f"teaching.weight is {teaching.weight}: give more than 0, and 1 at most")
+    if not 0 < teaching.temperature < math.inf:
+        raise RecipeError(f"teaching.temperature is {teaching.temperature}: give a number more than 0")
 
 
 def find(name: str) -> Path:
@@ -289,66 +305,10 @@ def load(path: Path, changes: typing.Sequence[str] = ()) -> Recipe:
         raise RecipeError(f"{path}: not a readable TOML file: {error}") from error
     table.setdefault("name", path.stem)
     for change in changes:
-        _apply(table, change)
-    return _build(Recipe, table, str(path), "")
+        tables.change(table, change)
+    return tables.build(Recipe, table, str(path))
 
 
 def save(recipe: Recipe, path: Path) -> None:
     """Writes the recipe with every key spelled out. Raises InputError where it cannot be written."""
     write(path, tomli_w.dumps(dataclasses.asdict(recipe)))
-
-
-def _apply(table: dict[str, Any], change: str) -> None:
-    key, equals, value = change.partition("=")
-    parts = [part.strip() for part in key.split(".")]
-    if not equals or len(parts) > 2 or not all(parts):
-        raise RecipeError(f"--set {change}: write it as section.key=value, such as training.num_epochs=3")
-    try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value.strip()  # a bare word, such as a corpus or a folder
-    for part in parts[:-1]:
-        table = table.setdefault(part, {})
-        if not isinstance(table, dict):
-            raise RecipeError(f"--set {change}: {part} is no section: write section.key=value, or {part}=value")
-    table[parts[-1]] = parsed
-
-
-def _build(kind: type, table: dict[str, Any], source: str, section: str) -> Any:
-    known = typing.get_type_hints(kind)
-    values = {}
-    for key, value in table.items():
-        name = f"{section}{key}"
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {section}{near[0]}?" if near else f"known here: {', '.join(known)}"
-            raise RecipeError(f"{source}: unknown key {name}; {hint}")
-        if dataclasses.is_dataclass(known[key]):
-            if not isinstance(value, dict):
-                raise RecipeError(f"{source}: {name} is a section: write [{name}] and its keys below it")
-            values[key] = _build(typing.cast(type, known[key]), value, source, f"{name}.")
-        else:
-            values[key] = _convert(known[key], value, f"{source}: {name}")
-    return kind(**values)
-
-
-def _convert(kind: Any, value: Any, what: str) -> Any:
-    origin = typing.get_origin(kind)
-    if origin is Literal:
-        choices = typing.get_args(kind)
-        if value not in choices:
-            raise RecipeError(f"{what} is {value!r}: choose one of {', '.join(map(repr, choices))}")
-        return value
-    if origin is tuple:
-        parts = typing.get_args(kind)
-        if parts[-1] is Ellipsis and isinstance(value, list | tuple):
-            parts = parts[:1] * len(value)
-        if not isinstance(value, list | tuple) or len(value) != len(parts):
-            raise RecipeError(f"{what} is {value!r}: give {len(parts)} values")
-        return tuple(_convert(part, item, what) for part, item in zip(parts, value, strict=True))
-    assert not isinstance(origin, types.UnionType), "no recipe key is a union"
-    if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is not kind:
-        raise RecipeError(f"{what} is {value!r}: give a value of type {kind.__name__}")
-    return value

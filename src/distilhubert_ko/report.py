@@ -13,7 +13,7 @@ import numpy as np
 from distilhubert_ko import ctc, dataset, decoding, metrics, writing
 from distilhubert_ko.breakdown import Comparison, Prediction
 from distilhubert_ko.dataset import Example, Split
-from distilhubert_ko.errors import ModelError
+from distilhubert_ko.errors import InputError, ModelError
 from distilhubert_ko.recipe import Recipe
 from distilhubert_ko.recipe import load as load_recipe
 from distilhubert_ko.transcribe import Transcriber
@@ -150,9 +150,12 @@ def recipe_of(folder: Path) -> Recipe:
 def save(report: Report, path: Path, comparison: Comparison | None = None) -> Path:
     """Writes the figures as JSON to `path` and a line an utterance to the JSONL beside it, whose path it returns.
 
-    `comparison`, with another model, stands in the JSON under that name.
+    `comparison`, with another model, stands in the JSON under that name. Raises InputError where the two would be one
+    file, or cannot be written.
     """
     lines = path.with_name(PREDICTIONS) if path.name == REPORT else path.with_suffix(".jsonl")
+    if lines == path:
+        raise InputError(f"{path}: the utterances go into this file, and the figures need another: name a .json")
     records = (json.dumps(dataclasses.asdict(each), ensure_ascii=False) for each in report.predictions)
     writing.write(lines, "".join(f"{record}\n" for record in records))
     writing.write_json(path, report.to_dict() | ({"comparison": comparison.to_dict()} if comparison else {}))

@@ -25,6 +25,8 @@ PATTERNS = [
     "*.toml",
     "language_model/*.arpa",
     "language_model/*.bin",
+    "language_model/*.binary",
+    "language_model/unigrams.txt",
 ]  # never pickles, never code
 
 
@@ -132,5 +134,5 @@ def resolve(model: str) -> Path:
     except (OSError, huggingface_hub.errors.HfHubHTTPError) as error:
         raise UnavailableError(
             f"{model}: no such folder, and the Hub could not give it ({type(error).__name__}). Make a model offline "
-            "with `distilhubert-ko demo`, or name a local one with --model FOLDER"
+            "with `distilhubert-ko demo`, or name the folder of one that you have"
         ) from error

@@ -58,8 +58,8 @@ def plan(recipe: Recipe, utterances: int) -> Plan:
 def learning_rate(training: Training, step: int, total: int) -> float:
     """The learning rate after `step` of `total` optimizer steps (one cycle for "cosine_with_restarts").
 
-    "tri_stage" stays at the peak until HELD of the steps are done and falls exponentially to FINAL of it (Baevski
-    et al., "wav2vec 2.0", 2020, section 4.3, and their code for the last value).
+    "tri_stage" stays at the peak until HELD of the steps are done, as in Baevski et al., "wav2vec 2.0", 2020, section
+    4.3, and falls exponentially to FINAL of it, as in their code, where the paper says linearly.
     """
     warmup = training.lr_scheduler_warmup_steps
     if step < warmup:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from distilhubert_ko import audio, ctc, writing
+from distilhubert_ko import audio, ctc, decoding, writing
 from distilhubert_ko.dataset import Example
 from distilhubert_ko.errors import AudioError, InputError
 from distilhubert_ko.transcribe import Transcriber
@@ -80,7 +80,7 @@ def read_or_find(path: Path, model: str, examples: Sequence[Example]) -> list[li
         table = json.loads(path.read_text(encoding="utf-8"))
         if list(table) == ids:
             return list(table.values())
-    cuts = find(Transcriber(model), examples)
+    cuts = find(Transcriber(model, lm=decoding.NONE), examples)
     writing.write_json(path, dict(zip(ids, cuts, strict=True)))
     return cuts
 

@@ -101,7 +101,6 @@ class CtcTrainer(RecipeTrainer):
         self.references = [example.text for example in examples]
         network = model.build(config.model, data.tokenizer)
         self.teacher = teaching.FrameTeacher(config.teaching, data.tokenizer) if config.teaching.teacher else None
-        self.average = optimizer.Average(network, config.training.ema_decay) if config.training.ema_decay else None
         super().__init__(
             config,
             out,
@@ -111,6 +110,8 @@ class CtcTrainer(RecipeTrainer):
             "cer",
             progress.Bar(data.train.hours),
         )
+        decay = config.training.ema_decay  # not before the network is where it is trained
+        self.average = optimizer.Average(network, decay) if decay else None
         if self.teacher:
             self.teacher.to(self.args.device)
         self.add_callback(BlankCollapse(config.training.blank_evaluations))
