@@ -53,7 +53,7 @@ BEAM_HEADERS = {
     "ko": ("로그 확률", "CER, 언어 모델 없음", "CER, 언어 모델, 빔 {}", "코어 하나에서 탐색 속도"),
 }
 HEARD = {
-    "model": {"en": "a model of jamo, half trained, on synthetic speech", "ko": "반쯤 학습한 자모 모델, 합성 음성"},
+    "model": {"en": "the jamo model of docs/accuracy.md, real speech", "ko": "docs/accuracy.md의 자모 모델, 실제 음성"},
     "made up, jamo": {"en": "made up, jamo", "ko": "지어낸 확률, 자모"},
     "made up, syllables": {"en": "made up, syllables", "ko": "지어낸 확률, 음절"},
 }
