@@ -138,7 +138,7 @@ def test_a_model_that_the_hub_cannot_give_names_both_ways_out(monkeypatch: pytes
     with pytest.raises(UnavailableError, match="nobody/nothing") as error:
         Transcriber("nobody/nothing")
     assert "distilhubert-ko demo" in str(error.value)
-    assert "--model" in str(error.value)
+    assert "name the folder" in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["nothing", "./no/folder", "no/such/folder", "/nowhere", "~/nowhere"])
