@@ -97,11 +97,22 @@ HEAD = (
 )
 AVERAGE = ("training.ema_decay=0.998",)
 SPLICES = ("augment.splice_prob=0.3", "augment.splice_model={work}/rows/aligner-0")
+LIGHT = (
+    "model.mask_time_prob=0.08",
+    "model.mask_time_length=8",
+    "augment.noise_prob=0.15",
+    "augment.reverb_prob=0.1",
+    "training.weight_decay=0.01",
+    "model.hidden_dropout=0.05",
+    "model.attention_dropout=0.0",
+    "model.activation_dropout=0.0",
+)
 ROWS = {
     "aligner": Row((*JAMO, "training.num_epochs=8")),  # finds the words for splices, and is no row of the table
     "published": Row((), (0, 1, 2)),
     "jamo": Row(JAMO),
     "all": Row((*JAMO, *MASKS, *SPEEDS, *NOISE, *DECAY, *STAGES, *HEAD, *AVERAGE, *SPLICES), (0, 1, 2)),
+    "light": Row((*JAMO, *LIGHT, *SPEEDS, *STAGES, *HEAD, *AVERAGE, *SPLICES), (0, 1, 2)),
     "masks": Row((*JAMO, *MASKS)),
     "speeds": Row((*JAMO, *SPEEDS)),
     "noise": Row((*JAMO, *NOISE)),
@@ -123,7 +134,7 @@ DISTILLATION = {
     "random": Row((*JAMO, "model.pretrained=random", *STUDENT, f"training.num_epochs={2 * EPOCHS}")),
 }
 """The student spends half of its epochs on distillation; against it, the same network learns from the start."""
-DECODED = ("published", "jamo", "all")  # with language models, too
+DECODED = ("published", "jamo", "all", "light")  # with language models, too
 LANGUAGE_MODELS = ("transcripts", "texts")
 """What they learnt from: the training transcripts; these and the sentences of TEXT."""
 
@@ -230,7 +241,7 @@ def rows(work: Path, speech: Path, names: Sequence[str], processes: int) -> None
     """All the rows that are not there yet, each in a process with one thread, `processes` at a time."""
     jobs = [(name, seed) for name in names for seed in ROWS[name].seeds]
     # What decides comes first, after the row that finds the words for splices.
-    jobs.sort(key=lambda job: (job[0] != "aligner", job[0] not in ("published", "all"), job[1]))
+    jobs.sort(key=lambda job: (job[0] != "aligner", job[0] not in ("published", "all", "light"), job[1]))
     with ThreadPoolExecutor(processes) as pool:
         results = pool.map(lambda job: _in_a_process(work, speech, *job), jobs)
         for (name, seed), code in zip(jobs, results, strict=True):

@@ -44,6 +44,7 @@ ROWS = {
     "average": "jamo; moving average of the weights",
     "splices": "jamo; spliced sentences",
     "all": "all of these together",
+    "light": "all of these, with lighter masks, noise and dropouts",
     "distilled": "a narrower student, distilled, then jamo",
     "random": "the same student from random weights, jamo",
 }
