@@ -134,6 +134,7 @@ DISTILLATION = {
     "random": Row((*JAMO, "model.pretrained=random", *STUDENT, f"training.num_epochs={2 * EPOCHS}")),
 }
 """The student spends half of its epochs on distillation; against it, the same network learns from the start."""
+TRAINED = {**ROWS, **DISTILLATION}
 DECODED = ("published", "jamo", "all", "light")  # with language models, too
 LANGUAGE_MODELS = ("transcripts", "texts")
 """What they learnt from: the training transcripts; these and the sentences of TEXT."""
@@ -227,7 +228,7 @@ def fine_tuning(work: Path, speech: Path, changes: Sequence[str]) -> recipe.Reci
 def fine_tune(work: Path, speech: Path, name: str, seed: int) -> None:
     """Trains a row with a seed, and scores its best checkpoint greedily on the test speakers."""
     out = work / "rows" / f"{name}-{seed}"
-    config = fine_tuning(work, speech, (*{**ROWS, **DISTILLATION}[name].changes, f"training.seed={seed}"))
+    config = fine_tuning(work, speech, (*TRAINED[name].changes, f"training.seed={seed}"))
     if not (out / "training.json").is_file():
         train.train(config, out, resume=(out / trainer.CHECKPOINTS).is_dir())
     if not (out / report.REPORT).is_file():
@@ -250,7 +251,7 @@ def rows(work: Path, speech: Path, names: Sequence[str], processes: int) -> None
 
 def _in_a_process(work: Path, speech: Path, name: str, seed: int) -> int:
     (work / "rows").mkdir(exist_ok=True)
-    if "splice" in "".join(ROWS[name].changes if name in ROWS else ()):
+    if "splice" in "".join(ROWS[name].changes):
         while not (work / "rows" / "aligner-0" / report.REPORT).is_file():
             time.sleep(5)
     command = [sys.executable, __file__, "one", "--work", str(work), "--speech", str(speech)]
@@ -331,18 +332,16 @@ def decode(work: Path, texts: Path, speech: Path, names: Sequence[str]) -> None:
                     print(f"{row}-{seed} with {source}: done", flush=True)
 
 
+def predictions(folder: Path, name: str) -> dict[str, dict[str, Any]]:
+    """What was said and heard, by utterance."""
+    records = map(json.loads, (folder / name).read_text(encoding="utf-8").splitlines())
+    return {record["id"]: record for record in records}
+
+
 def counts(folder: Path, name: str) -> dict[str, metrics.Counts]:
     """Errors of each utterance."""
-    lines = (folder / name).read_text(encoding="utf-8").splitlines()
-    records = [json.loads(line) for line in lines]
-    return {record["id"]: metrics.characters(record["reference"], record["hypothesis"]) for record in records}
-
-
-def speakers_of(folder: Path) -> list[str]:
-    """The speaker of each utterance, in the order of their ids."""
-    lines = (folder / report.PREDICTIONS).read_text(encoding="utf-8").splitlines()
-    spoken = {record["id"]: record["speaker"] for record in map(json.loads, lines)}
-    return [spoken[id_] for id_ in sorted(spoken)]
+    found = predictions(folder, name)
+    return {id_: metrics.characters(each["reference"], each["hypothesis"]) for id_, each in found.items()}
 
 
 def pooled(folders: Sequence[Path], name: str) -> list[metrics.Counts]:
@@ -353,7 +352,7 @@ def pooled(folders: Sequence[Path], name: str) -> list[metrics.Counts]:
 
 def seeds(work: Path, row: str, name: str) -> list[Path]:
     """The folders of a row's seeds in which a file of scores stands."""
-    folders = [work / "rows" / f"{row}-{seed}" for seed in ({**ROWS, **DISTILLATION}[row].seeds)]
+    folders = [work / "rows" / f"{row}-{seed}" for seed in TRAINED[row].seeds]
     return [folder for folder in folders if (folder / name).is_file()]
 
 
@@ -361,9 +360,9 @@ def table(work: Path) -> list[dict[str, Any]]:
     """A record for each row and way to decode: CER with its interval, seeds, and the test against the published one."""
     published = seeds(work, "published", report.REPORT)
     baseline = pooled(published, report.PREDICTIONS)
-    speakers = speakers_of(published[0])
+    speakers = [each["speaker"] for _, each in sorted(predictions(published[0], report.PREDICTIONS).items())]
     records = []
-    for row in (name for name in (*ROWS, *DISTILLATION) if name != "aligner"):
+    for row in (name for name in TRAINED if name != "aligner"):
         for source in ("greedy", *LANGUAGE_MODELS):
             figures, lines = (
                 (report.REPORT, report.PREDICTIONS) if source == "greedy" else (f"{source}.json", f"{source}.jsonl")
@@ -429,7 +428,7 @@ def main() -> None:
     parser.add_argument("--speech", type=Path, help="a folder with pansori-tedxkr/")
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=[*ROWS])
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--row", choices=[*ROWS, *DISTILLATION], help=argparse.SUPPRESS)
+    parser.add_argument("--row", choices=TRAINED, help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     work = options.work.resolve()

@@ -346,10 +346,9 @@ def test_tune_prints_its_trials_and_refuses_the_test_split(
     monkeypatch.setattr(tuning, "ALPHAS", (0.0, 0.5))
     monkeypatch.setattr(tuning, "BETAS", (0.0, 1.0))
     monkeypatch.setattr(tuning, "HALVINGS", 0)
-    trials = iter([0.5, 0.25, 0.75, 1.0])
-    monkeypatch.setattr(tuning, "error_rate", lambda *_: next(trials))
     rates = [0.6, 0.5, 0.25, 0.75, 1.0]  # greedy first
     trials = iter(rates)
+    monkeypatch.setattr(tuning, "error_rate", lambda *_: next(trials))
     corpus = f"manifest:{tiny_speech}/dev.jsonl"
     code, out, _ = call(capsys, monkeypatch, "tune", folder, corpus, "--lm", arpa, "--beam", "2", "--save")
     assert code == 0
