@@ -33,6 +33,19 @@ TINY = recipe.Model(
     attention_dropout=0.0,
     activation_dropout=0.0,
 )
+TINY_TRAINING = recipe.Training(
+    learning_rate=1e-3,
+    train_batch_size=4,
+    eval_batch_size=4,
+    gradient_accumulation_steps=1,
+    lr_scheduler_type="linear",
+    lr_scheduler_warmup_steps=0,
+    num_epochs=2,
+    mixed_precision=False,
+    eval_steps=3,
+    logging_steps=1,
+)
+"""Ten steps of the 18 utterances of tiny_speech."""
 MODEL_FILES = {
     "config.json",
     "model.safetensors",

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import soundfile
 import torch
-from fixtures_model import JAMO, TINY, clip, new_network
+from fixtures_model import JAMO, TINY, TINY_TRAINING, clip, new_network
 from safetensors.torch import load_file
 from transformers import AutoFeatureExtractor, AutoModel, HubertModel, Wav2Vec2FeatureExtractor
 
@@ -38,19 +38,7 @@ def tiny(teacher: Path, tiny_speech: Path) -> recipe.Recipe:
         name="tiny",
         data=recipe.Data(train=f"manifest:{tiny_speech}/train.jsonl", eval=f"manifest:{tiny_speech}/dev.jsonl"),
         model=dataclasses.replace(TINY, hidden_dropout=0.1),
-        training=recipe.Training(
-            learning_rate=1e-3,
-            train_batch_size=4,
-            eval_batch_size=4,
-            gradient_accumulation_steps=1,
-            lr_scheduler_type="linear",
-            lr_scheduler_warmup_steps=0,
-            num_epochs=2,
-            mixed_precision=False,
-            eval_steps=3,
-            logging_steps=1,
-            length_buckets=True,
-        ),
+        training=dataclasses.replace(TINY_TRAINING, length_buckets=True),
         distill=recipe.Distill(teacher=str(teacher), layers=(1, 3)),
     )
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fixtures_model import JAMO, MODEL_FILES, SYLLABLES, TINY, clip
+from fixtures_model import JAMO, MODEL_FILES, SYLLABLES, TINY, TINY_TRAINING, clip
 from safetensors.torch import load_file
 from transformers import (
     AutoFeatureExtractor,
@@ -51,19 +51,7 @@ def tiny(tiny_speech: Path) -> recipe.Recipe:
         name="tiny",
         data=recipe.Data(train=f"manifest:{tiny_speech}/train.jsonl", eval=f"manifest:{tiny_speech}/dev.jsonl"),
         model=dataclasses.replace(TINY, hidden_dropout=0.1),
-        training=recipe.Training(
-            learning_rate=1e-3,
-            train_batch_size=4,
-            eval_batch_size=4,
-            gradient_accumulation_steps=1,
-            lr_scheduler_type="linear",
-            lr_scheduler_warmup_steps=0,
-            num_epochs=2,
-            mixed_precision=False,
-            eval_steps=3,
-            logging_steps=1,
-            blank_evaluations=100,
-        ),
+        training=dataclasses.replace(TINY_TRAINING, blank_evaluations=100),
     )
 
 
