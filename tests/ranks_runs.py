@@ -50,6 +50,10 @@ def even(folder: Path) -> None:
     command("even", folder)
 
 
+def some(folder: Path) -> None:
+    train.train(recipe.load(folder / "some.toml"), folder / "some")
+
+
 def lone(folder: Path) -> None:
     """One clip to evaluate on, and three to train on."""
     train.train(recipe.load(folder / "lone.toml"), folder / "lone")
@@ -84,7 +88,8 @@ def watch_writes(folder: Path) -> None:
     file = (folder / f"writes-{os.environ['RANK']}.txt").open("a", encoding="utf-8")
 
     def watch(event: str, args: tuple[Any, ...]) -> None:
-        if event == "open" and str(args[0]).startswith(str(folder)) and (args[2] or 0) & (os.O_WRONLY | os.O_RDWR):
+        writes = event == "os.rename" or (event == "open" and (args[2] or 0) & (os.O_WRONLY | os.O_RDWR))
+        if writes and str(args[0]).startswith(str(folder)):
             print(Path(str(args[0])).relative_to(folder), file=file, flush=True)
 
     sys.addaudithook(watch)

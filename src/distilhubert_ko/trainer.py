@@ -306,7 +306,7 @@ def precision(training: recipe.Training) -> str:
 
 
 def _arguments(training: recipe.Training, out: Path, precision: str, workers: int, metric: str) -> TrainingArguments:
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(out / CHECKPOINTS),
         learning_rate=training.learning_rate,
         per_device_train_batch_size=training.train_batch_size,
@@ -337,6 +337,8 @@ def _arguments(training: recipe.Training, out: Path, precision: str, workers: in
         label_names=["labels"],
         report_to="none",
     )
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # several are for several ranks; DataParallel would average wrongly
+    return arguments
 
 
 def _size(batch: dict[str, Tensor]) -> Size:
