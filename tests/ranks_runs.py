@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from distilhubert_ko import cli, ranks, recipe, train
+from distilhubert_ko import cli, distill, ranks, recipe, train
 from distilhubert_ko.errors import CorpusError
 from distilhubert_ko.trainer import InterruptedTrainingError
 
@@ -57,6 +57,14 @@ def some(folder: Path) -> None:
 def lone(folder: Path) -> None:
     """One clip to evaluate on, and three to train on."""
     train.train(recipe.load(folder / "lone.toml"), folder / "lone")
+
+
+def taught(folder: Path) -> None:
+    train.train(recipe.load(folder / "taught.toml"), folder / "taught")
+
+
+def distilled(folder: Path) -> None:
+    distill.distill(recipe.load(folder / "distilled.toml"), folder / "distilled")
 
 
 def stateful(folder: Path) -> None:

@@ -12,15 +12,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
-from fixtures_model import DROPOUTS, TINY, TINY_TRAINING
+from fixtures_model import DROPOUTS, TINY, TINY_TRAINING, new_network
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 from torch.utils.data import BatchSampler
+from transformers import Wav2Vec2FeatureExtractor
 
-from distilhubert_ko import ranks, recipe, train, training_log
+from distilhubert_ko import dataset, distill, model, ranks, recipe, train, training_log
+from distilhubert_ko.audio import SAMPLE_RATE
 from distilhubert_ko.batching import BucketSampler, Shares, collate
 from distilhubert_ko.errors import CorpusError, InputError, TrainingError
 
@@ -36,6 +39,21 @@ def manifest(speech: Path, split: str, count: int, target: Path) -> str:
     for record in records:
         record["audio_filepath"] = str(speech / record["audio_filepath"])
     target.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records), encoding="utf-8")
+    return f"manifest:{target}"
+
+
+def damaged(home: Path) -> str:
+    """The training clips of which one, the second rank's in the first step, is cut short behind its header."""
+    lines = (home / "train.jsonl").read_text(encoding="utf-8").splitlines()
+    records = [json.loads(line) for line in lines]
+    samples = [round(record["duration"] * SAMPLE_RATE) for record in records]
+    record = records[next(iter(Shares(BucketSampler(samples, 4, TINY_TRAINING.seed), 2, rank=1, ranks=2)))[0]]
+    wave, rate = soundfile.read(record["audio_filepath"])
+    record["audio_filepath"] = str(home / "damaged.flac")
+    soundfile.write(record["audio_filepath"], wave, rate)
+    os.truncate(record["audio_filepath"], os.path.getsize(record["audio_filepath"]) // 2)
+    target = home / "damaged.jsonl"
+    target.write_text("".join(json.dumps(each, ensure_ascii=False) + "\n" for each in records), encoding="utf-8")
     return f"manifest:{target}"
 
 
@@ -75,10 +93,19 @@ def folder(tiny_speech: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         train=manifest(tiny_speech, "train", 3, home / "three.jsonl"),
         eval=manifest(tiny_speech, "train", 1, home / "one.jsonl"),
     )
+    vocabulary = dataset.prepare(even).tokenizer
+    train.save(model.build(STILL, vocabulary), vocabulary, home / "teacher")
+    new_network(STILL).save_pretrained(home / "listener")
+    Wav2Vec2FeatureExtractor(do_normalize=False).save_pretrained(home / "listener")
+    once = dataclasses.replace(training, num_epochs=1, length_buckets=False, eval_steps=1, ema_decay=0.0)
     recipes = {
         "even": even,
+        "taught": dataclasses.replace(even, training=once, teaching=recipe.Teaching(str(home / "teacher"), weight=0.5)),
+        "distilled": dataclasses.replace(
+            even, training=once, distill=recipe.Distill(teacher=str(home / "listener"), layers=(1, 2))
+        ),
         "stateful": stateful,
-        "some": babbling,
+        "some": dataclasses.replace(babbling, data=dataclasses.replace(data, train=damaged(home))),
         "lone": dataclasses.replace(babbling, data=lone_data),
         "failing": even,
         "killed": even,
@@ -104,7 +131,7 @@ def launched(folder: Path, *runs: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def said(folder: Path) -> str:
     """What two processes said, on standard output and error, in the runs that come to their end."""
-    done = launched(folder, "some", "lone", "stateful", "even")
+    done = launched(folder, "some", "lone", "taught", "distilled", "stateful", "even")
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
 
@@ -114,7 +141,10 @@ def twice(folder: Path, name: str) -> Path:
     config = recipe.load(folder / f"{name}.toml")
     training = dataclasses.replace(config.training, train_batch_size=2 * config.training.train_batch_size)
     out = folder / f"{name}-alone"
-    return out if out.exists() else train.train(dataclasses.replace(config, training=training), out)
+    if not out.exists():
+        run = distill.distill if config.distill.teacher else train.train
+        run(dataclasses.replace(config, training=training), out)
+    return out
 
 
 def log(run: Path) -> list[dict[str, Any]]:
@@ -176,6 +206,24 @@ def test_two_processes_learn_what_one_with_twice_the_batch_learns(folder: Path, 
     for where in (".", "last"):
         weights, others = (load_file(run / where / "model.safetensors") for run in (folder / name, twice(folder, name)))
         assert all(torch.allclose(weights[key], others[key], atol=2e-4) for key in others)
+
+
+@pytest.mark.usefixtures("said")
+@pytest.mark.parametrize("name", ["taught", "distilled"])
+def test_so_they_do_where_the_loss_is_a_mean_over_frames(folder: Path, name: str) -> None:
+    """Though the two hear clips of different lengths, and so different numbers of frames."""
+    found, expected = log(folder / name), log(twice(folder, name))
+    assert found[-1]["step"] == expected[-1]["step"] == 2
+    for key in ("loss", "eval_loss", "grad_norm"):
+        curves = [[line[key] for line in lines if key in line] for lines in (found, expected)]
+        assert len(curves[0]) == 2
+        np.testing.assert_allclose(*curves, rtol=1e-4)
+
+
+@pytest.mark.usefixtures("said")
+def test_clips_that_only_the_second_rank_found_undecodable_are_in_the_account(folder: Path) -> None:
+    assert len(account(folder / "some")["unreadable"]) == 1
+    assert account(folder / "some")["unreadable"] == account(twice(folder, "some"))["unreadable"]
 
 
 @pytest.mark.usefixtures("said")
