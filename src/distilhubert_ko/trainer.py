@@ -229,10 +229,9 @@ class RecipeTrainer(Trainer):
     def training_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Tensor:
         """A batch's part in the step, by the mean over the ranks: so each stops where one has no number for a loss."""
         self.clips.check()
-        own, share = _size(inputs), self._step
+        own, step, processes = _size(inputs), self._step, self.args.world_size
         if own.clips:
-            divided = self.args.world_size
-            self.parts = Size(share.clips / (own.clips * divided), share.frames / (own.frames * divided))
+            self.parts = Size(step.clips / (own.clips * processes), step.frames / (own.frames * processes))
         else:  # the others wait for its gradients: zeros
             self.parts = Size(math.inf, math.inf)
             inputs = _silence()
@@ -342,6 +341,7 @@ def _arguments(training: recipe.Training, out: Path, precision: str, workers: in
 
 
 def _size(batch: dict[str, Tensor]) -> Size:
+    """Of a batch that `collate` made."""
     lengths = batch["lengths"].cpu().numpy()
     return Size(len(lengths), int(np.sum(audio.frames(lengths))))
 
