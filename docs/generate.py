@@ -140,7 +140,7 @@ def accuracy() -> str:
 
 
 def reliability() -> str:
-    """docs/reliability.md with the figures of benchmarks/kills.py, whose JSON lies in docs/results/."""
+    """docs/reliability.md with the figures of benchmarks/kills.py and ranks.py, whose JSON lies in docs/results/."""
     found = json.loads((DOCS / "results" / "kills.json").read_text(encoding="utf-8"))
     lines = [
         "| Kills | While saving | Torn checkpoints | Runs | Steps of a run | Runs with the same weights |",
@@ -148,7 +148,23 @@ def reliability() -> str:
         f"| {found['kills']} | {found['died_while_saving']} | {found['torn_checkpoints']} | {found['runs']} | "
         f"{found['steps']} | {found['runs_equal']} |",
     ]
-    return _between((DOCS / "reliability.md").read_text(encoding="utf-8"), "kills", "\n".join(lines))
+    page = _between((DOCS / "reliability.md").read_text(encoding="utf-8"), "kills", "\n".join(lines))
+    return _between(page, "ranks", ranks())
+
+
+def ranks() -> str:
+    """The table of benchmarks/ranks.py, whose JSON lies in docs/results/."""
+    found = json.loads((DOCS / "results" / "ranks.json").read_text(encoding="utf-8"))
+    difference = "{}_largest_relative_difference"
+    losses = " | ".join(f"{found[difference.format(key)]:.1e}" for key in ("loss", "eval_loss", "grad_norm"))
+    equal = f"{found['evaluations']} of them, {'equal' if found['cer_equal'] else 'not equal'}"
+    return "\n".join(
+        [
+            "| Processes | Steps | Loss | Held-out loss | Norm of the gradient | CER |",
+            "|---|---|---|---|---|---|",
+            f"| {found['ranks']} | {found['steps']} | {losses} | {equal} |",
+        ]
+    )
 
 
 def _signed(value: float) -> str:

@@ -27,7 +27,7 @@ FLOORS = {
             "metrics syllables breakdown markup charts transcript textgrid files longform corpus_formats synthetic "
             "corpora runtime vad graph lm scoring decoding",
             "dataset sizes batching model optimizer student teaching stream transcribe alignment splice calibration "
-            "tuning checkpoints failures",
+            "tuning checkpoints failures ranks",
             "trainer train distill progress export report sections excerpts page labelling card bulk server",
             "commands_model commands_train commands_speech commands_lm cli",
         ]
@@ -49,7 +49,7 @@ TRAINING = {
     "distill",
 }
 ALLOWED = {
-    "torch": TRAINING,
+    "torch": TRAINING | {"ranks"},  # which imports it only where there are several
     "transformers": TRAINING,
     "onnxruntime": {"runtime", "calibration", "vad"},
     "onnx": {"graph", "export"},
