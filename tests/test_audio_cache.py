@@ -139,7 +139,9 @@ def test_a_source_that_changes_is_decoded_anew_and_no_other(cache: AudioCache, t
     files = [noise(tmp_path / f"{name}.wav") for name in "abc"]
     for file in files:
         cache.wave(file)
+    modified = files[1].stat().st_mtime_ns
     shutil.copyfile(noise(tmp_path / "longer.wav", 60), files[1])
+    os.utime(files[1], ns=(0, modified))
     os.utime(files[2], ns=(0, files[2].stat().st_mtime_ns + 1))
     decoded.take()
     waves = [cache.wave(file) for file in files]

@@ -15,7 +15,7 @@ import shutil
 import sys
 import time
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -72,7 +72,7 @@ class AudioCache:
         return wave
 
     def lengths(
-        self, corpus: str, sources: Iterable[Audio], measure: Callable[[Iterable[Audio]], dict[Audio, Length]]
+        self, corpus: str, sources: Collection[Audio], measure: Callable[[Collection[Audio]], dict[Audio, Length]]
     ) -> dict[Audio, Length]:
         """What `measure` gives for the sources; what it gave for a file earlier, unless the file has changed.
 
@@ -180,7 +180,7 @@ def _state(sound: Path | bytes) -> str | None:
 
 
 def _unwritable(folder: Path, error: OSError) -> InputError:
-    there = next(above for above in (folder.absolute(), *folder.absolute().parents) if above.exists())
+    there = next(above for above in (folder.absolute(), *folder.absolute().parents) if os.path.exists(above))
     free = shutil.disk_usage(there).free / 1e9
     return InputError(
         f"the audio cache cannot be written to {folder} ({error.strerror or error}; {free:.1f} GB are free): make "

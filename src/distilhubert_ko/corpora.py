@@ -7,7 +7,7 @@ import difflib
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,10 +117,7 @@ def read(
     if split:
         entries = _of_split(spec, entries, split, every)
     kept = audio_cache.opened(cache) if cache else None
-    wanted = (entry.audio for entry in entries if entry.audio is not None and (entry.text or not transcribed))
-    sources = dict.fromkeys(wanted)
-    lengths = kept.lengths(f"{spec} in {root.absolute()}", sources, _lengths) if kept else _lengths(sources)
-    utterances, problems = _measured(entries, lengths, transcribed, kept)
+    utterances, problems = _measure(entries, transcribed, f"{spec} in {root.absolute()}", kept)
     if not utterances:
         first = f" (e.g. {problems[0].id}: {problems[0].reason})" if problems else ""
         raise CorpusError(f"{spec}: none of {len(entries)} entries can be used{first}: check the path and the scheme")
@@ -206,9 +203,12 @@ def _held_out(spec: str, entries: list[Entry], split: str, every: int, parts: tu
     return chosen
 
 
-def _measured(
-    entries: list[Entry], lengths: dict[Audio, Length], transcribed: bool, cache: AudioCache | None
+def _measure(
+    entries: list[Entry], transcribed: bool, name: str, cache: AudioCache | None
 ) -> tuple[list[Utterance], list[Problem]]:
+    wanted = [entry for entry in entries if entry.text or not transcribed]
+    sources = dict.fromkeys(entry.audio for entry in wanted if entry.audio is not None)
+    lengths = cache.lengths(name, sources, _lengths) if cache else _lengths(sources)
     utterances, problems = [], []
     for entry in entries:
         found = _utterance(entry, lengths, transcribed, cache)
@@ -219,7 +219,7 @@ def _measured(
     return utterances, problems
 
 
-def _lengths(sources: Iterable[Audio]) -> dict[Audio, Length]:
+def _lengths(sources: Collection[Audio]) -> dict[Audio, Length]:
     with ThreadPoolExecutor(8) as pool:
         return dict(zip(sources, pool.map(_length, sources), strict=True))
 
