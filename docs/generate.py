@@ -58,6 +58,13 @@ HEARD = {
     "made up, jamo": {"en": "made up, jamo", "ko": "지어낸 확률, 자모"},
     "made up, syllables": {"en": "made up, syllables", "ko": "지어낸 확률, 음절"},
 }
+LOADED = {
+    "decode": "decoded anew",
+    "cache_first_pass": "decoded and written to the cache",
+    "cache": "read from the cache",
+    "memory": "in memory",
+    "memory_augmented": "in memory, augmented as `recipes/zeroth-plus.toml` says, without splices",
+}
 SPEED = {"en": "{:.0f} x real time", "ko": "실시간의 {:.0f}배"}
 WIDTH: dict[str, Any] = {"terminal_width": 100, "max_content_width": 100}
 
@@ -140,7 +147,7 @@ def accuracy() -> str:
 
 
 def reliability() -> str:
-    """docs/reliability.md with the figures of benchmarks/kills.py and ranks.py, whose JSON lies in docs/results/."""
+    """docs/reliability.md with the figures of its benchmarks, whose JSON lies in docs/results/."""
     found = json.loads((DOCS / "results" / "kills.json").read_text(encoding="utf-8"))
     lines = [
         "| Kills | While saving | Torn checkpoints | Runs | Steps of a run | Runs with the same weights |",
@@ -149,7 +156,7 @@ def reliability() -> str:
         f"{found['steps']} | {found['runs_equal']} |",
     ]
     page = _between((DOCS / "reliability.md").read_text(encoding="utf-8"), "kills", "\n".join(lines))
-    return _between(page, "ranks", ranks())
+    return _between(_between(page, "ranks", ranks()), "loader", loader())
 
 
 def ranks() -> str:
@@ -164,6 +171,20 @@ def ranks() -> str:
             "|---|---|---|---|---|---|",
             f"| {found['ranks']} | {found['steps']} | {losses} | {equal} |",
         ]
+    )
+
+
+def loader() -> str:
+    """What benchmarks/loader.py found, whose JSON lies in docs/results/."""
+    found = json.loads((DOCS / "results" / "loader.json").read_text(encoding="utf-8"))
+    speeds, starts = found["hours_of_speech_per_core_second"], found["start_core_seconds"]
+    lines = ["| Clips | Hours of speech a second of one core |", "|---|---|"]
+    lines += [f"| {shown} | {speeds[way]:.2f} |" for way, shown in LOADED.items()]
+    return "\n".join(lines) + (
+        f"\n\n`{found['corpus']}`, {found['hours']:.1f} h in clips of {found['mean_clip_seconds']:.1f} s, of which the "
+        f"cache takes {found['cache_gb_per_hour_of_speech']:.3f} GB an hour. To start, its {found['start_files']:,} "
+        f"files take {starts['measured']:.2f} s of one core to measure, and {starts['from_cache']:.2f} s with lengths "
+        "from the cache."
     )
 
 

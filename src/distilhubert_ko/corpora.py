@@ -7,6 +7,7 @@ import difflib
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from distilhubert_ko import audio, corpus_formats
+from distilhubert_ko import audio, audio_cache, corpus_formats
+from distilhubert_ko.audio_cache import AudioCache, Length
 from distilhubert_ko.corpus_formats import Audio, Entry
 from distilhubert_ko.errors import AudioError, CorpusError, RecipeError
 
@@ -28,7 +30,8 @@ class Utterance:
     """One clip and its transcript, as the corpus spells it (in NFC).
 
     `seconds` is the clip's length. A clip that is a slice of a longer file starts at `offset` seconds and
-    has a `duration` unless it runs to the end; a whole file has offset 0 and duration None.
+    has a `duration` unless it runs to the end; a whole file has offset 0 and duration None. What is decoded is kept
+    in `cache`, if there is one.
     """
 
     id: str
@@ -39,10 +42,13 @@ class Utterance:
     offset: float = 0.0
     duration: float | None = None
     gender: str | None = None
+    cache: AudioCache | None = None
 
     def wave(self) -> NDArray[np.float32]:
-        """(samples,) float32 at 16 kHz. Raises AudioError, as `audio.load` does."""
+        """(samples,) float32 at 16 kHz. Raises AudioError as `audio.load` does, InputError for a cache without room."""
         try:
+            if self.cache:
+                return self.cache.wave(self.audio, self.offset, self.duration)
             source = self.audio if isinstance(self.audio, Path) else self.audio()
             return audio.load(source, self.offset, self.duration)
         except (AudioError, OSError) as error:
@@ -74,7 +80,14 @@ class Corpus:
         return tuple(sorted({utterance.speaker for utterance in self.utterances if utterance.speaker is not None}))
 
 
-def read(spec: str, *, root: Path = Path("."), heldout: str = "", transcribed: bool = True) -> Corpus:
+def read(
+    spec: str,
+    *,
+    root: Path = Path("."),
+    heldout: str = "",
+    transcribed: bool = True,
+    cache: Path | None = None,
+) -> Corpus:
     """Read a corpus, or one split of it. The audio itself is read only as far as its headers.
 
     Args:
@@ -85,6 +98,7 @@ def read(spec: str, *, root: Path = Path("."), heldout: str = "", transcribed: b
             corpus has a test split of its own, that stays, and speakers 8, 16, ... of its train split are
             dev; where it has both test and dev, the rule is not needed and changes nothing.
         transcribed: whether an utterance without a transcript is a problem, or gets the text "".
+        cache: a folder that keeps the lengths of the files, and the waves of the utterances once they are decoded.
 
     Raises:
         CorpusError: no such scheme, corpus or split; a malformed line; an id that occurs twice; or nothing
@@ -92,6 +106,7 @@ def read(spec: str, *, root: Path = Path("."), heldout: str = "", transcribed: b
         RecipeError: a heldout rule that is not understood.
         UnavailableError: the Hub could not be reached.
         MissingExtraError: a Hub corpus without the `datasets` package.
+        InputError: the cache cannot be written.
     """
     scheme, location, split = _parse(spec)
     every = _every(heldout)
@@ -101,7 +116,8 @@ def read(spec: str, *, root: Path = Path("."), heldout: str = "", transcribed: b
         raise CorpusError(f"{spec} lists {len(twice)} ids twice, e.g. {twice[0]}: give each utterance its own id")
     if split:
         entries = _of_split(spec, entries, split, every)
-    utterances, problems = _measure(entries, transcribed)
+    kept = audio_cache.opened(cache) if cache else None
+    utterances, problems = _measure(entries, transcribed, f"{spec} in {root.absolute()}", kept)
     if not utterances:
         first = f" (e.g. {problems[0].id}: {problems[0].reason})" if problems else ""
         raise CorpusError(f"{spec}: none of {len(entries)} entries can be used{first}: check the path and the scheme")
@@ -187,14 +203,15 @@ def _held_out(spec: str, entries: list[Entry], split: str, every: int, parts: tu
     return chosen
 
 
-def _measure(entries: list[Entry], transcribed: bool) -> tuple[list[Utterance], list[Problem]]:
+def _measure(
+    entries: list[Entry], transcribed: bool, name: str, cache: AudioCache | None
+) -> tuple[list[Utterance], list[Problem]]:
     wanted = [entry for entry in entries if entry.text or not transcribed]
     sources = dict.fromkeys(entry.audio for entry in wanted if entry.audio is not None)
-    with ThreadPoolExecutor(8) as pool:
-        lengths = dict(zip(sources, pool.map(_length, sources), strict=True))
+    lengths = cache.lengths(name, sources, _lengths) if cache else _lengths(sources)
     utterances, problems = [], []
     for entry in entries:
-        found = _utterance(entry, lengths, transcribed)
+        found = _utterance(entry, lengths, transcribed, cache)
         if isinstance(found, Utterance):
             utterances.append(found)
         else:
@@ -202,8 +219,12 @@ def _measure(entries: list[Entry], transcribed: bool) -> tuple[list[Utterance], 
     return utterances, problems
 
 
-def _length(source: Audio) -> float | str:
-    """Seconds, or the reason why there are none."""
+def _lengths(sources: Collection[Audio]) -> dict[Audio, Length]:
+    with ThreadPoolExecutor(8) as pool:
+        return dict(zip(sources, pool.map(_length, sources), strict=True))
+
+
+def _length(source: Audio) -> Length:
     try:
         if isinstance(source, Path):
             return audio.duration(source) if source.exists() else "audio missing"
@@ -214,7 +235,9 @@ def _length(source: Audio) -> float | str:
         return "audio unreadable"
 
 
-def _utterance(entry: Entry, lengths: dict[Audio, float | str], transcribed: bool) -> Utterance | Problem:
+def _utterance(
+    entry: Entry, lengths: dict[Audio, Length], transcribed: bool, cache: AudioCache | None
+) -> Utterance | Problem:
     text = unicodedata.normalize("NFC", entry.text or "")
     if transcribed and (not text or text.isspace()):
         return Problem(entry.id, "no transcript")
@@ -236,4 +259,5 @@ def _utterance(entry: Entry, lengths: dict[Audio, float | str], transcribed: boo
         entry.offset,
         duration,
         entry.gender,
+        cache,
     )

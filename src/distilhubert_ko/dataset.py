@@ -89,7 +89,7 @@ def prepare(config: recipe.Recipe) -> Dataset:
     Raises CorpusError where nothing is left to train on or to evaluate.
     """
     data = config.data
-    corpus = corpora.read(data.train, root=config.root, heldout=data.heldout)
+    corpus = corpora.read(data.train, root=config.root, heldout=data.heldout, cache=config.cache)
     train = split(corpus, config.text, data)
     train = _alignable(train, _vocabulary(train, config.text.units))
     tokenizer = _vocabulary(train, config.text.units)  # anew: what was left out is not learnt
@@ -104,7 +104,7 @@ def _vocabulary(train: Split, units: text.Units) -> text.Tokenizer:
 
 def read_split(spec: str, config: recipe.Recipe) -> Split:
     """A corpus to be evaluated on: no clip is left out for its length, only those that could not be scored."""
-    corpus = corpora.read(spec, root=config.root, heldout=config.data.heldout)
+    corpus = corpora.read(spec, root=config.root, heldout=config.data.heldout, cache=config.cache)
     return split(corpus, config.text, None)
 
 
@@ -113,11 +113,12 @@ def unlabelled(spec: str, config: recipe.Recipe) -> Split:
 
     Raises CorpusError where there is none.
     """
-    corpus = corpora.read(spec, root=config.root, heldout=config.data.heldout, transcribed=False)
+    data = config.data
+    corpus = corpora.read(spec, root=config.root, heldout=data.heldout, transcribed=False, cache=config.cache)
     dropped = Counter(problem.reason for problem in corpus.problems)
     examples = []
     for example in (Example(utterance, "") for utterance in corpus.utterances):
-        reason = _length(example.utterance, config.data)
+        reason = _length(example.utterance, data)
         if not reason and audio.frames(example.samples) < 1:
             reason = "too short"
         if reason:
