@@ -1,0 +1,82 @@
+"""From an upload to its transcript: kept in a private folder, decoded, and transcribed among others."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+
+from distilhubert_ko.stand_ins import Batcher, Decoders
+from distilhubert_ko.transcript import Transcript
+
+
+class Reception:
+    """Takes uploads in, an async context manager for as long as the server runs.
+
+    An upload lies in a folder of its own, which only this user may read, until it is decoded.
+    """
+
+    def __init__(self, decoders: Decoders, batcher: Batcher):
+        self._decoders, self._batcher = decoders, batcher
+        self._folder = Path()
+        self._held = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="distilhubert-ko-")))
+            await stack.enter_async_context(self._decoders)
+            await stack.enter_async_context(self._batcher)
+            self._held = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._held.aclose()
+
+    async def wave(self, upload: BinaryIO) -> np.ndarray:
+        """The samples (samples,) at 16 kHz of an upload. Raises what Decoders raises, AudioError most of all."""
+        with tempfile.TemporaryDirectory(dir=self._folder) as folder:
+            path = Path(folder) / "upload"
+            with path.open("xb") as file:
+                await asyncio.to_thread(shutil.copyfileobj, upload, file)
+            return await self._decoders.decode(path)
+
+    async def transcript(self, wave: np.ndarray) -> Transcript:
+        """Raises BusyError where too many wait."""
+        return await self._batcher.transcribe(wave)
+
+    async def texts(self, wave: np.ndarray) -> AsyncIterator[str | Transcript]:
+        """The text of a wave in parts as the windows of it are heard, then the transcript, whose text they make."""
+        loop = asyncio.get_running_loop()
+        parts: asyncio.Queue[str] = asyncio.Queue()
+
+        def told(text: str) -> None:
+            loop.call_soon_threadsafe(parts.put_nowait, text)
+
+        work = asyncio.ensure_future(self._batcher.transcribe(wave, told))
+        sent = ""
+        try:
+            async for part in _until(work, parts):
+                yield f" {part}" if sent else part
+                sent += f" {part}" if sent else part
+            transcript = await work
+            if rest := transcript.text.removeprefix(sent):
+                yield rest
+            yield transcript
+        finally:
+            work.cancel()
+
+
+async def _until(work: "asyncio.Future[Transcript]", parts: "asyncio.Queue[str]") -> AsyncIterator[str]:
+    """What is put into the queue until the work is done."""
+    while not (work.done() and parts.empty()):
+        following = asyncio.ensure_future(parts.get())
+        waiting: set[asyncio.Future[Any]] = {work, following}
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if following.done():
+            yield await following
+        else:
+            following.cancel()
