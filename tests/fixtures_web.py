@@ -3,13 +3,8 @@
 Test modules name this module and fixtures_model in `pytest_plugins`. PYTEST_DONT_REWRITE, as there.
 """
 
-import contextlib
 import shutil
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +13,10 @@ import numpy as np
 import pytest
 import soundfile
 from fixtures_model import clip
+from serving import running
 
 from distilhubert_ko.audio import SAMPLE_RATE
+from distilhubert_ko.server import Settings
 
 if TYPE_CHECKING:
     from playwright import sync_api
@@ -44,24 +41,16 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(exported: Path) -> Iterator[str]:
-    """Of a server with the tiny model, in a process of its own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = "from distilhubert_ko.cli import main; main()"
-    arguments = ["serve", "--model", str(exported), "--port", str(port)]
-    process = subprocess.Popen([sys.executable, "-c", command, *arguments])
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(600):
-            assert process.poll() is None, "the server did not start"
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/healthz"):
-                break
-            time.sleep(0.2)
-        yield url
-    finally:
-        process.terminate()
-        process.wait()
+    """Of a server with the tiny model."""
+    with running(exported) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="module")
+def guarded(exported: Path) -> Iterator[str]:
+    """Of a server that wants the token abc~1, takes no more than 100 kB, and has one stream."""
+    with running(exported, Settings(tokens=("abc~1",), upload_bytes=100_000, streams=1)) as server:
+        yield server.url
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +81,10 @@ def visit(chromium: "sync_api.Browser", address: str) -> Iterator[Callable[..., 
     contexts = []
 
     def opened(
-        prepare: Callable[["sync_api.Page"], None] | None = None, expected: str | None = None, **options: object
+        prepare: Callable[["sync_api.Page"], None] | None = None,
+        expected: str | None = None,
+        url: str = address,
+        **options: object,
     ) -> "sync_api.Page":
         context = chromium.new_context(**{"locale": "ko-KR", **options})  # type: ignore[arg-type]
         context.set_default_timeout(PATIENCE)
@@ -105,7 +97,7 @@ def visit(chromium: "sync_api.Browser", address: str) -> Iterator[Callable[..., 
         )
         if prepare:
             prepare(page)
-        page.goto(address)
+        page.goto(url)
         page.wait_for_selector("#facts dd, #facts-missing:not([hidden]), #token-dialog[open]")
         allowed.append(expected)
         return page
@@ -119,7 +111,10 @@ def visit(chromium: "sync_api.Browser", address: str) -> Iterator[Callable[..., 
 
 
 def until(page: "sync_api.Page", condition: str, argument: object = None) -> None:
-    """Waits until a JavaScript expression or function is true: Playwright's own waiting needs the `eval` that the page forbids."""
+    """Waits until a JavaScript expression or function is true.
+
+    Playwright's own waiting needs the `eval` that the page's policy forbids.
+    """
     end = time.monotonic() + PATIENCE / 1000
     while not page.evaluate(condition, argument):
         assert time.monotonic() < end, condition
