@@ -25,9 +25,9 @@ FLOORS = {
             "errors writing training_log audio media text numerals ctc tables recipe schedule augment beam hotwords "
             "ngram",
             "metrics syllables breakdown markup charts transcript textgrid files longform corpus_formats synthetic "
-            "corpora runtime vad graph lm scoring decoding",
+            "corpora runtime vad graph lm scoring decoding media_worker",
             "dataset sizes batching model optimizer student teaching stream transcribe alignment splice calibration "
-            "tuning checkpoints failures",
+            "tuning checkpoints failures batcher",
             "trainer train distill progress export report sections excerpts page labelling card bulk server",
             "commands_model commands_train commands_speech commands_lm cli",
         ]
