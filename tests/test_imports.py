@@ -25,11 +25,11 @@ FLOORS = {
             "errors writing training_log audio media text numerals ctc tables recipe schedule augment beam hotwords "
             "ngram",
             "metrics syllables breakdown markup charts transcript textgrid files longform corpus_formats synthetic "
-            "corpora runtime vad graph lm scoring decoding",
+            "corpora runtime vad graph lm scoring decoding media_worker",
             "dataset sizes batching model optimizer student teaching stream transcribe alignment splice calibration "
-            "tuning checkpoints failures facts",
+            "tuning checkpoints failures batcher facts",
             "trainer train distill progress export report sections excerpts page labelling card bulk gates "
-            "connections records reception openai_api captions handbook server stand_ins",
+            "connections records reception openai_api captions handbook server",
             "commands_model commands_train commands_speech commands_lm commands_serve cli",
         ]
     )
@@ -49,7 +49,7 @@ TRAINING = {
     "teaching",
     "distill",
 }
-SERVING = {"server", "openai_api", "captions", "reception", "gates", "connections", "records", "handbook", "stand_ins"}
+SERVING = {"server", "openai_api", "captions", "reception", "gates", "connections", "records", "handbook"}
 ALLOWED = {
     "torch": TRAINING,
     "transformers": TRAINING,

@@ -35,13 +35,13 @@ Result = TypeVar("Result")
 
 
 class Captions:
-    """All open streams of a server, at most `limit`; `threads` of them are heard at once. `stream` starts one."""
+    """All open streams of a server, at most `limit`; `stream` starts one."""
 
-    def __init__(self, stream: Callable[[], Stream], limit: int, open_streams: Gauge, threads: int):
+    def __init__(self, stream: Callable[[], Stream], limit: int, open_streams: Gauge):
         self._stream = stream
         self._limit = limit
         self._gauge = open_streams
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="captions")
+        self._pool = ThreadPoolExecutor(limit, thread_name_prefix="captions")
         self._open: set[WebSocket] = set()
         self._closing = asyncio.Event()
 

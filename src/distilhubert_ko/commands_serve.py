@@ -1,5 +1,6 @@
 """The command that serves a model to programs and to browsers: serve."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -38,6 +39,7 @@ def serve(
         from distilhubert_ko import server
     except ImportError as error:
         raise MissingExtraError(f'serving needs pip install "distilhubert-ko[serve]" ({error})') from error
+    from distilhubert_ko.batcher import INFERENCES
     from distilhubert_ko.facts import facts
     from distilhubert_ko.transcribe import Transcriber
 
@@ -50,7 +52,8 @@ def serve(
         streams=max_streams,
         log_transcripts=log_transcripts,
     )
-    transcriber = Transcriber(exported(model), threads, device=device.value, lm=lm, beam=beam)
+    each = max(1, (threads or os.cpu_count() or 1) // INFERENCES)
+    transcriber = Transcriber(exported(model), each, device=device.value, lm=lm, beam=beam)
     server.serve(transcriber, facts(transcriber, shown(model)), settings, host, port)
 
 

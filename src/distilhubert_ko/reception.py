@@ -10,7 +10,8 @@ from typing import Any, BinaryIO, Self
 
 import numpy as np
 
-from distilhubert_ko.stand_ins import Batcher, Decoders
+from distilhubert_ko.batcher import Batcher
+from distilhubert_ko.media_worker import Decoders
 from distilhubert_ko.transcript import Transcript
 
 
@@ -56,7 +57,7 @@ class Reception:
         def told(text: str) -> None:
             loop.call_soon_threadsafe(parts.put_nowait, text)
 
-        work = asyncio.ensure_future(self._batcher.transcribe(wave, told))
+        work = asyncio.ensure_future(self._batcher.transcribe(wave, on_text=told))
         sent = ""
         try:
             async for part in _until(work, parts):

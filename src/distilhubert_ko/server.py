@@ -18,13 +18,14 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 
 from distilhubert_ko import __version__, captions, connections, gates, handbook, openai_api, records
+from distilhubert_ko.batcher import Batcher
 from distilhubert_ko.captions import Captions
-from distilhubert_ko.errors import DistilhubertKoError, InputError
+from distilhubert_ko.errors import BusyError, DistilhubertKoError, InputError, TooLongError
 from distilhubert_ko.facts import Facts
 from distilhubert_ko.gates import Refusal
+from distilhubert_ko.media_worker import Decoders, Limits
 from distilhubert_ko.reception import Reception
 from distilhubert_ko.records import Metrics, Records
-from distilhubert_ko.stand_ins import Batcher, BusyError, Decoders, Limits, TooLongError
 from distilhubert_ko.transcribe import Transcriber
 
 MESSAGE_BYTES = 1 << 20  # of a WebSocket message: half a minute of speech
@@ -69,7 +70,7 @@ def build(transcriber: Transcriber, facts: Facts, settings: Settings) -> FastAPI
     metrics = Metrics()
     batcher = Batcher(transcriber, settings.requests)
     reception = Reception(Decoders(Limits(settings.audio_seconds)), batcher)
-    live = Captions(batcher.stream, settings.streams, metrics.streams, threads=facts.threads)
+    live = Captions(batcher.stream, settings.streams, metrics.streams)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

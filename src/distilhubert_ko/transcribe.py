@@ -157,7 +157,12 @@ class Transcriber:
 
 
 def _blocks(source: Source) -> Iterable[np.ndarray]:
-    return [audio.wave(source)] if isinstance(source, np.ndarray) else audio.blocks(source)
+    if not isinstance(source, np.ndarray):
+        return audio.blocks(source)
+    if source.ndim != 1:
+        return [audio.wave(source)]  # which refuses it
+    # In pieces, since a long recording may be mapped from a disk rather than held.
+    return (audio.wave(source[start:][: longform.WINDOW]) for start in range(0, len(source) or 1, longform.WINDOW))
 
 
 def _rereadable(source: Source) -> Source:
