@@ -149,6 +149,20 @@ def test_a_recording_is_seen_heard_corrected_and_taken_away(
     assert texts(page) == words
 
 
+def test_a_recording_can_be_dropped_anywhere(visit: Visit) -> None:
+    page = visit(answering(saying("가", "나")))
+    page.evaluate("""() => {
+        const files = new DataTransfer();
+        files.items.add(new File([new Uint8Array(9)], "떨어진.wav"));
+        for (const kind of ["dragover", "drop"]) {
+            const event = new DragEvent(kind, { dataTransfer: files, bubbles: true, cancelable: true });
+            if (document.querySelector("footer").dispatchEvent(event)) throw Error("the browser would leave the page");
+        }
+    }""")
+    page.wait_for_selector(".word")
+    assert page.inner_text("#name") == "떨어진.wav"
+
+
 def test_words_stand_below_their_sound(visit: Visit, recording: Path) -> None:
     page = visit(viewport={"width": 1200, "height": 900}, expected="willReadFrequently")
     answer = upload(page, recording)
@@ -376,7 +390,7 @@ def failing(status: int, message: str = "why", **headers: str) -> dict[str, Any]
 @pytest.mark.parametrize(
     ("status", "english", "korean"),
     [
-        (413, "too large", "너무 큽니다"),
+        (413, "too large", "너무 크거나 깁니다"),
         (400, "cannot be transcribed", "받아쓸 수 없습니다"),
         (500, "on the server (500)", "서버에 문제가 생겼습니다(500)"),
         (504, "too long", "너무 오래"),
@@ -398,10 +412,10 @@ def test_a_refusal_is_told_in_plain_words_of_both_languages(
 
 
 def test_a_busy_server_is_asked_again_when_it_says(visit: Visit, recording: Path) -> None:
-    busy = failing(429, **{"Retry-After": "2"})
+    busy = failing(429, **{"Retry-After": "1"})
     page = visit(answering(busy, busy, saying("가")), expected="429", locale="en-US")
     page.set_input_files("#file", recording)
-    until(page, "/trying again in [12] s/.test(document.querySelector('#status').textContent)")
+    until(page, "/trying again in 1 s/.test(document.querySelector('#status').textContent)")
     page.wait_for_selector(".word")
 
 

@@ -34,7 +34,9 @@ export class Editor {
 
   undo() {
     if (!this.past.length) return;
+    const focus = this.buttons.indexOf(document.activeElement);
     this.render(this.past.pop());
+    if (focus >= 0) this.focus(focus);
     this.changed();
   }
 
@@ -127,6 +129,11 @@ export class Editor {
     this.stop = index;
   }
 
+  /** Gives a word the focus, or the last one where there are not so many. */
+  focus(index) {
+    this.buttons[Math.min(index, this.buttons.length - 1)]?.focus();
+  }
+
   key(event) {
     const index = this.buttons.indexOf(event.target);
     if (index < 0 || event.ctrlKey || event.altKey || event.metaKey) return;
@@ -176,7 +183,7 @@ export class Editor {
       open = false;
       if (text.trim().split(/\s+/).join(" ") === content) this.render(this.words);
       else this.correct(corrected(this.words, first, count, text, this.duration));
-      if (keepFocus) this.buttons[Math.min(first, this.buttons.length - 1)]?.focus();
+      if (keepFocus) this.focus(first);
     };
     field.addEventListener("blur", () => close(field.value, false));
     field.addEventListener("keydown", (event) => {

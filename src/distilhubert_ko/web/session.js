@@ -43,7 +43,6 @@ export class Session {
     await this.microphone.stop();
     if (!this.live) this.end();
     else if (!this.over) {
-      status("finishing");
       this.captions.stop();
     }
   }
@@ -73,7 +72,7 @@ export class Session {
     if (partial !== undefined) at("partial").textContent = partial;
     if (words) this.caption(words);
     if (behind >= LATE) status("behind", { seconds: Math.round(behind) });
-    else if (behind !== undefined && !this.stopping) status("listening");
+    else if (behind !== undefined) status(this.stopping ? "finishing" : "listening");
     if (!done && !problem) return;
     if (!this.stopping) await this.microphone.stop();
     this.end(problem);

@@ -2,7 +2,7 @@
 // anew for each part that shows, and a button for each word in that part.
 
 import { clock, isUnsure } from "./transcript.js";
-import { text } from "./language.js";
+import { say } from "./language.js";
 import { extremes, loudest } from "./waveform.js";
 
 const LANES = 3; // rows of words, where one is too long for its time
@@ -162,15 +162,15 @@ export class Timeline {
     }
     for (let index = first; index < this.words.length && this.words[index].start <= to; index++) {
       if (!this.places[index] || this.shown.has(index)) continue;
-      const { word, probability } = this.words[index];
+      const word = this.words[index];
       const { x, width: wide, lane } = this.places[index];
       const button = document.createElement("button");
       button.type = "button";
       button.tabIndex = -1; // the transcript is what the keyboard goes through
-      button.textContent = word;
-      button.classList.toggle("unsure", isUnsure(this.words[index]));
+      button.textContent = word.word;
+      button.classList.toggle("unsure", isUnsure(word));
       button.classList.toggle("now", index === this.current);
-      if (isUnsure(this.words[index])) button.title = text("unsureTitle", { percent: Math.round(100 * probability) });
+      if (isUnsure(word)) say(button, "unsureTitle", { percent: Math.round(100 * word.probability) }, "title");
       Object.assign(button.style, { left: `${x}px`, width: `${wide}px`, top: `${lane * LANE}px` });
       button.addEventListener("click", () => this.play(index));
       this.lanes.append(button);
