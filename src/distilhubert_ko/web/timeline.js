@@ -9,6 +9,7 @@ const LANES = 3; // rows of words, where one is too long for its time
 const USUAL = 110; // pixels a second, unless all fits in FEWEST or more
 const FEWEST = 70;
 const CLOSEST = 600;
+const LEGIBLE = 30; // below, so few words would find room that they would tell nothing
 const LANE = 24; // pixels
 const GAP = 4; // pixels between words
 const EDGE = 0.12; // of the view, that playback leaves before and after itself
@@ -108,7 +109,7 @@ export class Timeline {
     this.seek(Math.min(this.duration, Math.max(0, time)));
   }
 
-  /** Gives each word the first row in which it meets no earlier one. */
+  /** Gives each word the first row in which it meets no earlier one, if words are to be seen at all. */
   arrange() {
     const pen = this.wave.getContext("2d");
     pen.font = getComputedStyle(this.lanes).font;
@@ -117,7 +118,7 @@ export class Timeline {
       const x = start * this.zoom;
       const width = Math.max((end - start) * this.zoom, pen.measureText(word).width + 12);
       const lane = ends.findIndex((taken) => taken <= x);
-      if (lane < 0) return null;
+      if (lane < 0 || this.zoom < LEGIBLE) return null;
       ends[lane] = x + width + GAP;
       return { x, width, lane };
     });
