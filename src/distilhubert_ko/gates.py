@@ -138,24 +138,28 @@ class Door:
         )
 
 
-class Patience:
-    """Waits for a body as long as it comes with SLOWEST bytes a second, after FIRST_SECONDS; 408 then.
+class Bodies:
+    """Takes a body of at most `limit` bytes, counted as they come, and waits for it as long as it comes with SLOWEST
+    bytes a second, after `first_seconds`. 413 or 408 then.
 
     The time that the application takes between two parts does not count.
     """
 
-    def __init__(self, app: ASGIApp, first_seconds: float = FIRST_SECONDS):
+    def __init__(self, app: ASGIApp, limit: int, first_seconds: float = FIRST_SECONDS):
         self.app = app
-        self.first_seconds = first_seconds
+        self.limit, self.first_seconds = limit, first_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
+        promised = Headers(scope=scope).get("content-length", "0")
+        if promised.isdigit() and int(promised) > self.limit:
+            return await self._too_large().response()(scope, receive, send)
         loop = asyncio.get_running_loop()
-        left, more = self.first_seconds, True
+        size, left, more = 0, self.first_seconds, True
 
-        async def hurried() -> Message:
-            nonlocal left, more
+        async def measured() -> Message:
+            nonlocal size, left, more
             if not more:  # what is awaited now is that the client leaves
                 return await receive()
             start = loop.time()
@@ -164,10 +168,17 @@ class Patience:
             except TimeoutError:
                 raise Refusal(408, "the body came too slowly: send it faster, or a smaller file") from None
             more = message.get("more_body", False)
-            left += len(message.get("body", b"")) / SLOWEST - (loop.time() - start)
+            came = len(message.get("body", b""))
+            size += came
+            left += came / SLOWEST - (loop.time() - start)
+            if size > self.limit:
+                raise self._too_large()
             return message
 
-        await self.app(scope, hurried, send)
+        await self.app(scope, measured, send)
+
+    def _too_large(self) -> Refusal:
+        return Refusal(413, f"the body has more than {self.limit:,} bytes: send a shorter or a compressed recording")
 
 
 class Admission:

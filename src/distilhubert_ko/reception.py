@@ -1,10 +1,13 @@
 """From an upload to its transcript: kept in a private folder, decoded, and transcribed among others."""
 
 import asyncio
+import fcntl
+import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -14,11 +17,15 @@ from distilhubert_ko.batcher import Batcher
 from distilhubert_ko.media_worker import Decoders
 from distilhubert_ko.transcript import Transcript
 
+PREFIX = "distilhubert-ko-"
+YOUNG = 60.0  # seconds within which a folder may be made and not locked yet
+
 
 class Reception:
     """Takes uploads in, an async context manager for as long as the server runs.
 
-    An upload lies in a folder of its own, which only this user may read, until it is decoded.
+    An upload lies in a folder of its own, which only this user may read, until it is decoded. What a server left that
+    was killed goes when the next one starts.
     """
 
     def __init__(self, decoders: Decoders, batcher: Batcher):
@@ -28,7 +35,7 @@ class Reception:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="distilhubert-ko-")))
+            self._folder = stack.enter_context(_private_folder())
             await stack.enter_async_context(self._decoders)
             await stack.enter_async_context(self._batcher)
             self._held = stack.pop_all()
@@ -69,6 +76,28 @@ class Reception:
             yield transcript
         finally:
             work.cancel()
+
+
+@contextmanager
+def _private_folder() -> Iterator[Path]:
+    """A folder that is locked, so that others are told from those of servers that are no more, which are removed."""
+    for old in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with suppress(OSError), _locked(old):
+            if old.stat().st_uid == os.getuid() and time.time() - old.stat().st_mtime > YOUNG:
+                shutil.rmtree(old)
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as folder, _locked(Path(folder)):
+        yield Path(folder)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """OSError where another process has the lock, which ends with that process."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 async def _until(work: "asyncio.Future[Transcript]", parts: "asyncio.Queue[str]") -> AsyncIterator[str]:

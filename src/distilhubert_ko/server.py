@@ -84,7 +84,6 @@ def build(transcriber: Transcriber, facts: Facts, settings: Settings) -> FastAPI
         docs_url=None,  # Swagger's and ReDoc's come from elsewhere, with scripts of their own
         redoc_url=None,
         lifespan=lifespan,
-        max_body_size=settings.upload_bytes,
         form_limits={"max_files": 1, "max_fields": 32, "max_part_size": FIELD_BYTES},
     )
     app.state.reception, app.state.facts, app.state.live = reception, facts, live
@@ -97,7 +96,7 @@ def build(transcriber: Transcriber, facts: Facts, settings: Settings) -> FastAPI
     app.add_exception_handler(ClientDisconnect, _left)
     app.add_exception_handler(DistilhubertKoError, _failed)
     # The last one added is the first one passed.
-    app.add_middleware(gates.Patience)
+    app.add_middleware(gates.Bodies, settings.upload_bytes)
     app.add_middleware(gates.Admission, openai_api.TRANSCRIPTIONS, settings.requests, metrics.held)
     app.add_middleware(gates.Door, settings.tokens, settings.origins)
     if settings.origins:
@@ -186,10 +185,9 @@ def _add_operations(app: FastAPI, metrics: Metrics) -> None:
 
 def _add_page(app: FastAPI) -> None:
     """The page and its files, all read now: no path of a request reaches the file system."""
-    web = resources.files("distilhubert_ko") / "web"
     files = {
         file.name: Response(file.read_bytes(), media_type=MEDIA_TYPES[suffix])
-        for file in (web.iterdir() if web.is_dir() else ())
+        for file in resources.files("distilhubert_ko").joinpath("web").iterdir()
         if (suffix := file.name.rpartition(".")[2]) in MEDIA_TYPES
     }
 
