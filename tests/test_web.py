@@ -70,7 +70,7 @@ def saying(*words: str, probability: float = 0.9) -> dict[str, Any]:
 
 
 def texts(page: "sync_api.Page", selector: str = ".word") -> list[str]:
-    return page.locator(selector).all_inner_texts()
+    return page.locator(selector).all_text_contents()  # lines out of view have no inner text
 
 
 def downloaded(page: "sync_api.Page", form: str) -> tuple[str, str]:

@@ -1,7 +1,8 @@
 // The transcript as lines of words that can be played and corrected. Each word is a button; the arrows go between them.
 
+import { showConfidence } from "./confidence.js";
 import { say } from "./language.js";
-import { clock, corrected, isUnsure, segments, textOf } from "./transcript.js";
+import { clock, corrected, segments, textOf } from "./transcript.js";
 
 const PEN = "M4 20l1-4L16.5 4.5l3 3L8 19zM14 7l3 3";
 
@@ -84,12 +85,7 @@ export class Editor {
     text.lang = "ko";
     for (const word of words) {
       const each = button("word", word.word);
-      if (isUnsure(word)) {
-        each.classList.add("unsure");
-        const params = { word: word.word, percent: Math.round(100 * word.probability) };
-        say(each, "unsure", params, "label");
-        say(each, "unsureTitle", params, "title");
-      }
+      showConfidence(each, word);
       each.classList.toggle("corrected", word.probability === null);
       buttons.push(each);
       text.append(each, " ");
@@ -187,10 +183,10 @@ export class Editor {
     };
     field.addEventListener("blur", () => close(field.value, false));
     field.addEventListener("keydown", (event) => {
-      if (event.isComposing) return; // this Enter ends a syllable of the input method, not the correction
-      if (event.key === "Enter") event.preventDefault();
-      if (event.key === "Enter") close(field.value, true);
-      if (event.key === "Escape") close(content, true);
+      if (event.isComposing || event.keyCode === 229) return; // this Enter ends a syllable of the input method, not the correction
+      if (!["Enter", "Escape"].includes(event.key)) return;
+      event.preventDefault();
+      close(event.key === "Enter" ? field.value : content, true);
     });
     return field;
   }

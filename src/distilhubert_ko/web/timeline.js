@@ -1,8 +1,8 @@
 // The waveform with the words under it, in a strip that scrolls: a canvas as wide as the window of the strip, drawn
 // anew for each part that shows, and a button for each word in that part.
 
-import { clock, isUnsure } from "./transcript.js";
-import { say } from "./language.js";
+import { showConfidence } from "./confidence.js";
+import { clock } from "./transcript.js";
 import { extremes, loudest } from "./waveform.js";
 
 const LANES = 3; // rows of words, where one is too long for its time
@@ -169,9 +169,8 @@ export class Timeline {
       button.type = "button";
       button.tabIndex = -1; // the transcript is what the keyboard goes through
       button.textContent = word.word;
-      button.classList.toggle("unsure", isUnsure(word));
       button.classList.toggle("now", index === this.current);
-      if (isUnsure(word)) say(button, "unsureTitle", { percent: Math.round(100 * word.probability) }, "title");
+      showConfidence(button, word);
       Object.assign(button.style, { left: `${x}px`, width: `${wide}px`, top: `${lane * LANE}px` });
       button.addEventListener("click", () => this.play(index));
       this.lanes.append(button);
