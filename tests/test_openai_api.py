@@ -1,8 +1,9 @@
 """OpenAI's audio API, spoken by its own client with a server that really runs."""
 
+import asyncio
 import io
-import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx2
@@ -12,9 +13,10 @@ import pytest
 import soundfile
 import webvtt
 from fixtures_model import clip
-from serving import Running, running
+from serving import PATIENCE, Running, running
 
 from distilhubert_ko.audio import SAMPLE_RATE
+from distilhubert_ko.errors import BusyError, UnavailableError
 from distilhubert_ko.transcript import Transcript
 
 pytest_plugins = ["fixtures_model"]
@@ -100,6 +102,43 @@ def test_the_parts_of_a_stream_make_the_offline_text(client: openai.OpenAI, serv
     assert (len(deltas) > 2) == (seconds > 20)
 
 
+def test_a_client_that_leaves_a_stream_frees_what_it_held(client: openai.OpenAI, server: Running) -> None:
+    file = ("a.wav", wav(clip(200 * SAMPLE_RATE)))
+    events = client.audio.transcriptions.create(file=file, model="m", stream=True)
+    assert next(iter(events)).delta
+    events.close()
+    end = time.monotonic() + PATIENCE
+    while "requests_held 0.0" not in httpx2.get(f"{server.url}/metrics").text:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_what_goes_wrong_at_once_in_a_stream_has_its_status(
+    client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(self: object, wave: object, **options: object) -> None:
+        raise BusyError("too much to do", retry_after=7)
+
+    monkeypatch.setattr("distilhubert_ko.batcher.Batcher.transcribe", full)
+    for stream in (False, True):
+        with pytest.raises(openai.RateLimitError, match="too much to do") as refused:
+            client.audio.transcriptions.create(file=FILE, model="m", stream=stream)
+        assert refused.value.response.headers["retry-after"] == "7"
+
+
+def test_what_goes_wrong_later_in_a_stream_is_an_event(client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(self: object, wave: object, on_text: Callable[[str], None]) -> None:
+        on_text("말")
+        await asyncio.sleep(0.1)
+        raise UnavailableError("the server is shutting down")
+
+    monkeypatch.setattr("distilhubert_ko.batcher.Batcher.transcribe", broken)
+    events = client.audio.transcriptions.create(file=FILE, model="m", stream=True)
+    assert next(iter(events)).delta == "말"
+    with pytest.raises(openai.APIError, match="shutting down"):
+        next(iter(events))
+
+
 def test_what_a_client_may_send_beside_is_taken(client: openai.OpenAI, expected: Transcript) -> None:
     answer = client.audio.transcriptions.create(
         file=FILE, model="m", language="Korean", prompt="이름", temperature=0.2, chunking_strategy="auto"
@@ -168,8 +207,6 @@ def test_the_one_model_is_listed_and_found_by_its_name(client: openai.OpenAI) ->
 
 def test_the_facts_are_those_of_the_folder(server: Running, exported: Path) -> None:
     facts = httpx2.get(f"{server.url}/v1/model_facts").json()
-    weights = json.loads((exported / "config.json").read_text(encoding="utf-8"))
-    assert weights["hidden_size"] == 32
     assert (facts["id"], facts["units"], facts["cer"], facts["language_model"]) == ("tiny", "syllables", None, False)
     assert facts["size_bytes"] == (exported / "model.onnx").stat().st_size
     assert facts["realtime_factor"] > 0

@@ -1,5 +1,6 @@
 """The server as a whole: its gates, its limits, its operations, and how it ends."""
 
+import contextlib
 import io
 import json
 import logging
@@ -245,6 +246,19 @@ def test_a_head_that_never_ends_and_a_rest_that_never_comes_are_cut(
         for connection in (silent, slow):
             assert answered(connection) == ""
         assert " 400 " in answered(refused).partition("\r\n")[0]
+
+
+def test_a_client_that_reads_nothing_is_cut(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "STUCK_SECONDS", 0.3)
+    with running(exported) as server, opened(server) as deaf:
+        deaf.settimeout(0.3)
+        with contextlib.suppress(TimeoutError):  # until nothing more is taken
+            for _ in range(10_000):
+                deaf.sendall(b"GET /static/app.js HTTP/1.1\r\nHost: h\r\n\r\n" * 10)
+        end = time.monotonic() + PATIENCE
+        while server.server.server_state.connections:
+            assert time.monotonic() < end
+            time.sleep(0.02)
 
 
 def test_a_head_that_is_too_large_is_refused(open_server: Running) -> None:

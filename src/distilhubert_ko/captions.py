@@ -1,7 +1,7 @@
 """Live captions: WS /v1/audio/stream, 16 kHz mono PCM16 (little-endian) in, JSON out.
 
 In: binary messages of any length, and {"type": "stop"} at the end. Out: partial, which replaces the one before; final,
-which never changes; done; error.
+which never changes, and is followed by what is partial after it; done; error.
 
 One step of the network at a time is computed, and no message is read meanwhile, so that a client that sends faster than
 it can be heard is held up by TCP.
@@ -20,7 +20,8 @@ from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from distilhubert_ko.audio import SAMPLE_RATE
-from distilhubert_ko.gates import Refusal, busy
+from distilhubert_ko.errors import DistilhubertKoError
+from distilhubert_ko.gates import Refusal, busy, refusal
 from distilhubert_ko.openai_api import word
 from distilhubert_ko.stream import Stream
 from distilhubert_ko.transcript import Word
@@ -81,8 +82,9 @@ class Captions:
                 elif _stops(message.get("text")):
                     await caption.finish()
                     return NORMAL
-        except Refusal as refusal:
-            await socket.send_json({"type": "error", "error": refusal.error})
+        except (Refusal, DistilhubertKoError) as error:
+            refused = error if isinstance(error, Refusal) else refusal(error)
+            await socket.send_json({"type": "error", "error": refused.error})
             return POLICY
         await caption.finish()
         return GOING_AWAY
@@ -135,22 +137,22 @@ class _Caption:
             if self.seconds > LONGEST_SECONDS:
                 raise Refusal(413, f"a stream lasts {LONGEST_SECONDS / 3600:.0f} h at most: open another one")
             update = await self._run(self._stream.feed, part)
-            await self._tell(update.final)
-            if update.partial != self._partial:
-                self._partial = update.partial
-                await self._socket.send_json({"type": "partial", "text": update.partial})
+            await self._tell(update.final, update.partial)
 
     async def finish(self) -> None:
         found = await self._run(self._stream.finish)
-        await self._tell(found.words[self._words :])
+        await self._tell(found.words[self._words :], "")
         done = {"type": "done", "text": found.text, "duration": round(found.seconds, 3)}
         await self._socket.send_json(done)
 
-    async def _tell(self, words: Sequence[Word]) -> None:
+    async def _tell(self, words: Sequence[Word], partial: str) -> None:
         if words:
             self._words += len(words)
             text = " ".join(each.text for each in words)
             await self._socket.send_json({"type": "final", "text": text, "words": [word(each) for each in words]})
+        if words or partial != self._partial:
+            self._partial = partial
+            await self._socket.send_json({"type": "partial", "text": partial})
 
     async def _run(self, function: Callable[..., Result], *arguments: Any) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)

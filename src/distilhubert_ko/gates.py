@@ -15,6 +15,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from distilhubert_ko.errors import BusyError, DistilhubertKoError, InputError, TooLongError
+
 OPEN = ("/", "/healthz")
 OPEN_FOLDER = "/static/"
 BEARER = "bearer."  # before the token in a WebSocket's subprotocols: a browser can send it nowhere else
@@ -75,6 +77,18 @@ def busy(message: str, retry_after: int = RETRY_SECONDS) -> Refusal:
     return Refusal(429, message, code="queue_full", headers={"retry-after": str(retry_after)})
 
 
+def refusal(error: DistilhubertKoError) -> Refusal:
+    """What a request that met one of our errors is answered."""
+    match error:
+        case BusyError():
+            return busy(str(error), error.retry_after)
+        case TooLongError():
+            return Refusal(413, str(error), param="file")
+        case InputError():
+            return Refusal(400, str(error), param="file")
+    return Refusal(503, str(error))
+
+
 class SecurityHeaders:
     """Adds HEADERS to every answer."""
 
@@ -108,12 +122,12 @@ class Door:
         if scope["type"] == "lifespan":
             return await self.app(scope, receive, send)
         headers = Headers(scope=scope)
-        refusal = self._foreign(scope, headers) or self._unknown(scope, headers)
-        if refusal is None:
+        refused = self._foreign(scope, headers) or self._unknown(scope, headers)
+        if refused is None:
             return await self.app(scope, receive, send)
         if scope["type"] == "websocket":  # answered before the handshake, as HTTP
             await receive()
-        await refusal.response()(scope, receive, send)
+        await refused.response()(scope, receive, send)
 
     def _foreign(self, scope: Scope, headers: Headers) -> Refusal | None:
         origin = headers.get("origin")
@@ -196,8 +210,8 @@ class Admission:
         if scope["type"] != "http" or scope["path"] != self.path:
             return await self.app(scope, receive, send)
         if self._held >= self.limit:
-            refusal = busy(f"{self.limit} requests are being worked on: try again in {RETRY_SECONDS} s")
-            return await refusal.response()(scope, receive, send)
+            full = busy(f"{self.limit} requests are being worked on: try again in {RETRY_SECONDS} s")
+            return await full.response()(scope, receive, send)
         self._held += 1
         self._gauge.inc()
         try:

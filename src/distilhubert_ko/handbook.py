@@ -7,8 +7,8 @@ DESCRIPTION = """\
 Korean speech recognition. The API of OpenAI's audio transcription, live captions over a WebSocket, and a page.
 
 Live captions: connect to `/v1/audio/stream` (subprotocol `captions`), send 16 kHz mono PCM16, little-endian, as binary
-messages of any length, and `{"type": "stop"}` at the end. Messages come back as JSON: `partial` (text, replaces the
-partial before), `final` (text, words; never changes), `done` (text, duration), `error` (error)."""
+messages of any length, and `{"type": "stop"}` at the end. Messages come back as JSON: `partial` (text; replaces the
+partial before), `final` (text, words; never changes, a partial follows), `done` (text, duration), `error` (error)."""
 
 
 def page(document: dict[str, Any]) -> str:

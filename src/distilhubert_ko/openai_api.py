@@ -17,8 +17,9 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response, Streami
 from starlette.requests import ClientDisconnect
 
 from distilhubert_ko import transcript
+from distilhubert_ko.errors import DistilhubertKoError
 from distilhubert_ko.facts import Facts
-from distilhubert_ko.gates import Refusal
+from distilhubert_ko.gates import Refusal, refusal
 from distilhubert_ko.reception import Reception
 from distilhubert_ko.transcript import Segment, Transcript, Word
 
@@ -187,9 +188,13 @@ def _event(content: dict[str, Any]) -> str:
 
 
 async def _chained(first: str, rest: AsyncIterator[str]) -> AsyncIterator[str]:
+    """Events, the last of them an error where one comes too late for a status."""
     yield first
-    async for each in rest:
-        yield each
+    try:
+        async for each in rest:
+            yield each
+    except DistilhubertKoError as error:
+        yield f"event: error\ndata: {json.dumps({'error': refusal(error).error}, ensure_ascii=False)}\n\n"
 
 
 def _note(request: Request, found: Transcript) -> None:

@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 from distilhubert_ko import __version__, captions, connections, gates, handbook, openai_api, records
 from distilhubert_ko.batcher import Batcher
 from distilhubert_ko.captions import Captions
-from distilhubert_ko.errors import BusyError, DistilhubertKoError, InputError, TooLongError
+from distilhubert_ko.errors import DistilhubertKoError, InputError
 from distilhubert_ko.facts import Facts
 from distilhubert_ko.gates import Refusal
 from distilhubert_ko.media_worker import Decoders, Limits
@@ -61,6 +61,8 @@ class Server(uvicorn.Server):
         self._live = live
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for listening in self.servers:
+            listening.close()
         await self._live.finish(FINISH_SECONDS)
         await super().shutdown(sockets)
 
@@ -222,11 +224,5 @@ async def _left(_: Request, error: Exception) -> Response:
 
 
 async def _failed(_: Request, error: Exception) -> JSONResponse:
-    match error:
-        case BusyError():
-            return gates.busy(str(error), error.retry_after).response()
-        case TooLongError():
-            return Refusal(413, str(error), param="file").response()
-        case InputError():
-            return Refusal(400, str(error), param="file").response()
-    return Refusal(503, str(error)).response()
+    assert isinstance(error, DistilhubertKoError)
+    return gates.refusal(error).response()
