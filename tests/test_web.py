@@ -119,6 +119,7 @@ def test_a_recording_is_seen_heard_corrected_and_taken_away(
 
     chosen = answer["words"][2]
     page.locator(".word").nth(2).click()
+    assert page.evaluate("audio.currentTime") >= chosen["start"]
     until(page, "(start) => audio.currentTime > start && !audio.paused", chosen["start"])
     page.keyboard.press("Space")
     assert page.evaluate("audio.paused")
@@ -435,9 +436,14 @@ def test_a_refusal_is_told_in_plain_words_of_both_languages(
 def test_a_busy_server_is_asked_again_when_it_says(visit: Visit, recording: Path) -> None:
     busy = failing(429, **{"Retry-After": "1"})
     page = visit(answering(busy, busy, saying("가")), expected="429", locale="en-US")
-    page.set_input_files("#file", recording)
-    until(page, "/trying again in 1 s/.test(document.querySelector('#status').textContent)")
-    page.wait_for_selector(".word")
+    page.evaluate("""() => {
+        const status = document.getElementById("status");
+        window.said = [];
+        new MutationObserver(() => said.push(status.textContent)).observe(status, { childList: true });
+    }""")
+    upload(page, recording)
+    waits = [each for each in page.evaluate("said") if "busy" in each]
+    assert waits == 2 * ["The server is busy; trying again in 1 s."]
 
 
 def test_a_server_that_is_gone_is_told(visit: Visit, recording: Path) -> None:
