@@ -10,6 +10,34 @@ Live captions: connect to `/v1/audio/stream` (subprotocol `captions`), send 16 k
 messages of any length, and `{"type": "stop"}` at the end. Messages come back as JSON: `partial` (text; replaces the
 partial before), `final` (text, words; never changes, a partial follows), `done` (text, duration), `error` (error)."""
 
+TEXT = {"type": ["string", "null"]}
+REFUSED: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "Refused, in the shape of the errors of OpenAI's API.",
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["error"],
+                    "properties": {
+                        "error": {
+                            "type": "object",
+                            "required": ["message", "type", "param", "code"],
+                            "properties": {
+                                "message": {"type": "string"},
+                                "type": {"type": "string"},
+                                "param": TEXT,
+                                "code": TEXT,
+                            },
+                        }
+                    },
+                }
+            }
+        },
+    }
+}
+"""OpenAPI's responses of every operation, beside those that succeed."""
+
 
 def page(document: dict[str, Any]) -> str:
     """HTML of an OpenAPI document."""

@@ -12,7 +12,7 @@ import prometheus_client
 import uvicorn
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
@@ -54,11 +54,16 @@ class Settings:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's, which lets live captions end with what they have heard before it closes their connections."""
+    """uvicorn's, which says where it listens, and lets live captions end before it closes their connections."""
 
     def __init__(self, config: uvicorn.Config, live: Captions):
         super().__init__(config)
         self._live = live
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        logging.getLogger(records.LOGGER).info(f"listening on http://{f'[{host}]' if ':' in host else host}:{port}")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for listening in self.servers:
@@ -83,6 +88,7 @@ def build(transcriber: Transcriber, facts: Facts, settings: Settings) -> FastAPI
         title="distilhubert-ko",
         version=__version__,
         description=handbook.DESCRIPTION,
+        responses=handbook.REFUSED,
         docs_url=None,  # Swagger's and ReDoc's come from elsewhere, with scripts of their own
         redoc_url=None,
         lifespan=lifespan,
@@ -109,7 +115,7 @@ def build(transcriber: Transcriber, facts: Facts, settings: Settings) -> FastAPI
             allow_headers=["authorization", "content-type"],
             expose_headers=["retry-after"],
         )
-    app.add_middleware(Records, metrics, settings.log_transcripts)
+    app.add_middleware(Records, metrics, settings.log_transcripts, (openai_api.TRANSCRIPTIONS, captions.PATH))
     app.add_middleware(gates.SecurityHeaders)
     return app
 
@@ -139,12 +145,11 @@ def serve(transcriber: Transcriber, facts: Facts, settings: Settings, host: str,
     app = build(transcriber, facts, settings)
     config = configured(app, settings, host, port)
     listening = listen(host, port)
-    address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
-    logger = logging.getLogger(records.LOGGER)
     if not is_loopback(host):
         tokens = "" if settings.tokens else " Nobody is asked for a token: give --token-file."
-        logger.warning(f"{host} is reached from other machines, unencrypted: put a proxy with TLS before it.{tokens}")
-    logger.info(f"listening on {address}", extra={"fields": {"model": facts.id}})
+        logging.getLogger(records.LOGGER).warning(
+            f"{host} is reached from other machines, unencrypted: put a proxy with TLS before it.{tokens}"
+        )
     Server(config, app.state.live).run([listening])
 
 
@@ -174,7 +179,7 @@ def _add_operations(app: FastAPI, metrics: Metrics) -> None:
         """Whether the server answers."""
         return {"status": "ok"}
 
-    @app.get("/metrics", tags=["Operations"], response_class=Response)
+    @app.get("/metrics", tags=["Operations"], response_class=PlainTextResponse)
     async def measured() -> Response:
         """Counters for Prometheus."""
         content = prometheus_client.generate_latest(metrics.registry)
