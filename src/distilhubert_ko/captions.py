@@ -48,9 +48,11 @@ class Captions:
 
     async def serve(self, socket: WebSocket) -> None:
         """One connection, from its handshake to its end."""
-        if self._closing.is_set() or len(self._open) >= self._limit:
-            await socket.send_denial_response(busy(f"{self._limit} streams are open: try again later").response())
-            return
+        if self._closing.is_set():
+            return await socket.send_denial_response(Refusal(503, "the server is closing: try again later").response())
+        if len(self._open) >= self._limit:
+            full = busy(f"{self._limit} streams are open: try again later")
+            return await socket.send_denial_response(full.response())
         self._open.add(socket)
         self._gauge.inc()
         caption = _Caption(socket, self._stream(), self._pool)

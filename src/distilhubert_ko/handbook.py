@@ -10,6 +10,34 @@ Live captions: connect to `/v1/audio/stream` (subprotocol `captions`), send 16 k
 messages of any length, and `{"type": "stop"}` at the end. Messages come back as JSON: `partial` (text; replaces the
 partial before), `final` (text, words; never changes, a partial follows), `done` (text, duration), `error` (error)."""
 
+TEXT = {"type": ["string", "null"]}
+REFUSED: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "Refused, in the shape of the errors of OpenAI's API.",
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["error"],
+                    "properties": {
+                        "error": {
+                            "type": "object",
+                            "required": ["message", "type", "param", "code"],
+                            "properties": {
+                                "message": {"type": "string"},
+                                "type": {"type": "string"},
+                                "param": TEXT,
+                                "code": TEXT,
+                            },
+                        }
+                    },
+                }
+            }
+        },
+    }
+}
+"""OpenAPI's responses of every operation, beside those that succeed."""
+
 
 def page(document: dict[str, Any]) -> str:
     """HTML of an OpenAPI document."""
@@ -23,7 +51,8 @@ def page(document: dict[str, Any]) -> str:
     paragraphs = "".join(f"<p>{escape(text)}</p>" for text in document["info"]["description"].split("\n\n"))
     return (
         f'<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-        '<meta name="viewport" content="width=device-width"><link rel="stylesheet" href="/static/style.css">'
+        '<meta name="viewport" content="width=device-width"><link rel="icon" href="/static/icon.svg">'
+        '<link rel="stylesheet" href="/static/style.css">'
         f'<body><main><h1>{title}</h1>{paragraphs}<p>For programs: <a href="/openapi.json">openapi.json</a></p>'
         f"{''.join(operations)}</main></body></html>"
     )

@@ -55,18 +55,26 @@ def facts(request: Request) -> Facts:
 Known = Annotated[Facts, Depends(facts)]
 
 
-@router.post(TRANSCRIPTIONS, tags=["OpenAI"], response_class=Response)
+@router.post(
+    TRANSCRIPTIONS,
+    tags=["OpenAI"],
+    response_class=Response,
+    responses={200: {"content": {kind: {} for kind in ("application/json", "text/plain", "text/event-stream")}}},
+)
 async def transcribe(
     request: Request,
     desk: Annotated[Reception, Depends(reception)],
     file: Annotated[UploadFile, File(description="A recording, in any format that FFmpeg reads.")],
-    model: Annotated[str, Form(description="Any name: the model that is loaded is used.")],
+    model: Annotated[str, Form(min_length=1, description="Any name: the model that is loaded is used.")],
     language: Annotated[str | None, Form(description="ko, or nothing.")] = None,
     prompt: Annotated[str | None, Form(description="Taken, and ignored.")] = None,
-    response_format: Annotated[ResponseFormat, Form()] = ResponseFormat.JSON,
+    response_format: Annotated[
+        ResponseFormat, Form(description=f"{', '.join(ResponseFormat)}; json by default.")
+    ] = ResponseFormat.JSON,
     temperature: Annotated[float | None, Form(description="Taken, and ignored.")] = None,
     timestamp_granularities: Annotated[
-        list[Granularity] | None, Form(alias="timestamp_granularities[]", description="For verbose_json; or segment.")
+        list[Granularity] | None,
+        Form(alias="timestamp_granularities[]", description="word, segment; for verbose_json."),
     ] = None,
     stream: Annotated[
         bool, Form(description="Server-sent events, as the windows of a long recording are heard.")

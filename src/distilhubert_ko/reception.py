@@ -1,7 +1,6 @@
 """From an upload to its transcript: kept in a private folder, decoded, and transcribed among others."""
 
 import asyncio
-import fcntl
 import os
 import shutil
 import tempfile
@@ -9,13 +8,18 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import BinaryIO, Self
 
 import numpy as np
 
 from distilhubert_ko.batcher import Batcher
 from distilhubert_ko.media_worker import Decoders
 from distilhubert_ko.transcript import Transcript
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks: there, what a killed server left stays
+    fcntl = None  # type: ignore[assignment]
 
 PREFIX = "distilhubert-ko-"
 YOUNG = 60.0  # seconds within which a folder may be made and not locked yet
@@ -59,15 +63,16 @@ class Reception:
     async def texts(self, wave: np.ndarray) -> AsyncIterator[str | Transcript]:
         """The text of a wave in parts as the windows of it are heard, then the transcript, whose text they make."""
         loop = asyncio.get_running_loop()
-        parts: asyncio.Queue[str] = asyncio.Queue()
+        parts: asyncio.Queue[str | None] = asyncio.Queue()  # None at the end
 
         def told(text: str) -> None:
             loop.call_soon_threadsafe(parts.put_nowait, text)
 
         work = asyncio.ensure_future(self._batcher.transcribe(wave, on_text=told))
+        work.add_done_callback(lambda _: parts.put_nowait(None))
         sent = ""
         try:
-            async for part in _until(work, parts):
+            while part := await parts.get():
                 yield f" {part}" if sent else part
                 sent += f" {part}" if sent else part
             transcript = await work
@@ -81,6 +86,10 @@ class Reception:
 @contextmanager
 def _private_folder() -> Iterator[Path]:
     """A folder that is locked, so that others are told from those of servers that are no more, which are removed."""
+    if fcntl is None:
+        with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
+            yield Path(folder)
+        return
     for old in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         with suppress(OSError), _locked(old):
             if old.stat().st_uid == os.getuid() and time.time() - old.stat().st_mtime > YOUNG:
@@ -98,15 +107,3 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-async def _until(work: "asyncio.Future[Transcript]", parts: "asyncio.Queue[str]") -> AsyncIterator[str]:
-    """What is put into the queue until the work is done."""
-    while not (work.done() and parts.empty()):
-        following = asyncio.ensure_future(parts.get())
-        waiting: set[asyncio.Future[Any]] = {work, following}
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        if following.done():
-            yield await following
-        else:
-            following.cancel()

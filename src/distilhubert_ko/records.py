@@ -6,6 +6,7 @@ Neither holds what was said, unless transcripts are asked for, nor who asked, no
 import json
 import logging
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -55,15 +56,16 @@ class JsonLines(logging.Formatter):
 
 
 def logging_config() -> dict[str, Any]:
-    """For logging.config.dictConfig: JSON lines on standard error, uvicorn's warnings among them."""
+    """For logging.config.dictConfig: JSON lines on standard error, other libraries' warnings among them."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"json": {"()": JsonLines}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+        "root": {"handlers": ["stderr"], "level": "WARNING"},
         "loggers": {
-            LOGGER: {"handlers": ["stderr"], "level": "INFO", "propagate": False},
-            "uvicorn": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+            LOGGER: {"level": "INFO"},
+            "uvicorn": {"level": "WARNING"},
         },
     }
 
@@ -72,12 +74,13 @@ class Records:
     """Counts and logs each request, and answers 500 for an error that nobody expected.
 
     An endpoint leaves `audio_seconds` and `transcript` in the request's state. Paths are the application's templates,
-    so that nothing of a client's making becomes a label or a line.
+    so that nothing of a client's making becomes a label or a line; `paths` are those that a gate may refuse before the
+    application has looked them up.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, log_transcripts: bool):
+    def __init__(self, app: ASGIApp, metrics: Metrics, log_transcripts: bool, paths: Iterable[str]):
         self.app = app
-        self.metrics, self.log_transcripts = metrics, log_transcripts
+        self.metrics, self.log_transcripts, self.paths = metrics, log_transcripts, frozenset(paths)
         self._logger = logging.getLogger(LOGGER)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -107,7 +110,7 @@ class Records:
     def _note(self, scope: Scope, status: int, seconds: float, state: dict[str, Any]) -> None:
         method = scope.get("method", "WS")
         method = method if method in (*METHODS, "WS") else "other"
-        path = getattr(scope.get("route"), "path", "unmatched")
+        path = getattr(scope.get("route"), "path", scope["path"] if scope["path"] in self.paths else "unmatched")
         self.metrics.requests.labels(method, path, status).inc()
         self.metrics.seconds.labels(path).observe(seconds)
         fields: dict[str, Any] = {"method": method, "path": path, "status": status, "seconds": round(seconds, 4)}

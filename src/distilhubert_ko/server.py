@@ -3,6 +3,7 @@
 import contextlib
 import ipaddress
 import logging
+import logging.config
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import prometheus_client
 import uvicorn
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
@@ -54,11 +55,16 @@ class Settings:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's, which lets live captions end with what they have heard before it closes their connections."""
+    """uvicorn's, which says where it listens, and lets live captions end before it closes their connections."""
 
     def __init__(self, config: uvicorn.Config, live: Captions):
         super().__init__(config)
         self._live = live
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        logging.getLogger(records.LOGGER).info(f"listening on http://{f'[{host}]' if ':' in host else host}:{port}")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for listening in self.servers:
@@ -83,6 +89,7 @@ def build(transcriber: Transcriber, facts: Facts, settings: Settings) -> FastAPI
         title="distilhubert-ko",
         version=__version__,
         description=handbook.DESCRIPTION,
+        responses=handbook.REFUSED,
         docs_url=None,  # Swagger's and ReDoc's come from elsewhere, with scripts of their own
         redoc_url=None,
         lifespan=lifespan,
@@ -109,7 +116,7 @@ def build(transcriber: Transcriber, facts: Facts, settings: Settings) -> FastAPI
             allow_headers=["authorization", "content-type"],
             expose_headers=["retry-after"],
         )
-    app.add_middleware(Records, metrics, settings.log_transcripts)
+    app.add_middleware(Records, metrics, settings.log_transcripts, (openai_api.TRANSCRIPTIONS, captions.PATH))
     app.add_middleware(gates.SecurityHeaders)
     return app
 
@@ -124,7 +131,7 @@ def configured(app: FastAPI, settings: Settings, host: str, port: int) -> uvicor
         ws=connections.WebSocket,
         ws_max_size=MESSAGE_BYTES,
         ws_per_message_deflate=False,  # sound does not shrink, and a bomb would grow
-        log_config=records.logging_config(),
+        log_config=None,  # `serve` has set it up
         access_log=False,
         server_header=False,
         limit_concurrency=settings.connections,
@@ -136,15 +143,15 @@ def configured(app: FastAPI, settings: Settings, host: str, port: int) -> uvicor
 
 def serve(transcriber: Transcriber, facts: Facts, settings: Settings, host: str, port: int) -> None:
     """Serves until a signal says stop. Raises InputError where it cannot listen there."""
+    logging.config.dictConfig(records.logging_config())
     app = build(transcriber, facts, settings)
     config = configured(app, settings, host, port)
     listening = listen(host, port)
-    address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
-    logger = logging.getLogger(records.LOGGER)
     if not is_loopback(host):
         tokens = "" if settings.tokens else " Nobody is asked for a token: give --token-file."
-        logger.warning(f"{host} is reached from other machines, unencrypted: put a proxy with TLS before it.{tokens}")
-    logger.info(f"listening on {address}", extra={"fields": {"model": facts.id}})
+        logging.getLogger(records.LOGGER).warning(
+            f"{host} is reached from other machines, unencrypted: put a proxy with TLS before it.{tokens}"
+        )
     Server(config, app.state.live).run([listening])
 
 
@@ -174,7 +181,7 @@ def _add_operations(app: FastAPI, metrics: Metrics) -> None:
         """Whether the server answers."""
         return {"status": "ok"}
 
-    @app.get("/metrics", tags=["Operations"], response_class=Response)
+    @app.get("/metrics", tags=["Operations"], response_class=PlainTextResponse)
     async def measured() -> Response:
         """Counters for Prometheus."""
         content = prometheus_client.generate_latest(metrics.registry)
