@@ -198,6 +198,23 @@ def _change(test: dict[str, float] | None) -> str:
     return f"{_signed(test['difference'])}, p {test['p']:.4f}" if test else ""
 
 
+def serving() -> str:
+    """docs/serving.md with the table of benchmarks/captions.py, whose JSON lies in docs/results/."""
+    found = json.loads((DOCS / "results" / "captions.json").read_text(encoding="utf-8"))
+    lines = [
+        "| Streams at once | Words | Shown, median | 99th percentile | Final, median | 99th percentile |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in found["rows"]:
+        times = (row[kind][figure] for kind in ("partial", "final") for figure in ("median", "p99"))
+        cells = " | ".join(f"{seconds:.2f} s" for seconds in times)
+        lines.append(f"| {row['streams']} | {row['words_timed']} | {cells} |")
+    model = found["model"]
+    size = f"{model['parameters'] / 1e6:.1f} million parameters"
+    lines += ["", f"A model of {size} on {found['cores']} cores; threads of an inference: {model['threads']}."]
+    return _between((DOCS / "serving.md").read_text(encoding="utf-8"), "captions", "\n".join(lines))
+
+
 def _signed(value: float) -> str:
     return f"{value:+.4f}".replace("-", "−")
 
@@ -220,5 +237,6 @@ if __name__ == "__main__":
     PAGE.write_text(commands(), encoding="utf-8")
     (DOCS / "reliability.md").write_text(reliability(), encoding="utf-8")
     (DOCS / "accuracy.md").write_text(accuracy(), encoding="utf-8")
+    (DOCS / "serving.md").write_text(serving(), encoding="utf-8")
     for language, path in READMES.items():
         path.write_text(readme(language), encoding="utf-8")

@@ -41,6 +41,11 @@ def test_the_figures_of_accuracy_are_those_that_the_benchmark_wrote(generate: Mo
     assert page == generate.accuracy(), "run `make docs`"
 
 
+def test_the_figures_of_live_captions_are_those_that_the_benchmark_wrote(generate: ModuleType) -> None:
+    page = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+    assert page == generate.serving(), "run `make docs`"
+
+
 def test_both_readmes_show_the_same_commands_and_the_same_files() -> None:
     english, korean = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.ko.md"))
     commands = re.compile(r"^(?:distilhubert-ko|make|pip|from|print|for|transcript|    print)\b[^#\n]*", re.MULTILINE)

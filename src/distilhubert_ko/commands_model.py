@@ -74,12 +74,12 @@ def _page(path: Path, models: list[str], reports: "list[Report]", corpus: str, c
     from distilhubert_ko.runtime import resolve
     from distilhubert_ko.sections import Side
 
-    sides = [Side(_shown(model), resolve(model), report) for model, report in zip(models, reports, strict=True)]
+    sides = [Side(shown(model), resolve(model), report) for model, report in zip(models, reports, strict=True)]
     spoken = {each.utterance.id: each.utterance for each in read_split(sides[0].folder, corpus, Path()).examples}
     return page.write(path, sides, comparison, lambda name: spoken[name].wave())
 
 
-def _shown(model: str) -> str:
+def shown(model: str) -> str:
     """A model's name as a reader knows it: that of its folder, or its Hub id."""
     folder = Path(model)
     return folder.resolve().name if folder.is_dir() else model

@@ -28,12 +28,28 @@ class AudioError(InputError):
     """Audio that is missing, empty, truncated or in no known format."""
 
 
+class TooLongError(AudioError):
+    """Audio that lasts longer than is taken."""
+
+
+class DecodingError(AudioError):
+    """Audio that took too long to decode, or ended the process that did it."""
+
+
 class ModelError(InputError):
     """A model folder that is missing or incomplete."""
 
 
 class UnavailableError(DistilhubertKoError, ConnectionError):
     """What was asked for is not to be had here: a model of the Hub that has no local copy, or a device."""
+
+
+class BusyError(DistilhubertKoError, RuntimeError):
+    """There is more to do than is taken on; `retry_after` is in seconds."""
+
+    def __init__(self, message: str, retry_after: int):
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class TrainingError(DistilhubertKoError, RuntimeError):
