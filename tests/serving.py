@@ -43,7 +43,6 @@ def running(folder: Path, settings: Settings | None = None) -> Iterator[Running]
     app = server.build(transcriber, facts(transcriber, "tiny"), settings)
     listening = server.listen("127.0.0.1", 0)
     config = server.configured(app, settings, *listening.getsockname())
-    config.log_config = None
     process = server.Server(config, app.state.live)
     thread = threading.Thread(target=process.run, args=([listening],), daemon=True)
     thread.start()

@@ -336,8 +336,7 @@ def test_the_log_is_json_lines_without_what_was_said_unless_that_is_asked_for(
     exported: Path, caplog: pytest.LogCaptureFixture, log_transcripts: bool
 ) -> None:
     with running(exported, Settings(tokens=("hush",), log_transcripts=log_transcripts)) as server:
-        records_logger = logging.getLogger(records.LOGGER)
-        records_logger.addHandler(caplog.handler)
+        caplog.set_level(logging.INFO, records.LOGGER)
         key = {"authorization": "Bearer hush"}
         text = httpx2.post(server.url + PATH, headers=key, **form(recording(1))).json()["text"]
         with connect(f"ws://{server.address}/v1/audio/stream", subprotocols=["captions", "bearer.hush"]) as stream:

@@ -51,7 +51,8 @@ def page(document: dict[str, Any]) -> str:
     paragraphs = "".join(f"<p>{escape(text)}</p>" for text in document["info"]["description"].split("\n\n"))
     return (
         f'<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-        '<meta name="viewport" content="width=device-width"><link rel="stylesheet" href="/static/style.css">'
+        '<meta name="viewport" content="width=device-width"><link rel="icon" href="/static/icon.svg">'
+        '<link rel="stylesheet" href="/static/style.css">'
         f'<body><main><h1>{title}</h1>{paragraphs}<p>For programs: <a href="/openapi.json">openapi.json</a></p>'
         f"{''.join(operations)}</main></body></html>"
     )

@@ -68,10 +68,13 @@ async def transcribe(
     model: Annotated[str, Form(min_length=1, description="Any name: the model that is loaded is used.")],
     language: Annotated[str | None, Form(description="ko, or nothing.")] = None,
     prompt: Annotated[str | None, Form(description="Taken, and ignored.")] = None,
-    response_format: Annotated[ResponseFormat, Form()] = ResponseFormat.JSON,
+    response_format: Annotated[
+        ResponseFormat, Form(description=f"{', '.join(ResponseFormat)}; json by default.")
+    ] = ResponseFormat.JSON,
     temperature: Annotated[float | None, Form(description="Taken, and ignored.")] = None,
     timestamp_granularities: Annotated[
-        list[Granularity] | None, Form(alias="timestamp_granularities[]", description="For verbose_json; or segment.")
+        list[Granularity] | None,
+        Form(alias="timestamp_granularities[]", description="word, segment; for verbose_json."),
     ] = None,
     stream: Annotated[
         bool, Form(description="Server-sent events, as the windows of a long recording are heard.")

@@ -56,15 +56,16 @@ class JsonLines(logging.Formatter):
 
 
 def logging_config() -> dict[str, Any]:
-    """For logging.config.dictConfig: JSON lines on standard error, uvicorn's warnings among them."""
+    """For logging.config.dictConfig: JSON lines on standard error, other libraries' warnings among them."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"json": {"()": JsonLines}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+        "root": {"handlers": ["stderr"], "level": "WARNING"},
         "loggers": {
-            LOGGER: {"handlers": ["stderr"], "level": "INFO", "propagate": False},
-            "uvicorn": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+            LOGGER: {"level": "INFO"},
+            "uvicorn": {"level": "WARNING"},
         },
     }
 

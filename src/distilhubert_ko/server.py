@@ -3,6 +3,7 @@
 import contextlib
 import ipaddress
 import logging
+import logging.config
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -130,7 +131,7 @@ def configured(app: FastAPI, settings: Settings, host: str, port: int) -> uvicor
         ws=connections.WebSocket,
         ws_max_size=MESSAGE_BYTES,
         ws_per_message_deflate=False,  # sound does not shrink, and a bomb would grow
-        log_config=records.logging_config(),
+        log_config=None,  # `serve` has set it up
         access_log=False,
         server_header=False,
         limit_concurrency=settings.connections,
@@ -142,6 +143,7 @@ def configured(app: FastAPI, settings: Settings, host: str, port: int) -> uvicor
 
 def serve(transcriber: Transcriber, facts: Facts, settings: Settings, host: str, port: int) -> None:
     """Serves until a signal says stop. Raises InputError where it cannot listen there."""
+    logging.config.dictConfig(records.logging_config())
     app = build(transcriber, facts, settings)
     config = configured(app, settings, host, port)
     listening = listen(host, port)

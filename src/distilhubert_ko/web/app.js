@@ -31,11 +31,11 @@ function openFile(file) {
 
 async function listen(live) {
   if (session || !player.mayClose()) return;
-  job?.replace();
   hideNotices();
   setSession(new Session(live, { ended: listened, discarded: () => setSession(null) }));
   try {
     await session.start();
+    job?.replace();
     player.close();
   } catch (error) {
     setSession(null);

@@ -1,7 +1,8 @@
 // The transcript as lines of words that can be played and corrected. Each word is a button; the arrows go between them.
 
+import { showConfidence } from "./confidence.js";
 import { say } from "./language.js";
-import { clock, corrected, isUnsure, segments, textOf } from "./transcript.js";
+import { clock, corrected, segments, textOf } from "./transcript.js";
 
 const PEN = "M4 20l1-4L16.5 4.5l3 3L8 19zM14 7l3 3";
 
@@ -34,7 +35,9 @@ export class Editor {
 
   undo() {
     if (!this.past.length) return;
+    const focus = this.buttons.indexOf(document.activeElement);
     this.render(this.past.pop());
+    if (focus >= 0) this.focus(focus);
     this.changed();
   }
 
@@ -82,12 +85,7 @@ export class Editor {
     text.lang = "ko";
     for (const word of words) {
       const each = button("word", word.word);
-      if (isUnsure(word)) {
-        each.classList.add("unsure");
-        const params = { word: word.word, percent: Math.round(100 * word.probability) };
-        say(each, "unsure", params, "label");
-        say(each, "unsureTitle", params, "title");
-      }
+      showConfidence(each, word);
       each.classList.toggle("corrected", word.probability === null);
       buttons.push(each);
       text.append(each, " ");
@@ -125,6 +123,11 @@ export class Editor {
       if (pen(at)) pen(at).tabIndex = order;
     }
     this.stop = index;
+  }
+
+  /** Gives a word the focus, or the last one where there are not so many. */
+  focus(index) {
+    this.buttons[Math.min(index, this.buttons.length - 1)]?.focus();
   }
 
   key(event) {
@@ -176,14 +179,14 @@ export class Editor {
       open = false;
       if (text.trim().split(/\s+/).join(" ") === content) this.render(this.words);
       else this.correct(corrected(this.words, first, count, text, this.duration));
-      if (keepFocus) this.buttons[Math.min(first, this.buttons.length - 1)]?.focus();
+      if (keepFocus) this.focus(first);
     };
     field.addEventListener("blur", () => close(field.value, false));
     field.addEventListener("keydown", (event) => {
-      if (event.isComposing) return; // this Enter ends a syllable of the input method, not the correction
-      if (event.key === "Enter") event.preventDefault();
-      if (event.key === "Enter") close(field.value, true);
-      if (event.key === "Escape") close(content, true);
+      if (event.isComposing || event.keyCode === 229) return; // this Enter ends a syllable of the input method, not the correction
+      if (!["Enter", "Escape"].includes(event.key)) return;
+      event.preventDefault();
+      close(event.key === "Enter" ? field.value : content, true);
     });
     return field;
   }

@@ -40,6 +40,7 @@ export class Job {
   replace() {
     this.replaced = true;
     this.cancel();
+    progress();
   }
 
   /** Asks again as long as the server is busy. */

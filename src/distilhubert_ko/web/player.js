@@ -28,13 +28,19 @@ export class Player {
     });
     for (const event of ["play", "pause"]) this.audio.addEventListener(event, () => this.showState());
     for (const event of ["seeked", "ended"]) this.audio.addEventListener(event, () => this.tick());
-    this.audio.addEventListener("error", () => this.audio.src && this.soundless());
+    this.audio.addEventListener("loadedmetadata", () => {
+      if (Number.isFinite(this.audio.duration)) this.setDuration(Math.max(this.audio.duration, this.duration));
+    });
+    this.audio.addEventListener("error", () => this.soundless());
     at("play").addEventListener("click", () => this.toggle());
     at("zoom-in").addEventListener("click", () => this.timeline.zoomBy(2));
     at("zoom-out").addEventListener("click", () => this.timeline.zoomBy(1 / 2));
     at("zoom-fit").addEventListener("click", () => this.timeline.zoomBy(0));
     at("undo").addEventListener("click", () => this.editor.undo());
     document.addEventListener("keydown", (event) => this.key(event));
+    document.addEventListener("keyup", (event) => {
+      if (event.key === " " && event.target.closest(".word")) event.preventDefault(); // Firefox would press it
+    });
     for (const kind of ["wheel", "touchmove"]) {
       document.addEventListener(kind, () => (this.touched = performance.now()), { passive: true });
     }
@@ -62,7 +68,7 @@ export class Player {
       this.setDuration(Math.max(found.duration, this.duration));
       this.timeline.setPeaks(found);
     } catch {
-      if (this.audio.src === source && !Number.isFinite(this.audio.duration)) this.soundless();
+      // Of a few files that can be played there is no picture.
     }
   }
 
@@ -83,6 +89,7 @@ export class Player {
     this.audio.pause();
     if (this.audio.src) URL.revokeObjectURL(this.audio.src);
     this.audio.removeAttribute("src");
+    this.audio.load(); // lets go of the recording
     this.timeline.clear(0);
     this.editor.show([], 0);
     this.unsaved = false;
@@ -160,7 +167,7 @@ export class Player {
   }
 
   download(format) {
-    const content = written(format, this.editor.words, this.duration);
+    const content = written(format, this.editor.words, this.editor.duration);
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([content], { type: `${TYPES[format]};charset=utf-8` }));
     link.download = `${this.name.replace(/\.[^.]*$/, "") || "transcript"}.${format}`;

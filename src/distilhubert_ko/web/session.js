@@ -1,10 +1,11 @@
 // One use of the microphone: for live captions, or for a recording that is transcribed when it ends.
 
 import { Captions } from "./captions.js";
+import { showConfidence } from "./confidence.js";
 import { say, text } from "./language.js";
 import { level, Microphone, RATE, wav } from "./microphone.js";
 import { hideNotices, status } from "./notices.js";
-import { clock, isUnsure } from "./transcript.js";
+import { clock } from "./transcript.js";
 
 const at = (id) => document.getElementById(id);
 const LATE = 3; // seconds that the server may be behind before it is said
@@ -42,10 +43,7 @@ export class Session {
     at("stop").disabled = true;
     await this.microphone.stop();
     if (!this.live) this.end();
-    else if (!this.over) {
-      status("finishing");
-      this.captions.stop();
-    }
+    else if (!this.over) this.captions.stop();
   }
 
   discard() {
@@ -73,9 +71,12 @@ export class Session {
     if (partial !== undefined) at("partial").textContent = partial;
     if (words) this.caption(words);
     if (behind >= LATE) status("behind", { seconds: Math.round(behind) });
-    else if (behind !== undefined && !this.stopping) status("listening");
+    else if (behind !== undefined) status(this.stopping ? "finishing" : "listening");
     if (!done && !problem) return;
-    if (!this.stopping) await this.microphone.stop();
+    if (!this.stopping) {
+      this.stopping = true;
+      await this.microphone.stop();
+    }
     this.end(problem);
   }
 
@@ -84,10 +85,7 @@ export class Session {
     for (const word of words) {
       const element = document.createElement("span");
       element.textContent = word.word;
-      if (isUnsure(word)) {
-        element.className = "unsure";
-        say(element, "unsureTitle", { percent: Math.round(100 * word.probability) }, "title");
-      }
+      showConfidence(element, word);
       at("final").append(element, " ");
     }
     const box = at("captions-text");

@@ -1,14 +1,15 @@
 // The waveform with the words under it, in a strip that scrolls: a canvas as wide as the window of the strip, drawn
 // anew for each part that shows, and a button for each word in that part.
 
-import { clock, isUnsure } from "./transcript.js";
-import { text } from "./language.js";
+import { showConfidence } from "./confidence.js";
+import { clock } from "./transcript.js";
 import { extremes, loudest } from "./waveform.js";
 
 const LANES = 3; // rows of words, where one is too long for its time
 const USUAL = 110; // pixels a second, unless all fits in FEWEST or more
 const FEWEST = 70;
 const CLOSEST = 600;
+const LEGIBLE = 30; // below, so few words would find room that they would tell nothing
 const LANE = 24; // pixels
 const GAP = 4; // pixels between words
 const EDGE = 0.12; // of the view, that playback leaves before and after itself
@@ -108,7 +109,7 @@ export class Timeline {
     this.seek(Math.min(this.duration, Math.max(0, time)));
   }
 
-  /** Gives each word the first row in which it meets no earlier one. */
+  /** Gives each word the first row in which it meets no earlier one, if words are to be seen at all. */
   arrange() {
     const pen = this.wave.getContext("2d");
     pen.font = getComputedStyle(this.lanes).font;
@@ -117,7 +118,7 @@ export class Timeline {
       const x = start * this.zoom;
       const width = Math.max((end - start) * this.zoom, pen.measureText(word).width + 12);
       const lane = ends.findIndex((taken) => taken <= x);
-      if (lane < 0) return null;
+      if (lane < 0 || this.zoom < LEGIBLE) return null;
       ends[lane] = x + width + GAP;
       return { x, width, lane };
     });
@@ -162,15 +163,14 @@ export class Timeline {
     }
     for (let index = first; index < this.words.length && this.words[index].start <= to; index++) {
       if (!this.places[index] || this.shown.has(index)) continue;
-      const { word, probability } = this.words[index];
+      const word = this.words[index];
       const { x, width: wide, lane } = this.places[index];
       const button = document.createElement("button");
       button.type = "button";
       button.tabIndex = -1; // the transcript is what the keyboard goes through
-      button.textContent = word;
-      button.classList.toggle("unsure", isUnsure(this.words[index]));
+      button.textContent = word.word;
       button.classList.toggle("now", index === this.current);
-      if (isUnsure(this.words[index])) button.title = text("unsureTitle", { percent: Math.round(100 * probability) });
+      showConfidence(button, word);
       Object.assign(button.style, { left: `${x}px`, width: `${wide}px`, top: `${lane * LANE}px` });
       button.addEventListener("click", () => this.play(index));
       this.lanes.append(button);

@@ -1,14 +1,11 @@
-// The words of a recording, {word, start, end, probability} in seconds, and the files that hold them. Segments and
-// files are those of transcript.py; a test holds the two together.
+// The words of a recording, {word, start, end, probability} in seconds, and the files that hold them. One that a
+// person typed has the probability null. Segments and files are those of transcript.py; a test holds the two together.
 
 const PAUSE = 0.7; // seconds of silence between words that end a segment
 const LONGEST = 7.0; // seconds of a segment
 const WIDTH = 32; // characters of a line
 const READABLE = 12.0; // characters a second that a subtitle may ask its reader to read
 const SPOKEN = 0.2; // seconds that a character of an added word may take
-
-/** A word of lower probability is marked: it is likelier wrong than right. One that a person typed has none. */
-export const isUnsure = (word) => word.probability !== null && word.probability < 0.5;
 
 export const textOf = (words) => words.map((each) => each.word).join(" ");
 
