@@ -293,6 +293,12 @@ def held(server: Started, files: int | None = None) -> dict[str, int]:
     }
 
 
+def errors(log: Path) -> list[str]:
+    """Lines of errors, but for text in a message that is no UTF-8, which uvicorn logs as one."""
+    lines = log.read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if '"level": "error"' in line and "Invalid UTF-8 sequence" not in line]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
@@ -310,7 +316,7 @@ def main() -> None:
         more, others = survey(server, arguments.seed, arguments.first + warm, arguments.count - warm)
         after = held(server, files)
         failures += others + leaks(before, after)
-        failures += [line for line in (Path(name) / "serve.log").read_text().splitlines() if '"level": "error"' in line]
+        failures += errors(Path(name) / "serve.log")
         seconds = time.monotonic() - start
     counts += more
     for result, number in sorted(counts.items()):
