@@ -199,7 +199,7 @@ def _change(test: dict[str, float] | None) -> str:
 
 
 def serving() -> str:
-    """docs/serving.md with the table of benchmarks/captions.py, whose JSON lies in docs/results/."""
+    """docs/serving.md with the tables of benchmarks/captions.py, benchmarks/serve_load.py and tests/fuzz_server.py."""
     found = json.loads((DOCS / "results" / "captions.json").read_text(encoding="utf-8"))
     lines = [
         "| Streams at once | Words | Shown, median | 99th percentile | Final, median | 99th percentile |",
@@ -212,7 +212,50 @@ def serving() -> str:
     model = found["model"]
     size = f"{model['parameters'] / 1e6:.1f} million parameters"
     lines += ["", f"A model of {size} on {found['cores']} cores; threads of an inference: {model['threads']}."]
-    return _between((DOCS / "serving.md").read_text(encoding="utf-8"), "captions", "\n".join(lines))
+    page = _between((DOCS / "serving.md").read_text(encoding="utf-8"), "captions", "\n".join(lines))
+    return _between(_between(page, "load", load()), "fuzz", fuzz())
+
+
+def load() -> str:
+    """The table of benchmarks/serve_load.py, whose JSON lies in docs/results/."""
+    found = json.loads((DOCS / "results" / "serve_load.json").read_text(encoding="utf-8"))
+    lines = [
+        "| Clients | Recordings | Answers | Wrong or lost | Refused | Audio/s | Answers/s | Median | 99 % |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, clients, lengths in (
+        ("load", found["clients"], "1 to 60 s"),
+        ("one", 1, "3 and 5 s"),
+        ("sixteen", 16, "3 and 5 s"),
+    ):
+        row = found[name]
+        refused = row["outcomes"].get("refused", 0)
+        wrong = sum(row["outcomes"].values()) - refused - row["outcomes"].get("equal", 0)
+        lines.append(
+            f"| {clients} | {lengths} | {row['answers']} | {wrong} | {refused} | {row['audio_per_second']:.1f} s | "
+            f"{row['requests_per_second']:.1f} | {row['latency']['median']:.2f} s | {row['latency']['p99']:.2f} s |"
+        )
+    memory = found["memory_mib"]
+    ratio = found["sixteen"]["audio_per_second"] / found["one"]["audio_per_second"]
+    lines += [
+        "",
+        f"On {found['cores']} cores, clients included, over {found['seconds']:.0f} s. 16 clients get {ratio:.1f} times "
+        f"the throughput of one. Memory of the server and its decoders: {memory['middle_third']} MiB in the middle "
+        f"third, {memory['last_third']} in the last, {memory['peak']} at most.",
+    ]
+    return "\n".join(lines)
+
+
+def fuzz() -> str:
+    """What tests/fuzz_server.py found, whose JSON lies in docs/results/."""
+    found = json.loads((DOCS / "results" / "serve_fuzz.json").read_text(encoding="utf-8"))
+    before, after = found["before"], found["after"]
+    return (
+        f"{found['attempts']:,} malformed uploads, heads and WebSocket messages: {found['failures']} answers with an "
+        f"error of the server's or things left over. Before and after the last three quarters of them: "
+        f"{before['descriptors']} and {after['descriptors']} descriptors, {before['files']} and {after['files']} "
+        f"files, {before['memory'] >> 20} and {after['memory'] >> 20} MiB."
+    )
 
 
 def _signed(value: float) -> str:

@@ -1,5 +1,10 @@
-"""A server that really runs, in a thread of the tests' process, on a free port of this machine."""
+"""A server that really runs, on a free port of this machine: in a thread of the tests' process, or in its own."""
 
+import os
+import re
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -7,7 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from distilhubert_ko import server
+import psutil
+
+from distilhubert_ko import reception, server
 from distilhubert_ko.facts import facts
 from distilhubert_ko.server import Settings
 from distilhubert_ko.transcribe import Transcriber
@@ -48,3 +55,44 @@ def running(folder: Path, settings: Settings | None = None) -> Iterator[Running]
         process.should_exit = True
         thread.join(PATIENCE)
         assert not thread.is_alive()
+
+
+@dataclass(frozen=True)
+class Started:
+    """A server in a process of its own, whose temporary files lie in `folder`."""
+
+    url: str
+    folder: Path
+    process: "subprocess.Popen[bytes]"
+
+    def processes(self) -> list[psutil.Process]:
+        """The server's own, and those that decode."""
+        own = psutil.Process(self.process.pid)
+        return [own, *own.children(recursive=True)]
+
+    def memory(self) -> int:
+        """Bytes that all of them hold now."""
+        return sum(each.memory_info().rss for each in self.processes())
+
+
+@contextmanager
+def started(model: Path, folder: Path, *options: str) -> Iterator[Started]:
+    """The command `serve` on a model folder; its log is `folder`/serve.log. It must end well when it is told to."""
+    log, temporary = folder / "serve.log", folder / "temporary"
+    temporary.mkdir()
+    command = [sys.executable, "-c", "from distilhubert_ko.cli import main; main()", "serve", "--port", "0"]
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [*command, "--model", str(model), *options], stderr=file, env=os.environ | {"TMPDIR": str(temporary)}
+        )
+    try:
+        while not (found := re.search(r"listening on (http://[^\s\"]+)", log.read_text(encoding="utf-8"))):
+            assert process.poll() is None, log.read_text(encoding="utf-8")
+            time.sleep(0.05)
+        yield Started(found[1], temporary, process)
+        process.terminate()
+        assert process.wait(PATIENCE) in (0, -signal.SIGTERM)  # uvicorn passes it on, once all is done
+        assert [*temporary.glob(f"{reception.PREFIX}*")] == []
+    finally:
+        process.kill()
+        process.wait()

@@ -5,6 +5,7 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
 
 LOOK_SECONDS = 15.0
 """A connection that was between two requests at one look, and still is at the next one, is cut."""
@@ -66,3 +67,15 @@ class Http(_Unstuck, H11Protocol):
 
 class WebSocket(_Unstuck, WebSocketsSansIOProtocol):
     """RFC 6455, with pings after which a client that has vanished is cut."""
+
+    async def send(self, message: Any) -> None:
+        if self.close_sent and message["type"] in ("websocket.send", "websocket.close"):
+            # uvicorn has closed for a fault of the client's; it would call this a fault of the application's.
+            raise ConnectionResetError("the connection is closed")
+        await super().send(message)
+
+    def send_receive_event_to_app(self) -> None:
+        try:
+            super().send_receive_event_to_app()
+        except InvalidState:  # text that is no UTF-8, in a connection that is closing: uvicorn would close it again
+            self.transport.abort()
