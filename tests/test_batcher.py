@@ -15,6 +15,7 @@ from distilhubert_ko.batcher import BATCH, INFERENCES, Batcher
 from distilhubert_ko.errors import AudioError, BusyError, UnavailableError
 from distilhubert_ko.runtime import Runtime
 from distilhubert_ko.transcribe import Transcriber
+from distilhubert_ko.transcript import Transcript
 
 pytest_plugins = ["fixtures_model"]
 
@@ -60,8 +61,10 @@ async def until(condition: Callable[[], bool]) -> None:
 async def held_up(transcriber: Transcriber, gate: Gate, **options: int) -> AsyncIterator[tuple[Batcher, list]]:
     """A batcher whose inferences are all at work on a clip of 4 s each, and the tasks of these."""
     async with Batcher(transcriber, **options) as batcher:
-        tasks = [asyncio.create_task(batcher.transcribe(clip(64_000, seed))) for seed in range(INFERENCES)]
-        await until(lambda: len(gate.batches) == INFERENCES)
+        tasks: list[asyncio.Task[Transcript]] = []
+        while len(tasks) < INFERENCES:  # one after the other: together they could be one batch
+            tasks.append(asyncio.create_task(batcher.transcribe(clip(64_000, len(tasks)))))
+            await until(lambda: len(gate.batches) == len(tasks))
         try:
             yield batcher, tasks
         finally:
