@@ -235,7 +235,7 @@ def _records(file: Path, path_key: str, split: str | None, fence: Fence | None, 
         _check(file.parent / path, fence, f"{file}, line {number}")
         try:
             offset, duration = _number(record.get("offset")), _number(record.get("duration"))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise _malformed(file, number, "numbers of seconds as offset and duration") from None
         offset = offset or 0.0
         if not (0 <= offset < math.inf and (duration is None or 0 < duration < math.inf)):
@@ -269,7 +269,7 @@ def _jsonl(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in _lines(file):
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             record = None
         if not isinstance(record, dict):
             raise _malformed(file, number, "one JSON object a line")

@@ -311,7 +311,7 @@ def load(path: Path, changes: typing.Sequence[str] = ()) -> Recipe:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RecipeError(f"{path}: no such recipe file") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # tomllib lets some of int's and its own stack through
         raise RecipeError(f"{path}: not a readable TOML file: {error}") from error
     table.setdefault("name", path.stem)
     for change in changes:

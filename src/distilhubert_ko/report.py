@@ -175,7 +175,7 @@ def load(folder: Path) -> Report:
             table[name] = (low, high)
         table.setdefault("decoding", dict(decoding.GREEDY))  # older reports know no other
         return Report(**{name: table[name] for name in _figures()})
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(
             f"{folder}: no usable {REPORT} ({error}); measure the model again: "
             f"distilhubert-ko evaluate {folder} CORPUS --json {folder / REPORT}"
