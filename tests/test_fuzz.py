@@ -140,6 +140,14 @@ def test_a_name_that_is_too_long_is_that_of_a_missing_or_unreadable_file(speech:
     assert (len(corpus.utterances), len(corpus.problems)) == (1, 1)
 
 
+@LINKS
+def test_a_pipe_or_a_device_is_no_sound_of_a_corpus(speech: Path) -> None:
+    os.mkfifo(speech / "pipe.wav")
+    for path in ("pipe.wav", "/dev/zero"):
+        (problem,) = corpora.read(listed(speech, "manifest", path), allow_outside=True).problems
+        assert problem.reason == "audio unreadable"
+
+
 def test_the_recipe_in_a_models_folder_allows_nothing(speech: Path, exported: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(exported, folder)
@@ -226,9 +234,10 @@ def test_checksums_are_of_files_of_the_checkpoint_alone(tmp_path: Path, name: st
     assert checkpoints.fault(folder) == f"{checkpoints.CHECKSUMS} is damaged"
 
 
-def test_the_message_of_an_error_is_short_and_keeps_its_remedy() -> None:
+def test_the_message_of_an_error_is_one_short_line_and_keeps_its_remedy() -> None:
     for kind in (InputError, MissingExtraError):
         message = str(kind("x" * 100_000 + ": write less"))
         assert len(message) < LONGEST + 10
         assert message.endswith(": write less")
         assert str(kind("short")) == "short"
+        assert str(kind("다\n\x1b[2J\ud800끝")) == "다  [2J 끝"

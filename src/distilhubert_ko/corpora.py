@@ -232,7 +232,10 @@ def _lengths(sources: Collection[Audio]) -> dict[Audio, Length]:
 def _length(source: Audio) -> Length:
     try:
         if isinstance(source, Path):
-            return audio.duration(source) if source.exists() else "audio missing"
+            if source.is_file():
+                return audio.duration(source)
+            # A pipe or a device among the files of a corpus might keep the reader for ever.
+            return "audio unreadable" if source.exists() else "audio missing"
         return audio.duration(source())
     except FileNotFoundError:
         return "audio missing"

@@ -12,7 +12,8 @@ class DistilhubertKoError(Exception):
     exit_code = 1
 
     def __str__(self) -> str:
-        message = super().__str__()
+        """One line that moves no terminal's cursor, whatever the input that it quotes."""
+        message = "".join(character if character.isprintable() else " " for character in super().__str__())
         if len(message) <= LONGEST:
             return message
         return f"{message[: LONGEST // 2]} ... {message[-LONGEST // 2 :]}"  # the remedy stands at the end

@@ -302,13 +302,15 @@ def _check_sizes(folder: Path, config: dict[str, Any], names: Sequence[str]) -> 
     for path in sorted(folder.glob("model*.safetensors")):
         with safe_open(path, framework="np") as stored:
             shapes += [stored.get_slice(name).get_shape() for name in stored.keys()]  # noqa: SIM118 (no mapping)
+    if not shapes:
+        return  # said elsewhere, and better
     most = {name: max(map(max, filter(None, shapes)), default=0) for name in names} | {"num_hidden_layers": len(shapes)}
     for name, largest in most.items():
         sizes = config.get(name)
         for size in sizes if isinstance(sizes, list) else [sizes]:
             if isinstance(size, int | float) and not 0 <= size <= largest:
                 raise ModelError(
-                    f"{folder}: {name} {size} in config.json is not that of its weights: download it again"
+                    f"{folder}: its weights do not fit its own config.json ({name} {size}): download it again"
                 )
 
 
