@@ -3,13 +3,15 @@
     python benchmarks/fuzz.py --cases 20000 --seed 1 --json docs/results/fuzz.json
 
 The same seed gives the same cases: `--first 123 --cases 1` makes number 123 again. benchmarks/hostile.py has what is
-changed and how, tests/fuzz_audio.py what becomes of sound files. A case runs in a worker process, started anew
-where one dies. Whatever is not read or refused is printed, and the exit code is 1.
+changed and how, tests/fuzz_audio.py what becomes of sound files. A case runs in a worker process, started anew where
+one dies. A run that was cut short goes on from what its file has. Whatever is not read or refused is printed, and the
+exit code is 1.
 """
 
 import argparse
 import dataclasses
 import itertools
+import json
 import os
 import resource
 import shutil
@@ -37,6 +39,7 @@ MEGABYTES = 512  # by which a case may raise the most memory that its process ha
 ADDRESSES = 2 << 30  # bytes of address space that a worker may add; threads reserve much of it and use little
 PATIENCE = 120.0  # seconds without a case, after which a worker hangs; a machine may be busy
 READ, REFUSED = "read", "refused"
+CHUNK = 500  # cases, after which the results are written
 
 
 def case(all_readers: dict[str, Reader], seed: int, number: int, home: Path) -> tuple[str, str]:
@@ -174,14 +177,36 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="workers at a time")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
+    last, found = arguments.first + arguments.cases, earlier(arguments.json, arguments.seed, arguments.first)
     with tempfile.TemporaryDirectory() as folder:
         all_readers = readers(tiny_model(Path(folder)))
-        found = survey(all_readers, arguments.seed, arguments.first, arguments.cases, arguments.jobs)
+        for start in range(arguments.first + found["cases"], last, CHUNK):
+            part = survey(all_readers, arguments.seed, start, min(CHUNK, last - start), arguments.jobs)
+            found = joined(found, part) if found["cases"] else part
+            if arguments.json:
+                writing.write_json(arguments.json, found)
     for name, counts in found["readers"].items():
         print(f"{name:22} {counts}")
-    if arguments.json:
-        writing.write_json(arguments.json, found)
     sys.exit(1 if found["findings"] else 0)
+
+
+def earlier(path: Path | None, seed: int, first: int) -> dict[str, Any]:
+    """What a run from the same case of the same seed on, which was cut short, has written to a file."""
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path and path.exists() else {}
+    return found if (found.get("seed"), found.get("first")) == (seed, first) else {"cases": 0}
+
+
+def joined(found: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
+    """The results of a run and of the cases that follow."""
+    table = {
+        name: {
+            kind: sum(each["readers"].get(name, {}).get(kind, 0) for each in (found, part))
+            for kind in (READ, REFUSED, "failed")
+        }
+        for name in found["readers"] | part["readers"]
+    }
+    cases, findings = found["cases"] + part["cases"], found["findings"] + part["findings"]
+    return found | {"cases": cases, "readers": table, "findings": findings}
 
 
 if __name__ == "__main__":

@@ -156,7 +156,9 @@ def reliability() -> str:
         f"{found['steps']} | {found['runs_equal']} |",
     ]
     page = _between((DOCS / "reliability.md").read_text(encoding="utf-8"), "kills", "\n".join(lines))
-    return _between(_between(page, "ranks", ranks()), "loader", loader())
+    for name, block in (("ranks", ranks()), ("loader", loader()), ("fuzz", fuzz())):
+        page = _between(page, name, block)
+    return page
 
 
 def ranks() -> str:
@@ -185,6 +187,20 @@ def loader() -> str:
         f"cache takes {found['cache_gb_per_hour_of_speech']:.3f} GB an hour. To start, its {found['start_files']:,} "
         f"files take {starts['measured']:.2f} s of one core to measure, and {starts['from_cache']:.2f} s with lengths "
         "from the cache."
+    )
+
+
+def fuzz() -> str:
+    """The table of benchmarks/fuzz.py, whose JSON lies in docs/results/."""
+    found = json.loads((DOCS / "results" / "fuzz.json").read_text(encoding="utf-8"))
+    seconds, megabytes = found["limits"]["cpu_seconds"], found["limits"]["memory_mb"]
+    lines = ["| Reader | Cases | Read | Refused | Neither |", "|---|---|---|---|---|"]
+    for name, counts in found["readers"].items():
+        figures = (sum(counts.values()), counts["read"], counts["refused"], counts["failed"])
+        lines.append(f"| {name} | {' | '.join(f'{figure:,}' for figure in figures)} |")
+    return "\n".join(lines) + (
+        f"\n\n{found['cases']:,} cases, seed {found['seed']}. A case may take {seconds:.0f} s of the processor and "
+        f"{megabytes} MB more memory than its process had held."
     )
 
 

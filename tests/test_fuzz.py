@@ -70,6 +70,14 @@ def test_a_case_that_fails_takes_too_long_or_kills_its_process_is_found(readers:
         assert complaint in found["findings"][0]
 
 
+def test_a_run_in_parts_gives_the_results_of_one_run(readers: dict[str, hostile.Reader], tmp_path: Path) -> None:
+    whole, first, rest = (fuzz.survey(readers, 2, start, count) for start, count in ((7, 30), (7, 20), (27, 10)))
+    path = tmp_path / "fuzz.json"
+    path.write_text(json.dumps(first))
+    assert fuzz.joined(fuzz.earlier(path, seed=2, first=7), rest) == whole
+    assert fuzz.earlier(path, seed=3, first=7) == fuzz.earlier(tmp_path / "none", seed=2, first=7) == {"cases": 0}
+
+
 # Files outside
 
 
