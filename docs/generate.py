@@ -162,7 +162,9 @@ def reliability() -> str:
         f"{found['steps']} | {found['runs_equal']} |",
     ]
     page = _between((DOCS / "reliability.md").read_text(encoding="utf-8"), "kills", "\n".join(lines))
-    return _between(_between(page, "ranks", ranks()), "loader", loader())
+    for name, block in (("ranks", ranks()), ("loader", loader()), ("fuzz", hostile())):
+        page = _between(page, name, block)
+    return page
 
 
 def ranks() -> str:
@@ -255,6 +257,20 @@ def fuzz() -> str:
         f"error of the server's or things left over. Before and after the last three quarters of them: "
         f"{before['descriptors']} and {after['descriptors']} descriptors, {before['files']} and {after['files']} "
         f"files, {before['memory'] >> 20} and {after['memory'] >> 20} MiB."
+    )
+
+
+def hostile() -> str:
+    """The table of benchmarks/fuzz.py, whose JSON lies in docs/results/."""
+    found = json.loads((DOCS / "results" / "fuzz.json").read_text(encoding="utf-8"))
+    seconds, megabytes = found["limits"]["cpu_seconds"], found["limits"]["memory_mb"]
+    lines = ["| Reader | Cases | Read | Refused | Neither |", "|---|---|---|---|---|"]
+    for name, counts in found["readers"].items():
+        figures = (sum(counts.values()), counts["read"], counts["refused"], counts["failed"])
+        lines.append(f"| {name} | {' | '.join(f'{figure:,}' for figure in figures)} |")
+    return "\n".join(lines) + (
+        f"\n\n{found['cases']:,} cases, seed {found['seed']}. A case may take {seconds:.0f} s of the processor and "
+        f"{megabytes} MB more memory than its process had held."
     )
 
 

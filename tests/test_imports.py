@@ -25,7 +25,7 @@ FLOORS = {
             "errors writing training_log audio media text numerals ctc tables recipe schedule augment beam hotwords "
             "ngram",
             "metrics syllables breakdown markup charts transcript textgrid files longform corpus_formats synthetic "
-            "audio_cache corpora runtime vad graph lm scoring decoding media_worker",
+            "audio_cache fence corpora runtime vad graph lm scoring decoding media_worker",
             "dataset sizes batching model optimizer student teaching stream transcribe alignment splice calibration "
             "tuning checkpoints failures ranks batcher facts",
             "trainer train distill progress export report sections excerpts page labelling card bulk gates "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from distilhubert_ko.commands_model import BeamOption, LmOption, ModelArgument, exported
+from distilhubert_ko.commands_model import BeamOption, LmOption, ModelArgument, OutsideOption, exported
 from distilhubert_ko.errors import DistilhubertKoError, InputError
 
 if TYPE_CHECKING:
@@ -232,8 +232,12 @@ def label(
     ] = 0.0,
     lm: LmOption = None,
     beam: BeamOption = None,
+    allow_outside: OutsideOption = False,
 ) -> None:
-    """Write what a model hears in a corpus as a manifest to train on, with a confidence for each utterance."""
+    """Write what a model hears in a corpus as a manifest to train on, with a confidence for each utterance.
+
+    Write it into a folder that holds the corpus: elsewhere it names files outside, which reading it has to allow.
+    """
     from rich.console import Console
     from rich.progress import Progress
 
@@ -244,7 +248,10 @@ def label(
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("labelling", total=None)
         labels = labelling.label(
-            transcriber, corpus, on_progress=lambda done, all_: progress.update(task, completed=done, total=all_)
+            transcriber,
+            corpus,
+            allow_outside=allow_outside,
+            on_progress=lambda done, all_: progress.update(task, completed=done, total=all_),
         )
     if parts := labelling.deciles(labels.labels):
         typer.echo("confidence from  utterances     CER  CER from here up")

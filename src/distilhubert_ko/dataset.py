@@ -89,7 +89,7 @@ def prepare(config: recipe.Recipe) -> Dataset:
     Raises CorpusError where nothing is left to train on or to evaluate.
     """
     data = config.data
-    corpus = corpora.read(data.train, root=config.root, heldout=data.heldout, cache=config.cache)
+    corpus = _read(data.train, config)
     train = split(corpus, config.text, data)
     train = _alignable(train, _vocabulary(train, config.text.units))
     tokenizer = _vocabulary(train, config.text.units)  # anew: what was left out is not learnt
@@ -104,8 +104,20 @@ def _vocabulary(train: Split, units: text.Units) -> text.Tokenizer:
 
 def read_split(spec: str, config: recipe.Recipe) -> Split:
     """A corpus to be evaluated on: no clip is left out for its length, only those that could not be scored."""
-    corpus = corpora.read(spec, root=config.root, heldout=config.data.heldout, cache=config.cache)
+    corpus = _read(spec, config)
     return split(corpus, config.text, None)
+
+
+def _read(spec: str, config: recipe.Recipe, transcribed: bool = True) -> corpora.Corpus:
+    data = config.data
+    return corpora.read(
+        spec,
+        root=config.root,
+        heldout=data.heldout,
+        transcribed=transcribed,
+        cache=config.cache,
+        allow_outside=data.allow_outside,
+    )
 
 
 def unlabelled(spec: str, config: recipe.Recipe) -> Split:
@@ -114,7 +126,7 @@ def unlabelled(spec: str, config: recipe.Recipe) -> Split:
     Raises CorpusError where there is none.
     """
     data = config.data
-    corpus = corpora.read(spec, root=config.root, heldout=data.heldout, transcribed=False, cache=config.cache)
+    corpus = _read(spec, config, transcribed=False)
     dropped = Counter(problem.reason for problem in corpus.problems)
     examples = []
     for example in (Example(utterance, "") for utterance in corpus.utterances):

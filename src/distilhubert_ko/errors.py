@@ -3,11 +3,20 @@
 `exit_code` is what the command returns: 2 where the usage or the input was wrong, 1 for the rest.
 """
 
+LONGEST = 2000  # characters of a message
+
 
 class DistilhubertKoError(Exception):
     """Base of everything that this package raises on purpose."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        """One line that moves no terminal's cursor, whatever the input that it quotes."""
+        message = "".join(character if character.isprintable() else " " for character in super().__str__())
+        if len(message) <= LONGEST:
+            return message
+        return f"{message[: LONGEST // 2]} ... {message[-LONGEST // 2 :]}"  # the remedy stands at the end
 
 
 class InputError(DistilhubertKoError, ValueError):

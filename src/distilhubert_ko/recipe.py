@@ -35,6 +35,9 @@ class Data:
     heldout: str = ""
     """Speaker-wise split for corpora without one, such as "every 8th speaker": speakers 8, 16, ... in sorted
     order are #test, the one after each is #dev, the rest #train."""
+    allow_outside: bool = False
+    """Whether manifests, metadata of audio folders and Kaldi's wav.scp may name files outside their own folder, or
+    outside `root` where that holds it. Of lists that somebody else wrote, only those that you trust."""
     min_seconds: float = 0.0
     max_seconds: float = 30.0
     cache: str = ""
@@ -308,7 +311,7 @@ def load(path: Path, changes: typing.Sequence[str] = ()) -> Recipe:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RecipeError(f"{path}: no such recipe file") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # tomllib lets some of int's and its own stack through
         raise RecipeError(f"{path}: not a readable TOML file: {error}") from error
     table.setdefault("name", path.stem)
     for change in changes:
