@@ -192,6 +192,14 @@ def test_the_command_writes_one_record_each(engine: None, work: bulk.Work, recor
     assert len(records(tmp_path / "out")) == CLIPS // 2
 
 
+def test_an_output_that_cannot_be_written_ends_the_run_with_one_line(
+    engine: None, work: bulk.Work, recordings: Path, tmp_path: Path
+) -> None:
+    (tmp_path / outputs.DRAFTS).write_text("where a folder should be")
+    with pytest.raises(InputError, match=r"^[^\n]*cannot be written[^\n]*$"):
+        bulk.transcribe(str(recordings / "둘째 폴더"), tmp_path, work, workers=1)
+
+
 # What a shard leaves behind, without Ray
 
 

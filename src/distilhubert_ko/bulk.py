@@ -136,8 +136,8 @@ def _gather(out: Path) -> dict[Key, int]:
             if ready := sorted(draft.records):
                 part = Shard(tuple(listed[number] for number in ready), (0,) * len(ready))
                 outputs.write([draft.records[number] for number in ready], part.name, out)
-            open_ = draft.records.keys() ^ range(len(listed))
-            begun |= {listed[number].key: draft.begun[number] for number in open_}
+            unfinished = draft.records.keys() ^ range(len(listed))
+            begun |= {listed[number].key: draft.begun[number] for number in unfinished}
         place.unlink()
     return begun
 
@@ -177,6 +177,7 @@ def engine(address: str | None, threads: int, workers: int | None) -> Iterator[i
         yield workers or _room(threads)
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what matters comes as an exception
     os.environ.setdefault("RAY_worker_niceness", "0")  # not 15: how far to give way is for who gives the command to say
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
@@ -213,8 +214,9 @@ def _run(todo: list[Shard], work: Work, out: Path, workers: int) -> Iterator[int
         try:
             yield from _round(todo, work, out, workers)
             return
-        except DistilhubertKoError as error:  # by way of Ray, which adds a traceback to it
-            raise getattr(error, "cause", error) from None
+        except DistilhubertKoError as error:  # by way of Ray, which wraps it and adds lines of its own
+            cause = getattr(error, "cause", error)
+            raise type(cause)(str(cause).partition("\n")[0]) from None
         except ray.exceptions.RayError as error:
             left = [each for each in todo if not _done(each, out)]
             futile = futile + 1 if len(left) == len(todo) else 0
