@@ -162,7 +162,8 @@ def reliability() -> str:
         f"{found['steps']} | {found['runs_equal']} |",
     ]
     page = _between((DOCS / "reliability.md").read_text(encoding="utf-8"), "kills", "\n".join(lines))
-    for name, block in (("ranks", ranks()), ("loader", loader()), ("fuzz", hostile())):
+    blocks = {"ranks": ranks(), "loader": loader(), "bulk": bulk(), "fuzz": hostile()}
+    for name, block in blocks.items():
         page = _between(page, name, block)
     return page
 
@@ -274,8 +275,29 @@ def hostile() -> str:
     )
 
 
-def _signed(value: float) -> str:
-    return f"{value:+.4f}".replace("-", "−")
+def bulk() -> str:
+    """What benchmarks/bulk.py found, whose JSON lies in docs/results/."""
+    found = json.loads((DOCS / "results" / "bulk.json").read_text(encoding="utf-8"))
+    overhead, scaled, kills = found["overhead"], found["scaling"], found["kills"]
+    return "\n".join(
+        [
+            "| What | Measured on | Figure |",
+            "|---|---|---|",
+            f"| throughput of two workers, of one core each, over that of one | "
+            f"{scaled['speech_seconds'] / 60:.1f} min of speech | {scaled['second_worker']:.2f} |",
+            f"| time of one worker over that of a plain loop | {overhead['speech_seconds'] / 60:.1f} min of speech | "
+            f"{_signed(100 * overhead['overhead'], 1)} % |",
+            "| to start a worker and load the model, left out above | one core | "
+            f"{overhead['start_seconds_1']:.1f} s |",
+            f"| `kill -9` of a worker every {kills['kill_every_seconds']:g} s | {kills['clips']:,} clips, "
+            f"{kills['kills']} kills | {kills['records']:,} records, {kills['inputs_with_one_record']:,} inputs with "
+            f"one, {kills['records_right']:,} right |",
+        ]
+    )
+
+
+def _signed(value: float, decimals: int = 4) -> str:
+    return f"{value:+.{decimals}f}".replace("-", "−")
 
 
 def _between(page: str, name: str, block: str) -> str:

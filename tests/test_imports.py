@@ -27,8 +27,8 @@ FLOORS = {
             "metrics syllables breakdown markup charts transcript textgrid files longform corpus_formats synthetic "
             "audio_cache fence corpora runtime vad graph lm scoring decoding media_worker",
             "dataset sizes batching model optimizer student teaching stream transcribe alignment splice calibration "
-            "tuning checkpoints failures ranks batcher facts",
-            "trainer train distill progress export report sections excerpts page labelling card bulk gates "
+            "tuning checkpoints failures ranks batcher facts inputs",
+            "trainer train distill progress export report sections excerpts page labelling card outputs bulk gates "
             "connections records reception openai_api captions handbook server",
             "commands_model commands_train commands_speech commands_lm commands_serve cli",
         ]
@@ -60,6 +60,7 @@ ALLOWED = {
     "silero_vad": set(),  # found, never imported: it would import torch
     "datasets": {"corpus_formats"},
     "ray": {"bulk"},
+    "pyarrow": {"inputs", "outputs"},
     "fastapi": {"server", "openai_api"},
     "starlette": {"server", "openai_api", "captions", "gates", "records"},
     "uvicorn": {"server", "connections"},
@@ -204,7 +205,13 @@ def test_transcription_starts_without_what_training_and_serving_need() -> None:
 
 def test_what_is_not_training_can_be_imported_where_torch_is_not_installed() -> None:
     """So can the command line, which imports training only when it is asked to train."""
-    needs = {"bulk": "ray", "media": "av", **dict.fromkeys(SERVING, "fastapi")}
+    needs = {
+        "bulk": "ray",
+        "inputs": "pyarrow",
+        "outputs": "pyarrow",
+        "media": "av",
+        **dict.fromkeys(SERVING, "fastapi"),
+    }
     names = [name for name in MODULES if name not in TRAINING]
     names = [name for name in names if name not in needs or importlib.util.find_spec(needs[name])]
     blocked = "import sys\nfor name in ('torch', 'transformers', 'accelerate', 'datasets'): sys.modules[name] = None\n"

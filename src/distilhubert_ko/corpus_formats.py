@@ -226,8 +226,20 @@ def _metadata(folder: Path) -> Path | None:
 
 
 def _records(file: Path, path_key: str, split: str | None, fence: Fence | None, prefix: str = "") -> list[Entry]:
-    """Entries of a CSV or JSON-lines file; without an id, one is the audio's path, and @offset in a slice."""
-    entries = []
+    return [entry for _, entry in listed(file, path_key, split, fence, prefix)]
+
+
+def listed(
+    file: Path,
+    path_key: str = "audio_filepath",
+    split: str | None = None,
+    fence: Fence | None = None,
+    prefix: str = "",
+) -> Iterator[tuple[str, Entry]]:
+    """The path of the audio as a CSV or JSON-lines file gives it, which may be a URL, and the entry.
+
+    Without an id, one is the audio's path, and @offset in a slice.
+    """
     for number, record in _csv(file) if file.suffix.lower() == ".csv" else _jsonl(file):
         path = record.get(path_key)
         if not isinstance(path, str) or not path:
@@ -241,7 +253,8 @@ def _records(file: Path, path_key: str, split: str | None, fence: Fence | None, 
         if not (0 <= offset < math.inf and (duration is None or 0 < duration < math.inf)):
             raise _malformed(file, number, "offset >= 0 and duration > 0, in seconds")
         name = os.path.splitext(os.path.join(prefix, path))[0]
-        entries.append(
+        yield (
+            path,
             Entry(
                 _string(record.get("id")) or (f"{name}@{offset}" if offset else name),
                 file.parent / path,
@@ -251,9 +264,8 @@ def _records(file: Path, path_key: str, split: str | None, fence: Fence | None, 
                 offset,
                 duration,
                 _string(_first(record, _GENDER)),
-            )
+            ),
         )
-    return entries
 
 
 def _csv(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -69,5 +69,9 @@ class ExportError(DistilhubertKoError, RuntimeError):
     """An exported graph does not give what the model gives."""
 
 
+class BulkError(DistilhubertKoError, RuntimeError):
+    """A bulk transcription that cannot go on, or left inputs without a record."""
+
+
 class MissingExtraError(DistilhubertKoError, ImportError):
     """A feature needs an optional dependency."""
