@@ -321,7 +321,7 @@ def normalises(folder: Path) -> bool:
     """
     try:
         extractor = Wav2Vec2FeatureExtractor.from_pretrained(folder)
-    except Exception as error:  # as above
+    except Exception as error:  # as in `load`
         raise ModelError(
             f"{folder}: neither preprocessor_config.json nor processor_config.json says do_normalize; copy one from "
             "the model that this one was fine-tuned from"
