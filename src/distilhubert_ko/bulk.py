@@ -177,7 +177,6 @@ def engine(address: str | None, threads: int, workers: int | None) -> Iterator[i
         yield workers or _room(threads)
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what matters comes as an exception
     os.environ.setdefault("RAY_worker_niceness", "0")  # not 15: how far to give way is for who gives the command to say
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
