@@ -47,10 +47,11 @@ def in_training() -> Iterator[None]:
         name = error.filename or "a file of the run"
         raise TrainingError(f"{name} cannot be written ({error.strerror}): make room, {AGAIN}") from error
     except InputError as error:
-        if not str(error).startswith("Caught "):
+        told = str(error.args[0])
+        if not told.startswith("Caught "):
             raise
         # torch put the worker's traceback into the message, whose last line is the message that was.
-        raise type(error)(str(error).splitlines()[-1].partition(": ")[2]) from error
+        raise type(error)(told.splitlines()[-1].partition(": ")[2]) from error
     except RuntimeError as error:
         if not str(error).startswith(DEAD_WORKER):
             raise
