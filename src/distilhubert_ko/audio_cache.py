@@ -11,7 +11,6 @@ import importlib.metadata
 import json
 import os
 import secrets
-import shutil
 import sys
 import time
 import zlib
@@ -26,7 +25,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from distilhubert_ko import audio
+from distilhubert_ko import audio, writing
 from distilhubert_ko.corpus_formats import Audio
 from distilhubert_ko.errors import InputError
 
@@ -180,8 +179,7 @@ def _state(sound: Path | bytes) -> str | None:
 
 
 def _unwritable(folder: Path, error: OSError) -> InputError:
-    there = next(above for above in (folder.absolute(), *folder.absolute().parents) if os.path.exists(above))
-    free = shutil.disk_usage(there).free / 1e9
+    free = writing.free_gb(folder)
     return InputError(
         f"the audio cache cannot be written to {folder} ({error.strerror or error}; {free:.1f} GB are free): make "
         "room, name another folder as data.cache, or none; --resume goes on with a run"

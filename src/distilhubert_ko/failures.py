@@ -1,13 +1,13 @@
 """What libraries raise when the machine fails in a run, as errors of one line that say how to go on."""
 
 import errno
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError
 
+from distilhubert_ko import writing
 from distilhubert_ko.errors import DistilhubertKoError, InputError, TrainingError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -25,8 +25,7 @@ def in_writing(what: str, place: Path) -> Iterator[None]:
         if isinstance(error, DistilhubertKoError) or str(error).startswith(DEAD_WORKER) or is_of_ranks(error):
             raise
         reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
-        there = next(folder for folder in (place, *place.absolute().parents) if folder.exists())
-        free = shutil.disk_usage(there).free / 1e9
+        free = writing.free_gb(place)
         raise TrainingError(
             f"{what} cannot be written to {place} ({reason}; {free:.1f} GB are free): make room, {AGAIN}; what was "
             "saved before is whole"

@@ -1,8 +1,9 @@
-"""Text files that are there whole or not at all."""
+"""Text files that are there whole or not at all, and the room for them."""
 
 import json
 import os
 import secrets
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -37,3 +38,9 @@ def write(path: Path, text: str) -> Path:
 def write_json(path: Path, content: dict[str, Any]) -> Path:
     """As `write`, for an object that JSON knows, with Korean as it is."""
     return write(path, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+
+
+def free_gb(place: Path) -> float:
+    """What is free on the disk of a file or folder, which need not be there yet."""
+    there = next(folder for folder in (place, *place.absolute().parents) if folder.exists())
+    return shutil.disk_usage(there).free / 1e9
