@@ -5,19 +5,17 @@ import itertools
 import multiprocessing
 import os
 import pickle
-import resource
 import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
+from full_disk import no_file_above
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -315,17 +313,6 @@ def test_what_a_killed_process_left_aside_goes_after_an_hour_and_what_is_being_w
 
 
 # No room
-
-
-@contextmanager
-def no_file_above(size: int) -> Iterator[None]:
-    """A disk without room, as far as a file of more than `size` bytes can tell."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_clip_that_finds_no_room_is_an_error_that_says_what_to_do_and_loses_nothing(

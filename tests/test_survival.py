@@ -5,12 +5,11 @@ import json
 import multiprocessing
 import os
 import random
-import resource
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import pytest
 import soundfile
 import torch
 from fixtures_model import TINY
+from full_disk import no_file_above
 from safetensors.torch import load_file
 
 from distilhubert_ko import batching, checkpoints, corpora, dataset, failures, recipe, train, trainer, training_log
@@ -330,17 +330,6 @@ def test_a_best_checkpoint_that_is_torn_is_not_the_model(
 
 
 # No room
-
-
-@contextmanager
-def no_file_above(size: int) -> Iterator[None]:
-    """A disk without room, as far as a file of more than `size` bytes can tell."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "optimizer.pt"])
