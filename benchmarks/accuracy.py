@@ -398,9 +398,9 @@ def _files(way: str) -> tuple[str, str]:
 
 
 def zeroth_sample(work: Path, speech: Path) -> dict[str, Any]:
-    """The model of all levers with the larger language model on clips of Zeroth's test split, which nothing saw before.
+    """The lighter levers with the larger language model and the wide beam on clips of Zeroth's test split.
 
-    Their transcripts part words at morphemes, so what counts is the CER without spaces.
+    Nothing saw these before. Their transcripts part words at morphemes, so what counts is the CER without spaces.
     """
     source, width = LANGUAGE_MODELS["wide"]
     path = tuned(work, speech, "light", work / "lm" / f"{source}.arpa")

@@ -222,8 +222,7 @@ def _run(todo: list[Shard], work: Work, out: Path, workers: int) -> Iterator[int
             if futile == ROUNDS:
                 reason = str(error).strip().rpartition("\n")[2]
                 raise BulkError(
-                    f"Ray gave up ({reason}): what is done is kept; look into its logs in /tmp/ray, and give the "
-                    "command again"
+                    f"Ray gave up ({reason}): what is done is kept; look into Ray's logs, and give the command again"
                 ) from error
             todo = left
 
