@@ -23,11 +23,11 @@ FLOORS = {
     for floor, names in enumerate(
         [
             "errors writing training_log audio media text numerals ctc tables recipe schedule augment beam hotwords "
-            "ngram",
-            "metrics syllables breakdown markup charts transcript textgrid files longform corpus_formats synthetic "
-            "corpora runtime vad graph lm scoring decoding",
-            "dataset sizes batching model optimizer student teaching stream transcribe alignment splice calibration "
-            "tuning checkpoints failures",
+            "ngram spool",
+            "metrics syllables breakdown markup charts transcript textgrid files longform corpus_formats shards "
+            "synthetic corpora runtime vad graph lm scoring decoding",
+            "dataset sizes sampling batching model optimizer student teaching stream transcribe alignment splice "
+            "calibration tuning checkpoints failures",
             "trainer train distill progress export report sections excerpts page labelling card bulk server",
             "commands_model commands_train commands_speech commands_lm cli",
         ]
@@ -38,6 +38,7 @@ FLOORS = {
 
 TRAINING = {
     "batching",
+    "sampling",
     "model",
     "optimizer",
     "trainer",
@@ -57,6 +58,7 @@ ALLOWED = {
     "kenlm": {"lm"},
     "silero_vad": set(),  # found, never imported: it would import torch
     "datasets": {"corpus_formats"},
+    "pyarrow": {"shards"},
     "ray": {"bulk"},
     "fastapi": {"server"},
     "uvicorn": {"server"},
@@ -194,7 +196,7 @@ def test_transcription_starts_without_what_training_and_serving_need() -> None:
 
 def test_what_is_not_training_can_be_imported_where_torch_is_not_installed() -> None:
     """So can the command line, which imports training only when it is asked to train."""
-    needs = {"bulk": "ray", "media": "av", "server": "fastapi"}
+    needs = {"bulk": "ray", "media": "av", "server": "fastapi", "shards": "pyarrow"}
     names = [name for name in MODULES if name not in TRAINING]
     names = [name for name in names if name not in needs or importlib.util.find_spec(needs[name])]
     blocked = "import sys\nfor name in ('torch', 'transformers', 'accelerate', 'datasets'): sys.modules[name] = None\n"

@@ -8,27 +8,30 @@ import re
 import unicodedata
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distilhubert_ko import audio, corpus_formats
 from distilhubert_ko.corpus_formats import Audio, Entry
-from distilhubert_ko.errors import AudioError, CorpusError, RecipeError
+from distilhubert_ko.errors import AudioError, CorpusError, RecipeError, UnavailableError
 
 SCHEMES = ("folder", "hub", "kaldi", "librispeech", "manifest", "synthetic", "zeroth")
 
 _WHOLE = 0.1  # s: manifests round durations, so a slice this near to the whole file is the whole file
+
+SAMPLE = 64  # clips whose lengths tell how long a character lasts
 
 
 @dataclass(frozen=True)
 class Utterance:
     """One clip and its transcript, as the corpus spells it (in NFC).
 
-    `seconds` is the clip's length. A clip that is a slice of a longer file starts at `offset` seconds and
-    has a `duration` unless it runs to the end; a whole file has offset 0 and duration None.
+    `seconds` is the clip's length, found where `seconds_from` says. A clip that is a slice of a longer file starts at
+    `offset` seconds and has a `duration` unless it runs to the end; a whole file has offset 0 and duration None.
     """
 
     id: str
@@ -39,12 +42,16 @@ class Utterance:
     offset: float = 0.0
     duration: float | None = None
     gender: str | None = None
+    seconds_from: Literal["audio", "corpus", "text"] = "audio"
+    """The header of the sound; or, where that is far away, a column of the corpus, or a guess by the text's length."""
 
     def wave(self) -> NDArray[np.float32]:
-        """(samples,) float32 at 16 kHz. Raises AudioError, as `audio.load` does."""
+        """(samples,) float32 at 16 kHz. Raises AudioError, as `audio.load` does, and UnavailableError."""
         try:
             source = self.audio if isinstance(self.audio, Path) else self.audio()
             return audio.load(source, self.offset, self.duration)
+        except UnavailableError:
+            raise  # an OSError, which says nothing about the clip
         except (AudioError, OSError) as error:
             raise AudioError(f"utterance {self.id}: {error}") from error
 
@@ -74,7 +81,15 @@ class Corpus:
         return tuple(sorted({utterance.speaker for utterance in self.utterances if utterance.speaker is not None}))
 
 
-def read(spec: str, *, root: Path = Path("."), heldout: str = "", transcribed: bool = True) -> Corpus:
+def read(
+    spec: str,
+    *,
+    root: Path = Path("."),
+    heldout: str = "",
+    transcribed: bool = True,
+    streaming: bool = False,
+    measured: bool = True,
+) -> Corpus:
     """Read a corpus, or one split of it. The audio itself is read only as far as its headers.
 
     Args:
@@ -85,6 +100,9 @@ def read(spec: str, *, root: Path = Path("."), heldout: str = "", transcribed: b
             corpus has a test split of its own, that stays, and speakers 8, 16, ... of its train split are
             dev; where it has both test and dev, the rule is not needed and changes nothing.
         transcribed: whether an utterance without a transcript is a problem, or gets the text "".
+        streaming: whether the sound of a corpus on the Hub stays there, to be fetched when it is wanted.
+        measured: whether streamed sound is fetched once for its length, or the length is what the corpus lists or,
+            as a guess, follows from the text's.
 
     Raises:
         CorpusError: no such scheme, corpus or split; a malformed line; an id that occurs twice; or nothing
@@ -95,13 +113,20 @@ def read(spec: str, *, root: Path = Path("."), heldout: str = "", transcribed: b
     """
     scheme, location, split = _parse(spec)
     every = _every(heldout)
-    entries = _entries(scheme, location, root, split if every is None else None)
+    part = split if every is None else None
+    if scheme == "hub" and streaming:
+        from distilhubert_ko import shards  # and pyarrow with it
+
+        entries = shards.entries(location, part)
+    else:
+        entries = _entries(scheme, location, root, part)
     twice = [key for key, count in Counter(entry.id for entry in entries).items() if count > 1]
     if twice:
         raise CorpusError(f"{spec} lists {len(twice)} ids twice, e.g. {twice[0]}: give each utterance its own id")
     if split:
         entries = _of_split(spec, entries, split, every)
-    utterances, problems = _measure(entries, transcribed)
+    guessed = scheme == "hub" and streaming and not measured
+    utterances, problems = _measure(entries, transcribed, guessed)
     if not utterances:
         first = f" (e.g. {problems[0].id}: {problems[0].reason})" if problems else ""
         raise CorpusError(f"{spec}: none of {len(entries)} entries can be used{first}: check the path and the scheme")
@@ -187,19 +212,41 @@ def _held_out(spec: str, entries: list[Entry], split: str, every: int, parts: tu
     return chosen
 
 
-def _measure(entries: list[Entry], transcribed: bool) -> tuple[list[Utterance], list[Problem]]:
+def _measure(entries: list[Entry], transcribed: bool, guessed: bool) -> tuple[list[Utterance], list[Problem]]:
     wanted = [entry for entry in entries if entry.text or not transcribed]
-    sources = dict.fromkeys(entry.audio for entry in wanted if entry.audio is not None)
-    with ThreadPoolExecutor(8) as pool:
-        lengths = dict(zip(sources, pool.map(_length, sources), strict=True))
+    if guessed:
+        lengths = _guess(wanted)
+    else:
+        sources = dict.fromkeys(entry.audio for entry in wanted if entry.audio is not None)
+        with ThreadPoolExecutor(8) as pool:
+            lengths = dict(zip(sources, pool.map(_length, sources), strict=True))
     utterances, problems = [], []
     for entry in entries:
         found = _utterance(entry, lengths, transcribed)
-        if isinstance(found, Utterance):
-            utterances.append(found)
-        else:
+        if not isinstance(found, Utterance):
             problems.append(found)
+        elif guessed:
+            utterances.append(replace(found, seconds_from="text" if entry.seconds is None else "corpus"))
+        else:
+            utterances.append(found)
     return utterances, problems
+
+
+def _guess(entries: list[Entry]) -> dict[Audio, float | str]:
+    """Seconds as listed; where none are, in proportion to the characters, as in the first SAMPLE of such clips."""
+    unlisted = [entry for entry in entries if entry.seconds is None][:SAMPLE]
+    heard = [(entry, _length(entry.audio)) for entry in unlisted if entry.audio is not None]
+    measured = [(length, _characters(entry)) for entry, length in heard if not isinstance(length, str)]
+    pace = sum(length for length, _ in measured) / max(1, sum(characters for _, characters in measured))
+    return {
+        entry.audio: pace * _characters(entry) if entry.seconds is None else entry.seconds
+        for entry in entries
+        if entry.audio is not None
+    }
+
+
+def _characters(entry: Entry) -> int:
+    return max(1, len((entry.text or "").replace(" ", "")))
 
 
 def _length(source: Audio) -> float | str:
@@ -210,6 +257,8 @@ def _length(source: Audio) -> float | str:
         return audio.duration(source())
     except FileNotFoundError:
         return "audio missing"
+    except UnavailableError:
+        raise
     except (AudioError, OSError):
         return "audio unreadable"
 

@@ -25,6 +25,7 @@ from transformers.utils import logging as transformers_logging
 from distilhubert_ko import dataset, failures, metrics, model, optimizer, progress, recipe, teaching, writing
 from distilhubert_ko.batching import AugmentedClips, Clips
 from distilhubert_ko.errors import TrainingError
+from distilhubert_ko.sampling import evaluation_order
 from distilhubert_ko.splice import CUTS, Splicer, read_or_find
 from distilhubert_ko.text import Tokenizer
 from distilhubert_ko.trainer import RecipeTrainer, checkpoint, keep_freed_memory
@@ -43,6 +44,7 @@ def train(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Path:
     last = checkpoint(out, resume)
     data = dataset.prepare(config)
     account = data.report()
+    dataset.check_unchanged(out / "data.json", account)
     print(dataset.describe(account), file=sys.stderr)
     torch.manual_seed(config.training.seed)
     trainer = CtcTrainer(config, data, out)
@@ -60,6 +62,7 @@ def train(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Path:
         "total_steps": trainer.state.global_step,
         "resumed": resume,
         "unreadable": trainer.clips.unreadable(),
+        "unfit": trainer.clips.unfit(),
         "train_seconds": round(time.monotonic() - started, 1),
         "precision": trainer.precision,
         "device": str(trainer.args.device),
@@ -97,7 +100,7 @@ class CtcTrainer(RecipeTrainer):
     def __init__(self, config: recipe.Recipe, data: dataset.Dataset, out: Path):
         self.tokenizer = data.tokenizer
         examples = [example for example in data.eval.examples if dataset.has_frames(example, data.tokenizer)]
-        examples.sort(key=lambda example: example.samples)  # like lengths together: less padding
+        examples = evaluation_order(examples)
         self.references = [example.text for example in examples]
         network = model.build(config.model, data.tokenizer)
         self.teacher = teaching.FrameTeacher(config.teaching, data.tokenizer) if config.teaching.teacher else None
@@ -196,7 +199,7 @@ def _training_clips(config: recipe.Recipe, data: dataset.Dataset, out: Path) -> 
     examples, augment, splicer = data.train.examples, config.augment, None
     if augment.splice_prob:
         splicer = Splicer(examples, read_or_find(out / CUTS, augment.splice_model, examples))
-    return AugmentedClips(examples, data.tokenizer, augment, splicer, config.training.seed)
+    return AugmentedClips(examples, data.tokenizer, augment, splicer, config.training.seed, config.data)
 
 
 class BlankCollapse(TrainerCallback):

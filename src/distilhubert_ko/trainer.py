@@ -22,6 +22,7 @@ from transformers.trainer_utils import EvalPrediction
 from distilhubert_ko import checkpoints, failures, optimizer, progress, recipe, training_log, writing
 from distilhubert_ko.batching import AugmentedClips, BucketSampler, Clips, collate
 from distilhubert_ko.errors import InputError, TrainingError
+from distilhubert_ko.sampling import RowGroupSampler, row_groups
 from distilhubert_ko.splice import CUTS
 
 CHECKPOINTS = "checkpoints"
@@ -152,9 +153,13 @@ class RecipeTrainer(Trainer):
                 checkpoints.rotate(self.home, self.state.best_global_step)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
-        if not self.recipe.training.length_buckets:
-            return super()._get_train_sampler(train_dataset)
+        buckets = self.recipe.training.length_buckets
         lengths = [example.samples for example in self.clips.examples]
+        groups = row_groups(self.clips.examples)
+        if any(groups):
+            return RowGroupSampler(groups, lengths if buckets else None, self.args.train_batch_size, self.args.seed)
+        if not buckets:
+            return super()._get_train_sampler(train_dataset)
         return BucketSampler(lengths, self.args.train_batch_size, self.args.seed)
 
     def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
