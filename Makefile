@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= demo
 
-.PHONY: demo test lint types docs clean
+.PHONY: demo test lint types docs lock audit clean
 
 demo: $(VENV)/train
 	$(BIN)/distilhubert-ko demo --out $(OUT)
@@ -25,13 +25,33 @@ docs: $(VENV)/dev
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/train: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train]'
+# Every file that is installed has a hash in locks/. What else is needed, such as the libraries of a torch with CUDA,
+# which the lock does not name, the second step adds.
+define install
+$(BIN)/python -m pip install --quiet --require-hashes --no-deps --requirement locks/$(1).txt
+$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[train]'
+endef
+
+$(VENV)/train: pyproject.toml locks/train.txt | $(BIN)/python
+	$(call install,train)
 	touch $@
 
-$(VENV)/dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,dev]'
+$(VENV)/dev: pyproject.toml locks/dev.txt | $(BIN)/python
+	$(call install,dev)
 	touch $@ $(VENV)/train
+
+# After a change to constraints.txt or to the dependencies; needs uv. torch's CPU build is on no common index.
+CPU_TORCH := sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
+COMPILE := uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --group build \
+	--constraint constraints.txt pyproject.toml
+lock:
+	$(COMPILE) --extra train --output-file locks/train.txt
+	$(COMPILE) --extra train --extra dev --output-file locks/dev.txt
+	sed -i.bak 's/^torch==.*/&\n    --hash=$(CPU_TORCH) \\/' locks/*.txt && rm locks/*.bak
+
+# Known vulnerabilities of what is locked; needs pip-audit and the network.
+audit:
+	pip-audit --require-hashes --disable-pip --requirement locks/dev.txt
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -111,7 +111,7 @@ ROWS = {
     "aligner": Row((*JAMO, "training.num_epochs=8")),  # finds the words for splices, and is no row of the table
     "published": Row((), (0, 1, 2)),
     "jamo": Row(JAMO),
-    "all": Row((*JAMO, *MASKS, *SPEEDS, *NOISE, *DECAY, *STAGES, *HEAD, *AVERAGE, *SPLICES), (0, 1, 2)),
+    "all": Row((*JAMO, *MASKS, *SPEEDS, *NOISE, *DECAY, *STAGES, *HEAD, *AVERAGE, *SPLICES)),
     "light": Row((*JAMO, *LIGHT, *SPEEDS, *STAGES, *HEAD, *AVERAGE, *SPLICES), (0, 1, 2)),
     "masks": Row((*JAMO, *MASKS)),
     "speeds": Row((*JAMO, *SPEEDS)),
@@ -136,8 +136,9 @@ DISTILLATION = {
 """The student spends half of its epochs on distillation; against it, the same network learns from the start."""
 TRAINED = {**ROWS, **DISTILLATION}
 DECODED = ("published", "jamo", "all", "light")  # with language models, too
-LANGUAGE_MODELS = ("transcripts", "texts")
-"""What they learnt from: the training transcripts; these and the sentences of TEXT."""
+LANGUAGE_MODELS = {"transcripts": ("transcripts", 32), "texts": ("texts", 32), "wide": ("texts", 100)}
+"""Way to decode -> what the language model learnt from, the training transcripts alone or with the sentences of TEXT,
+and the width of the beam."""
 
 
 # The encoder
@@ -242,7 +243,7 @@ def rows(work: Path, speech: Path, names: Sequence[str], processes: int) -> None
     """All the rows that are not there yet, each in a process with one thread, `processes` at a time."""
     jobs = [(name, seed) for name in names for seed in ROWS[name].seeds]
     # What decides comes first, after the row that finds the words for splices.
-    jobs.sort(key=lambda job: (job[0] != "aligner", job[0] not in ("published", "all", "light"), job[1]))
+    jobs.sort(key=lambda job: (job[0] != "aligner", job[0] not in ("published", "light"), job[1]))
     with ThreadPoolExecutor(processes) as pool:
         results = pool.map(lambda job: _in_a_process(work, speech, *job), jobs)
         for (name, seed), code in zip(jobs, results, strict=True):
@@ -320,16 +321,16 @@ def tuned(work: Path, speech: Path, row: str, path: Path) -> Path:
 
 def decode(work: Path, texts: Path, speech: Path, names: Sequence[str]) -> None:
     """Scores those of the rows that decide with each language model."""
-    for source in LANGUAGE_MODELS:
+    for way, (source, width) in LANGUAGE_MODELS.items():
         path = language_model(work, texts, speech, source)
         for row in (name for name in DECODED if name in names):
             for seed in ROWS[row].seeds:
                 folder = work / "rows" / f"{row}-{seed}"
-                out = folder / f"{source}.json"
+                out = folder / f"{way}.json"
                 if (folder / report.REPORT).is_file() and not out.is_file():
-                    transcriber = Transcriber(folder, threads=1, lm=tuned(work, speech, row, path))
+                    transcriber = Transcriber(folder, threads=1, lm=tuned(work, speech, row, path), beam=width)
                     report.save(report.evaluate(transcriber, CORPUS.format("test"), root=speech), out)
-                    print(f"{row}-{seed} with {source}: done", flush=True)
+                    print(f"{row}-{seed} {way}: done", flush=True)
 
 
 def predictions(folder: Path, name: str) -> dict[str, dict[str, Any]]:
@@ -357,33 +358,42 @@ def seeds(work: Path, row: str, name: str) -> list[Path]:
 
 
 def table(work: Path) -> list[dict[str, Any]]:
-    """A record for each row and way to decode: CER with its interval, seeds, and the test against the published one."""
-    published = seeds(work, "published", report.REPORT)
-    baseline = pooled(published, report.PREDICTIONS)
-    speakers = [each["speaker"] for _, each in sorted(predictions(published[0], report.PREDICTIONS).items())]
+    """A record for each row and way to decode: CER with its interval, seeds, and tests against two other rows.
+
+    The tests are paired: against the published row, decoded greedily, and against that of jamo, decoded alike, with the
+    same seeds.
+    """
+    found = predictions(work / "rows" / "published-0", report.PREDICTIONS)
+    speakers = [found[id_]["speaker"] for id_ in sorted(found)]
     records = []
     for row in (name for name in TRAINED if name != "aligner"):
-        for source in ("greedy", *LANGUAGE_MODELS):
-            figures, lines = (
-                (report.REPORT, report.PREDICTIONS) if source == "greedy" else (f"{source}.json", f"{source}.jsonl")
-            )
+        for way in ("greedy", *LANGUAGE_MODELS):
+            figures, lines = _files(way)
             folders = seeds(work, row, figures)
             if not folders:
                 continue
             reports = [json.loads((folder / figures).read_text(encoding="utf-8")) for folder in folders]
             errors = pooled(folders, lines)
-            record = {"row": row, "decoding": source, "cers": [each["cer"] for each in reports]}
+            record = {"row": row, "decoding": way, "cers": [each["cer"] for each in reports]}
             record |= {
                 key: statistics.mean(each[key] for each in reports) for key in ("cer", "cer_no_space", "jer", "wer")
             }
             record |= {"ci95": metrics.interval(errors), "ci95_speakers": metrics.interval(errors, groups=speakers)}
-            if len(folders) == len(published):
-                for unit, groups in (("utterances", None), ("speakers", speakers)):
-                    record[f"against_published_{unit}"] = dataclasses.asdict(
-                        metrics.paired(errors, baseline, groups=groups)
-                    )
+            for other, decoded in (("published", "greedy"), ("jamo", way)):
+                against = [work / "rows" / f"{other}-{folder.name.rpartition('-')[2]}" for folder in folders]
+                theirs = _files(decoded)[1]
+                if row != other and all((folder / theirs).is_file() for folder in against):
+                    baseline = pooled(against, theirs)
+                    for unit, groups in (("utterances", None), ("speakers", speakers)):
+                        test = metrics.paired(errors, baseline, groups=groups)
+                        record[f"against_{other}_{unit}"] = dataclasses.asdict(test)
             records.append(record)
     return records
+
+
+def _files(way: str) -> tuple[str, str]:
+    """The names of the figures and of the utterances of a way to decode."""
+    return (report.REPORT, report.PREDICTIONS) if way == "greedy" else (f"{way}.json", f"{way}.jsonl")
 
 
 def zeroth_sample(work: Path, speech: Path) -> dict[str, Any]:
@@ -391,8 +401,9 @@ def zeroth_sample(work: Path, speech: Path) -> dict[str, Any]:
 
     Their transcripts part words at morphemes, so what counts is the CER without spaces.
     """
-    path = tuned(work, speech, "all", work / "lm" / "texts.arpa")
-    transcriber = Transcriber(work / "rows" / "all-0", threads=1, lm=path)
+    source, width = LANGUAGE_MODELS["wide"]
+    path = tuned(work, speech, "light", work / "lm" / f"{source}.arpa")
+    transcriber = Transcriber(work / "rows" / "light-0", threads=1, lm=path, beam=width)
     measured = report.evaluate(transcriber, "kaldi:zeroth-sample/data", root=speech)
     keys = "corpus utterances cer_no_space cer_no_space_ci95 jer decoding".split()
     return {key: getattr(measured, key) for key in keys}
@@ -406,7 +417,7 @@ def plot(records: Sequence[dict[str, Any]], path: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(8, 0.32 * len(records) + 1.2), layout="constrained")
-    colours = {"greedy": "#5b7db1", "transcripts": "#d98c4a", "texts": "#b3523c"}
+    colours = {"greedy": "#5b7db1", "transcripts": "#d98c4a", "texts": "#b3523c", "wide": "#8a2f4b"}
     for place, record in enumerate(reversed(records)):
         low, high = record["ci95"]
         axes.barh(place, record["cer"], color=colours[record["decoding"]], height=0.7)

@@ -48,7 +48,12 @@ ROWS = {
     "distilled": "a narrower student, distilled, then jamo",
     "random": "the same student from random weights, jamo",
 }
-DECODINGS = {"greedy": "greedy", "transcripts": "LM of transcripts", "texts": "LM of transcripts and texts"}
+DECODINGS = {
+    "greedy": "greedy",
+    "transcripts": "LM of transcripts",
+    "texts": "LM of transcripts and texts",
+    "wide": "the same, beam of 100",
+}
 BEAM_HEADERS = {
     "en": ("Log-probabilities", "CER, greedy", "CER, language model, beam {}", "Speed of the search, one core"),
     "ko": ("로그 확률", "CER, 언어 모델 없음", "CER, 언어 모델, 빔 {}", "코어 하나에서 탐색 속도"),
@@ -57,6 +62,13 @@ HEARD = {
     "model": {"en": "the jamo model of docs/accuracy.md, real speech", "ko": "docs/accuracy.md의 자모 모델, 실제 음성"},
     "made up, jamo": {"en": "made up, jamo", "ko": "지어낸 확률, 자모"},
     "made up, syllables": {"en": "made up, syllables", "ko": "지어낸 확률, 음절"},
+}
+LOADED = {
+    "decode": "decoded anew",
+    "cache_first_pass": "decoded and written to the cache",
+    "cache": "read from the cache",
+    "memory": "in memory",
+    "memory_augmented": "in memory, augmented as `recipes/zeroth-plus.toml` says, without splices",
 }
 SPEED = {"en": "{:.0f} x real time", "ko": "실시간의 {:.0f}배"}
 WIDTH: dict[str, Any] = {"terminal_width": 100, "max_content_width": 100}
@@ -118,21 +130,22 @@ def accuracy() -> str:
     """docs/accuracy.md with the table of benchmarks/accuracy.py, whose JSON lies in docs/results/."""
     measured = json.loads((DOCS / "results" / "accuracy.json").read_text(encoding="utf-8"))
     records, sample = measured["rows"], measured["zeroth_sample"]
-    header = ("Row", "Decoding", "CER", "95 % interval", "Seeds", "CER, no spaces", "Jamo error rate", "Difference")
+    header = ("Row", "Decoding", "CER", "95 % interval", "Seeds", "CER, no spaces", "Jamo error rate")
+    header += ("Against published", "Against jamo")
     lines = [f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
     for record in sorted(records, key=lambda record: [*ROWS].index(record["row"])):
         low, high = record["ci95"]
         seeds = " ".join(f"{cer:.3f}" for cer in record["cers"])
-        test = record.get("against_published_utterances")
-        change = "" if test is None or not test["difference"] else f"{_signed(test['difference'])}, p {test['p']:.4f}"
+        changes = [_change(record.get(f"against_{other}_utterances")) for other in ("published", "jamo")]
         lines.append(
             f"| {ROWS[record['row']]} | {DECODINGS[record['decoding']]} | {record['cer']:.4f} | {low:.4f}–{high:.4f} | "
-            f"{seeds} | {record['cer_no_space']:.4f} | {record['jer']:.4f} | {change} |"
+            f"{seeds} | {record['cer_no_space']:.4f} | {record['jer']:.4f} | {' | '.join(changes)} |"
         )
     low, high = sample["cer_no_space_ci95"]
     lines += [
         "",
-        f"All levers and the larger language model on {sample['utterances']} clips of Zeroth's test split, on which "
+        "The lighter levers with the larger language model, beam of 100, on "
+        f"{sample['utterances']} clips of Zeroth's test split, on which "
         f"nothing was trained or tuned: CER without spaces {sample['cer_no_space']:.4f} ({low:.4f}–{high:.4f}), jamo "
         f"error rate {sample['jer']:.4f}.",
     ]
@@ -140,7 +153,7 @@ def accuracy() -> str:
 
 
 def reliability() -> str:
-    """docs/reliability.md with the figures of benchmarks/kills.py, whose JSON lies in docs/results/."""
+    """docs/reliability.md with the figures of its benchmarks, whose JSON lies in docs/results/."""
     found = json.loads((DOCS / "results" / "kills.json").read_text(encoding="utf-8"))
     lines = [
         "| Kills | While saving | Torn checkpoints | Runs | Steps of a run | Runs with the same weights |",
@@ -148,7 +161,106 @@ def reliability() -> str:
         f"| {found['kills']} | {found['died_while_saving']} | {found['torn_checkpoints']} | {found['runs']} | "
         f"{found['steps']} | {found['runs_equal']} |",
     ]
-    return _between((DOCS / "reliability.md").read_text(encoding="utf-8"), "kills", "\n".join(lines))
+    page = _between((DOCS / "reliability.md").read_text(encoding="utf-8"), "kills", "\n".join(lines))
+    return _between(_between(page, "ranks", ranks()), "loader", loader())
+
+
+def ranks() -> str:
+    """The table of benchmarks/ranks.py, whose JSON lies in docs/results/."""
+    found = json.loads((DOCS / "results" / "ranks.json").read_text(encoding="utf-8"))
+    difference = "{}_largest_relative_difference"
+    losses = " | ".join(f"{found[difference.format(key)]:.1e}" for key in ("loss", "eval_loss", "grad_norm"))
+    equal = f"{found['evaluations']} of them, {'equal' if found['cer_equal'] else 'not equal'}"
+    return "\n".join(
+        [
+            "| Processes | Steps | Loss | Held-out loss | Norm of the gradient | CER |",
+            "|---|---|---|---|---|---|",
+            f"| {found['ranks']} | {found['steps']} | {losses} | {equal} |",
+        ]
+    )
+
+
+def loader() -> str:
+    """What benchmarks/loader.py found, whose JSON lies in docs/results/."""
+    found = json.loads((DOCS / "results" / "loader.json").read_text(encoding="utf-8"))
+    speeds, starts = found["hours_of_speech_per_core_second"], found["start_core_seconds"]
+    lines = ["| Clips | Hours of speech a second of one core |", "|---|---|"]
+    lines += [f"| {shown} | {speeds[way]:.2f} |" for way, shown in LOADED.items()]
+    return "\n".join(lines) + (
+        f"\n\n`{found['corpus']}`, {found['hours']:.1f} h in clips of {found['mean_clip_seconds']:.1f} s, of which the "
+        f"cache takes {found['cache_gb_per_hour_of_speech']:.3f} GB an hour. To start, its {found['start_files']:,} "
+        f"files take {starts['measured']:.2f} s of one core to measure, and {starts['from_cache']:.2f} s with lengths "
+        "from the cache."
+    )
+
+
+def _change(test: dict[str, float] | None) -> str:
+    return f"{_signed(test['difference'])}, p {test['p']:.4f}" if test else ""
+
+
+def scaling() -> str:
+    """docs/scaling.md with the tables of benchmarks/scaling.py, whose JSON lies in docs/results/."""
+    found = json.loads((DOCS / "results" / "scaling.json").read_text(encoding="utf-8"))
+    page = (DOCS / "scaling.md").read_text(encoding="utf-8")
+    for name, block in (("scales", _scales(found)), ("gpus", _gpus(found))):
+        page = _between(page, name, block)
+    size = f"<!-- checkpoint -->{found['checkpoint_bytes'] / 1e6:.0f} MB<!-- /checkpoint -->"
+    return re.sub(r"<!-- checkpoint -->.*<!-- /checkpoint -->", size, page)
+
+
+def _scales(found: dict[str, Any]) -> str:
+    scales = found["scales"]
+    lines = [f"| | {' | '.join(f'{int(hours):,} h' for hours in scales)} |", "|---" * (1 + len(scales)) + "|"]
+    rows = (
+        ("Clips", "utterances", "{:,.0f}"),
+        ("FLAC, GB", "gigabytes", "{:,.0f}"),
+        (f"Shards of {1000 * found['shard_gigabytes']:.0f} MB", "shards", "{:,.0f}"),
+        (f"Row groups of {1000 * found['row_group_gigabytes']:.0f} MB", "row_groups", "{:,.0f}"),
+        ("Decoded, in `data.cache`, GB", "cache_gigabytes", "{:,.0f}"),
+        ("Examples in memory, GB a process", "index_gigabytes", "{:.1f}"),
+        ("Start: measuring files, core minutes", "probing_core_minutes", "{:.1f}"),
+        ("Start: listing shards, core minutes", "index_core_minutes", "{:.1f}"),
+        ("Steps an epoch", "steps_per_epoch", "{:,.0f}"),
+        ("Evaluations and checkpoints an epoch", "evaluations_per_epoch", "{:,.0f}"),
+    )
+    lines += [
+        f"| {name} | {' | '.join(form.format(each[key]) for each in scales.values())} |" for name, key, form in rows
+    ]
+    for row in found["per_gpu"]:
+        gpu, share = row["gpu"], row["utilisation"]
+        hours = (each["gpu_hours_per_epoch"][gpu][str(share)] for each in scales.values())
+        lines.append(f"| GPU hours an epoch, {gpu} at {share:.0%} | {' | '.join(f'{each:.1f}' for each in hours)} |")
+    return "\n".join(lines)
+
+
+def _gpus(found: dict[str, Any]) -> str:
+    cores = {
+        "stream": "from shards",
+        "decode": "from files",
+        "cache": "from the cache",
+        "memory_augmented": "augmenting",
+    }
+    header = [
+        "GPU, share of its bf16 peak",
+        "Hours of speech an hour",
+        "FLAC, MB/s",
+        *(f"Cores {v}" for v in cores.values()),
+    ]
+    lines = [f"| {' | '.join(header)} | Seconds between checkpoints |", "|---" * (len(header) + 1) + "|"]
+    for row in found["per_gpu"]:
+        needed = " | ".join(f"{row['cores'][way]:.1f}" for way in cores)
+        lines.append(
+            f"| {row['gpu']}, {row['utilisation']:.0%} | {row['hours_of_speech_per_hour']:,.0f} | "
+            f"{row['megabytes_per_second']:.0f} | {needed} | {row['seconds_between_checkpoints']:.0f} |"
+        )
+    peaks = ", ".join(f"{gpu} {flops / 1e12:g}" for gpu, flops in found["peak_bf16_flops"].items())
+    lines += [
+        "",
+        f"A second of speech takes {found['step_flops'] / 1e9:.1f} billion floating-point operations in training, "
+        f"{found['forward_flops'] / 1e9:.1f} of them forward. Peaks in bf16 without sparsity, TFLOPS: {peaks}, by "
+        "NVIDIA's data sheets (the H100's gives twice as much, with sparsity).",
+    ]
+    return "\n".join(lines)
 
 
 def _signed(value: float) -> str:
@@ -173,5 +285,6 @@ if __name__ == "__main__":
     PAGE.write_text(commands(), encoding="utf-8")
     (DOCS / "reliability.md").write_text(reliability(), encoding="utf-8")
     (DOCS / "accuracy.md").write_text(accuracy(), encoding="utf-8")
+    (DOCS / "scaling.md").write_text(scaling(), encoding="utf-8")
     for language, path in READMES.items():
         path.write_text(readme(language), encoding="utf-8")

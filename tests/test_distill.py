@@ -132,10 +132,14 @@ def test_the_held_out_loss_is_the_mean_over_frames_of_clips_heard_alone(
     assert [found["1"]["l1"], found["3"]["l1"]] == pytest.approx(expected.tolist(), rel=1e-4)
 
 
-def test_training_minimises_what_evaluation_measures(tiny: recipe.Recipe, tmp_path: Path) -> None:
-    """One batch of all clips, padded, without dropout, by a step too small to matter, and then one clip at a time."""
+@pytest.mark.parametrize(("size", "accumulated"), [(18, 1), (7, 3)])
+def test_training_minimises_what_evaluation_measures(
+    tiny: recipe.Recipe, tmp_path: Path, size: int, accumulated: int
+) -> None:
+    """All clips in a step too small to matter, in batches with padding, without dropout; then one clip at a time."""
     config = change(change(tiny, "distill", cosine_weight=0.25), "data", eval=tiny.data.train)
-    config = change(config, "training", learning_rate=1e-30, num_epochs=1, train_batch_size=18, eval_batch_size=1)
+    config = change(config, "training", learning_rate=1e-30, num_epochs=1, train_batch_size=size, eval_batch_size=1)
+    config = change(config, "training", gradient_accumulation_steps=accumulated)
     distill.distill(change(config, "model", hidden_dropout=0.0), tmp_path / "run")
     found = report(tmp_path / "run")
     terms = [layer["l1"] + 0.25 * layer["cosine"] for layer in found["layers"].values()]

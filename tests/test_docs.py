@@ -31,7 +31,7 @@ def test_the_figures_in_the_readmes_are_those_of_the_reports(generate: ModuleTyp
     assert page == generate.readme(language), "run `make docs`"
 
 
-def test_the_figures_of_the_kills_are_those_that_the_benchmark_wrote(generate: ModuleType) -> None:
+def test_the_figures_of_reliability_are_those_that_the_benchmarks_wrote(generate: ModuleType) -> None:
     page = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
     assert page == generate.reliability(), "run `make docs`"
 
@@ -39,6 +39,11 @@ def test_the_figures_of_the_kills_are_those_that_the_benchmark_wrote(generate: M
 def test_the_figures_of_accuracy_are_those_that_the_benchmark_wrote(generate: ModuleType) -> None:
     page = (ROOT / "docs" / "accuracy.md").read_text(encoding="utf-8")
     assert page == generate.accuracy(), "run `make docs`"
+
+
+def test_the_figures_of_scaling_are_those_that_the_benchmark_wrote(generate: ModuleType) -> None:
+    page = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
+    assert page == generate.scaling(), "run `make docs`"
 
 
 def test_both_readmes_show_the_same_commands_and_the_same_files() -> None:

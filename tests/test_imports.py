@@ -24,10 +24,10 @@ FLOORS = {
         [
             "errors writing training_log audio media text numerals ctc tables recipe schedule augment beam hotwords "
             "ngram spool",
-            "metrics syllables breakdown markup charts transcript textgrid files longform corpus_formats shards "
-            "synthetic corpora runtime vad graph lm scoring decoding",
+            "metrics syllables breakdown markup charts transcript textgrid files longform corpus_formats synthetic "
+            "audio_cache shards corpora runtime vad graph lm scoring decoding",
             "dataset sizes sampling batching model optimizer student teaching stream transcribe alignment splice "
-            "calibration tuning checkpoints failures",
+            "calibration tuning checkpoints failures ranks",
             "trainer train distill progress export report sections excerpts page labelling card bulk server",
             "commands_model commands_train commands_speech commands_lm cli",
         ]
@@ -50,7 +50,7 @@ TRAINING = {
     "distill",
 }
 ALLOWED = {
-    "torch": TRAINING,
+    "torch": TRAINING | {"ranks"},  # which imports it only where there are several
     "transformers": TRAINING,
     "onnxruntime": {"runtime", "calibration", "vad"},
     "onnx": {"graph", "export"},

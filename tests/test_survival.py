@@ -504,6 +504,23 @@ def test_a_worker_tells_the_run_of_a_clip_that_cannot_be_decoded(
 
 
 @pytest.mark.usefixtures("workers")
+def test_an_audio_cache_without_room_ends_a_run_with_advice_and_one_with_room_changes_nothing(
+    tiny_speech: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    config = small(tiny_speech)
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, cache=str(tmp_path / "cache")))
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "clips").touch()  # in the way of a folder
+    with pytest.raises(InputError, match=r"^the audio cache cannot be written to .* --resume goes on with a run$") as e:
+        train.train(config, tmp_path / "out")
+    assert "\n" not in str(e.value)
+    (tmp_path / "cache" / "clips").unlink()
+    train.train(config, tmp_path / "out", resume=True)
+    assert_the_same_end(tmp_path / "out", undisturbed)
+    assert len(list((tmp_path / "cache" / "clips").glob("*/*"))) == 18 + 6
+
+
+@pytest.mark.usefixtures("workers")
 def test_a_worker_that_dies_ends_the_run_with_advice_and_it_can_go_on(
     tiny_speech: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

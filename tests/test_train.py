@@ -288,16 +288,20 @@ def test_a_model_that_says_nothing_stops_the_run_after_the_stated_number_of_eval
     assert [line["eval_said"] for line in log(tmp_path / "run") if "eval_said" in line] == [0, 0, 0]
 
 
-def test_accumulated_batches_count_as_one_batch_does(tiny: recipe.Recipe, tmp_path: Path) -> None:
-    """Their losses and gradients are averaged, not added up. The steps are too small to matter."""
+@pytest.mark.parametrize("steps", [2, 3])
+def test_accumulated_batches_count_as_one_batch_does(tiny: recipe.Recipe, tmp_path: Path, steps: int) -> None:
+    """Their losses and gradients are averaged over clips, not added up. The steps are too small to matter.
+
+    The last 6 of 18 clips, after 12, are batches of 4 and of 2.
+    """
     still = dataclasses.replace(tiny, model=TINY)
     still = change(still, learning_rate=1e-30, num_epochs=1, eval_steps=100)
     runs = []
-    for size, steps in ((8, 1), (4, 2)):
+    for size, accumulated in ((4 * steps, 1), (4, steps)):
         folder = tmp_path / f"{size}"
-        train.train(change(still, train_batch_size=size, gradient_accumulation_steps=steps), folder)
+        train.train(change(still, train_batch_size=size, gradient_accumulation_steps=accumulated), folder)
         runs.append([(line["loss"], line["grad_norm"]) for line in log(folder) if "loss" in line])
-    assert len(runs[0]) == 3
+    assert len(runs[0]) == {2: 3, 3: 2}[steps]
     np.testing.assert_allclose(runs[0], runs[1], rtol=1e-3)
 
 

@@ -4,10 +4,11 @@ import itertools
 import math
 import sys
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import BatchSampler, Dataset, Sampler
 
 from distilhubert_ko import audio, ctc, recipe
 from distilhubert_ko.augment import augmented
@@ -74,9 +75,9 @@ class AugmentedClips(Clips):
         self.seed = seed
         self.limits = limits
         self.epoch = 0
-        # In shared memory: the workers of a data loader find them, the trainer is to know.
-        self._unreadable = torch.zeros(len(examples), dtype=torch.bool).share_memory_()
-        self._unfit = torch.zeros(len(examples), dtype=torch.uint8).share_memory_()  # 1 + a place in UNFIT
+        # (reasons, clips) in shared memory: the workers of a data loader find them, the trainer is to know. The first
+        # reason is that a clip cannot be decoded, the others are UNFIT.
+        self.left_out = torch.zeros(1 + len(UNFIT), len(examples), dtype=torch.bool).share_memory_()
 
     def __getitem__(self, index: int) -> Clip:
         random = np.random.default_rng((self.seed, self.epoch, index))
@@ -86,22 +87,22 @@ class AugmentedClips(Clips):
 
     def unreadable(self) -> list[str]:
         """The ids of the clips that could not be decoded since this run was started or resumed."""
-        return [self.examples[index].utterance.id for index in self._unreadable.nonzero().flatten().tolist()]
+        return [self.examples[index].utterance.id for index in self.left_out[0].nonzero().flatten().tolist()]
 
     def unfit(self) -> dict[str, int]:
         """Reason -> streamed clips that it kept out since this run was started or resumed."""
-        counts = np.bincount(self._unfit.numpy(), minlength=len(UNFIT) + 1)[1:]
-        return {reason: int(count) for reason, count in zip(UNFIT, counts, strict=True) if count}
+        counts = self.left_out[1:].sum(1).tolist()
+        return {reason: count for reason, count in zip(UNFIT, counts, strict=True) if count}
 
     def check(self) -> None:
         """Raises CorpusError where more clips than UNREADABLE allows cannot be decoded, or all of them."""
-        found = int(self._unreadable.sum())
+        found = int(self.left_out[0].sum())
         if found > max(1, UNREADABLE * len(self)) or 0 < found == len(self):
             raise CorpusError(
                 f"{found} of {len(self)} training clips cannot be decoded, e.g. {', '.join(self.unreadable()[:3])}: "
                 "see that the corpus is where it was, or copy it again; then go on with the same command and --resume"
             )
-        if bool((self._unreadable | (self._unfit > 0)).all()):
+        if bool(self.left_out.any(0).all()):
             raise CorpusError(
                 f"none of {len(self)} training clips can be used ({self.unfit()}): check data.min_seconds and "
                 "data.max_seconds, and that audio and text belong together"
@@ -116,10 +117,10 @@ class AugmentedClips(Clips):
                 reason = unfit(self.examples[place], len(clip["wave"]), fewest, self.limits)
                 if not reason:
                     return clip
-                self._unfit[place] = 1 + UNFIT.index(reason)
+                self.left_out[1 + UNFIT.index(reason), place] = True
             except AudioError as error:
-                if not self._unreadable[place]:
-                    self._unreadable[place] = True
+                if not self.left_out[0, place]:
+                    self.left_out[0, place] = True
                     print(f"left out of training: {error}", file=sys.stderr)
             self.check()
         raise AssertionError
@@ -142,17 +143,17 @@ class AugmentedClips(Clips):
 def collate(clips: Sequence[Clip]) -> dict[str, torch.Tensor]:
     """Clips to one batch: input_values (batch, samples) padded with 0, lengths (batch,), labels padded with -100.
 
-    The batch is as long as the longest clip, rounded up to a multiple of WIDTH.
+    The batch is as long as the longest clip, rounded up to a multiple of WIDTH. No clips are a batch, too.
     """
     lengths = [len(clip["wave"]) for clip in clips]
-    waves = np.zeros((len(clips), math.ceil(max(lengths) / WIDTH) * WIDTH), dtype=np.float32)
-    labels = np.full((len(clips), max(len(clip["labels"]) for clip in clips)), -100, dtype=np.int64)
+    waves = np.zeros((len(clips), math.ceil(max(lengths, default=0) / WIDTH) * WIDTH), dtype=np.float32)
+    labels = np.full((len(clips), max((len(clip["labels"]) for clip in clips), default=0)), -100, dtype=np.int64)
     for row, clip in enumerate(clips):
         waves[row, : lengths[row]] = clip["wave"]
         labels[row, : len(clip["labels"])] = clip["labels"]
     return {
         "input_values": torch.from_numpy(waves),
-        "lengths": torch.tensor(lengths),
+        "lengths": torch.tensor(lengths, dtype=torch.int64),
         "labels": torch.from_numpy(labels),
     }
 
@@ -191,3 +192,24 @@ class BucketSampler(Sampler[int]):
         rest = [batch for batch in batches if len(batch) < self.batch_size]
         random.shuffle(full)
         yield from (int(index) for batch in full + rest for index in batch)
+
+
+class Shares(BatchSampler):
+    """The batches of one of several ranks, which with those of the others are the batches of one process.
+
+    Of each `batch_size` x `ranks` indices of the sampler a rank gets every `ranks`-th one, so that all have as many
+    batches, of like lengths, and each index is one rank's. The last batch may be short, or empty.
+    """
+
+    sampler: Any
+
+    def __init__(self, sampler: Sampler[int], batch_size: int, rank: int, ranks: int):
+        super().__init__(sampler, batch_size, drop_last=False)
+        self.rank, self.ranks = rank, ranks
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.sampler) / (self.batch_size * self.ranks))
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for batch in BatchSampler(self.sampler, self.batch_size * self.ranks, drop_last=False):
+            yield batch[self.rank :: self.ranks]

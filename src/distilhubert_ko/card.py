@@ -240,7 +240,7 @@ def _data(record: Record) -> str:
 
 
 def _hyperparameters(record: Record) -> str:
-    training = record.recipe.training
+    training, ranks = record.recipe.training, record.training.get("ranks", 1)
     adam = "AdamW" if training.weight_decay else "Adam"
     lines = [
         f"learning_rate: {training.learning_rate:g}",
@@ -248,7 +248,8 @@ def _hyperparameters(record: Record) -> str:
         f"eval_batch_size: {training.eval_batch_size}",
         f"seed: {training.seed}",
         f"gradient_accumulation_steps: {training.gradient_accumulation_steps}",
-        f"total_train_batch_size: {training.total_train_batch_size}",
+        f"num_devices: {ranks}",
+        f"total_train_batch_size: {training.total_train_batch_size * ranks}",
         f"optimizer: {OPTIMIZER.format(adam, *training.adam_betas, training.adam_epsilon)}",
         f"lr_scheduler_type: {training.lr_scheduler_type}",
         f"lr_scheduler_warmup_steps: {training.lr_scheduler_warmup_steps}",

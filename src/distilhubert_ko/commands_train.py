@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from distilhubert_ko import ranks
 from distilhubert_ko.commands_model import evaluated, figures, missing_train, write_graph
 
 if TYPE_CHECKING:
@@ -80,9 +81,12 @@ def train(
     """Train a recipe to the end: the model, its ONNX graph, its report and its card."""
     from distilhubert_ko import recipe as recipes
 
-    config = recipes.load(recipes.find(recipe), changes)
-    folder = out or Path("runs") / config.name
-    report = _train(config, folder, resume)
+    with ranks.one_voice():
+        config = recipes.load(recipes.find(recipe), changes)
+        folder = out or Path("runs") / config.name
+        report = _train(config, folder, resume)
+    if report is None:
+        return
     typer.echo(figures(report))
     typer.echo(f"model: {folder}  card: {folder / 'README.md'}  curve: {folder / 'learning-curve.png'}")
 
@@ -96,14 +100,18 @@ def distill(
     """Distil a teacher into a small encoder on speech alone, for a recipe's model.pretrained."""
     from distilhubert_ko import recipe as recipes
 
-    config = recipes.load(recipes.find(recipe), changes)
-    folder = out or Path("runs") / config.name
-    try:
-        from distilhubert_ko import distill as distillation
-    except ImportError as error:
-        raise missing_train(error) from error
+    with ranks.one_voice():
+        config = recipes.load(recipes.find(recipe), changes)
+        folder = out or Path("runs") / config.name
+        try:
+            from distilhubert_ko import distill as distillation
+        except ImportError as error:
+            raise missing_train(error) from error
 
-    report = distillation.distill(config, folder, resume=resume)
+        report = distillation.distill(config, folder, resume=resume)
+        ranks.part()
+    if not ranks.leads():
+        return
     typer.echo(f"held-out loss {report['eval_loss']:.4f} at step {report['best_step']} of {report['total_steps']}")
     for layer, terms in report["layers"].items():
         typer.echo(f"  layer {layer}: L1 {terms['l1']:.4f}, cosine term {terms['cosine']:.4f}")
@@ -120,6 +128,8 @@ def demo(
 
     config = recipes.load(recipes.find("demo"))
     report = _train(config, out, resume=False)
+    if report is None:
+        return
     clip = corpora.read(config.test_corpus).utterances[0]
     text = Transcriber(out)(clip.wave()).text
     transcript = writing.write(out / "transcript.txt", f"{text}\n")
@@ -131,8 +141,8 @@ def demo(
     typer.echo(f"try it:     distilhubert-ko transcribe {clip.audio} --model {out}")
 
 
-def _train(config: "Recipe", folder: Path, resume: bool) -> "Report":
-    """Trains, exports, evaluates and writes the card."""
+def _train(config: "Recipe", folder: Path, resume: bool) -> "Report | None":
+    """Trains, exports, evaluates and writes the card; of several ranks all train, and the first does the rest."""
     from distilhubert_ko import report as reports
 
     try:
@@ -142,6 +152,9 @@ def _train(config: "Recipe", folder: Path, resume: bool) -> "Report":
         raise missing_train(error) from error
 
     training.train(config, folder, resume=resume)
+    ranks.part()
+    if not ranks.leads():
+        return None
     write_graph(folder)
     report = evaluated(str(folder), config.test_corpus, config.root)
     reports.save(report, folder / reports.REPORT)

@@ -7,6 +7,7 @@ import difflib
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from distilhubert_ko import audio, corpus_formats
+from distilhubert_ko import audio, audio_cache, corpus_formats
+from distilhubert_ko.audio_cache import AudioCache, Length
 from distilhubert_ko.corpus_formats import Audio, Entry
 from distilhubert_ko.errors import AudioError, CorpusError, RecipeError, UnavailableError
 
@@ -31,7 +33,8 @@ class Utterance:
     """One clip and its transcript, as the corpus spells it (in NFC).
 
     `seconds` is the clip's length, found where `seconds_from` says. A clip that is a slice of a longer file starts at
-    `offset` seconds and has a `duration` unless it runs to the end; a whole file has offset 0 and duration None.
+    `offset` seconds and has a `duration` unless it runs to the end; a whole file has offset 0 and duration None. What
+    is decoded is kept in `cache`, if there is one.
     """
 
     id: str
@@ -42,12 +45,18 @@ class Utterance:
     offset: float = 0.0
     duration: float | None = None
     gender: str | None = None
+    cache: AudioCache | None = None
     seconds_from: Literal["audio", "corpus", "text"] = "audio"
     """The header of the sound; or, where that is far away, a column of the corpus, or a guess by the text's length."""
 
     def wave(self) -> NDArray[np.float32]:
-        """(samples,) float32 at 16 kHz. Raises AudioError, as `audio.load` does, and UnavailableError."""
+        """(samples,) float32 at 16 kHz.
+
+        Raises AudioError as `audio.load` does, InputError for a cache without room, and UnavailableError.
+        """
         try:
+            if self.cache:
+                return self.cache.wave(self.audio, self.offset, self.duration)
             source = self.audio if isinstance(self.audio, Path) else self.audio()
             return audio.load(source, self.offset, self.duration)
         except UnavailableError:
@@ -87,6 +96,7 @@ def read(
     root: Path = Path("."),
     heldout: str = "",
     transcribed: bool = True,
+    cache: Path | None = None,
     streaming: bool = False,
     measured: bool = True,
 ) -> Corpus:
@@ -100,6 +110,8 @@ def read(
             corpus has a test split of its own, that stays, and speakers 8, 16, ... of its train split are
             dev; where it has both test and dev, the rule is not needed and changes nothing.
         transcribed: whether an utterance without a transcript is a problem, or gets the text "".
+        cache: a folder that keeps the lengths of the files, and the waves of the utterances once they are decoded;
+            not of streamed ones.
         streaming: whether the sound of a corpus on the Hub stays there, to be fetched when it is wanted.
         measured: whether streamed sound is fetched once for its length, or the length is what the corpus lists or,
             as a guess, follows from the text's.
@@ -110,23 +122,30 @@ def read(
         RecipeError: a heldout rule that is not understood.
         UnavailableError: the Hub could not be reached.
         MissingExtraError: a Hub corpus without the `datasets` package.
+        InputError: the cache cannot be written.
     """
     scheme, location, split = _parse(spec)
     every = _every(heldout)
-    part = split if every is None else None
-    if scheme == "hub" and streaming:
-        from distilhubert_ko import shards  # and pyarrow with it
-
-        entries = shards.entries(location, part)
-    else:
-        entries = _entries(scheme, location, root, part)
+    streamed = streaming and scheme == "hub"
+    entries = _entries(scheme, location, root, split if every is None else None, streamed)
     twice = [key for key, count in Counter(entry.id for entry in entries).items() if count > 1]
     if twice:
         raise CorpusError(f"{spec} lists {len(twice)} ids twice, e.g. {twice[0]}: give each utterance its own id")
     if split:
         entries = _of_split(spec, entries, split, every)
-    guessed = scheme == "hub" and streaming and not measured
-    utterances, problems = _measure(entries, transcribed, guessed)
+    kept = audio_cache.opened(cache) if cache and not streamed else None
+    wanted = [entry for entry in entries if entry.text or not transcribed]
+    sources = dict.fromkeys(entry.audio for entry in wanted if entry.audio is not None)
+    if streamed and not measured:
+        lengths = _guess(wanted)
+    else:
+        lengths = kept.lengths(f"{spec} in {root.absolute()}", sources, _lengths) if kept else _lengths(sources)
+    found = [_utterance(entry, lengths, transcribed, kept) for entry in entries]
+    utterances = [each for each in found if isinstance(each, Utterance)]
+    problems = [each for each in found if isinstance(each, Problem)]
+    if streamed and not measured:
+        listed = {entry.id for entry in entries if entry.seconds is not None}
+        utterances = [replace(each, seconds_from="corpus" if each.id in listed else "text") for each in utterances]
     if not utterances:
         first = f" (e.g. {problems[0].id}: {problems[0].reason})" if problems else ""
         raise CorpusError(f"{spec}: none of {len(entries)} entries can be used{first}: check the path and the scheme")
@@ -154,7 +173,7 @@ def _every(heldout: str) -> int | None:
     return int(match[1])
 
 
-def _entries(scheme: str, location: str, root: Path, split: str | None) -> list[Entry]:
+def _entries(scheme: str, location: str, root: Path, split: str | None, streamed: bool) -> list[Entry]:
     """Everything that the corpus lists; of a Hub corpus `split` alone, if given, as that saves loading."""
     path = root / Path(location).expanduser()
     if scheme in ("folder", "kaldi", "librispeech", "zeroth") and not path.is_dir():
@@ -162,6 +181,10 @@ def _entries(scheme: str, location: str, root: Path, split: str | None) -> list[
     match scheme:
         case "folder":
             return corpus_formats.audiofolder(path)
+        case "hub" if streamed:
+            from distilhubert_ko import shards  # and pyarrow with it
+
+            return shards.entries(location, split)
         case "hub":
             return corpus_formats.hub(location, split)
         case "kaldi":
@@ -212,27 +235,7 @@ def _held_out(spec: str, entries: list[Entry], split: str, every: int, parts: tu
     return chosen
 
 
-def _measure(entries: list[Entry], transcribed: bool, guessed: bool) -> tuple[list[Utterance], list[Problem]]:
-    wanted = [entry for entry in entries if entry.text or not transcribed]
-    if guessed:
-        lengths = _guess(wanted)
-    else:
-        sources = dict.fromkeys(entry.audio for entry in wanted if entry.audio is not None)
-        with ThreadPoolExecutor(8) as pool:
-            lengths = dict(zip(sources, pool.map(_length, sources), strict=True))
-    utterances, problems = [], []
-    for entry in entries:
-        found = _utterance(entry, lengths, transcribed)
-        if not isinstance(found, Utterance):
-            problems.append(found)
-        elif guessed:
-            utterances.append(replace(found, seconds_from="text" if entry.seconds is None else "corpus"))
-        else:
-            utterances.append(found)
-    return utterances, problems
-
-
-def _guess(entries: list[Entry]) -> dict[Audio, float | str]:
+def _guess(entries: list[Entry]) -> dict[Audio, Length]:
     """Seconds as listed; where none are, in proportion to the characters, as in the first SAMPLE of such clips."""
     unlisted = [entry for entry in entries if entry.seconds is None][:SAMPLE]
     heard = [(entry, _length(entry.audio)) for entry in unlisted if entry.audio is not None]
@@ -249,7 +252,12 @@ def _characters(entry: Entry) -> int:
     return max(1, len((entry.text or "").replace(" ", "")))
 
 
-def _length(source: Audio) -> float | str:
+def _lengths(sources: Collection[Audio]) -> dict[Audio, Length]:
+    with ThreadPoolExecutor(8) as pool:
+        return dict(zip(sources, pool.map(_length, sources), strict=True))
+
+
+def _length(source: Audio) -> Length:
     """Seconds, or the reason why there are none."""
     try:
         if isinstance(source, Path):
@@ -263,7 +271,9 @@ def _length(source: Audio) -> float | str:
         return "audio unreadable"
 
 
-def _utterance(entry: Entry, lengths: dict[Audio, float | str], transcribed: bool) -> Utterance | Problem:
+def _utterance(
+    entry: Entry, lengths: dict[Audio, Length], transcribed: bool, cache: AudioCache | None
+) -> Utterance | Problem:
     text = unicodedata.normalize("NFC", entry.text or "")
     if transcribed and (not text or text.isspace()):
         return Problem(entry.id, "no transcript")
@@ -285,4 +295,5 @@ def _utterance(entry: Entry, lengths: dict[Audio, float | str], transcribed: boo
         entry.offset,
         duration,
         entry.gender,
+        cache,
     )

@@ -3,7 +3,6 @@
 import dataclasses
 import importlib.metadata
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from transformers import Wav2Vec2FeatureExtractor
 from transformers.trainer_utils import EvalPrediction
 from transformers.utils import logging as transformers_logging
 
-from distilhubert_ko import dataset, failures, model, progress, recipe, runtime, student, writing
+from distilhubert_ko import dataset, failures, model, progress, ranks, recipe, runtime, student, writing
 from distilhubert_ko.batching import AugmentedClips, Clips
 from distilhubert_ko.dataset import Split
 from distilhubert_ko.errors import RecipeError
@@ -41,6 +40,7 @@ UNUSED = (
 NO_LABELS = Tokenizer("syllables", (Tokenizer.blank_token, Tokenizer.unknown_token, "|"))
 
 
+@ranks.together()
 def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[str, Any]:
     """Distils the recipe's teacher into its model, and leaves the student with the lowest loss in `out`.
 
@@ -53,7 +53,7 @@ def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[s
     started = time.monotonic()
     keep_freed_memory()
     transformers_logging.disable_progress_bar()
-    last = checkpoint(out, resume)
+    last = ranks.from_leader(lambda: checkpoint(out, resume))
     _check(config)
     teacher = Teacher(runtime.resolve(config.distill.teacher), config.distill.layers)
     splits = {
@@ -63,30 +63,34 @@ def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[s
     account = {"splits": {name: split.summary() for name, split in splits.items()}}
     dataset.check_unchanged(out / "data.json", account)
     for name, summary in account["splits"].items():
-        print(dataset.describe_split(name, summary), file=sys.stderr)
+        ranks.say(dataset.describe_split(name, summary))
     torch.manual_seed(config.training.seed)
     network = model.build(config.model, NO_LABELS)
     initialised = student.initialise(network, teacher.network) if config.distill.initialise == "teacher" else []
     unlike = student.unlike(network, teacher.network) if initialised else []
-    print(student.describe(initialised) or f"student: model.pretrained = {config.model.pretrained}", file=sys.stderr)
+    ranks.say(student.describe(initialised) or f"student: model.pretrained = {config.model.pretrained}")
     if unlike:
-        print(f"not as in the teacher: {', '.join(unlike)}", file=sys.stderr)
+        ranks.say(f"not as in the teacher: {', '.join(unlike)}")
     trainer = DistillTrainer(config, teacher, Student(network, len(teacher.layers), teacher.width), splits, out)
 
-    recipe.save(config, out / "recipe.toml")
-    writing.write_json(out / "data.json", account)
+    if ranks.leads():
+        recipe.save(config, out / "recipe.toml")
+        writing.write_json(out / "data.json", account)
+    ranks.see(out / "recipe.toml")
     trainer.run(last)
-    with failures.in_writing("the student", out):
-        save(network, out / "last")
-        if best := trainer.best_checkpoint():
-            trainer.pupil.load_state_dict(load_file(best / WEIGHTS))
-        save(network, out)
+    if ranks.leads():
+        with failures.in_writing("the student", out):
+            save(network, out / "last")
+            if best := trainer.best_checkpoint():
+                trainer.pupil.load_state_dict(load_file(best / WEIGHTS))
+            save(network, out)
     report = {
         "teacher": config.distill.teacher,
         "initialised": [dataclasses.asdict(part) for part in initialised],
         "unlike_teacher": unlike,
         **trainer.losses(trainer.state.best_global_step or trainer.state.global_step),
         "total_steps": trainer.state.global_step,
+        "ranks": trainer.args.world_size,
         "resumed": resume,
         "unreadable": trainer.clips.unreadable(),
         "unfit": trainer.clips.unfit(),
@@ -98,7 +102,8 @@ def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[s
         "data": account["splits"],
         "versions": {name: importlib.metadata.version(name) for name in ("transformers", "torch", "accelerate")},
     }
-    writing.write_json(out / REPORT, report)
+    if ranks.leads():
+        writing.write_json(out / REPORT, report)
     return report
 
 
@@ -164,7 +169,7 @@ class DistillTrainer(RecipeTrainer):
         """
         terms, frames = self._distances(model, inputs)
         means = terms.sum(0) / frames.sum()
-        return (means[:, 0] + self.recipe.distill.cosine_weight * means[:, 1]).mean()
+        return (means[:, 0] + self.recipe.distill.cosine_weight * means[:, 1]).mean() / self.parts.frames
 
     def _distances(self, model: Any, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Sums (batch, layers, 2) of `student.distances`, and frames (batch,)."""

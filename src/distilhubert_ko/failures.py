@@ -13,6 +13,7 @@ from distilhubert_ko.errors import DistilhubertKoError, InputError, TrainingErro
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 AGAIN = "then go on with the same command and --resume"
 DEAD_WORKER = "DataLoader worker"  # how torch begins what it says of one
+CONNECTIONS = ("gloo", "NCCL")  # what connects the processes of a run, as its errors name it
 
 
 @contextmanager
@@ -21,7 +22,7 @@ def in_writing(what: str, place: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:  # torch has a RuntimeError for a full disk
-        if isinstance(error, DistilhubertKoError) or str(error).startswith(DEAD_WORKER):
+        if isinstance(error, DistilhubertKoError) or str(error).startswith(DEAD_WORKER) or is_of_ranks(error):
             raise
         reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
         there = next(folder for folder in (place, *place.absolute().parents) if folder.exists())
@@ -57,3 +58,8 @@ def in_training() -> Iterator[None]:
             f"a process that reads audio died ({str(error).partition('. ')[0]}), as they do when memory runs out: free "
             f"some (in a container, /dev/shm may be too small), {AGAIN}"
         ) from error
+
+
+def is_of_ranks(error: Exception) -> bool:
+    """Whether it says that another process of the run is gone, or late."""
+    return any(name in str(error) for name in CONNECTIONS)

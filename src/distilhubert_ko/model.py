@@ -76,17 +76,20 @@ class PaddingSafeForCTC(PreTrainedModel):
             hidden = self.base_model._mask_hidden_states(hidden, attention_mask=valid)
         hidden = self.base_model.encoder(hidden, attention_mask=valid)[0]
         logits = self.lm_head(self.dropout(hidden))
-        loss = None
-        if labels is not None:
-            loss = self.loss_function(
-                logits=logits,
-                labels=labels,
-                logit_lengths=frames,
-                blank_token_id=self.config.pad_token_id,
-                reduction=self.config.ctc_loss_reduction,
-                zero_infinity=self.config.ctc_zero_infinity,
-            )
+        loss = None if labels is None else self.losses(logits, frames, labels, self.config.ctc_loss_reduction)
         return CausalLMOutput(loss=loss, logits=logits)
+
+    def losses(self, logits: Tensor, frames: Tensor, labels: Tensor, reduction: str) -> Tensor:
+        """CTC's loss of logits (batch, frames, vocabulary), of which `frames` (batch,) count: "none" gives (batch,)."""
+        loss: Tensor = self.loss_function(
+            logits=logits,
+            labels=labels,
+            logit_lengths=frames,
+            blank_token_id=self.config.pad_token_id,
+            reduction=reduction,
+            zero_infinity=self.config.ctc_zero_infinity,
+        )
+        return loss
 
     def frame_lengths(self, lengths: Tensor) -> Tensor:
         """Frames (batch,) of clips of `lengths` (batch,) samples."""

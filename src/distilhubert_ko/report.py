@@ -101,7 +101,8 @@ def evaluate(
 def read_split(folder: Path, spec: str, root: Path) -> Split:
     """A corpus under the text rules and the speaker split of the recipe of the model in `folder`."""
     recipe = recipe_of(folder)
-    return dataset.read_split(spec, dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, root=str(root))))
+    data = dataclasses.replace(recipe.data, root=str(root), cache="")  # a model is not to say where files are written
+    return dataset.read_split(spec, dataclasses.replace(recipe, data=data))
 
 
 def _loss(log_probs: np.ndarray, example: Example, transcriber: Transcriber) -> float:

@@ -49,11 +49,14 @@ class FrameTeacher:
             idle = self.tokens - logits.shape[2]  # special tokens at the end of a vocabulary may have no output
             return functional.pad(logits.float(), (0, idle), value=NEVER)[..., self.columns]
 
-    def mixed(self, ctc: Tensor, logits: Tensor, waves: Tensor, lengths: Tensor) -> Tensor:
-        """(1 - weight) x the student's CTC loss + weight x `divergence` of its logits (batch, frames, vocabulary)."""
+    def mixed(self, ctc: Tensor, logits: Tensor, waves: Tensor, lengths: Tensor, parts: float = 1.0) -> Tensor:
+        """(1 - weight) x the student's CTC loss + weight x `divergence` of its logits (batch, frames, vocabulary).
+
+        The divergence is divided by `parts` before.
+        """
         valid = valid_frames(self.network, logits.shape[1], lengths)
         taught = divergence(logits, self.logits(waves, lengths), valid, self.config.temperature)
-        return (1 - self.config.weight) * ctc + self.config.weight * taught
+        return (1 - self.config.weight) * ctc + self.config.weight * taught / parts
 
 
 def divergence(student: Tensor, teacher: Tensor, valid: Tensor, temperature: float) -> Tensor:

@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import os
-import sys
 import time
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -22,7 +21,7 @@ from transformers import (
 from transformers.trainer_utils import EvalPrediction
 from transformers.utils import logging as transformers_logging
 
-from distilhubert_ko import dataset, failures, metrics, model, optimizer, progress, recipe, teaching, writing
+from distilhubert_ko import dataset, failures, metrics, model, optimizer, progress, ranks, recipe, teaching, writing
 from distilhubert_ko.batching import AugmentedClips, Clips
 from distilhubert_ko.errors import TrainingError
 from distilhubert_ko.sampling import evaluation_order
@@ -31,48 +30,45 @@ from distilhubert_ko.text import Tokenizer
 from distilhubert_ko.trainer import RecipeTrainer, checkpoint, keep_freed_memory
 
 
+@ranks.together()
 def train(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Path:
     """Trains the recipe and leaves the best model in `out` (the last in `out`/last); returns `out`.
 
     Without `resume` the folder must be new or empty; with it, training goes on from the last whole checkpoint there.
+    Of several ranks the first writes; all return when it has written.
     Raises InputError for a folder that is not as said, CorpusError and AudioError for clips that cannot be decoded,
     TrainingError where training goes wrong or the disk is full, and InterruptedTrainingError after SIGINT.
     """
     started = time.monotonic()
     keep_freed_memory()
     transformers_logging.disable_progress_bar()  # of saving and loading; training has its own
-    last = checkpoint(out, resume)
+    last = ranks.from_leader(lambda: checkpoint(out, resume))
     data = dataset.prepare(config)
     account = data.report()
     dataset.check_unchanged(out / "data.json", account)
-    print(dataset.describe(account), file=sys.stderr)
+    ranks.say(dataset.describe(account))
     torch.manual_seed(config.training.seed)
     trainer = CtcTrainer(config, data, out)
 
     # Not before there is a model: a run that cannot begin leaves no folder behind that would be in its own way.
-    recipe.save(config, out / "recipe.toml")
-    writing.write_json(out / "data.json", account)
+    if ranks.leads():
+        recipe.save(config, out / "recipe.toml")
+        writing.write_json(out / "data.json", account)
+    ranks.see(out / "recipe.toml")
     trainer.run(last)
+    if ranks.leads():
+        _leave(trainer, out)
+        run = {"resumed": resume, "train_seconds": round(time.monotonic() - started, 1)}
+        writing.write_json(out / "training.json", trainer.account() | run)
+    return out
+
+
+def _leave(trainer: "CtcTrainer", out: Path) -> None:
+    """Writes the last model and the best."""
     with failures.in_writing("the model", out):
         with trainer.averaged():
-            save(trainer.network, data.tokenizer, out / "last")
-        save(trainer.best(), data.tokenizer, out)
-    run = {
-        "best_step": trainer.state.best_global_step or trainer.state.global_step,
-        "total_steps": trainer.state.global_step,
-        "resumed": resume,
-        "unreadable": trainer.clips.unreadable(),
-        "unfit": trainer.clips.unfit(),
-        "train_seconds": round(time.monotonic() - started, 1),
-        "precision": trainer.precision,
-        "device": str(trainer.args.device),
-        "parameters": sum(parameter.numel() for parameter in trainer.network.parameters()),
-        "hidden_size": trainer.network.config.hidden_size,
-        "num_hidden_layers": trainer.network.config.num_hidden_layers,
-        "versions": {name: importlib.metadata.version(name) for name in ("transformers", "torch", "accelerate")},
-    }
-    writing.write_json(out / "training.json", run)
-    return out
+            save(trainer.network, trainer.tokenizer, out / "last")
+        save(trainer.best(), trainer.tokenizer, out)
 
 
 def save(network: model.PaddingSafeForCTC, tokenizer: Tokenizer, folder: Path) -> None:
@@ -128,9 +124,27 @@ class CtcTrainer(RecipeTrainer):
     ) -> Any:
         """In training, with the teacher's share; evaluation measures CTC's loss alone."""
         loss, output = super().compute_loss(model, inputs, True, num_items_in_batch)
+        loss = loss / self.parts.clips
         if self.teacher:
-            loss = self.teacher.mixed(loss, output.logits, inputs["input_values"], inputs["lengths"])
+            waves, lengths = inputs["input_values"], inputs["lengths"]
+            loss = self.teacher.mixed(loss, output.logits, waves, lengths, self.parts.frames)
         return (loss, output) if return_outputs else loss
+
+    def account(self) -> dict[str, Any]:
+        """What training.json says of a run that is through."""
+        return {
+            "best_step": self.state.best_global_step or self.state.global_step,
+            "total_steps": self.state.global_step,
+            "ranks": self.args.world_size,
+            "unreadable": self.clips.unreadable(),
+            "unfit": self.clips.unfit(),
+            "precision": self.precision,
+            "device": str(self.args.device),
+            "parameters": sum(parameter.numel() for parameter in self.network.parameters()),
+            "hidden_size": self.network.config.hidden_size,
+            "num_hidden_layers": self.network.config.num_hidden_layers,
+            "versions": {name: importlib.metadata.version(name) for name in ("transformers", "torch", "accelerate")},
+        }
 
     def _has_ended(self, state: TrainerState) -> bool:
         patience = self.recipe.training.early_stopping_patience
@@ -167,38 +181,47 @@ class CtcTrainer(RecipeTrainer):
         if self.average:
             self.average.load(Path(checkpoint), int(checkpoint.rpartition("-")[2]))
 
-    def prediction_step(
+    def prediction_step(  # type: ignore[override]
         self,
         model: Any,
         inputs: dict[str, Tensor],
         prediction_loss_only: bool,
         ignore_keys: list[str] | None = None,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Loss, the best token of each frame (the blank in the padding), and labels."""
+    ) -> tuple[None, tuple[Tensor, Tensor], Tensor]:
+        """The best token of each frame (the blank in the padding) and the loss of each clip, and labels.
+
+        No loss of the batch: the Trainer would average these, whatever number of clips they are of.
+        """
         inputs = self._prepare_inputs(inputs)
+        labels = inputs["labels"]
         with torch.no_grad(), self.compute_loss_context_manager():
-            output = model(**inputs)
+            logits = model(inputs["input_values"], inputs["lengths"]).logits
         frames = self.network.frame_lengths(inputs["lengths"])
-        best = output.logits.argmax(-1)
+        losses = self.network.losses(logits, frames, labels, "none") / (labels >= 0).sum(1).clamp(min=1)
+        best = logits.argmax(-1)
         padding = torch.arange(best.shape[1], device=best.device) >= frames[:, None]
-        return output.loss.float(), best.masked_fill(padding, self.tokenizer.blank_id), inputs["labels"]
+        return None, (best.masked_fill(padding, self.tokenizer.blank_id), losses.float()), labels
 
     def _compute_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
         counts = metrics.Counts()
         said = 0
-        for row, reference in zip(prediction.predictions, self.references, strict=True):
+        predictions: Any = prediction.predictions
+        best, losses = predictions
+        for row, reference in zip(best, self.references, strict=True):
             # -100 is what the Trainer pads rows of different batches with.
             row = row[row >= 0]
             ids = row[(row != self.tokenizer.blank_id) & (row != [-1, *row[:-1]])]
             said += len(ids)
             counts += metrics.characters(reference, self.tokenizer.decode(ids.tolist()))
-        return {"cer": counts.rate, "said": said / max(1, len(self.references))}
+        loss = float(losses.mean(dtype=float))
+        return {"loss": loss, "cer": counts.rate, "said": said / max(1, len(self.references))}
 
 
 def _training_clips(config: recipe.Recipe, data: dataset.Dataset, out: Path) -> AugmentedClips:
     examples, augment, splicer = data.train.examples, config.augment, None
     if augment.splice_prob:
-        splicer = Splicer(examples, read_or_find(out / CUTS, augment.splice_model, examples))
+        cuts = ranks.from_leader(lambda: read_or_find(out / CUTS, augment.splice_model, examples))
+        splicer = Splicer(examples, cuts)
     return AugmentedClips(examples, data.tokenizer, augment, splicer, config.training.seed, config.data)
 
 

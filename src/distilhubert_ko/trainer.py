@@ -1,26 +1,30 @@
 """The trainer of a recipe, whatever it trains: its batches, optimizer and schedule, a bar, a log, and ways to stop."""
 
 import ctypes
+import math
 import os
 import platform
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from accelerate.data_loader import prepare_data_loader
 from torch import Tensor, nn
-from torch.utils.data import Sampler
+from torch.utils.data import DataLoader, Sampler
 from torch.utils.tensorboard import SummaryWriter
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.integrations.integration_utils import TensorBoardCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
-from transformers.trainer_utils import EvalPrediction
+from transformers.trainer_utils import EvalPrediction, set_seed
 
-from distilhubert_ko import checkpoints, failures, optimizer, progress, recipe, training_log, writing
-from distilhubert_ko.batching import AugmentedClips, BucketSampler, Clips, collate
+from distilhubert_ko import audio, checkpoints, failures, optimizer, progress, ranks, recipe, training_log, writing
+from distilhubert_ko.batching import WIDTH, AugmentedClips, BucketSampler, Clips, Shares, collate
 from distilhubert_ko.errors import InputError, TrainingError
 from distilhubert_ko.sampling import RowGroupSampler, row_groups
 from distilhubert_ko.splice import CUTS
@@ -38,8 +42,23 @@ class InterruptedTrainingError(TrainingError):
     exit_code = 130
 
 
+@dataclass(frozen=True)
+class Size:
+    """What a batch holds, or all batches of an optimizer step: clips, and the encoder's frames of them."""
+
+    clips: float
+    frames: float
+
+
 class RecipeTrainer(Trainer):
-    """Trains a network on clips; what that means, a subclass says. The best checkpoint is the lowest in `metric`."""
+    """Trains a network on clips; what that means, a subclass says. The best checkpoint is the lowest in `metric`.
+
+    Where several ranks train, the batches of all are one batch, as the accumulated ones are: `parts` says by what
+    compute_loss divides its means, so that the gradients that are averaged over ranks and added up over accumulated
+    batches come to those of one large batch, however uneven its parts are.
+    """
+
+    loss_is_scaled_for_ga = True
 
     def __init__(
         self,
@@ -56,6 +75,9 @@ class RecipeTrainer(Trainer):
         self.clips, self.evaluated = clips, evaluated
         self.bar = bar
         self.interrupted = False
+        self.parts = Size(1, 1)
+        self._step = Size(0, 0)
+        self._left_out = 0  # clips that every rank knows of
         self._aside: Path | None = None  # where checkpoints are written while one is
         self.precision = precision(config.training)
         super().__init__(
@@ -66,29 +88,32 @@ class RecipeTrainer(Trainer):
             eval_dataset=evaluated,
             compute_metrics=self._compute_metrics,
         )
+        if self.args.process_index:  # other dropout and masks than in rank 0; the weights are its own
+            set_seed(self.args.seed + self.args.process_index)
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
-        for callback in (
-            bar,
-            progress.LogFile(out / training_log.LOG),
-            _Epochs(clips),
-            _Best(self),
-            TensorBoardCallback(SummaryWriter(str(out / "runs"))),
-        ):
+        for callback in (bar, _Epochs(clips), _Best(self)):
             self.add_callback(callback)
+        if ranks.leads():
+            self.add_callback(progress.LogFile(out / training_log.LOG))
+            self.add_callback(TensorBoardCallback(SummaryWriter(str(out / "runs"))))
 
     def run(self, checkpoint: str | None) -> None:
         """Trains to the end, from a checkpoint if one is named.
 
         The first SIGINT saves a checkpoint at the end of the step and raises InterruptedTrainingError; the second stops
         at once. Raises TrainingError for a full disk and for a process of the data loader that dies, CorpusError where
-        too many clips cannot be decoded, AudioError where one of the evaluation cannot.
+        too many clips cannot be decoded, AudioError where one of the evaluation cannot, InputError for a checkpoint of
+        another number of ranks.
         """
+        if checkpoint:
+            self._check_ranks(Path(checkpoint))
         if checkpoint and self._has_ended(state := TrainerState.load_from_json(str(Path(checkpoint) / STATE))):
             self._load_from_checkpoint(checkpoint)
             self.state = state
             self.forget_torn_best()
-            writing.write(self.home.parent / training_log.LOG, training_log.write(state.log_history))
+            if ranks.leads():
+                writing.write(self.home.parent / training_log.LOG, training_log.write(state.log_history))
             return
         if self.evaluated.cached:
             for index in range(len(self.evaluated)):
@@ -118,8 +143,17 @@ class RecipeTrainer(Trainer):
         """To be called when a run goes on, so that no damaged model is its result; later evaluations find another."""
         best = self.best_checkpoint()
         if best and (reason := checkpoints.fault(best)):
-            print(f"{best.name}, the best so far, is torn ({reason}): it is not counted any more", file=sys.stderr)
+            ranks.say(f"{best.name}, the best so far, is torn ({reason}): it is not counted any more")
             self.state.best_global_step = self.state.best_metric = None
+
+    def _check_ranks(self, checkpoint: Path) -> None:
+        """Each rank has its random numbers there; and with another number of them, a step would be another one."""
+        saved = len([*checkpoint.glob("rng_state*.pth")])
+        if saved != self.args.world_size:
+            raise InputError(
+                f"{checkpoint} is of a run in {saved} processes, and here are {self.args.world_size}: go on with "
+                "as many"
+            )
 
     def _has_ended(self, state: TrainerState) -> bool:
         """Whether a run in this state is over, before its last step."""
@@ -152,25 +186,76 @@ class RecipeTrainer(Trainer):
             if saves:
                 checkpoints.rotate(self.home, self.state.best_global_step)
 
+    def get_train_dataloader(self) -> DataLoader:
+        """This rank's shares of the batches; accelerate's would repeat clips until all ranks have as many."""
+        args = self.args
+        sampler: Any = self._get_train_sampler(self.clips)
+        loader: DataLoader = DataLoader(
+            self.clips,
+            batch_sampler=Shares(sampler, args.train_batch_size, args.process_index, args.world_size),
+            collate_fn=collate,
+            num_workers=args.dataloader_num_workers,
+            pin_memory=args.dataloader_pin_memory,
+        )
+        return prepare_data_loader(
+            loader,
+            args.device,
+            num_processes=1,  # for accelerate, which has nothing to divide any more
+            process_index=0,
+            put_on_device=True,
+            use_seedable_sampler=True,
+            data_seed=args.seed,
+        )
+
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
         buckets = self.recipe.training.length_buckets
         lengths = [example.samples for example in self.clips.examples]
+        batch_size = self.args.train_batch_size * self.args.world_size
         groups = row_groups(self.clips.examples)
         if any(groups):
-            return RowGroupSampler(groups, lengths if buckets else None, self.args.train_batch_size, self.args.seed)
+            return RowGroupSampler(groups, lengths if buckets else None, batch_size, self.args.seed)
         if not buckets:
             return super()._get_train_sampler(train_dataset)
-        return BucketSampler(lengths, self.args.train_batch_size, self.args.seed)
+        return BucketSampler(lengths, batch_size, self.args.seed)
 
-    def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
+    def get_batch_samples(self, epoch_iterator: Iterator, num_batches: int, device: torch.device) -> tuple[list, Any]:
+        """The batches of an optimizer step, after the ranks have told each other what theirs hold."""
+        batches, items = super().get_batch_samples(epoch_iterator, num_batches, device)
+        sizes = [_size(batch) for batch in batches]
+        clips, frames = sum(size.clips for size in sizes), sum(size.frames for size in sizes)
+        found = float(self.clips.left_out.sum()) - self._left_out
+        clips, frames, found = self.summed(clips, frames, found)
+        self._step = Size(clips, frames)
+        if found:
+            known = self.accelerator.reduce(self.clips.left_out.to(device, torch.int32), "sum").cpu() > 0
+            self.clips.left_out[known] = True
+            self._left_out = int(known.sum())
+        return batches, items
+
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Tensor:
+        """A batch's part in the step, by the mean over the ranks: so each stops where one has no number for a loss."""
         self.clips.check()
-        loss = super().training_step(*args, **kwargs)
+        own, step, processes = _size(inputs), self._step, self.args.world_size
+        if own.clips:
+            self.parts = Size(step.clips / (own.clips * processes), step.frames / (own.frames * processes))
+        else:  # the others wait for its gradients: zeros
+            self.parts = Size(math.inf, math.inf)
+            inputs = _silence()
+        loss = self.accelerator.reduce(super().training_step(model, inputs, *args, **kwargs), "mean")
         if not torch.isfinite(loss):
             raise TrainingError(
                 f"the loss is {loss.item()} at step {self.state.global_step}: halve training.learning_rate, raise "
                 "training.lr_scheduler_warmup_steps, or set training.mixed_precision=false"
             )
         return loss
+
+    def summed(self, *values: float) -> list[float]:
+        """Each value summed over the ranks, which all must call this."""
+        if self.args.world_size == 1:
+            return [*values]
+        told = torch.tensor(values, dtype=torch.float64, device=self.args.device)
+        summed: list[float] = self.accelerator.reduce(told, "sum").tolist()
+        return summed
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         if self.optimizer is None:
@@ -226,7 +311,7 @@ def precision(training: recipe.Training) -> str:
 
 
 def _arguments(training: recipe.Training, out: Path, precision: str, workers: int, metric: str) -> TrainingArguments:
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(out / CHECKPOINTS),
         learning_rate=training.learning_rate,
         per_device_train_batch_size=training.train_batch_size,
@@ -257,6 +342,19 @@ def _arguments(training: recipe.Training, out: Path, precision: str, workers: in
         label_names=["labels"],
         report_to="none",
     )
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # several are for several ranks; DataParallel would average wrongly
+    return arguments
+
+
+def _size(batch: dict[str, Tensor]) -> Size:
+    """Of a batch that `collate` made."""
+    lengths = batch["lengths"].cpu().numpy()
+    return Size(len(lengths), int(np.sum(audio.frames(lengths))))
+
+
+def _silence() -> dict[str, Tensor]:
+    """A batch of one clip in which nothing is said, for a rank that has none."""
+    return collate([{"wave": np.zeros(WIDTH, dtype=np.float32), "labels": np.zeros(0, dtype=np.int64)}])
 
 
 class _Epochs(TrainerCallback):
@@ -286,7 +384,9 @@ class _StopOnRequest(TrainerCallback):
         self.trainer = trainer
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        if self.trainer.interrupted:
+        (asked,) = self.trainer.summed(self.trainer.interrupted)  # an interrupt may have reached one rank alone
+        if asked:
+            self.trainer.interrupted = True
             control.should_save = True
             control.should_training_stop = True
 
