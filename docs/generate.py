@@ -162,7 +162,10 @@ def reliability() -> str:
         f"{found['steps']} | {found['runs_equal']} |",
     ]
     page = _between((DOCS / "reliability.md").read_text(encoding="utf-8"), "kills", "\n".join(lines))
-    return _between(_between(page, "ranks", ranks()), "loader", loader())
+    blocks = {"ranks": ranks(), "loader": loader(), "bulk": bulk(), "fuzz": hostile()}
+    for name, block in blocks.items():
+        page = _between(page, name, block)
+    return page
 
 
 def ranks() -> str:
@@ -263,8 +266,103 @@ def _gpus(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _signed(value: float) -> str:
-    return f"{value:+.4f}".replace("-", "−")
+def serving() -> str:
+    """docs/serving.md with the tables of benchmarks/captions.py, benchmarks/serve_load.py and tests/fuzz_server.py."""
+    found = json.loads((DOCS / "results" / "captions.json").read_text(encoding="utf-8"))
+    lines = [
+        "| Streams at once | Words | Shown, median | 99th percentile | Final, median | 99th percentile |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in found["rows"]:
+        times = (row[kind][figure] for kind in ("partial", "final") for figure in ("median", "p99"))
+        cells = " | ".join(f"{seconds:.2f} s" for seconds in times)
+        lines.append(f"| {row['streams']} | {row['words_timed']} | {cells} |")
+    model = found["model"]
+    size = f"{model['parameters'] / 1e6:.1f} million parameters"
+    lines += ["", f"A model of {size} on {found['cores']} cores; threads of an inference: {model['threads']}."]
+    page = _between((DOCS / "serving.md").read_text(encoding="utf-8"), "captions", "\n".join(lines))
+    return _between(_between(page, "load", load()), "fuzz", fuzz())
+
+
+def load() -> str:
+    """The table of benchmarks/serve_load.py, whose JSON lies in docs/results/."""
+    found = json.loads((DOCS / "results" / "serve_load.json").read_text(encoding="utf-8"))
+    lines = [
+        "| Clients | Recordings | Answers | Wrong or lost | Refused | Audio/s | Answers/s | Median | 99 % |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, clients, lengths in (
+        ("load", found["clients"], "1 to 60 s"),
+        ("one", 1, "3 and 5 s"),
+        ("sixteen", 16, "3 and 5 s"),
+    ):
+        row = found[name]
+        refused = row["outcomes"].get("refused", 0)
+        wrong = sum(row["outcomes"].values()) - refused - row["outcomes"].get("equal", 0)
+        lines.append(
+            f"| {clients} | {lengths} | {row['answers']} | {wrong} | {refused} | {row['audio_per_second']:.1f} s | "
+            f"{row['requests_per_second']:.1f} | {row['latency']['median']:.2f} s | {row['latency']['p99']:.2f} s |"
+        )
+    memory = found["memory_mib"]
+    ratio = found["sixteen"]["audio_per_second"] / found["one"]["audio_per_second"]
+    lines += [
+        "",
+        f"On {found['cores']} cores, clients included, over {found['seconds']:.0f} s. 16 clients get {ratio:.1f} times "
+        f"the throughput of one. Memory of the server and its decoders: {memory['middle_third']} MiB in the middle "
+        f"third, {memory['last_third']} in the last, {memory['peak']} at most.",
+    ]
+    return "\n".join(lines)
+
+
+def fuzz() -> str:
+    """What tests/fuzz_server.py found, whose JSON lies in docs/results/."""
+    found = json.loads((DOCS / "results" / "serve_fuzz.json").read_text(encoding="utf-8"))
+    before, after = found["before"], found["after"]
+    return (
+        f"{found['attempts']:,} malformed uploads, heads and WebSocket messages: {found['failures']} answers with an "
+        f"error of the server's or things left over. Before and after the last three quarters of them: "
+        f"{before['descriptors']} and {after['descriptors']} descriptors, {before['files']} and {after['files']} "
+        f"files, {before['memory'] >> 20} and {after['memory'] >> 20} MiB."
+    )
+
+
+def hostile() -> str:
+    """The table of benchmarks/fuzz.py, whose JSON lies in docs/results/."""
+    found = json.loads((DOCS / "results" / "fuzz.json").read_text(encoding="utf-8"))
+    seconds, megabytes = found["limits"]["cpu_seconds"], found["limits"]["memory_mb"]
+    lines = ["| Reader | Cases | Read | Refused | Neither |", "|---|---|---|---|---|"]
+    for name, counts in found["readers"].items():
+        figures = (sum(counts.values()), counts["read"], counts["refused"], counts["failed"])
+        lines.append(f"| {name} | {' | '.join(f'{figure:,}' for figure in figures)} |")
+    return "\n".join(lines) + (
+        f"\n\n{found['cases']:,} cases, seed {found['seed']}. A case may take {seconds:.0f} s of the processor and "
+        f"{megabytes} MB more memory than its process had held."
+    )
+
+
+def bulk() -> str:
+    """What benchmarks/bulk.py found, whose JSON lies in docs/results/."""
+    found = json.loads((DOCS / "results" / "bulk.json").read_text(encoding="utf-8"))
+    overhead, scaled, kills = found["overhead"], found["scaling"], found["kills"]
+    return "\n".join(
+        [
+            "| What | Measured on | Figure |",
+            "|---|---|---|",
+            f"| throughput of two workers, of one core each, over that of one | "
+            f"{scaled['speech_seconds'] / 60:.1f} min of speech | {scaled['second_worker']:.2f} |",
+            f"| time of one worker over that of a plain loop | {overhead['speech_seconds'] / 60:.1f} min of speech | "
+            f"{_signed(100 * overhead['overhead'], 1)} % |",
+            "| to start a worker and load the model, left out above | one core | "
+            f"{overhead['start_seconds_1']:.1f} s |",
+            f"| `kill -9` of a worker every {kills['kill_every_seconds']:g} s | {kills['clips']:,} clips, "
+            f"{kills['kills']} kills | {kills['records']:,} records, {kills['inputs_with_one_record']:,} inputs with "
+            f"one, {kills['records_right']:,} right |",
+        ]
+    )
+
+
+def _signed(value: float, decimals: int = 4) -> str:
+    return f"{value:+.{decimals}f}".replace("-", "−")
 
 
 def _between(page: str, name: str, block: str) -> str:
@@ -286,5 +384,6 @@ if __name__ == "__main__":
     (DOCS / "reliability.md").write_text(reliability(), encoding="utf-8")
     (DOCS / "accuracy.md").write_text(accuracy(), encoding="utf-8")
     (DOCS / "scaling.md").write_text(scaling(), encoding="utf-8")
+    (DOCS / "serving.md").write_text(serving(), encoding="utf-8")
     for language, path in READMES.items():
         path.write_text(readme(language), encoding="utf-8")

@@ -151,7 +151,7 @@ def refused(source: str | Path | bytes, complaint: str, by_duration: bool = True
         assert "\n" not in message
         assert ": " in message
         if not isinstance(source, bytes):
-            assert str(source) in message
+            assert str(source).replace("\0", " ") in message  # a message is one printable line
 
 
 def test_what_is_not_an_audio_file_is_refused_by_name(tmp_path: Path) -> None:

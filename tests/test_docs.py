@@ -46,6 +46,11 @@ def test_the_figures_of_scaling_are_those_that_the_benchmark_wrote(generate: Mod
     assert page == generate.scaling(), "run `make docs`"
 
 
+def test_the_figures_of_live_captions_are_those_that_the_benchmark_wrote(generate: ModuleType) -> None:
+    page = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+    assert page == generate.serving(), "run `make docs`"
+
+
 def test_both_readmes_show_the_same_commands_and_the_same_files() -> None:
     english, korean = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.ko.md"))
     commands = re.compile(r"^(?:distilhubert-ko|make|pip|from|print|for|transcript|    print)\b[^#\n]*", re.MULTILINE)
@@ -58,7 +63,7 @@ def test_both_readmes_show_the_same_commands_and_the_same_files() -> None:
 def test_every_file_that_a_readme_links_to_is_there() -> None:
     for name in ("README.md", "README.ko.md", "CONTRIBUTING.md"):
         for link in re.findall(r"\]\((?!http)([^)]+)\)", (ROOT / name).read_text(encoding="utf-8")):
-            assert (ROOT / link).exists(), f"{name}: {link}"
+            assert (ROOT / link.partition("#")[0]).exists(), f"{name}: {link}"
 
 
 def test_every_command_of_the_readme_is_a_command_with_such_options(generate: ModuleType) -> None:

@@ -25,11 +25,12 @@ FLOORS = {
             "errors writing training_log audio media text numerals ctc tables recipe schedule augment beam hotwords "
             "ngram spool",
             "metrics syllables breakdown markup charts transcript textgrid files longform corpus_formats synthetic "
-            "audio_cache shards corpora runtime vad graph lm scoring decoding",
+            "audio_cache fence shards corpora runtime vad graph lm scoring decoding media_worker",
             "dataset sizes sampling batching model optimizer student teaching stream transcribe alignment splice "
-            "calibration tuning checkpoints failures ranks",
-            "trainer train distill progress export report sections excerpts page labelling card bulk server",
-            "commands_model commands_train commands_speech commands_lm cli",
+            "calibration tuning checkpoints failures ranks batcher facts inputs",
+            "trainer train distill progress export report sections excerpts page labelling card outputs bulk gates "
+            "connections records reception openai_api captions handbook server",
+            "commands_model commands_train commands_speech commands_lm commands_serve cli",
         ]
     )
     for name in names.split()
@@ -49,6 +50,7 @@ TRAINING = {
     "teaching",
     "distill",
 }
+SERVING = {"server", "openai_api", "captions", "reception", "gates", "connections", "records", "handbook"}
 ALLOWED = {
     "torch": TRAINING | {"ranks"},  # which imports it only where there are several
     "transformers": TRAINING,
@@ -58,11 +60,12 @@ ALLOWED = {
     "kenlm": {"lm"},
     "silero_vad": set(),  # found, never imported: it would import torch
     "datasets": {"corpus_formats"},
-    "pyarrow": {"shards"},
     "ray": {"bulk"},
-    "fastapi": {"server"},
-    "uvicorn": {"server"},
-    "starlette": {"server"},
+    "pyarrow": {"inputs", "outputs", "shards"},
+    "fastapi": {"server", "openai_api"},
+    "starlette": {"server", "openai_api", "captions", "gates", "records"},
+    "uvicorn": {"server", "connections"},
+    "prometheus_client": {"server", "captions", "gates", "records"},
 }
 """Library -> the modules that may import it."""
 
@@ -151,6 +154,13 @@ def test_a_module_imports_from_its_own_floor_or_a_lower_one(module: str) -> None
         )
 
 
+def test_the_server_calls_the_transcriber_and_nothing_under_it() -> None:
+    """Beside what a transcript is, what a wave's rate is, and which errors there are."""
+    known = {"errors", "audio", "transcript", "stream", "transcribe", "facts", "media_worker", "batcher"}
+    for module in sorted(SERVING & {*MODULES}):
+        assert within(MODULES[module]) <= SERVING | known, module
+
+
 def test_no_imports_go_round_in_a_circle() -> None:
     graph = {module: within(source) for module, source in MODULES.items()}
     try:
@@ -196,7 +206,14 @@ def test_transcription_starts_without_what_training_and_serving_need() -> None:
 
 def test_what_is_not_training_can_be_imported_where_torch_is_not_installed() -> None:
     """So can the command line, which imports training only when it is asked to train."""
-    needs = {"bulk": "ray", "media": "av", "server": "fastapi", "shards": "pyarrow"}
+    needs = {
+        "bulk": "ray",
+        "inputs": "pyarrow",
+        "outputs": "pyarrow",
+        "shards": "pyarrow",
+        "media": "av",
+        **dict.fromkeys(SERVING, "fastapi"),
+    }
     names = [name for name in MODULES if name not in TRAINING]
     names = [name for name in names if name not in needs or importlib.util.find_spec(needs[name])]
     blocked = "import sys\nfor name in ('torch', 'transformers', 'accelerate', 'datasets'): sys.modules[name] = None\n"

@@ -105,7 +105,9 @@ def test_slices_and_speakers_go_round_and_a_manifest_elsewhere_names_whole_paths
     (untranscribed / "slices.jsonl").write_text(json.dumps(source) + "\n")
     out = tmp_path_factory.mktemp("elsewhere") / "labels.jsonl"
     labelling.write(labelling.label(transcriber, f"manifest:{untranscribed}/slices.jsonl"), out)
-    (utterance,) = corpora.read(f"manifest:{out}").utterances
+    with pytest.raises(CorpusError, match="allow-outside"):
+        corpora.read(f"manifest:{out}")
+    (utterance,) = corpora.read(f"manifest:{out}", allow_outside=True).utterances
     assert (utterance.id, utterance.speaker, utterance.offset, utterance.duration) == ("middle", "s1", 0.5, 1.0)
     assert utterance.text == transcriber(utterance.wave()).text
     np.testing.assert_allclose(utterance.wave(), clip(40_000)[8_000:24_000], atol=1e-4)

@@ -67,6 +67,7 @@ def folder(tiny_speech: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = recipe.Data(
         train=manifest(tiny_speech, "train", 13, home / "train.jsonl"),
         eval=manifest(tiny_speech, "dev", 5, home / "dev.jsonl"),
+        allow_outside=True,
     )
     training = dataclasses.replace(
         TINY_TRAINING,
@@ -92,6 +93,7 @@ def folder(tiny_speech: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     lone_data = recipe.Data(
         train=manifest(tiny_speech, "train", 3, home / "three.jsonl"),
         eval=manifest(tiny_speech, "train", 1, home / "one.jsonl"),
+        allow_outside=True,
     )
     vocabulary = dataset.prepare(even).tokenizer
     train.save(model.build(STILL, vocabulary), vocabulary, home / "teacher")

@@ -39,6 +39,26 @@ def test_a_file_its_bytes_and_its_samples_give_the_same_transcript(transcriber: 
     assert transcripts[0].seconds == 2.5
 
 
+@pytest.mark.parametrize("seconds", [0, 1, 25, 70])
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_the_words_that_are_told_on_the_way_begin_the_text(exported: Path, seconds: int, batch_size: int) -> None:
+    told: list[str] = []
+    wave = clip(seconds * audio.SAMPLE_RATE)
+    found = Transcriber(exported, threads=1, batch_size=batch_size)(wave, on_text=told.append)
+    assert found == Transcriber(exported, threads=1)(wave)
+    assert found.text.split()[: len(" ".join(told).split())] == " ".join(told).split()
+    assert all(told)
+    assert len(told) == {0: 0, 1: 1, 25: 2, 70: 5}[seconds]
+    assert len(found.text) - len(" ".join(told)) < 40  # the last word may always go on
+
+
+def test_a_search_tells_no_words_on_the_way(exported: Path) -> None:
+    told: list[str] = []
+    searching = Transcriber(exported, threads=1, n_best=2)
+    assert searching(clip(25 * audio.SAMPLE_RATE), on_text=told.append).text
+    assert told == []
+
+
 def test_audio_at_another_rate_is_resampled(transcriber: Transcriber) -> None:
     file = io.BytesIO()
     soundfile.write(file, np.repeat(clip(20_000), 3), 48_000, format="WAV")

@@ -54,14 +54,14 @@ class Record:
         path = self.folder / training_log.LOG
         try:
             return training_log.read(path)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise self._missing(path, error) from error
 
     def _json(self, name: str) -> dict[str, Any]:
         path = self.folder / name
         try:
             return json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise self._missing(path, error) from error
 
     @staticmethod

@@ -62,9 +62,10 @@ def fault(checkpoint: Path) -> str:
     """What makes a checkpoint torn: a file that is missing, or not as it was written; "" where it is whole."""
     try:
         sums = json.loads((checkpoint / CHECKSUMS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return f"{CHECKSUMS} is missing or damaged"
-    if not isinstance(sums, dict) or not sums:
+    # Only files of this folder: another name could lead anywhere, to a device without end, say.
+    if not isinstance(sums, dict) or not sums or any(name in ("", "..") or set(name) & {*"/\\\0"} for name in sums):
         return f"{CHECKSUMS} is damaged"
     for name, written_sum in sums.items():
         try:
@@ -72,6 +73,8 @@ def fault(checkpoint: Path) -> str:
                 return f"{name} is not as it was written"
         except OSError as error:
             return f"{name} cannot be read ({error.strerror})"
+        except UnicodeEncodeError:
+            return f"{CHECKSUMS} is damaged"
     return ""
 
 

@@ -9,7 +9,8 @@ import typer
 from distilhubert_ko import __version__
 from distilhubert_ko.commands_lm import lm, tune
 from distilhubert_ko.commands_model import card, evaluate, export
-from distilhubert_ko.commands_speech import align, label, transcribe
+from distilhubert_ko.commands_serve import serve
+from distilhubert_ko.commands_speech import align, bulk, label, transcribe
 from distilhubert_ko.commands_train import demo, distill, plan, prepare, train
 from distilhubert_ko.errors import DistilhubertKoError
 
@@ -22,7 +23,8 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-TRAINING, SPEECH, MODEL = (plan, prepare, distill, train), (transcribe, align, label), (lm, tune, card, export)
+TRAINING, MODEL = (plan, prepare, distill, train), (lm, tune, card, export)
+SPEECH = (transcribe, bulk, serve, align, label)
 for command in (*TRAINING, evaluate, *SPEECH, *MODEL, demo):  # the order of the help
     app.command()(command)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from distilhubert_ko.commands_model import BeamOption, ModelArgument, exported
+from distilhubert_ko.commands_model import BeamOption, ModelArgument, OutsideOption, exported
 from distilhubert_ko.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def tune(
     save: Annotated[
         bool, typer.Option("--save", help="Put the language model and the weights into the model folder.")
     ] = False,
+    allow_outside: OutsideOption = False,
 ) -> None:
     """Find the weights with which a language model helps a model most on a development corpus, by CER.
 
@@ -73,7 +74,7 @@ def tune(
         decoding.check_installable(Path(model), lm)
     transcriber = Transcriber(exported(model), lm=lm, beam=beam)
     assert transcriber.decoder.model is not None
-    split = report.read_split(transcriber.folder, corpus, Path())
+    split = report.read_split(transcriber.folder, corpus, Path(), allow_outside)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("listening", total=None)
         heard = tuning.hear(transcriber, split, lambda done, all_: progress.update(task, completed=done, total=all_))

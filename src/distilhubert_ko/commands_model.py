@@ -22,6 +22,10 @@ LmOption = Annotated[
 BeamOption = Annotated[
     int | None, typer.Option("--beam", min=1, metavar="N", help="Hypotheses that a search with --lm keeps.")
 ]
+OutsideOption = Annotated[
+    bool,
+    typer.Option("--allow-outside", help="Let a manifest or wav.scp that you trust name sound outside its folder."),
+]
 
 
 class Precision(StrEnum):
@@ -48,13 +52,14 @@ def evaluate(
     against: Annotated[
         str | None, typer.Option(metavar="MODEL", help="A second model to compare with, by a paired bootstrap test.")
     ] = None,
+    allow_outside: OutsideOption = False,
 ) -> None:
     """Score a model on a corpus: CER with and without spaces, jamo and word error rates, loss, speed."""
     from distilhubert_ko import breakdown
     from distilhubert_ko import report as reports
 
     names = [model] if against is None else [model, against]
-    measured = [evaluated(name, corpus, Path(), lm=lm, beam=beam) for name in names]
+    measured = [evaluated(name, corpus, Path(), allow_outside, lm=lm, beam=beam) for name in names]
     for letter, name, report in zip("AB", names, measured, strict=False):
         typer.echo(f"{letter}: {name}\n{figures(report)}\n" if against else figures(report))
     comparison = breakdown.compare(*(report.predictions for report in measured)) if against else None
@@ -64,22 +69,30 @@ def evaluate(
         lines = reports.save(measured[0], json_file, comparison)
         typer.echo(f"report: {json_file}  utterances: {lines}")
     if html:
-        typer.echo(f"page: {_page(html, names, measured, corpus, comparison)}")
+        typer.echo(f"page: {_page(html, names, measured, corpus, comparison, allow_outside)}")
 
 
-def _page(path: Path, models: list[str], reports: "list[Report]", corpus: str, comparison: "Comparison | None") -> Path:
+def _page(
+    path: Path,
+    models: list[str],
+    reports: "list[Report]",
+    corpus: str,
+    comparison: "Comparison | None",
+    allow_outside: bool,
+) -> Path:
     """Writes the page of one model or two, with speech read from the corpus anew."""
     from distilhubert_ko import page
     from distilhubert_ko.report import read_split
     from distilhubert_ko.runtime import resolve
     from distilhubert_ko.sections import Side
 
-    sides = [Side(_shown(model), resolve(model), report) for model, report in zip(models, reports, strict=True)]
-    spoken = {each.utterance.id: each.utterance for each in read_split(sides[0].folder, corpus, Path()).examples}
+    sides = [Side(shown(model), resolve(model), report) for model, report in zip(models, reports, strict=True)]
+    split = read_split(sides[0].folder, corpus, Path(), allow_outside)
+    spoken = {example.utterance.id: example.utterance for example in split.examples}
     return page.write(path, sides, comparison, lambda name: spoken[name].wave())
 
 
-def _shown(model: str) -> str:
+def shown(model: str) -> str:
     """A model's name as a reader knows it: that of its folder, or its Hub id."""
     folder = Path(model)
     return folder.resolve().name if folder.is_dir() else model
@@ -103,6 +116,7 @@ def export(
         typer.Option(metavar="CORPUS", help="Speech for int8 to be made for and compared on (scheme:location#split)."),
     ] = None,
     target: Annotated[Target, typer.Option(help="sherpa-onnx needs --out.")] = Target.ONNX,
+    allow_outside: OutsideOption = False,
 ) -> None:
     """Write model.onnx from a model's weights after a check: float32 against torch, int8 by its CER on a corpus."""
     from distilhubert_ko.runtime import graph, resolve
@@ -126,6 +140,7 @@ def export(
         int8=int8,
         sherpa=sherpa,
         corpus=calibrate,
+        allow_outside=allow_outside,
         on_trial=lambda trial: typer.echo(trial, err=True),
     )
     typer.echo(f"{out}: float32 within {difference:.1e} of the weights' log-probabilities", err=True)
@@ -156,7 +171,9 @@ def exported(model: str) -> Path:
     return folder
 
 
-def evaluated(model: str, corpus: str, root: Path, lm: str | None = None, beam: int | None = None) -> "Report":
+def evaluated(
+    model: str, corpus: str, root: Path, allow_outside: bool = False, lm: str | None = None, beam: int | None = None
+) -> "Report":
     """The report of a model on a corpus, which is looked for in `root`, under a progress bar."""
     from rich.console import Console
     from rich.progress import Progress
@@ -171,6 +188,7 @@ def evaluated(model: str, corpus: str, root: Path, lm: str | None = None, beam: 
             transcriber,
             corpus,
             root=root,
+            allow_outside=allow_outside,
             on_progress=lambda done, all_: progress.update(task, completed=done, total=all_),
         )
 

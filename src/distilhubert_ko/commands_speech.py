@@ -1,4 +1,4 @@
-"""Commands that hear recordings: transcribe, align, label."""
+"""Commands that hear recordings: transcribe, bulk, align, label."""
 
 import sys
 from enum import StrEnum
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from distilhubert_ko.commands_model import BeamOption, LmOption, ModelArgument, exported
-from distilhubert_ko.errors import DistilhubertKoError, InputError
+from distilhubert_ko.commands_model import BeamOption, LmOption, ModelArgument, OutsideOption, exported
+from distilhubert_ko.errors import DistilhubertKoError, InputError, MissingExtraError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "Bingsu/distilhubert-ko-zeroth"
 LONG = 300.0  # seconds of audio that take long enough for a progress bar
+
+HotwordOption = Annotated[
+    list[str], typer.Option("--hotword", metavar="WORD", help="A word or name to listen for; repeatable.")
+]
+HotwordWeightOption = Annotated[float, typer.Option(min=0.0, help="How much, in nats a syllable.")]
+NBestOption = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Texts to find; json has those after the first as alternatives.")
+]
 
 
 class OutputFormat(StrEnum):
@@ -69,13 +77,9 @@ def transcribe(
     device: Annotated[Device, typer.Option(help="auto is a CUDA GPU where onnxruntime has one.")] = Device.AUTO,
     lm: LmOption = None,
     beam: BeamOption = None,
-    hotword: Annotated[
-        list[str], typer.Option("--hotword", metavar="WORD", help="A word or name to listen for; repeatable.")
-    ] = [],  # noqa: B006 (typer copies it)
-    hotword_weight: Annotated[float, typer.Option(min=0.0, help="How much, in nats a syllable.")] = 2.0,
-    n_best: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Texts to find; json has those after the first as alternatives.")
-    ] = 1,
+    hotword: HotwordOption = [],  # noqa: B006 (typer copies it)
+    hotword_weight: HotwordWeightOption = 2.0,
+    n_best: NBestOption = 1,
     vad_filter: Annotated[
         bool, typer.Option("--vad-filter", help="Find speech first, and transcribe only that (needs silero-vad).")
     ] = False,
@@ -139,6 +143,59 @@ def transcribe(
             failed.append(error)
     if failed:
         sys.exit(max(error.exit_code for error in failed))
+
+
+def bulk(
+    source: Annotated[
+        str,
+        typer.Argument(metavar="SOURCE", help="A manifest (JSONL or CSV) or a folder; a path, or a URL as s3://..."),
+    ],
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="The folder to write; on a cluster, one that all its machines see.")
+    ],
+    model: Annotated[str, typer.Option(help="A model folder or a Hub id.")] = DEFAULT_MODEL,
+    workers: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Processes that transcribe; as many as there are CPUs for.")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads of each.")] = 1,
+    address: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="A Ray cluster; by default Ray is started on this machine.")
+    ] = None,
+    lm: LmOption = None,
+    beam: BeamOption = None,
+    hotword: HotwordOption = [],  # noqa: B006 (typer copies it)
+    hotword_weight: HotwordWeightOption = 2.0,
+    n_best: NBestOption = 1,
+) -> None:
+    """Transcribe very many recordings on Ray into Parquet and JSONL, one record each; given again, it goes on.
+
+    What cannot be transcribed gets a record with the reason. DIR/_SUCCESS is written when every input has its record.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    try:
+        from distilhubert_ko import bulk
+    except ImportError as error:
+        raise MissingExtraError('bulk transcription needs Ray: pip install "distilhubert-ko[bulk]"') from error
+    from distilhubert_ko import decoding
+    from distilhubert_ko.decoding import Settings
+
+    named = lm if lm is None or lm == decoding.NONE else str(Path(lm).absolute())  # workers have other working folders
+    settings = Settings(lm=named, beam=beam, hotwords=hotword, hotword_weight=hotword_weight, n_best=n_best)
+    work = bulk.Work(str(exported(model).absolute()), threads, settings)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("transcribing", total=None)
+        counts = bulk.transcribe(
+            source,
+            out,
+            work,
+            workers=workers,
+            address=address,
+            on_progress=lambda done, all_: progress.update(task, completed=done, total=all_),
+        )
+    hours = counts.seconds / 3600
+    typer.echo(f"{out}: {counts.records:,} records, {hours:.2f} h, {counts.failures:,} of them failures (see `error`)")
 
 
 def align(
@@ -232,8 +289,12 @@ def label(
     ] = 0.0,
     lm: LmOption = None,
     beam: BeamOption = None,
+    allow_outside: OutsideOption = False,
 ) -> None:
-    """Write what a model hears in a corpus as a manifest to train on, with a confidence for each utterance."""
+    """Write what a model hears in a corpus as a manifest to train on, with a confidence for each utterance.
+
+    Write it into a folder that holds the corpus: elsewhere it names files outside, which reading it has to allow.
+    """
     from rich.console import Console
     from rich.progress import Progress
 
@@ -244,7 +305,10 @@ def label(
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("labelling", total=None)
         labels = labelling.label(
-            transcriber, corpus, on_progress=lambda done, all_: progress.update(task, completed=done, total=all_)
+            transcriber,
+            corpus,
+            allow_outside=allow_outside,
+            on_progress=lambda done, all_: progress.update(task, completed=done, total=all_),
         )
     if parts := labelling.deciles(labels.labels):
         typer.echo("confidence from  utterances     CER  CER from here up")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from distilhubert_ko import ranks
-from distilhubert_ko.commands_model import evaluated, figures, missing_train, write_graph
+from distilhubert_ko.commands_model import OutsideOption, evaluated, figures, missing_train, write_graph
 
 if TYPE_CHECKING:
     from distilhubert_ko.recipe import Recipe
@@ -28,13 +28,13 @@ def plan(
         int | None, typer.Option(metavar="N", help="Training utterances; the corpus's own number by default.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    allow_outside: OutsideOption = False,
     changes: SetOption = [],  # noqa: B006 (typer copies it)
 ) -> None:
     """Show what a recipe will do: steps, evaluations and learning rates. No training, no network."""
-    from distilhubert_ko import recipe as recipes
     from distilhubert_ko import schedule, sizes
 
-    config = recipes.load(recipes.find(recipe), changes)
+    config = _loaded(recipe, changes, allow_outside)
     size = sizes.of(config) if utterances is None else sizes.Size(utterances, None)
     planned = schedule.plan(config, size.utterances)
     if as_json:
@@ -56,13 +56,13 @@ def plan(
 def prepare(
     recipe: RecipeArgument,
     out: Annotated[Path | None, typer.Option(help="Folder for data.json; prepared/NAME by default.")] = None,
+    allow_outside: OutsideOption = False,
     changes: SetOption = [],  # noqa: B006
 ) -> None:
     """Read and check a recipe's corpora, build the vocabulary, and report what is kept and what is not."""
     from distilhubert_ko import dataset, writing
-    from distilhubert_ko import recipe as recipes
 
-    config = recipes.load(recipes.find(recipe), changes)
+    config = _loaded(recipe, changes, allow_outside)
     data = dataset.prepare(config)
     folder = out or Path("prepared") / config.name
     account = data.report()
@@ -76,13 +76,12 @@ def train(
     recipe: RecipeArgument,
     out: Annotated[Path | None, typer.Option(help="A new folder for the model; runs/NAME by default.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
+    allow_outside: OutsideOption = False,
     changes: SetOption = [],  # noqa: B006
 ) -> None:
     """Train a recipe to the end: the model, its ONNX graph, its report and its card."""
-    from distilhubert_ko import recipe as recipes
-
     with ranks.one_voice():
-        config = recipes.load(recipes.find(recipe), changes)
+        config = _loaded(recipe, changes, allow_outside)
         folder = out or Path("runs") / config.name
         report = _train(config, folder, resume)
     if report is None:
@@ -95,13 +94,12 @@ def distill(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A TOML file with [distill], or distill.")],
     out: Annotated[Path | None, typer.Option(help="A new folder for the student; runs/NAME by default.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
+    allow_outside: OutsideOption = False,
     changes: SetOption = [],  # noqa: B006
 ) -> None:
     """Distil a teacher into a small encoder on speech alone, for a recipe's model.pretrained."""
-    from distilhubert_ko import recipe as recipes
-
     with ranks.one_voice():
-        config = recipes.load(recipes.find(recipe), changes)
+        config = _loaded(recipe, changes, allow_outside)
         folder = out or Path("runs") / config.name
         try:
             from distilhubert_ko import distill as distillation
@@ -141,6 +139,13 @@ def demo(
     typer.echo(f"try it:     distilhubert-ko transcribe {clip.audio} --model {out}")
 
 
+def _loaded(recipe: str, changes: list[str], allow_outside: bool) -> "Recipe":
+    from distilhubert_ko import recipe as recipes
+
+    allowed = ["data.allow_outside=true"] if allow_outside else []
+    return recipes.load(recipes.find(recipe), [*changes, *allowed])
+
+
 def _train(config: "Recipe", folder: Path, resume: bool) -> "Report | None":
     """Trains, exports, evaluates and writes the card; of several ranks all train, and the first does the rest."""
     from distilhubert_ko import report as reports
@@ -156,7 +161,7 @@ def _train(config: "Recipe", folder: Path, resume: bool) -> "Report | None":
     if not ranks.leads():
         return None
     write_graph(folder)
-    report = evaluated(str(folder), config.test_corpus, config.root)
+    report = evaluated(str(folder), config.test_corpus, config.root, config.data.allow_outside)
     reports.save(report, folder / reports.REPORT)
     cards.write(folder)
     return report

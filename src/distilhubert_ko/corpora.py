@@ -20,6 +20,7 @@ from distilhubert_ko import audio, audio_cache, corpus_formats
 from distilhubert_ko.audio_cache import AudioCache, Length
 from distilhubert_ko.corpus_formats import Audio, Entry
 from distilhubert_ko.errors import AudioError, CorpusError, RecipeError, UnavailableError
+from distilhubert_ko.fence import Fence
 
 SCHEMES = ("folder", "hub", "kaldi", "librispeech", "manifest", "synthetic", "zeroth")
 
@@ -99,6 +100,7 @@ def read(
     cache: Path | None = None,
     streaming: bool = False,
     measured: bool = True,
+    allow_outside: bool = False,
 ) -> Corpus:
     """Read a corpus, or one split of it. The audio itself is read only as far as its headers.
 
@@ -115,10 +117,13 @@ def read(
         streaming: whether the sound of a corpus on the Hub stays there, to be fetched when it is wanted.
         measured: whether streamed sound is fetched once for its length, or the length is what the corpus lists or,
             as a guess, follows from the text's.
+        allow_outside: whether a manifest, an audio folder's metadata and a Kaldi wav.scp may name files anywhere. Else
+            only in the manifest's folder, the audio folder, or the folder that holds the Kaldi one; or in `root`, if
+            that holds them.
 
     Raises:
-        CorpusError: no such scheme, corpus or split; a malformed line; an id that occurs twice; or nothing
-            that can be used. A single missing or unreadable clip is a Problem, not an error.
+        CorpusError: no such scheme, corpus or split; a malformed line; a file that may not be named; an id that
+            occurs twice; or nothing that can be used. A single missing or unreadable clip is a Problem, not an error.
         RecipeError: a heldout rule that is not understood.
         UnavailableError: the Hub could not be reached.
         MissingExtraError: a Hub corpus without the `datasets` package.
@@ -127,7 +132,8 @@ def read(
     scheme, location, split = _parse(spec)
     every = _every(heldout)
     streamed = streaming and scheme == "hub"
-    entries = _entries(scheme, location, root, split if every is None else None, streamed)
+    part = split if every is None else None
+    entries = _streamed(location, part) if streamed else _entries(scheme, location, root, part, allow_outside)
     twice = [key for key, count in Counter(entry.id for entry in entries).items() if count > 1]
     if twice:
         raise CorpusError(f"{spec} lists {len(twice)} ids twice, e.g. {twice[0]}: give each utterance its own id")
@@ -173,26 +179,28 @@ def _every(heldout: str) -> int | None:
     return int(match[1])
 
 
-def _entries(scheme: str, location: str, root: Path, split: str | None, streamed: bool) -> list[Entry]:
+def _streamed(location: str, split: str | None) -> list[Entry]:
+    from distilhubert_ko import shards  # and pyarrow with it
+
+    return shards.entries(location, split)
+
+
+def _entries(scheme: str, location: str, root: Path, split: str | None, allow_outside: bool) -> list[Entry]:
     """Everything that the corpus lists; of a Hub corpus `split` alone, if given, as that saves loading."""
     path = root / Path(location).expanduser()
     if scheme in ("folder", "kaldi", "librispeech", "zeroth") and not path.is_dir():
         raise CorpusError(f"{scheme}:{location}: there is no folder {path}: check the path")
     match scheme:
         case "folder":
-            return corpus_formats.audiofolder(path)
-        case "hub" if streamed:
-            from distilhubert_ko import shards  # and pyarrow with it
-
-            return shards.entries(location, split)
+            return corpus_formats.audiofolder(path, None if allow_outside else Fence(path, root))
         case "hub":
             return corpus_formats.hub(location, split)
         case "kaldi":
-            return corpus_formats.kaldi(path)
+            return corpus_formats.kaldi(path, None if allow_outside else Fence(path.parent, root))
         case "librispeech":
             return corpus_formats.librispeech(path)
         case "manifest":
-            return corpus_formats.manifest(path)
+            return corpus_formats.manifest(path, fence=None if allow_outside else Fence(path.parent, root))
         case "synthetic":
             from distilhubert_ko import synthetic
 
@@ -261,7 +269,10 @@ def _length(source: Audio) -> Length:
     """Seconds, or the reason why there are none."""
     try:
         if isinstance(source, Path):
-            return audio.duration(source) if source.exists() else "audio missing"
+            if source.is_file():
+                return audio.duration(source)
+            # A pipe or a device among the files of a corpus might keep the reader for ever.
+            return "audio unreadable" if source.exists() else "audio missing"
         return audio.duration(source())
     except FileNotFoundError:
         return "audio missing"

@@ -1,6 +1,7 @@
 """What corpora list about their utterances: one reader a format, none of which opens the sound.
 
-`corpora` turns these entries into utterances; nothing else should need this module.
+`corpora` turns these entries into utterances; nothing else should need this module. What a list names outside a
+`fence` is refused; without one, files may lie anywhere.
 """
 
 import csv
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from distilhubert_ko.errors import CorpusError, MissingExtraError, UnavailableError
+from distilhubert_ko.fence import Fence
 
 Audio = Path | Callable[[], bytes]
 """A sound file, or a function that fetches the content of one when it is wanted."""
@@ -63,12 +65,12 @@ def zeroth(folder: Path) -> list[Entry]:
     ]
 
 
-def kaldi(folder: Path) -> list[Entry]:
+def kaldi(folder: Path, fence: Fence | None = None) -> list[Entry]:
     """wav.scp, and text, utt2spk and segments where there are any.
 
     A relative path in wav.scp counts from the folder that holds this one, then from the working folder.
     """
-    recordings = {key: _kaldi_audio(folder, key, path) for key, path in _table(folder / "wav.scp").items()}
+    recordings = {key: _kaldi_audio(folder, key, path, fence) for key, path in _table(folder / "wav.scp").items()}
     texts = _table(folder / "text") if (folder / "text").exists() else {}
     speakers = _table(folder / "utt2spk") if (folder / "utt2spk").exists() else {}
     entries = [
@@ -79,7 +81,7 @@ def kaldi(folder: Path) -> list[Entry]:
     return entries + [Entry(key, None, text, speakers.get(key)) for key, text in texts.items() if key not in listed]
 
 
-def audiofolder(folder: Path) -> list[Entry]:
+def audiofolder(folder: Path, fence: Fence | None = None) -> list[Entry]:
     """Hugging Face audiofolder: metadata.csv or metadata.jsonl, in the folder or in one subfolder a split.
 
     Without metadata, the FLAC and WAV files in the folder and below, of which nothing more is known.
@@ -87,11 +89,11 @@ def audiofolder(folder: Path) -> list[Entry]:
     entries = []
     for home in sorted(path for path in folder.iterdir() if path.is_dir()):
         if file := _metadata(home):
-            entries += _records(file, "file_name", split=home.name, prefix=home.name)
+            entries += _records(file, "file_name", home.name, fence, prefix=home.name)
     if entries:
         return entries
     if file := _metadata(folder):
-        return _records(file, "file_name")
+        return _records(file, "file_name", None, fence)
     if sounds := sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES):
         return [Entry(str(path.relative_to(folder).with_suffix("")), path, None) for path in sounds]
     raise CorpusError(
@@ -100,9 +102,9 @@ def audiofolder(folder: Path) -> list[Entry]:
     )
 
 
-def manifest(file: Path, split: str | None = None) -> list[Entry]:
+def manifest(file: Path, split: str | None = None, fence: Fence | None = None) -> list[Entry]:
     """NeMo manifest: JSON lines or CSV with audio_filepath, text, and perhaps duration, offset, speaker."""
-    return _records(file, "audio_filepath", split)
+    return _records(file, "audio_filepath", split, fence)
 
 
 def hub(location: str, split: str | None) -> list[Entry]:
@@ -218,14 +220,17 @@ def _zeroth_genders(file: Path) -> dict[str, str]:
     return {row["SPEAKERID"]: row["SEX"].lower() for row in rows if row.get("SPEAKERID") and row.get("SEX")}
 
 
-def _kaldi_audio(folder: Path, key: str, path: str) -> Path:
+def _kaldi_audio(folder: Path, key: str, path: str, fence: Fence | None) -> Path:
     if path.endswith("|"):
         raise CorpusError(
             f"{folder / 'wav.scp'}: {key} is a command, and commands are not run: "
             "run it yourself, write its sound to a file, and name that file"
         )
     beside = folder.parent / path
-    return beside if beside.exists() or not Path(path).exists() else Path(path)
+    # Unlike those of Path, the functions of os.path take a name that is too long for one of a file that is missing.
+    chosen = beside if os.path.exists(beside) or not os.path.exists(path) else Path(path)
+    _check(chosen, fence, f"{folder / 'wav.scp'}, the line of {key}")
+    return chosen
 
 
 def _kaldi_segments(
@@ -253,22 +258,36 @@ def _metadata(folder: Path) -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
-def _records(file: Path, path_key: str, split: str | None = None, prefix: str = "") -> list[Entry]:
-    """Entries of a CSV or JSON-lines file; without an id, one is the audio's path, and @offset in a slice."""
-    entries = []
+def _records(file: Path, path_key: str, split: str | None, fence: Fence | None, prefix: str = "") -> list[Entry]:
+    return [entry for _, entry in listed(file, path_key, split, fence, prefix)]
+
+
+def listed(
+    file: Path,
+    path_key: str = "audio_filepath",
+    split: str | None = None,
+    fence: Fence | None = None,
+    prefix: str = "",
+) -> Iterator[tuple[str, Entry]]:
+    """The path of the audio as a CSV or JSON-lines file gives it, which may be a URL, and the entry.
+
+    Without an id, one is the audio's path, and @offset in a slice.
+    """
     for number, record in _csv(file) if file.suffix.lower() == ".csv" else _jsonl(file):
         path = record.get(path_key)
         if not isinstance(path, str) or not path:
             raise _malformed(file, number, f"a path under {path_key}")
+        _check(file.parent / path, fence, f"{file}, line {number}")
         try:
             offset, duration = _number(record.get("offset")), _number(record.get("duration"))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise _malformed(file, number, "numbers of seconds as offset and duration") from None
         offset = offset or 0.0
         if not (0 <= offset < math.inf and (duration is None or 0 < duration < math.inf)):
             raise _malformed(file, number, "offset >= 0 and duration > 0, in seconds")
         name = os.path.splitext(os.path.join(prefix, path))[0]
-        entries.append(
+        yield (
+            path,
             Entry(
                 string(record.get("id")) or (f"{name}@{offset}" if offset else name),
                 file.parent / path,
@@ -278,9 +297,8 @@ def _records(file: Path, path_key: str, split: str | None = None, prefix: str = 
                 offset,
                 duration,
                 string(_first(record, _GENDER)),
-            )
+            ),
         )
-    return entries
 
 
 def _csv(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -296,7 +314,7 @@ def _jsonl(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in _lines(file):
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             record = None
         if not isinstance(record, dict):
             raise _malformed(file, number, "one JSON object a line")
@@ -334,6 +352,21 @@ def _content(file: Path) -> str:
 
 def _malformed(file: Path, number: int, expected: str) -> CorpusError:
     return CorpusError(f"{file}, line {number} is malformed: it should have {expected}")
+
+
+def _check(path: Path, fence: Fence | None, line: str) -> None:
+    """Raises CorpusError where a list may not name a path, in the line that is called `line`."""
+    try:
+        possible = b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        possible = False
+    if not possible:
+        raise CorpusError(f"{line} names {str(path)!r}, as no file can be called: write the list again")
+    if fence is not None and not fence.holds(path):
+        raise CorpusError(
+            f"{line} names {str(path)!r}, which leaves {fence.folder}: put the sound there, or, if you trust the list, "
+            "allow it with --allow-outside"
+        )
 
 
 def _first(record: dict[str, Any], keys: tuple[str, ...]) -> Any:

@@ -112,7 +112,7 @@ def prepare(config: recipe.Recipe) -> Dataset:
     Raises CorpusError where nothing is left to train on or to evaluate.
     """
     data = config.data
-    corpus = corpora.read(data.train, **_where(config), measured=False)
+    corpus = _read(data.train, config, measured=False)
     train = split(corpus, config.text, data)
     train = _alignable(train, _vocabulary(train, config.text.units))
     tokenizer = _vocabulary(train, config.text.units)  # anew: what was left out is not learnt
@@ -125,16 +125,24 @@ def _vocabulary(train: Split, units: text.Units) -> text.Tokenizer:
     return text.Tokenizer.from_texts((example.text for example in train.examples), units)
 
 
-def _where(config: recipe.Recipe) -> dict[str, Any]:
-    """Where the corpora of a recipe are, and what becomes of their sound, for corpora.read."""
-    data = config.data
-    return {"root": config.root, "heldout": data.heldout, "cache": config.cache, "streaming": data.streaming}
-
-
 def read_split(spec: str, config: recipe.Recipe) -> Split:
     """A corpus to be evaluated on: no clip is left out for its length, only those that could not be scored."""
-    corpus = corpora.read(spec, **_where(config))
+    corpus = _read(spec, config)
     return split(corpus, config.text, None)
+
+
+def _read(spec: str, config: recipe.Recipe, *, transcribed: bool = True, measured: bool = True) -> corpora.Corpus:
+    data = config.data
+    return corpora.read(
+        spec,
+        root=config.root,
+        heldout=data.heldout,
+        transcribed=transcribed,
+        cache=config.cache,
+        streaming=data.streaming,
+        measured=measured,
+        allow_outside=data.allow_outside,
+    )
 
 
 def unlabelled(spec: str, config: recipe.Recipe, *, measured: bool = True) -> Split:
@@ -143,7 +151,7 @@ def unlabelled(spec: str, config: recipe.Recipe, *, measured: bool = True) -> Sp
     Without `measured`, a streamed clip's length may be known only when it is heard. Raises CorpusError where there is
     no speech.
     """
-    corpus = corpora.read(spec, **_where(config), transcribed=False, measured=measured)
+    corpus = _read(spec, config, transcribed=False, measured=measured)
     dropped = Counter(problem.reason for problem in corpus.problems)
     examples = []
     for example in (Example(utterance, "") for utterance in corpus.utterances):

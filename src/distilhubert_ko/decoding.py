@@ -5,6 +5,7 @@ the weights, as pyctcdecode and Transformers' Wav2Vec2ProcessorWithLM keep them.
 """
 
 import json
+import math
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
@@ -117,8 +118,11 @@ def weights(model: LanguageModel) -> Weights:
         return untuned(model)
     try:
         attrs = json.loads(path.read_text(encoding="utf-8"))
-        return replace(untuned(model), **{name: float(attrs[name]) for name in asdict(Weights()) if name in attrs})
-    except (OSError, ValueError, TypeError) as error:
+        found = {name: float(attrs[name]) for name in asdict(Weights()) if name in attrs}
+        if not all(map(math.isfinite, found.values())):
+            raise ValueError(f"{found} are not finite")
+        return replace(untuned(model), **found)
+    except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise ModelError(f"{path}: no weights can be read from it ({error}); tune them again") from error
 
 

@@ -110,12 +110,14 @@ def export_folder(
     sherpa: bool = False,
     corpus: str | None = None,
     root: Path = Path(),
+    allow_outside: bool = False,
     on_trial: Callable[[Trial], None] = lambda trial: None,
 ) -> float:
     """Writes a folder `out` that runs without the weights; the difference to torch, as `export` gives it.
 
-    `int8` needs a `corpus` (scheme:location#split, against `root`): ranges are observed on CLIPS of its utterances, and
-    CER is measured on all, of float32 and then of RUNGS until one is within ALLOWED of it.
+    `int8` needs a `corpus` (scheme:location#split, against `root`, `allow_outside` as in `corpora.read`): ranges are
+    observed on CLIPS of its utterances, and CER is measured on all, of float32 and then of RUNGS until one is within
+    ALLOWED of it.
 
     `sherpa` is for sherpa_onnx.OfflineRecognizer.from_omnilingual_asr_ctc: model.onnx and tokens.txt. It normalises
     each clip; a model that was trained on speech as it is hears what it heard if a `corpus` tells how loud that was.
@@ -134,9 +136,9 @@ def export_folder(
                 shutil.copy(folder / name, aside)
         _write(source.graph(), aside / GRAPH, folder)
         difference = _checked(source, aside)
-        waves = _spread(report.read_split(aside, corpus, root).examples) if corpus is not None else []
+        waves = _spread(report.read_split(aside, corpus, root, allow_outside).examples) if corpus is not None else []
         if int8 and corpus is not None:
-            speech = _accepted(source, aside, waves, corpus, root, on_trial)
+            speech = _accepted(source, aside, waves, corpus, root, allow_outside, on_trial)
         if sherpa:
             tokenizer = Tokenizer.load(folder)
             for file in aside.iterdir():
@@ -210,12 +212,14 @@ def _accepted(
     waves: Sequence[np.ndarray],
     corpus: str,
     root: Path,
+    allow_outside: bool,
     on_trial: Callable[[Trial], None],
 ) -> Mapping[str, Observed]:
     """What the int8 graph is built with that is accepted, and is then the one in `aside`, where float32 was."""
 
     def trial(float32: tuple[str, ...] | None) -> Trial:
-        made = Trial(float32, report.evaluate(Transcriber(aside), corpus, root=root).cer)
+        measured = report.evaluate(Transcriber(aside), corpus, root=root, allow_outside=allow_outside)
+        made = Trial(float32, measured.cer)
         on_trial(made)
         return made
 

@@ -78,15 +78,17 @@ def label(
     spec: str,
     *,
     root: Path = Path("."),
+    allow_outside: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Labels:
     """Recognises a corpus, whose transcripts may be missing, split by speaker as the model's own recipe says.
 
-    `on_progress` is called with the utterances done and their number. Raises CorpusError for a corpus that cannot be
-    read and for one whose audio lies in no files, which a manifest could not name.
+    `allow_outside` is that of `corpora.read`. `on_progress` is called with the utterances done and their number. Raises
+    CorpusError for a corpus that cannot be read and for one whose audio lies in no files, which a manifest could not
+    name.
     """
     recipe = report.recipe_of(transcriber.folder)
-    corpus = corpora.read(spec, root=root, heldout=recipe.data.heldout, transcribed=False)
+    corpus = corpora.read(spec, root=root, heldout=recipe.data.heldout, transcribed=False, allow_outside=allow_outside)
     if any(not isinstance(utterance.audio, Path) for utterance in corpus.utterances):
         raise CorpusError(
             f"{spec}: its audio lies in no files that a manifest could name: save the clips as files, and give them "

@@ -13,11 +13,12 @@ saved here, and for a single clip it gives the same logits. What differs is the 
 Training makes DistilHuBERT; `load` takes any such folder, whoever made it.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import (
     HubertConfig,
@@ -32,10 +33,12 @@ from transformers.modeling_outputs import CausalLMOutput
 
 from distilhubert_ko import recipe as recipes
 from distilhubert_ko.audio import KERNELS, SAMPLE_RATE, STRIDES
-from distilhubert_ko.errors import ModelError, RecipeError, UnavailableError
+from distilhubert_ko.errors import DistilhubertKoError, ModelError, RecipeError, UnavailableError
 from distilhubert_ko.text import Tokenizer
 
 FIRST_KERNEL, FIRST_STRIDE = KERNELS[0], STRIDES[0]
+SIZES = "vocab_size hidden_size intermediate_size num_attention_heads conv_dim num_conv_pos_embeddings".split()
+"""Of a config: those that cannot be larger than the largest dimension of the weights; first that of the head alone."""
 
 
 class PaddingSafeForCTC(PreTrainedModel):
@@ -270,14 +273,18 @@ def load(folder: Path, *, head: bool = True) -> PaddingSafeForCTC:
             "`distilhubert-ko train` wrote, or one that Transformers saved as safetensors"
         )
     try:
-        kind = PreTrainedConfig.get_config_dict(folder)[0].get("model_type")
+        config = PreTrainedConfig.get_config_dict(folder)[0]
+        kind = config.get("model_type")
         classes = {"hubert": PaddingSafeHubertForCTC, "wav2vec2": PaddingSafeWav2Vec2ForCTC}
-        if kind not in classes:
+        if not isinstance(kind, str) or kind not in classes:
             raise ModelError(f"{folder}: model_type {kind!r} in config.json; give a model of hubert or wav2vec2")
+        _check_sizes(folder, config, SIZES if head else SIZES[1:])
         loaded: Any = classes[kind].from_pretrained(
             folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True
         )
-    except (OSError, RuntimeError, SafetensorError) as error:
+    except DistilhubertKoError:
+        raise
+    except Exception as error:  # what a damaged config.json leads to in Transformers is of any kind
         raise ModelError(f"{folder}: the model cannot be loaded ({error}); save or download it again") from error
     network, found = loaded
     # Transformers gives random values to what is missing. The mask's embedding is for training alone.
@@ -289,6 +296,24 @@ def load(folder: Path, *, head: bool = True) -> PaddingSafeForCTC:
     return network.eval()
 
 
+def _check_sizes(folder: Path, config: dict[str, Any], names: Sequence[str]) -> None:
+    """Raises ModelError where a config asks for more than the weights have, before memory is taken for it."""
+    shapes = []
+    for path in sorted(folder.glob("model*.safetensors")):
+        with safe_open(path, framework="np") as stored:
+            shapes += [stored.get_slice(name).get_shape() for name in stored.keys()]  # noqa: SIM118 (no mapping)
+    if not shapes:
+        return  # said elsewhere, and better
+    most = {name: max(map(max, filter(None, shapes)), default=0) for name in names} | {"num_hidden_layers": len(shapes)}
+    for name, largest in most.items():
+        sizes = config.get(name)
+        for size in sizes if isinstance(sizes, list) else [sizes]:
+            if isinstance(size, int | float) and not 0 <= size <= largest:
+                raise ModelError(
+                    f"{folder}: its weights do not fit its own config.json ({name} {size}): download it again"
+                )
+
+
 def normalises(folder: Path) -> bool:
     """Whether the model in `folder` wants `normalised` waves, by do_normalize of its feature extractor's settings.
 
@@ -296,7 +321,7 @@ def normalises(folder: Path) -> bool:
     """
     try:
         extractor = Wav2Vec2FeatureExtractor.from_pretrained(folder)
-    except OSError as error:
+    except Exception as error:  # as in `load`
         raise ModelError(
             f"{folder}: neither preprocessor_config.json nor processor_config.json says do_normalize; copy one from "
             "the model that this one was fine-tuned from"
@@ -307,13 +332,18 @@ def normalises(folder: Path) -> bool:
 
 
 def _pretrained(name: str, common: dict[str, Any]) -> PaddingSafeHubertForCTC:
+    local = Path(name).is_dir()
     try:
+        if local:
+            _check_sizes(Path(name), PreTrainedConfig.get_config_dict(name)[0], SIZES[1:])
         # Safetensors alone: a pickle from the Hub could run anything. A head for another vocabulary is made anew.
         loaded: Any = PaddingSafeHubertForCTC.from_pretrained(
             name, use_safetensors=True, ignore_mismatched_sizes=True, output_loading_info=True, **common
         )
-    except OSError as error:
-        if Path(name).is_dir():
+    except DistilhubertKoError:
+        raise
+    except Exception as error:  # as in `load`
+        if local or not isinstance(error, OSError):
             raise ModelError(f"{name}: no loadable checkpoint (config.json and model.safetensors): {error}") from error
         raise UnavailableError(
             f"{name}: not in the local cache, and the Hub could not give it. Download it on another machine and set "

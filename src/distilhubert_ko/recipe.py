@@ -38,6 +38,9 @@ class Data:
     streaming: bool = False
     """Leave the sound of corpora on the Hub there, if they are parquet, and fetch it by row groups as it is wanted:
     little room on the disk, and no wait before the first step. Name the revision, hub:NAME@REVISION#SPLIT."""
+    allow_outside: bool = False
+    """Whether manifests, metadata of audio folders and Kaldi's wav.scp may name files outside their own folder, or
+    outside `root` where that holds it. Of lists that somebody else wrote, only those that you trust."""
     min_seconds: float = 0.0
     max_seconds: float = 30.0
     cache: str = ""
@@ -316,7 +319,7 @@ def load(path: Path, changes: typing.Sequence[str] = ()) -> Recipe:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RecipeError(f"{path}: no such recipe file") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # tomllib lets some of int's and its own stack through
         raise RecipeError(f"{path}: not a readable TOML file: {error}") from error
     table.setdefault("name", path.stem)
     for change in changes:

@@ -74,14 +74,16 @@ def evaluate(
     spec: str,
     *,
     root: Path = Path("."),
+    allow_outside: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Scores a model on a corpus, under the text rules and the speaker split of the model's own recipe.
 
-    A relative location in `spec` is read against `root`, not against the recipe's. `on_progress` is called with the
-    utterances done and their number. Raises CorpusError for a corpus that cannot be read.
+    A relative location in `spec` is read against `root`, not against the recipe's; `allow_outside` is that of
+    `corpora.read`. `on_progress` is called with the utterances done and their number. Raises CorpusError for a corpus
+    that cannot be read.
     """
-    split = read_split(transcriber.folder, spec, root)
+    split = read_split(transcriber.folder, spec, root, allow_outside)
     started = time.perf_counter()
     predictions: list[Prediction] = []
     losses: list[float] = []
@@ -98,10 +100,11 @@ def evaluate(
     return _report(split, predictions, losses, transcriber, time.perf_counter() - started)
 
 
-def read_split(folder: Path, spec: str, root: Path) -> Split:
+def read_split(folder: Path, spec: str, root: Path, allow_outside: bool = False) -> Split:
     """A corpus under the text rules and the speaker split of the recipe of the model in `folder`."""
     recipe = recipe_of(folder)
-    data = dataclasses.replace(recipe.data, root=str(root), cache="")  # a model is not to say where files are written
+    # A model is not to say where files are written, nor which may be read.
+    data = dataclasses.replace(recipe.data, root=str(root), cache="", allow_outside=allow_outside)
     return dataset.read_split(spec, dataclasses.replace(recipe, data=data))
 
 
@@ -172,7 +175,7 @@ def load(folder: Path) -> Report:
             table[name] = (low, high)
         table.setdefault("decoding", dict(decoding.GREEDY))  # older reports know no other
         return Report(**{name: table[name] for name in _figures()})
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(
             f"{folder}: no usable {REPORT} ({error}); measure the model again: "
             f"distilhubert-ko evaluate {folder} CORPUS --json {folder / REPORT}"

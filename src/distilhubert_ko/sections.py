@@ -44,14 +44,14 @@ class Side:
     def log(self) -> list[dict[str, Any]]:
         try:
             return training_log.read(self.folder / training_log.LOG)
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return []  # a model made by others, or a folder without its records
 
     @cached_property
     def best_step(self) -> int | None:
         try:
             return int(json.loads((self.folder / "training.json").read_text(encoding="utf-8"))["best_step"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
 

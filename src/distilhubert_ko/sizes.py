@@ -31,5 +31,11 @@ def of(recipe: Recipe) -> Size:
         return PUBLISHED[spec]
     if spec.startswith("hub:"):
         raise CorpusError(f"{spec}: its size is not known here; give it with --utterances N")
-    corpus = corpora.read(spec, root=recipe.root, heldout=recipe.data.heldout, cache=recipe.cache)
+    corpus = corpora.read(
+        spec,
+        root=recipe.root,
+        heldout=recipe.data.heldout,
+        cache=recipe.cache,
+        allow_outside=recipe.data.allow_outside,
+    )
     return Size(len(corpus.utterances), corpus.hours)

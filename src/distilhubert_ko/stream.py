@@ -105,8 +105,7 @@ class Stream:
 
     def _settle(self, ending: bool) -> None:
         """Makes words of the open tokens that nothing can change any more."""
-        after = [number for number, token in enumerate(self._open, 1) if token.id == self._tokenizer.delimiter_id]
-        count = after[-1] if after else 0
+        count = transcript.settled(self._open, self._tokenizer)
         if self._open and (ending or audio.seconds(self._done - self._open[-1].end) >= transcript.PARTED):
             count = len(self._open)
         self._words += transcript.from_tokens(self._open[:count], self._tokenizer, self._seconds).words

@@ -21,7 +21,7 @@ def change(table: dict[str, Any], text: str) -> None:
         raise RecipeError(f"--set {text}: write it as section.key=value, such as training.num_epochs=3")
     try:
         parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         parsed = value.strip()  # a bare word, such as a corpus or a folder
     for part in parts[:-1]:
         table = table.setdefault(part, {})
@@ -68,7 +68,10 @@ def _convert(kind: Any, value: Any, what: str) -> Any:
         return tuple(_convert(part, item, what) for part, item in zip(parts, value, strict=True))
     assert not isinstance(origin, types.UnionType), "no recipe key is a union"
     if kind is float and type(value) is int:
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise RecipeError(f"{what} is too large a number: give one below 1e308") from None
     if type(value) is not kind:
         raise RecipeError(f"{what} is {value!r}: give a value of type {kind.__name__}")
     return value

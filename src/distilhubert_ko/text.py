@@ -373,7 +373,7 @@ def _read_json(path: Path, required: bool = True) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelError(f"{path} is missing: give the folder of a saved CTC model") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path} cannot be read ({error}): save or download the model again") from error
     if not isinstance(content, dict):
         raise ModelError(f"{path} holds no JSON object: save or download the model again")

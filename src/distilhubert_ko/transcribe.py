@@ -8,7 +8,7 @@ from typing import BinaryIO, Unpack
 
 import numpy as np
 
-from distilhubert_ko import audio, beam, decoding, longform, transcript
+from distilhubert_ko import audio, beam, ctc, decoding, longform, transcript
 from distilhubert_ko.decoding import Settings
 from distilhubert_ko.errors import InputError, ModelError
 from distilhubert_ko.runtime import Runtime, resolve
@@ -59,12 +59,17 @@ class Transcriber:
         self.decoder = decoding.Decoder(self.tokenizer, self.folder, **settings)
 
     def __call__(
-        self, source: Source, vad: VadOptions | None = None, on_progress: Callable[[float], None] | None = None
+        self,
+        source: Source,
+        vad: VadOptions | None = None,
+        on_progress: Callable[[float], None] | None = None,
+        on_text: Callable[[str], None] | None = None,
     ) -> Transcript:
         """The transcript of a file, its bytes, or mono 16 kHz samples, of any length.
 
         With `vad`, the source is read twice: once to find where somebody speaks, and once to transcribe only that.
-        `on_progress` is told, a batch of windows at a time, how many seconds of the recording are transcribed.
+        `on_progress` is told, a batch of windows at a time, how many seconds of the recording are transcribed, and
+        `on_text` the words that have become final since. A search knows its words only at the end, and tells none.
 
         Raises AudioError for audio that cannot be read and for an array that is no wave, and MissingExtraError for
         `vad` without silero-vad.
@@ -86,6 +91,8 @@ class Transcriber:
             pieces = longform.log_probs_within(self, blocks, regions, self._silence, self.batch_size)
         if on_progress:
             pieces = _reported(pieces, on_progress)
+        if on_text and self.decoder.greedy:
+            pieces = self._told(pieces, on_text)
         hypotheses = self.decoder.decode(pieces)  # the samples are all counted only then
         return self._transcript(hypotheses, samples)
 
@@ -126,6 +133,18 @@ class Transcriber:
                 results[i] = result
         return results
 
+    def _told(self, pieces: Iterable[np.ndarray], on_text: Callable[[str], None]) -> Iterator[np.ndarray]:
+        tokens: list[ctc.Token] = []  # of words that may go on
+        frames = 0
+        for piece in pieces:
+            ctc.extend(tokens, piece, frames, self.tokenizer.blank_id)
+            frames += len(piece)
+            count = transcript.settled(tokens, self.tokenizer)
+            if text := transcript.from_tokens(tokens[:count], self.tokenizer, audio.seconds(frames)).text:
+                on_text(text)
+            del tokens[:count]
+            yield piece
+
     def _silence(self, frames: int) -> np.ndarray:
         """Log-probabilities (frames, vocabulary) of saying nothing. All frames share one row of memory."""
         row = np.full(self.runtime.vocabulary, _NEVER, np.float32)
@@ -138,7 +157,12 @@ class Transcriber:
 
 
 def _blocks(source: Source) -> Iterable[np.ndarray]:
-    return [audio.wave(source)] if isinstance(source, np.ndarray) else audio.blocks(source)
+    if not isinstance(source, np.ndarray):
+        return audio.blocks(source)
+    if source.ndim != 1:
+        return [audio.wave(source)]  # which refuses it
+    # In pieces, since a long recording may be mapped from a disk rather than held.
+    return (audio.wave(source[start:][: longform.WINDOW]) for start in range(0, len(source) or 1, longform.WINDOW))
 
 
 def _rereadable(source: Source) -> Source:

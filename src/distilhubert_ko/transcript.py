@@ -156,6 +156,12 @@ def from_tokens(tokens: Sequence[Token], tokenizer: Tokenizer, seconds: float) -
     return Transcript(tuple(word for word in words if word.text), seconds)
 
 
+def settled(tokens: Sequence[Token], tokenizer: Tokenizer) -> int:
+    """How many of the tokens so far make words that no later token can change: those up to the last delimiter."""
+    ends = [number for number, token in enumerate(tokens, 1) if token.id == tokenizer.delimiter_id]
+    return ends[-1] if ends else 0
+
+
 def word(run: Sequence[Token], tokenizer: Tokenizer, seconds: float, text: str | None = None) -> Word:
     """The word that a run of tokens, none a delimiter, spells in a recording of `seconds`; `text` as written by others.
 

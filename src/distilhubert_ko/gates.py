@@ -1,0 +1,234 @@
+"""What a request passes before the application sees it: pure ASGI, each gate one rule.
+
+A refusal has the shape of the OpenAI API's errors. The limits on connections themselves are in `connections`.
+"""
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from prometheus_client import Gauge
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from distilhubert_ko.errors import BusyError, DistilhubertKoError, InputError, TooLongError
+
+OPEN = ("/", "/healthz")
+OPEN_FOLDER = "/static/"
+BEARER = "bearer."  # before the token in a WebSocket's subprotocols: a browser can send it nowhere else
+RETRY_SECONDS = 2  # what a refused client is told to wait: about the time of a dozen short clips
+FIRST_SECONDS = 30.0  # for a body to begin, and the slack that it keeps
+SLOWEST = 20_000  # bytes a second that a body must come with after that
+POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "connect-src 'self'",
+        "media-src 'self' blob:",
+        "img-src 'self' data: blob:",
+        "worker-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    ]
+)
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "permissions-policy": "microphone=(self)",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
+KINDS = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+
+
+class Refusal(HTTPException):
+    """An answer in the shape of the OpenAI API's errors; `param` is the parameter that is at fault."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        headers: dict[str, str] | None = None,
+    ):
+        super().__init__(status, message, headers)
+        self.param, self.code = param, code
+
+    @property
+    def error(self) -> dict[str, str | None]:
+        kind = KINDS.get(self.status_code, "server_error" if self.status_code >= 500 else "invalid_request_error")
+        return {"message": self.detail, "type": kind, "param": self.param, "code": self.code}
+
+    def response(self) -> JSONResponse:
+        return JSONResponse({"error": self.error}, self.status_code, self.headers)
+
+
+def busy(message: str, retry_after: int = RETRY_SECONDS) -> Refusal:
+    return Refusal(429, message, code="queue_full", headers={"retry-after": str(retry_after)})
+
+
+def refusal(error: DistilhubertKoError) -> Refusal:
+    """What a request that met one of our errors is answered."""
+    match error:
+        case BusyError():
+            return busy(str(error), error.retry_after)
+        case TooLongError():
+            return Refusal(413, str(error), param="file")
+        case InputError():
+            return Refusal(400, str(error), param="file")
+    return Refusal(503, str(error))
+
+
+class SecurityHeaders:
+    """Adds HEADERS to every answer."""
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def guarded(message: Message) -> None:
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self.app(scope, receive, guarded)
+
+
+class Door:
+    """Lets in who has a token, where there are tokens, and no page of another origin but `origins`.
+
+    Without the second rule any page that is open in a browser could use a server on the same machine. A client that is
+    no browser sends no Origin.
+    """
+
+    def __init__(self, app: ASGIApp, tokens: Iterable[str], origins: Iterable[str]):
+        self.app = app
+        self.origins = frozenset(origins)
+        self._digests = [_digest(token) for token in tokens]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await self.app(scope, receive, send)
+        headers = Headers(scope=scope)
+        refused = self._foreign(scope, headers) or self._unknown(scope, headers)
+        if refused is None:
+            return await self.app(scope, receive, send)
+        if scope["type"] == "websocket":  # answered before the handshake, as HTTP
+            await receive()
+        await refused.response()(scope, receive, send)
+
+    def _foreign(self, scope: Scope, headers: Headers) -> Refusal | None:
+        origin = headers.get("origin")
+        if origin is None or scope.get("method") in ("GET", "HEAD", "OPTIONS") or origin in self.origins:
+            return None
+        if urlsplit(origin).netloc == headers.get("host", ""):
+            return None
+        return Refusal(403, "a page of another origin may not use this server: start it with --cors-origin ORIGIN")
+
+    def _unknown(self, scope: Scope, headers: Headers) -> Refusal | None:
+        path = scope["path"]
+        if not self._digests or path in OPEN or path.startswith(OPEN_FOLDER):
+            return None
+        given = _digest(_token(scope, headers))
+        if sum(hmac.compare_digest(given, digest) for digest in self._digests):  # all are compared
+            return None
+        return Refusal(
+            401,
+            "send a token of this server as `Authorization: Bearer TOKEN`",
+            code="invalid_api_key",
+            headers={"www-authenticate": "Bearer"},
+        )
+
+
+class Bodies:
+    """Takes a body of at most `limit` bytes, counted as they come, and waits for it as long as it comes with SLOWEST
+    bytes a second, after `first_seconds`. 413 or 408 then.
+
+    The time that the application takes between two parts does not count.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int, first_seconds: float = FIRST_SECONDS):
+        self.app = app
+        self.limit, self.first_seconds = limit, first_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        promised = Headers(scope=scope).get("content-length", "0")
+        if promised.isdigit() and int(promised) > self.limit:
+            return await self._too_large().response()(scope, receive, send)
+        loop = asyncio.get_running_loop()
+        size, left, more = 0, self.first_seconds, True
+
+        async def measured() -> Message:
+            nonlocal size, left, more
+            if not more:  # what is awaited now is that the client leaves
+                return await receive()
+            start = loop.time()
+            try:
+                message = await asyncio.wait_for(receive(), max(left, 0))
+            except TimeoutError:
+                raise Refusal(408, "the body came too slowly: send it faster, or a smaller file") from None
+            more = message.get("more_body", False)
+            came = len(message.get("body", b""))
+            size += came
+            left += came / SLOWEST - (loop.time() - start)
+            if size > self.limit:
+                raise self._too_large()
+            return message
+
+        await self.app(scope, measured, send)
+
+    def _too_large(self) -> Refusal:
+        return Refusal(413, f"the body has more than {self.limit:,} bytes: send a shorter or a compressed recording")
+
+
+class Admission:
+    """Holds at most `limit` requests for a path at once, those whose bodies still come included; 429 for the rest.
+
+    So what is held on disk and in memory has a bound before a body is read.
+    """
+
+    def __init__(self, app: ASGIApp, path: str, limit: int, held: Gauge):
+        self.app = app
+        self.path, self.limit = path, limit
+        self._held, self._gauge = 0, held
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != self.path:
+            return await self.app(scope, receive, send)
+        if self._held >= self.limit:
+            full = busy(f"{self.limit} requests are being worked on: try again in {RETRY_SECONDS} s")
+            return await full.response()(scope, receive, send)
+        self._held += 1
+        self._gauge.inc()
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self._held -= 1
+            self._gauge.dec()
+
+
+def _token(scope: Scope, headers: Headers) -> str:
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return token.strip()
+    offered = [name for name in scope.get("subprotocols", ()) if name.startswith(BEARER)]
+    return offered[0].removeprefix(BEARER) if offered else ""
+
+
+def _digest(token: str) -> bytes:
+    """Of one length for all tokens, so that a comparison does not tell theirs."""
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()

@@ -1,0 +1,108 @@
+// The page: a file or the microphone in, a transcript out.
+
+import { showFacts } from "./facts.js";
+import { Job } from "./job.js";
+import { startLanguage } from "./language.js";
+import { isThere } from "./microphone.js";
+import { hideNotices, showProblem, startNotices, status, withToken } from "./notices.js";
+import { Player } from "./player.js";
+import { modelFacts } from "./server.js";
+import { Session } from "./session.js";
+
+const at = (id) => document.getElementById(id);
+
+startLanguage();
+startNotices();
+const player = new Player();
+let job = null; // the transcription that was asked for last
+let session = null; // the use of the microphone that is under way
+
+function transcribe(recording, name) {
+  job?.replace();
+  job = new Job(recording, name, (words, duration) => player.show(words, duration));
+  job.run();
+}
+
+function openFile(file) {
+  if (session || !player.mayClose()) return;
+  player.open(file, file.name);
+  transcribe(file, file.name);
+}
+
+async function listen(live) {
+  if (session || !player.mayClose()) return;
+  hideNotices();
+  setSession(new Session(live, { ended: listened, discarded: () => setSession(null) }));
+  try {
+    await session.start();
+    job?.replace();
+    player.close();
+  } catch (error) {
+    setSession(null);
+    showProblem(error.name === "NotAllowedError" ? "errorDenied" : "errorMicrophone", () => listen(live));
+  }
+}
+
+/** While the microphone is in use nothing else can be opened. */
+function setSession(value) {
+  session = value;
+  at("file").disabled = session !== null;
+  at("record").disabled = at("captions").disabled = session !== null || !isThere();
+}
+
+async function listened({ recording, name, words, duration, problem }) {
+  setSession(null);
+  if (problem === "refused") {
+    await refused();
+    return;
+  }
+  player.open(recording, name);
+  if (!words) {
+    transcribe(recording, name);
+    return;
+  }
+  player.show(words, duration);
+  if (problem) showProblem(problem, () => transcribe(recording, name));
+  else status("ready", { count: words.length });
+}
+
+/** A socket that the server does not open tells no reason; a request does. */
+async function refused() {
+  let problem = "errorCaptions";
+  try {
+    await withToken(modelFacts);
+  } catch (error) {
+    problem = error;
+  }
+  showProblem(problem, () => listen(true));
+}
+
+at("file").addEventListener("change", ({ target }) => {
+  const [file] = target.files;
+  if (file) openFile(file);
+  target.value = ""; // so that the same file can be chosen again
+});
+at("record").addEventListener("click", () => listen(false));
+at("captions").addEventListener("click", () => listen(true));
+at("stop").addEventListener("click", () => session.stop());
+at("discard").addEventListener("click", () => session.discard());
+at("cancel").addEventListener("click", () => job.cancel());
+for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
+  addEventListener(kind, (event) => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault(); // else the browser leaves the page for the file
+    at("drop").classList.toggle("over", kind === "dragenter" || kind === "dragover");
+    if (kind === "drop" && event.dataTransfer.files[0]) openFile(event.dataTransfer.files[0]);
+  });
+}
+addEventListener("beforeunload", (event) => {
+  if (player.unsaved || session) event.preventDefault();
+});
+
+setSession(null);
+at("no-microphone").hidden = isThere();
+try {
+  showFacts(at("facts"), await withToken(modelFacts));
+} catch {
+  at("facts-missing").hidden = false;
+}

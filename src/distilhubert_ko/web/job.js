@@ -1,0 +1,73 @@
+// The transcription of one recording, from its sending to its words.
+
+import { hideNotices, progress, showProblem, status, withToken } from "./notices.js";
+import { ServerError, transcribe } from "./server.js";
+
+const TRIES = 5; // of a request to a busy server
+const PATIENCE = 5; // seconds until the next one, where the server does not say
+
+export class Job {
+  /** `show` is called with the words and the duration. */
+  constructor(blob, name, show) {
+    Object.assign(this, { blob, name, show });
+  }
+
+  async run() {
+    this.controller = new AbortController();
+    this.replaced = false;
+    hideNotices();
+    progress(null);
+    status("uploading", { percent: 0 });
+    try {
+      const { words, duration } = await this.answer();
+      this.show(words, duration);
+      status("ready", { count: words.length });
+    } catch (error) {
+      if (this.replaced) return;
+      if (error instanceof ServerError) showProblem(error, () => this.run());
+      else if (error.name === "AbortError") status("cancelled");
+      else throw error;
+    } finally {
+      if (!this.replaced) progress();
+    }
+  }
+
+  cancel() {
+    this.controller.abort();
+  }
+
+  /** Cancels without a word: another recording has the page now. */
+  replace() {
+    this.replaced = true;
+    this.cancel();
+    progress();
+  }
+
+  /** Asks again as long as the server is busy. */
+  async answer() {
+    const { signal } = this.controller;
+    for (let tries = 1; ; tries++) {
+      try {
+        return await withToken(() => transcribe(this.blob, this.name, { onUpload: showUpload, signal }));
+      } catch (error) {
+        if (![429, 503].includes(error.status) || tries === TRIES) throw error;
+        await countdown(error.retryAfter ?? PATIENCE, signal);
+      }
+    }
+  }
+}
+
+async function countdown(seconds, signal) {
+  progress(null);
+  for (let left = Math.ceil(seconds); left > 0; left--) {
+    status("waiting", { seconds: left });
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    signal.throwIfAborted();
+  }
+}
+
+function showUpload(part) {
+  progress(part < 1 ? part : null);
+  if (part < 1) status("uploading", { percent: Math.floor(100 * part) });
+  else status("transcribing");
+}

@@ -1,0 +1,183 @@
+// A recording and its words: what is heard, what is seen of it, what is corrected, and the files that are made of it.
+
+import { Editor } from "./editor.js";
+import { say, text } from "./language.js";
+import { Timeline } from "./timeline.js";
+import { clock, written } from "./transcript.js";
+import { peaks } from "./waveform.js";
+
+const at = (id) => document.getElementById(id);
+const LEFT_ALONE = 3000; // ms for which playback does not scroll after a person has
+const TYPES = { txt: "text/plain", srt: "application/x-subrip", vtt: "text/vtt", json: "application/json" };
+
+export class Player {
+  constructor() {
+    this.audio = at("audio");
+    this.unsaved = false; // corrections that no download has
+    this.touched = -LEFT_ALONE;
+    const [scroller, track, wave, lanes, playhead] = ["scroller", "track", "wave", "lanes", "playhead"].map(at);
+    this.timeline = new Timeline({ scroller, track, wave, lanes, playhead }, {
+      seek: (time) => this.seek(time),
+      play: (index) => this.playFrom(this.editor.words[index].start),
+    });
+    this.editor = new Editor(at("segments"), {
+      play: (time) => this.playFrom(time),
+      moved: ({ start }) => this.timeline.reveal(start),
+      editing: () => this.audio.pause(),
+      changed: () => this.corrected(),
+    });
+    for (const event of ["play", "pause"]) this.audio.addEventListener(event, () => this.showState());
+    for (const event of ["seeked", "ended"]) this.audio.addEventListener(event, () => this.tick());
+    this.audio.addEventListener("loadedmetadata", () => {
+      if (Number.isFinite(this.audio.duration)) this.setDuration(Math.max(this.audio.duration, this.duration));
+    });
+    this.audio.addEventListener("error", () => this.soundless());
+    at("play").addEventListener("click", () => this.toggle());
+    at("zoom-in").addEventListener("click", () => this.timeline.zoomBy(2));
+    at("zoom-out").addEventListener("click", () => this.timeline.zoomBy(1 / 2));
+    at("zoom-fit").addEventListener("click", () => this.timeline.zoomBy(0));
+    at("undo").addEventListener("click", () => this.editor.undo());
+    document.addEventListener("keydown", (event) => this.key(event));
+    document.addEventListener("keyup", (event) => {
+      if (event.key === " " && event.target.closest(".word")) event.preventDefault(); // Firefox would press it
+    });
+    for (const kind of ["wheel", "touchmove"]) {
+      document.addEventListener(kind, () => (this.touched = performance.now()), { passive: true });
+    }
+    document.querySelectorAll("[data-format]").forEach((each) => {
+      each.addEventListener("click", () => this.download(each.dataset.format));
+    });
+  }
+
+  /** Shows a recording before its words are known. */
+  async open(blob, name) {
+    this.close();
+    this.name = name;
+    this.audio.src = URL.createObjectURL(blob);
+    at("editor").hidden = false;
+    at("transcript").hidden = true;
+    at("no-sound").hidden = true;
+    at("play").disabled = false;
+    at("name").textContent = name;
+    this.setDuration(0);
+    this.showState();
+    const source = this.audio.src;
+    try {
+      const found = await peaks(blob);
+      if (this.audio.src !== source) return; // another one was opened meanwhile
+      this.setDuration(Math.max(found.duration, this.duration));
+      this.timeline.setPeaks(found);
+    } catch {
+      // Of a few files that can be played there is no picture.
+    }
+  }
+
+  /** The words of the recording that is open, which lasts `duration` seconds. */
+  show(words, duration) {
+    this.setDuration(Math.max(duration, this.duration));
+    this.editor.show(words, duration);
+    this.timeline.setWords(words);
+    at("transcript").hidden = false;
+    at("nothing").hidden = words.length > 0;
+    at("help").hidden = !words.length;
+    at("undo").disabled = true;
+    this.unsaved = false;
+    this.tick();
+  }
+
+  close() {
+    this.audio.pause();
+    if (this.audio.src) URL.revokeObjectURL(this.audio.src);
+    this.audio.removeAttribute("src");
+    this.audio.load(); // lets go of the recording
+    this.timeline.clear(0);
+    this.editor.show([], 0);
+    this.unsaved = false;
+    this.duration = 0;
+    at("editor").hidden = true;
+  }
+
+  setDuration(duration) {
+    this.duration = duration;
+    at("length").textContent = clock(duration, 1);
+    this.timeline.setDuration(duration);
+  }
+
+  /** Without sound the words still stand in their times. */
+  soundless() {
+    at("no-sound").hidden = false;
+    at("play").disabled = true;
+  }
+
+  toggle() {
+    if (this.audio.paused) this.playFrom(this.audio.ended ? 0 : this.audio.currentTime);
+    else this.audio.pause();
+  }
+
+  playFrom(time) {
+    this.audio.currentTime = time;
+    this.audio.play().catch(() => this.tick()); // what cannot be played has told so by its error event
+  }
+
+  seek(time) {
+    this.audio.currentTime = time;
+    this.tick();
+  }
+
+  /** Shows where the sound is, and again with the next frame as long as it plays. */
+  tick() {
+    const time = this.audio.currentTime;
+    const { words } = this.editor;
+    const next = this.timeline.after(time);
+    const current = next < words.length && words[next].start <= time ? next : -1;
+    at("now").textContent = clock(time, 1);
+    this.timeline.tick(time, current);
+    const following = !this.audio.paused && performance.now() - this.touched > LEFT_ALONE;
+    this.editor.mark(current, following);
+    if (following) this.timeline.reveal(time);
+    if (this.audio.paused) return;
+    cancelAnimationFrame(this.frame);
+    this.frame = requestAnimationFrame(() => this.tick());
+  }
+
+  showState() {
+    at("editor").classList.toggle("playing", !this.audio.paused);
+    say(at("play"), this.audio.paused ? "play" : "pause", {}, "label");
+    this.tick();
+  }
+
+  corrected() {
+    this.unsaved = true;
+    this.timeline.setWords(this.editor.words);
+    at("undo").disabled = !this.editor.past.length;
+    this.tick();
+  }
+
+  /** Space plays and pauses, except where it writes or presses something else. */
+  key(event) {
+    const { target } = event;
+    if (target.closest("input, textarea, dialog") || at("editor").hidden) return;
+    if (event.key === " " && !target.closest("button:not(.word), label, a")) {
+      event.preventDefault();
+      if (!at("play").disabled) this.toggle();
+    } else if (event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey) && !event.shiftKey) {
+      event.preventDefault();
+      this.editor.undo();
+    }
+  }
+
+  download(format) {
+    const content = written(format, this.editor.words, this.editor.duration);
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([content], { type: `${TYPES[format]};charset=utf-8` }));
+    link.download = `${this.name.replace(/\.[^.]*$/, "") || "transcript"}.${format}`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60000); // some browsers read it only after a question
+    this.unsaved = false;
+  }
+
+  /** Whether the recording may be put away; asks where corrections would be lost. */
+  mayClose() {
+    return !this.unsaved || confirm(text("unsaved"));
+  }
+}

@@ -1,0 +1,105 @@
+// What the page asks of its server, and what went wrong in words that a person can use.
+
+const KEY = "token";
+let token = ""; // of this tab; kept in sessionStorage where that is allowed
+
+/**
+ * A request that failed, with the status of its answer: 0 where none came, null where the server ended live captions.
+ * `retryAfter` in seconds, where the server says so.
+ */
+export class ServerError extends Error {
+  constructor(status, message = "", retryAfter = null) {
+    super(message);
+    Object.assign(this, { status, retryAfter });
+  }
+}
+
+export function setToken(value) {
+  token = value;
+  try {
+    sessionStorage.setItem(KEY, value);
+  } catch {
+    // A browser that keeps nothing asks again after a reload.
+  }
+}
+
+export async function modelFacts() {
+  let response;
+  try {
+    response = await fetch("/v1/model_facts", { headers: authorization() });
+  } catch {
+    throw new ServerError(0);
+  }
+  if (!response.ok) throw failure(response.status, await response.text(), response.headers.get("Retry-After"));
+  return response.json();
+}
+
+/**
+ * The verbose_json of a recording. `onUpload` hears the part that is sent, 0 to 1. Throws ServerError, and an
+ * AbortError once `signal` is aborted.
+ */
+export function transcribe(blob, name, { onUpload, signal }) {
+  const form = new FormData();
+  form.append("file", blob, name);
+  form.append("model", "distilhubert-ko");
+  form.append("response_format", "verbose_json");
+  form.append("timestamp_granularities[]", "word");
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest(); // fetch does not tell how much of a body is sent
+    request.open("POST", "/v1/audio/transcriptions");
+    for (const [header, value] of Object.entries(authorization())) request.setRequestHeader(header, value);
+    request.upload.onprogress = (event) => event.lengthComputable && onUpload(event.loaded / event.total);
+    request.onload = () => {
+      if (request.status === 200) {
+        try {
+          resolve(JSON.parse(request.responseText));
+        } catch {
+          reject(new ServerError(0));
+        }
+      } else {
+        reject(failure(request.status, request.responseText, request.getResponseHeader("Retry-After")));
+      }
+    };
+    request.onerror = () => reject(new ServerError(0));
+    request.onabort = () => reject(new DOMException("cancelled", "AbortError"));
+    signal.addEventListener("abort", () => request.abort());
+    request.send(form);
+  });
+}
+
+/** A socket for live captions; a browser can give a token to one only as a subprotocol. */
+export function captionSocket() {
+  const address = new URL("/v1/audio/stream", location.href);
+  address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+  return new WebSocket(address, ["captions", ...(stored() ? [`bearer.${stored()}`] : [])]);
+}
+
+/** The key of the text that tells of an error, and the figures in that text. */
+export function explanation(error) {
+  const known = {
+    null: "errorEnded", 0: "errorNetwork", 401: "errorToken", 408: "errorSlow", 413: "errorSize", 429: "errorBusy",
+    503: "errorBusy", 504: "errorTime",
+  };
+  if (error.status in known) return [known[error.status], {}];
+  return [error.status >= 500 ? "errorServer" : "errorFile", { status: error.status }];
+}
+
+function stored() {
+  try {
+    return sessionStorage.getItem(KEY) ?? token;
+  } catch {
+    return token;
+  }
+}
+
+const authorization = () => (stored() ? { Authorization: `Bearer ${stored()}` } : {});
+
+function failure(status, body, retryAfter) {
+  let error = {};
+  try {
+    error = JSON.parse(body).error ?? {};
+  } catch {
+    // A proxy before the server answers in its own way; the status says enough.
+  }
+  return new ServerError(status, error.message, Number(retryAfter) || null);
+}

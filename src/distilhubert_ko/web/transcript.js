@@ -1,0 +1,135 @@
+// The words of a recording, {word, start, end, probability} in seconds, and the files that hold them. One that a
+// person typed has the probability null. Segments and files are those of transcript.py; a test holds the two together.
+
+const PAUSE = 0.7; // seconds of silence between words that end a segment
+const LONGEST = 7.0; // seconds of a segment
+const WIDTH = 32; // characters of a line
+const READABLE = 12.0; // characters a second that a subtitle may ask its reader to read
+const SPOKEN = 0.2; // seconds that a character of an added word may take
+
+export const textOf = (words) => words.map((each) => each.word).join(" ");
+
+/** {first, start, end, words}: words that are shown together, `first` being the index of the first. */
+export function segments(words, duration) {
+  const groups = [];
+  words.forEach((word, index) => {
+    const group = groups.at(-1)?.words;
+    const fits = group
+      && word.start - group.at(-1).end < PAUSE
+      && word.end - group[0].start <= LONGEST
+      && characters(textOf([...group, word])) <= WIDTH;
+    if (fits) group.push(word);
+    else groups.push({ first: index, words: [word] });
+  });
+  return groups.map(({ first, words: group }, number) => {
+    const start = group[0].start;
+    const wanted = start + characters(textOf(group)) / READABLE;
+    const following = groups[number + 1]?.words[0].start ?? duration;
+    return { first, start, end: Math.max(group.at(-1).end, Math.min(wanted, following)), words: group };
+  });
+}
+
+/**
+ * The words after `count` of them, from `first` on, were corrected to `text`. A word that stayed keeps its times; those
+ * written in the place of others share their time by length; added ones take the pause they stand in, if there is one.
+ */
+export function corrected(words, first, count, text, duration) {
+  const old = words.slice(first, first + count);
+  const typed = text.normalize("NFC").split(/\s+/).filter(Boolean);
+  const result = [];
+  let [from, written] = [0, 0];
+  for (const [index, place] of [...common(old.map((each) => each.word), typed), [old.length, typed.length]]) {
+    const replaced = old.slice(from, index);
+    const added = typed.slice(written, place);
+    const before = (result.at(-1) ?? words[first - 1])?.end ?? 0;
+    const after = (old[index] ?? words[first + count])?.start ?? duration;
+    const room = SPOKEN * characters(added.join(""));
+    let span = [replaced[0]?.start, replaced.at(-1)?.end];
+    if (!replaced.length) {
+      span = result.length ? [before, Math.min(after, before + room)] : [Math.max(before, after - room), after];
+    }
+    result.push(...spread(added, ...span));
+    if (index < old.length) result.push(old[index]);
+    [from, written] = [index + 1, place + 1];
+  }
+  return [...words.slice(0, first), ...result, ...words.slice(first + count)];
+}
+
+/** The content of a file of the format. */
+export function written(format, words, duration) {
+  const shown = segments(words, duration);
+  switch (format) {
+    case "txt":
+      return shown.map((each) => `${textOf(each.words)}\n`).join("");
+    case "srt":
+      return shown.map((each, index) => `${index + 1}\n${cue(each, ",")}\n${textOf(each.words)}\n`).join("\n");
+    case "vtt":
+      return ["WEBVTT\n", ...shown.map((each) => `${cue(each, ".")}\n${escaped(textOf(each.words))}\n`)].join("\n");
+    case "json":
+      return `${JSON.stringify(table(words, shown, duration), null, 2)}\n`;
+  }
+  throw new Error(`no transcript format: ${format}`);
+}
+
+/** Seconds as 1:02:03.4, with as many decimals as asked for. */
+export function clock(seconds, decimals) {
+  const unit = 10 ** decimals;
+  const units = Math.floor(Math.max(0, seconds) * unit + 1e-6);
+  const [hours, minutes] = [Math.floor(units / unit / 3600), Math.floor(units / unit / 60) % 60];
+  const rest = ((units / unit) % 60).toFixed(decimals).padStart(decimals ? 3 + decimals : 2, "0");
+  return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
+}
+
+const characters = (text) => [...text].length;
+
+/** Pairs of indices of a longest common subsequence. */
+function common(a, b) {
+  const lengths = Array.from({ length: a.length + 1 }, () => new Uint32Array(b.length + 1));
+  for (let i = a.length - 1; i >= 0; i--) {
+    for (let j = b.length - 1; j >= 0; j--) {
+      lengths[i][j] = a[i] === b[j] ? lengths[i + 1][j + 1] + 1 : Math.max(lengths[i + 1][j], lengths[i][j + 1]);
+    }
+  }
+  const pairs = [];
+  for (let [i, j] = [0, 0]; i < a.length && j < b.length;) {
+    if (a[i] === b[j]) pairs.push([i++, j++]);
+    else if (lengths[i + 1][j] >= lengths[i][j + 1]) i++;
+    else j++;
+  }
+  return pairs;
+}
+
+function spread(typed, start, end) {
+  const whole = characters(typed.join(""));
+  let done = 0;
+  return typed.map((word) => {
+    const from = start + ((end - start) * done) / whole;
+    done += characters(word);
+    return { word, start: from, end: start + ((end - start) * done) / whole, probability: null };
+  });
+}
+
+function stamp(seconds, point) {
+  const milliseconds = Math.round(seconds * 1000);
+  const two = (value) => String(Math.floor(value)).padStart(2, "0");
+  const [hours, minutes, whole] = [milliseconds / 3600000, (milliseconds / 60000) % 60, (milliseconds / 1000) % 60];
+  return `${two(hours)}:${two(minutes)}:${two(whole)}${point}${String(milliseconds % 1000).padStart(3, "0")}`;
+}
+
+const cue = ({ start, end }, point) => `${stamp(start, point)} --> ${stamp(end, point)}`;
+
+const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+
+/** As the server's verbose_json. */
+function table(words, shown, duration) {
+  const rounded = (seconds) => Math.round(seconds * 1000) / 1000;
+  const times = ({ start, end }) => ({ start: rounded(start), end: rounded(end) });
+  return {
+    task: "transcribe",
+    language: "ko",
+    duration: rounded(duration),
+    text: textOf(words),
+    words: words.map((each) => ({ word: each.word, ...times(each), probability: each.probability })),
+    segments: shown.map((each, id) => ({ id, ...times(each), text: textOf(each.words) })),
+  };
+}
