@@ -42,10 +42,11 @@ def in_training() -> Iterator[None]:
     try:
         yield
     except (InputError, UnavailableError) as error:
-        if not str(error).startswith("Caught "):
+        told = str(error.args[0])
+        if not told.startswith("Caught "):
             raise
         # torch put the worker's traceback into the message, whose last line is the message that was.
-        raise type(error)(str(error).splitlines()[-1].partition(": ")[2]) from error
+        raise type(error)(told.splitlines()[-1].partition(": ")[2]) from error
     except OSError as error:
         if error.errno not in FULL:
             raise
