@@ -358,10 +358,10 @@ def seeds(work: Path, row: str, name: str) -> list[Path]:
 
 
 def table(work: Path) -> list[dict[str, Any]]:
-    """A record for each row and way to decode: CER with its interval, seeds, and tests against two other rows.
+    """A record for each row and way to decode: CER with its interval, seeds, and tests against other rows.
 
     The tests are paired: against the published row, decoded greedily, and against that of jamo, decoded alike, with the
-    same seeds.
+    same seeds; for the distilled student, against the same one from random weights, too.
     """
     found = predictions(work / "rows" / "published-0", report.PREDICTIONS)
     speakers = [found[id_]["speaker"] for id_ in sorted(found)]
@@ -379,7 +379,8 @@ def table(work: Path) -> list[dict[str, Any]]:
                 key: statistics.mean(each[key] for each in reports) for key in ("cer", "cer_no_space", "jer", "wer")
             }
             record |= {"ci95": metrics.interval(errors), "ci95_speakers": metrics.interval(errors, groups=speakers)}
-            for other, decoded in (("published", "greedy"), ("jamo", way)):
+            others = [("published", "greedy"), ("jamo", way), *([("random", way)] if row == "distilled" else [])]
+            for other, decoded in others:
                 against = [work / "rows" / f"{other}-{folder.name.rpartition('-')[2]}" for folder in folders]
                 theirs = _files(decoded)[1]
                 if row != other and all((folder / theirs).is_file() for folder in against):

@@ -148,6 +148,9 @@ def accuracy() -> str:
         f"{sample['utterances']} clips of Zeroth's test split, on which "
         f"nothing was trained or tuned: CER without spaces {sample['cer_no_space']:.4f} ({low:.4f}–{high:.4f}), jamo "
         f"error rate {sample['jer']:.4f}.",
+        "",
+        "The distilled student against the same one from random weights: "
+        f"{next(_change(each['against_random_utterances']) for each in records if each['row'] == 'distilled')}.",
     ]
     return _between((DOCS / "accuracy.md").read_text(encoding="utf-8"), "accuracy", "\n".join(lines))
 

@@ -307,7 +307,9 @@ def test_the_corpus_is_read_under_the_recipe_of_the_model(
         (folder / "recipe.toml").write_text(f'[text]\nforeign = "{foreign}"\n')
         told = pytest.raises(CorpusError, match="digits") if foreign == "drop" else nullcontext()
         with told:
-            export.export_folder(folder, tmp_path / "out", int8=True, corpus="manifest:digits.jsonl", root=tmp_path)
+            export.export_folder(
+                folder, tmp_path / "out", int8=True, corpus="manifest:digits.jsonl", root=tmp_path, allow_outside=True
+            )
     assert Runtime(tmp_path / "out").vocabulary == len(SYLLABLES)
 
 
