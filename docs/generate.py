@@ -204,6 +204,71 @@ def _change(test: dict[str, float] | None) -> str:
     return f"{_signed(test['difference'])}, p {test['p']:.4f}" if test else ""
 
 
+def scaling() -> str:
+    """docs/scaling.md with the tables of benchmarks/scaling.py, whose JSON lies in docs/results/."""
+    found = json.loads((DOCS / "results" / "scaling.json").read_text(encoding="utf-8"))
+    page = (DOCS / "scaling.md").read_text(encoding="utf-8")
+    for name, block in (("scales", _scales(found)), ("gpus", _gpus(found))):
+        page = _between(page, name, block)
+    size = f"<!-- checkpoint -->{found['checkpoint_bytes'] / 1e6:.0f} MB<!-- /checkpoint -->"
+    return re.sub(r"<!-- checkpoint -->.*<!-- /checkpoint -->", size, page)
+
+
+def _scales(found: dict[str, Any]) -> str:
+    scales = found["scales"]
+    lines = [f"| | {' | '.join(f'{int(hours):,} h' for hours in scales)} |", "|---" * (1 + len(scales)) + "|"]
+    rows = (
+        ("Clips", "utterances", "{:,.0f}"),
+        ("FLAC, GB", "gigabytes", "{:,.0f}"),
+        (f"Shards of {1000 * found['shard_gigabytes']:.0f} MB", "shards", "{:,.0f}"),
+        (f"Row groups of {1000 * found['row_group_gigabytes']:.0f} MB", "row_groups", "{:,.0f}"),
+        ("Decoded, in `data.cache`, GB", "cache_gigabytes", "{:,.0f}"),
+        ("Examples in memory, GB a process", "index_gigabytes", "{:.1f}"),
+        ("Start: measuring files, core minutes", "probing_core_minutes", "{:.1f}"),
+        ("Start: listing shards, core minutes", "index_core_minutes", "{:.1f}"),
+        ("Steps an epoch", "steps_per_epoch", "{:,.0f}"),
+        ("Evaluations and checkpoints an epoch", "evaluations_per_epoch", "{:,.0f}"),
+    )
+    lines += [
+        f"| {name} | {' | '.join(form.format(each[key]) for each in scales.values())} |" for name, key, form in rows
+    ]
+    for row in found["per_gpu"]:
+        gpu, share = row["gpu"], row["utilisation"]
+        hours = (each["gpu_hours_per_epoch"][gpu][str(share)] for each in scales.values())
+        lines.append(f"| GPU hours an epoch, {gpu} at {share:.0%} | {' | '.join(f'{each:.1f}' for each in hours)} |")
+    return "\n".join(lines)
+
+
+def _gpus(found: dict[str, Any]) -> str:
+    cores = {
+        "stream": "from shards",
+        "decode": "from files",
+        "cache": "from the cache",
+        "memory_augmented": "augmenting",
+    }
+    header = [
+        "GPU, share of its bf16 peak",
+        "Hours of speech an hour",
+        "FLAC, MB/s",
+        *(f"Cores {v}" for v in cores.values()),
+    ]
+    lines = [f"| {' | '.join(header)} | Seconds between checkpoints |", "|---" * (len(header) + 1) + "|"]
+    for row in found["per_gpu"]:
+        needed = " | ".join(f"{row['cores'][way]:.1f}" for way in cores)
+        lines.append(
+            f"| {row['gpu']}, {row['utilisation']:.0%} | {row['hours_of_speech_per_hour']:,.0f} | "
+            f"{row['megabytes_per_second']:.0f} | {needed} | {row['seconds_between_checkpoints']:.0f} |"
+        )
+    peaks = ", ".join(f"{gpu} {flops / 1e12:g}" for gpu, flops in found["peak_bf16_flops"].items())
+    lines += [
+        "",
+        f"A second of speech takes {found['step_flops'] / 1e9:.1f} billion floating-point operations in training, "
+        f"{found['forward_flops'] / 1e9:.1f} of them forward. Peaks in bf16 without sparsity, TFLOPS: {peaks}, by "
+        "NVIDIA's data sheets (the H100's gives twice as much, with sparsity).",
+    ]
+    return "\n".join(lines)
+
+
 def serving() -> str:
     """docs/serving.md with the tables of benchmarks/captions.py, benchmarks/serve_load.py and tests/fuzz_server.py."""
     found = json.loads((DOCS / "results" / "captions.json").read_text(encoding="utf-8"))
@@ -321,6 +386,7 @@ if __name__ == "__main__":
     PAGE.write_text(commands(), encoding="utf-8")
     (DOCS / "reliability.md").write_text(reliability(), encoding="utf-8")
     (DOCS / "accuracy.md").write_text(accuracy(), encoding="utf-8")
+    (DOCS / "scaling.md").write_text(scaling(), encoding="utf-8")
     (DOCS / "serving.md").write_text(serving(), encoding="utf-8")
     for language, path in READMES.items():
         path.write_text(readme(language), encoding="utf-8")

@@ -67,7 +67,7 @@ def report(folder: Path) -> dict[str, Any]:
 
 
 def test_a_run_leaves_the_student_its_last_state_and_an_account(finished: Path) -> None:
-    own = {"checkpoints", "distill.json", "last", "recipe.toml", "runs", "training_log.jsonl"}
+    own = {"checkpoints", "data.json", "distill.json", "last", "recipe.toml", "runs", "training_log.jsonl"}
     assert {file.name for file in finished.iterdir()} == FILES | own
     assert {file.name for file in (finished / "last").iterdir()} == FILES
     found = report(finished)

@@ -41,6 +41,11 @@ def test_the_figures_of_accuracy_are_those_that_the_benchmark_wrote(generate: Mo
     assert page == generate.accuracy(), "run `make docs`"
 
 
+def test_the_figures_of_scaling_are_those_that_the_benchmark_wrote(generate: ModuleType) -> None:
+    page = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
+    assert page == generate.scaling(), "run `make docs`"
+
+
 def test_the_figures_of_live_captions_are_those_that_the_benchmark_wrote(generate: ModuleType) -> None:
     page = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
     assert page == generate.serving(), "run `make docs`"

@@ -23,11 +23,11 @@ FLOORS = {
     for floor, names in enumerate(
         [
             "errors writing training_log audio media text numerals ctc tables recipe schedule augment beam hotwords "
-            "ngram",
+            "ngram spool",
             "metrics syllables breakdown markup charts transcript textgrid files longform corpus_formats synthetic "
-            "audio_cache fence corpora runtime vad graph lm scoring decoding media_worker",
-            "dataset sizes batching model optimizer student teaching stream transcribe alignment splice calibration "
-            "tuning checkpoints failures ranks batcher facts inputs",
+            "audio_cache fence shards corpora runtime vad graph lm scoring decoding media_worker",
+            "dataset sizes sampling batching model optimizer student teaching stream transcribe alignment splice "
+            "calibration tuning checkpoints failures ranks batcher facts inputs",
             "trainer train distill progress export report sections excerpts page labelling card outputs bulk gates "
             "connections records reception openai_api captions handbook server",
             "commands_model commands_train commands_speech commands_lm commands_serve cli",
@@ -39,6 +39,7 @@ FLOORS = {
 
 TRAINING = {
     "batching",
+    "sampling",
     "model",
     "optimizer",
     "trainer",
@@ -60,7 +61,7 @@ ALLOWED = {
     "silero_vad": set(),  # found, never imported: it would import torch
     "datasets": {"corpus_formats"},
     "ray": {"bulk"},
-    "pyarrow": {"inputs", "outputs"},
+    "pyarrow": {"inputs", "outputs", "shards"},
     "fastapi": {"server", "openai_api"},
     "starlette": {"server", "openai_api", "captions", "gates", "records"},
     "uvicorn": {"server", "connections"},
@@ -209,6 +210,7 @@ def test_what_is_not_training_can_be_imported_where_torch_is_not_installed() -> 
         "bulk": "ray",
         "inputs": "pyarrow",
         "outputs": "pyarrow",
+        "shards": "pyarrow",
         "media": "av",
         **dict.fromkeys(SERVING, "fastapi"),
     }

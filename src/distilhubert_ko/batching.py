@@ -12,7 +12,7 @@ from torch.utils.data import BatchSampler, Dataset, Sampler
 
 from distilhubert_ko import audio, ctc, recipe
 from distilhubert_ko.augment import augmented
-from distilhubert_ko.dataset import Example
+from distilhubert_ko.dataset import UNFIT, Example, unfit
 from distilhubert_ko.errors import AudioError, CorpusError
 from distilhubert_ko.splice import Splicer
 from distilhubert_ko.text import Tokenizer
@@ -20,6 +20,7 @@ from distilhubert_ko.text import Tokenizer
 CACHE_HOURS = 6.0  # of decoded speech kept in memory: 16,000 x 4 bytes x 3,600 s are 0.23 GB an hour
 WIDTH = 6400  # samples, 0.4 s: batches are a multiple of it long, so that memory freed by one fits another (lab notes)
 UNREADABLE = 0.01  # of the training clips: as many, and always one, may turn out not to be decodable
+LIMITS = recipe.Data()
 BUCKET_BATCHES = 50  # batches sorted by length among themselves; more pads less and shuffles less
 
 Clip = dict[str, np.ndarray]
@@ -54,8 +55,8 @@ class Clips(Dataset):
 class AugmentedClips(Clips):
     """Clips that sound different in each `epoch`, and the same whenever that epoch is heard again.
 
-    The place of a clip that cannot be decoded is taken by the next one that can, which depends on nothing but the
-    files, so that a resumed run hears the same.
+    The place of a clip that cannot be decoded, or of a streamed one that turns out not to be within the `limits`, is
+    taken by the next one that can and is, which depends on nothing but the files, so that a resumed run hears the same.
     """
 
     def __init__(
@@ -65,15 +66,18 @@ class AugmentedClips(Clips):
         augment: recipe.Augment,
         splicer: Splicer | None,
         seed: int,
+        limits: recipe.Data = LIMITS,
     ):
         super().__init__(examples, tokenizer)
         self.tokenizer = tokenizer
         self.augment = augment
         self.splicer = splicer
         self.seed = seed
+        self.limits = limits
         self.epoch = 0
-        # (clips,) in shared memory: the workers of a data loader find them, the trainer is to know.
-        self.undecodable = torch.zeros(len(examples), dtype=torch.bool).share_memory_()
+        # (reasons, clips) in shared memory: the workers of a data loader find them, the trainer is to know. The first
+        # reason is that a clip cannot be decoded, the others are UNFIT.
+        self.left_out = torch.zeros(1 + len(UNFIT), len(examples), dtype=torch.bool).share_memory_()
 
     def __getitem__(self, index: int) -> Clip:
         random = np.random.default_rng((self.seed, self.epoch, index))
@@ -83,27 +87,42 @@ class AugmentedClips(Clips):
 
     def unreadable(self) -> list[str]:
         """The ids of the clips that could not be decoded since this run was started or resumed."""
-        return [self.examples[index].utterance.id for index in self.undecodable.nonzero().flatten().tolist()]
+        return [self.examples[index].utterance.id for index in self.left_out[0].nonzero().flatten().tolist()]
+
+    def unfit(self) -> dict[str, int]:
+        """Reason -> streamed clips that it kept out since this run was started or resumed."""
+        counts = self.left_out[1:].sum(1).tolist()
+        return {reason: count for reason, count in zip(UNFIT, counts, strict=True) if count}
 
     def check(self) -> None:
         """Raises CorpusError where more clips than UNREADABLE allows cannot be decoded, or all of them."""
-        found = int(self.undecodable.sum())
+        found = int(self.left_out[0].sum())
         if found > max(1, UNREADABLE * len(self)) or 0 < found == len(self):
             raise CorpusError(
                 f"{found} of {len(self)} training clips cannot be decoded, e.g. {', '.join(self.unreadable()[:3])}: "
                 "see that the corpus is where it was, or copy it again; then go on with the same command and --resume"
+            )
+        if bool(self.left_out.any(0).all()):
+            raise CorpusError(
+                f"none of {len(self)} training clips can be used ({self.unfit()}): check data.min_seconds and "
+                "data.max_seconds, and that audio and text belong together"
             )
 
     def _readable(self, index: int) -> Clip:
         for other in itertools.count(index):
             place = other % len(self)
             try:
-                return super().__getitem__(place)
+                clip = super().__getitem__(place)
+                fewest = ctc.min_frames(clip["labels"].tolist())
+                reason = unfit(self.examples[place], len(clip["wave"]), fewest, self.limits)
+                if not reason:
+                    return clip
+                self.left_out[1 + UNFIT.index(reason), place] = True
             except AudioError as error:
-                if not self.undecodable[place]:
-                    self.undecodable[place] = True
+                if not self.left_out[0, place]:
+                    self.left_out[0, place] = True
                     print(f"left out of training: {error}", file=sys.stderr)
-                self.check()
+            self.check()
         raise AssertionError
 
     def _spliced(self, index: int, random: np.random.Generator) -> Clip | None:

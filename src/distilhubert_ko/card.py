@@ -130,9 +130,9 @@ def _metadata(record: Record) -> str:
 
 
 def _location(spec: str) -> str:
-    """The last part of a corpus's location: a Hub id, or the name of a folder or file."""
+    """The last part of a corpus's location: a Hub id without its revision, or the name of a folder or file."""
     scheme, _, location = spec.partition("#")[0].partition(":")
-    return location if scheme == "hub" else Path(location).name
+    return location.partition("@")[0] if scheme == "hub" else Path(location).name
 
 
 def _summary(record: Record) -> str:

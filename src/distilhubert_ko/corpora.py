@@ -9,8 +9,9 @@ import unicodedata
 from collections import Counter
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,21 +19,23 @@ from numpy.typing import NDArray
 from distilhubert_ko import audio, audio_cache, corpus_formats
 from distilhubert_ko.audio_cache import AudioCache, Length
 from distilhubert_ko.corpus_formats import Audio, Entry
-from distilhubert_ko.errors import AudioError, CorpusError, RecipeError
+from distilhubert_ko.errors import AudioError, CorpusError, RecipeError, UnavailableError
 from distilhubert_ko.fence import Fence
 
 SCHEMES = ("folder", "hub", "kaldi", "librispeech", "manifest", "synthetic", "zeroth")
 
 _WHOLE = 0.1  # s: manifests round durations, so a slice this near to the whole file is the whole file
 
+SAMPLE = 64  # clips whose lengths tell how long a character lasts
+
 
 @dataclass(frozen=True)
 class Utterance:
     """One clip and its transcript, as the corpus spells it (in NFC).
 
-    `seconds` is the clip's length. A clip that is a slice of a longer file starts at `offset` seconds and
-    has a `duration` unless it runs to the end; a whole file has offset 0 and duration None. What is decoded is kept
-    in `cache`, if there is one.
+    `seconds` is the clip's length, found where `seconds_from` says. A clip that is a slice of a longer file starts at
+    `offset` seconds and has a `duration` unless it runs to the end; a whole file has offset 0 and duration None. What
+    is decoded is kept in `cache`, if there is one.
     """
 
     id: str
@@ -44,14 +47,21 @@ class Utterance:
     duration: float | None = None
     gender: str | None = None
     cache: AudioCache | None = None
+    seconds_from: Literal["audio", "corpus", "text"] = "audio"
+    """The header of the sound; or, where that is far away, a column of the corpus, or a guess by the text's length."""
 
     def wave(self) -> NDArray[np.float32]:
-        """(samples,) float32 at 16 kHz. Raises AudioError as `audio.load` does, InputError for a cache without room."""
+        """(samples,) float32 at 16 kHz.
+
+        Raises AudioError as `audio.load` does, InputError for a cache without room, and UnavailableError.
+        """
         try:
             if self.cache:
                 return self.cache.wave(self.audio, self.offset, self.duration)
             source = self.audio if isinstance(self.audio, Path) else self.audio()
             return audio.load(source, self.offset, self.duration)
+        except UnavailableError:
+            raise  # an OSError, which says nothing about the clip
         except (AudioError, OSError) as error:
             raise AudioError(f"utterance {self.id}: {error}") from error
 
@@ -88,6 +98,8 @@ def read(
     heldout: str = "",
     transcribed: bool = True,
     cache: Path | None = None,
+    streaming: bool = False,
+    measured: bool = True,
     allow_outside: bool = False,
 ) -> Corpus:
     """Read a corpus, or one split of it. The audio itself is read only as far as its headers.
@@ -100,7 +112,11 @@ def read(
             corpus has a test split of its own, that stays, and speakers 8, 16, ... of its train split are
             dev; where it has both test and dev, the rule is not needed and changes nothing.
         transcribed: whether an utterance without a transcript is a problem, or gets the text "".
-        cache: a folder that keeps the lengths of the files, and the waves of the utterances once they are decoded.
+        cache: a folder that keeps the lengths of the files, and the waves of the utterances once they are decoded;
+            not of streamed ones.
+        streaming: whether the sound of a corpus on the Hub stays there, to be fetched when it is wanted.
+        measured: whether streamed sound is fetched once for its length, or the length is what the corpus lists or,
+            as a guess, follows from the text's.
         allow_outside: whether a manifest, an audio folder's metadata and a Kaldi wav.scp may name files anywhere. Else
             only in the manifest's folder, the audio folder, or the folder that holds the Kaldi one; or in `root`, if
             that holds them.
@@ -115,14 +131,27 @@ def read(
     """
     scheme, location, split = _parse(spec)
     every = _every(heldout)
-    entries = _entries(scheme, location, root, split if every is None else None, allow_outside)
+    streamed = streaming and scheme == "hub"
+    part = split if every is None else None
+    entries = _streamed(location, part) if streamed else _entries(scheme, location, root, part, allow_outside)
     twice = [key for key, count in Counter(entry.id for entry in entries).items() if count > 1]
     if twice:
         raise CorpusError(f"{spec} lists {len(twice)} ids twice, e.g. {twice[0]}: give each utterance its own id")
     if split:
         entries = _of_split(spec, entries, split, every)
-    kept = audio_cache.opened(cache) if cache else None
-    utterances, problems = _measure(entries, transcribed, f"{spec} in {root.absolute()}", kept)
+    kept = audio_cache.opened(cache) if cache and not streamed else None
+    wanted = [entry for entry in entries if entry.text or not transcribed]
+    sources = dict.fromkeys(entry.audio for entry in wanted if entry.audio is not None)
+    if streamed and not measured:
+        lengths = _guess(wanted)
+    else:
+        lengths = kept.lengths(f"{spec} in {root.absolute()}", sources, _lengths) if kept else _lengths(sources)
+    found = [_utterance(entry, lengths, transcribed, kept) for entry in entries]
+    utterances = [each for each in found if isinstance(each, Utterance)]
+    problems = [each for each in found if isinstance(each, Problem)]
+    if streamed and not measured:
+        listed = {entry.id for entry in entries if entry.seconds is not None}
+        utterances = [replace(each, seconds_from="corpus" if each.id in listed else "text") for each in utterances]
     if not utterances:
         first = f" (e.g. {problems[0].id}: {problems[0].reason})" if problems else ""
         raise CorpusError(f"{spec}: none of {len(entries)} entries can be used{first}: check the path and the scheme")
@@ -148,6 +177,12 @@ def _every(heldout: str) -> int | None:
     if match is None or int(match[1]) < 3:
         raise RecipeError(f'heldout = "{heldout}" is not understood: write "every 8th speaker", with 3rd or more')
     return int(match[1])
+
+
+def _streamed(location: str, split: str | None) -> list[Entry]:
+    from distilhubert_ko import shards  # and pyarrow with it
+
+    return shards.entries(location, split)
 
 
 def _entries(scheme: str, location: str, root: Path, split: str | None, allow_outside: bool) -> list[Entry]:
@@ -208,20 +243,21 @@ def _held_out(spec: str, entries: list[Entry], split: str, every: int, parts: tu
     return chosen
 
 
-def _measure(
-    entries: list[Entry], transcribed: bool, name: str, cache: AudioCache | None
-) -> tuple[list[Utterance], list[Problem]]:
-    wanted = [entry for entry in entries if entry.text or not transcribed]
-    sources = dict.fromkeys(entry.audio for entry in wanted if entry.audio is not None)
-    lengths = cache.lengths(name, sources, _lengths) if cache else _lengths(sources)
-    utterances, problems = [], []
-    for entry in entries:
-        found = _utterance(entry, lengths, transcribed, cache)
-        if isinstance(found, Utterance):
-            utterances.append(found)
-        else:
-            problems.append(found)
-    return utterances, problems
+def _guess(entries: list[Entry]) -> dict[Audio, Length]:
+    """Seconds as listed; where none are, in proportion to the characters, as in the first SAMPLE of such clips."""
+    unlisted = [entry for entry in entries if entry.seconds is None][:SAMPLE]
+    heard = [(entry, _length(entry.audio)) for entry in unlisted if entry.audio is not None]
+    measured = [(length, _characters(entry)) for entry, length in heard if not isinstance(length, str)]
+    pace = sum(length for length, _ in measured) / max(1, sum(characters for _, characters in measured))
+    return {
+        entry.audio: pace * _characters(entry) if entry.seconds is None else entry.seconds
+        for entry in entries
+        if entry.audio is not None
+    }
+
+
+def _characters(entry: Entry) -> int:
+    return max(1, len((entry.text or "").replace(" ", "")))
 
 
 def _lengths(sources: Collection[Audio]) -> dict[Audio, Length]:
@@ -230,6 +266,7 @@ def _lengths(sources: Collection[Audio]) -> dict[Audio, Length]:
 
 
 def _length(source: Audio) -> Length:
+    """Seconds, or the reason why there are none."""
     try:
         if isinstance(source, Path):
             if source.is_file():
@@ -239,6 +276,8 @@ def _length(source: Audio) -> Length:
         return audio.duration(source())
     except FileNotFoundError:
         return "audio missing"
+    except UnavailableError:
+        raise
     except (AudioError, OSError):
         return "audio unreadable"
 

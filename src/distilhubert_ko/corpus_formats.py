@@ -9,7 +9,8 @@ import io
 import json
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -39,6 +40,8 @@ class Entry:
     offset: float = 0.0
     duration: float | None = None
     gender: str | None = None
+    seconds: float | None = None
+    """The length, where the corpus lists it and the sound is far away; elsewhere the sound itself is asked."""
 
 
 def librispeech(folder: Path) -> list[Entry]:
@@ -104,50 +107,80 @@ def manifest(file: Path, split: str | None = None, fence: Fence | None = None) -
     return _records(file, "audio_filepath", split, fence)
 
 
-def hub(name: str, split: str | None) -> list[Entry]:
-    """An audio data set of the Hugging Face Hub, one split of it or all; its audio is fetched when wanted."""
+def hub(location: str, split: str | None) -> list[Entry]:
+    """An audio data set of the Hub, NAME or NAME@REVISION, one split of it or all; its audio is read when wanted."""
+    with _hub(location) as (datasets, name, revision):
+        loaded = datasets.load_dataset(name, split=split, **revision)
+    parts = {split: loaded} if split else loaded
+    return [entry for part, rows in parts.items() for entry in _hub_split(location, part, rows)]
+
+
+def hub_files(location: str) -> dict[str, list[str]]:
+    """Split -> addresses of its files, without fetching any, for `shards`. On the Hub they name the commit."""
+    with _hub(location) as (datasets, name, revision):
+        found = datasets.load_dataset_builder(name, **revision).config.data_files
+    return {str(split): [str(address) for address in addresses] for split, addresses in (found or {}).items()}
+
+
+@contextmanager
+def _hub(location: str) -> Iterator[tuple[Any, str, dict[str, str]]]:
+    """The `datasets` package, a name, and the revision as an option; within it, failures say what to do."""
     try:
         import datasets
     except ImportError as error:
         raise MissingExtraError('corpora on the Hub need datasets: pip install "distilhubert-ko[train]"') from error
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
+    name, revision = hub_name(location)
     try:
-        loaded = datasets.load_dataset(name, split=split)
+        yield datasets, name, {"revision": revision} if revision else {}
     except datasets.exceptions.DatasetNotFoundError as error:
-        raise CorpusError(f"hub:{name} is not on the Hub, or is private: check its name, or hf auth login") from error
+        raise CorpusError(
+            f"hub:{location} is not on the Hub, or is private: check its name, or hf auth login"
+        ) from error
     except (ConnectionError, TimeoutError, HfHubHTTPError, LocalEntryNotFoundError) as error:
         raise UnavailableError(
-            f"the Hub could not be reached for hub:{name}: download Zeroth-Korean, https://openslr.org/40, "
+            f"the Hub could not be reached for hub:{location}: download Zeroth-Korean, https://openslr.org/40, "
             "and use zeroth:PATH#train, or take the corpus that needs no network, synthetic:demo#train"
         ) from error
     except (ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         reason = " ".join(str(error).split())
-        raise CorpusError(f"hub:{name} cannot be loaded: {reason}") from error
-    parts = {split: loaded} if split else loaded
-    return [entry for part, rows in parts.items() for entry in _hub_split(name, part, rows)]
+        raise CorpusError(f"hub:{location} cannot be loaded: {reason}") from error
+
+
+def hub_name(location: str) -> tuple[str, str]:
+    """NAME and REVISION of NAME@REVISION; the revision is empty where there is none, as in a folder's path."""
+    name, _, revision = location.partition("@")
+    return (location, "") if Path(location).exists() else (name, revision)
+
+
+def described(names: Sequence[str]) -> dict[str, str | None]:
+    """The fields of Entry that describe a clip -> the column, of these, that has them."""
+    return {"text": first(names, _TEXT), "speaker": first(names, _SPEAKER), "gender": first(names, _GENDER)}
+
+
+def first(names: Sequence[str], wanted: Sequence[str]) -> str | None:
+    """The first of the wanted names that is among the names."""
+    return next((name for name in wanted if name in names), None)
 
 
 def _hub_split(name: str, split: str, rows: Any) -> Iterator[Entry]:
     import datasets
 
-    text, speaker, gender = (
-        next((column for column in names if column in rows.column_names), None) for names in (_TEXT, _SPEAKER, _GENDER)
-    )
+    text, speaker, gender = described(rows.column_names).values()
     if "audio" not in rows.column_names:
         found = ", ".join(rows.column_names)
         raise CorpusError(f"hub:{name} needs the column audio, but has {found}: choose another data set")
     # Without decode=False, datasets decodes each clip on access and needs torchcodec for it.
     rows = rows.cast_column("audio", datasets.Audio(decode=False))
-    described = rows.select_columns([column for column in (text, speaker, gender) if column])
-    for index, row in enumerate(described):
+    for index, row in enumerate(rows.select_columns([column for column in (text, speaker, gender) if column])):
         yield Entry(
             f"{split}-{index:06d}",
             partial(_hub_bytes, rows, index),
-            _string(row[text]) if text else None,
-            _string(row.get(speaker)),
+            string(row[text]) if text else None,
+            string(row.get(speaker)),
             split,
-            gender=_string(row.get(gender)),
+            gender=string(row.get(gender)),
         )
 
 
@@ -256,14 +289,14 @@ def listed(
         yield (
             path,
             Entry(
-                _string(record.get("id")) or (f"{name}@{offset}" if offset else name),
+                string(record.get("id")) or (f"{name}@{offset}" if offset else name),
                 file.parent / path,
-                _string(_first(record, _TEXT)),
-                _string(_first(record, _SPEAKER)),
+                string(_first(record, _TEXT)),
+                string(_first(record, _SPEAKER)),
                 split,
                 offset,
                 duration,
-                _string(_first(record, _GENDER)),
+                string(_first(record, _GENDER)),
             ),
         )
 
@@ -344,5 +377,6 @@ def _number(value: Any) -> float | None:
     return None if value is None or value == "" else float(value)
 
 
-def _string(value: Any) -> str | None:
+def string(value: Any) -> str | None:
+    """A cell of a table as text; None where it is empty."""
     return None if value is None or value == "" else str(value)

@@ -1,14 +1,19 @@
 """From a recipe's corpora to examples that can be trained on, with an account of everything that was dropped."""
 
 import dataclasses
+import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from distilhubert_ko import audio, corpora, ctc, recipe, text
 from distilhubert_ko.corpora import Corpus, Utterance
 from distilhubert_ko.errors import CorpusError
+
+TOO_SHORT, TOO_LONG, TOO_FEW_FRAMES = UNFIT = ("too short", "too long", "more labels than frames")
+"""Why the length of a clip keeps it out of training."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +53,28 @@ class Split:
             "corpus": self.spec,
             "utterances": len(self.examples),
             "hours": round(self.hours, 3),
+            **({"hours_from": guessed} if (guessed := self.hours_from) != "audio" else {}),
             "speakers": len(self.speakers),
             **({"distinct_sentences": len(self.sentences)} if transcribed else {}),
             "dropped": self.dropped,
+            **({"source": source} if (source := self.source) else {}),
         }
+
+    @property
+    def hours_from(self) -> str:
+        """The least certain of where lengths come from: see Utterance."""
+        found = {example.utterance.seconds_from for example in self.examples}
+        return next(place for place in ("text", "corpus", "audio") if place in found)
+
+    @property
+    def source(self) -> dict[str, Any] | None:
+        """Of a streamed corpus, what `shards.source` says."""
+        audios = [example.utterance.audio for example in self.examples]
+        if all(isinstance(audio, Path) for audio in audios):
+            return None
+        from distilhubert_ko import shards  # and pyarrow with it
+
+        return shards.source(audios)
 
 
 @dataclass(frozen=True)
@@ -89,7 +112,7 @@ def prepare(config: recipe.Recipe) -> Dataset:
     Raises CorpusError where nothing is left to train on or to evaluate.
     """
     data = config.data
-    corpus = _read(data.train, config)
+    corpus = _read(data.train, config, measured=False)
     train = split(corpus, config.text, data)
     train = _alignable(train, _vocabulary(train, config.text.units))
     tokenizer = _vocabulary(train, config.text.units)  # anew: what was left out is not learnt
@@ -108,7 +131,7 @@ def read_split(spec: str, config: recipe.Recipe) -> Split:
     return split(corpus, config.text, None)
 
 
-def _read(spec: str, config: recipe.Recipe, transcribed: bool = True) -> corpora.Corpus:
+def _read(spec: str, config: recipe.Recipe, *, transcribed: bool = True, measured: bool = True) -> corpora.Corpus:
     data = config.data
     return corpora.read(
         spec,
@@ -116,23 +139,25 @@ def _read(spec: str, config: recipe.Recipe, transcribed: bool = True) -> corpora
         heldout=data.heldout,
         transcribed=transcribed,
         cache=config.cache,
+        streaming=data.streaming,
+        measured=measured,
         allow_outside=data.allow_outside,
     )
 
 
-def unlabelled(spec: str, config: recipe.Recipe) -> Split:
+def unlabelled(spec: str, config: recipe.Recipe, *, measured: bool = True) -> Split:
     """The speech of a corpus, transcripts aside, that is within the recipe's limits and long enough for a frame.
 
-    Raises CorpusError where there is none.
+    Without `measured`, a streamed clip's length may be known only when it is heard. Raises CorpusError where there is
+    no speech.
     """
-    data = config.data
-    corpus = _read(spec, config, transcribed=False)
+    corpus = _read(spec, config, transcribed=False, measured=measured)
     dropped = Counter(problem.reason for problem in corpus.problems)
     examples = []
     for example in (Example(utterance, "") for utterance in corpus.utterances):
-        reason = _length(example.utterance, data)
-        if not reason and audio.frames(example.samples) < 1:
-            reason = "too short"
+        reason = _length(example.utterance, config.data)
+        if not reason and example.utterance.seconds_from != "text" and audio.frames(example.samples) < 1:
+            reason = TOO_SHORT
         if reason:
             dropped[reason] += 1
         else:
@@ -173,9 +198,12 @@ def _unusable(utterance: Utterance, written: str, limits: recipe.Data | None) ->
 
 
 def _length(utterance: Utterance, limits: recipe.Data) -> str:
+    """Why a clip is not wanted; a guess at its length is no reason."""
+    if utterance.seconds_from == "text":
+        return ""
     if utterance.seconds < limits.min_seconds:
-        return "too short"
-    return "too long" if utterance.seconds > limits.max_seconds else ""
+        return TOO_SHORT
+    return TOO_LONG if utterance.seconds > limits.max_seconds else ""
 
 
 def _alignable(split_: Split, tokenizer: text.Tokenizer) -> Split:
@@ -186,13 +214,46 @@ def _alignable(split_: Split, tokenizer: text.Tokenizer) -> Split:
         raise CorpusError(
             f"{split_.spec}: every utterance has more labels than frames; do audio and text belong together?"
         )
-    dropped = split_.dropped | ({"more labels than frames": lost} if lost else {})
+    dropped = split_.dropped | ({TOO_FEW_FRAMES: lost} if lost else {})
     return Split(split_.spec, kept, dropped)
 
 
 def has_frames(example: Example, tokenizer: text.Tokenizer) -> bool:
-    """Whether the clip has the frames that CTC needs for its labels."""
+    """Whether the clip has the frames that CTC needs for its labels, as far as its length is known."""
+    if example.utterance.seconds_from == "text":
+        return True
     return ctc.min_frames(tokenizer.encode(example.text)) <= audio.frames(example.samples)
+
+
+def unfit(example: Example, samples: int, fewest: int, limits: recipe.Data) -> str:
+    """Why a clip that turns out to have so many samples is left out of training, as it would have been before.
+
+    `fewest` is the number of frames that its labels need. A clip whose length was measured is fit.
+    """
+    if example.utterance.seconds_from == "audio":
+        return ""
+    heard = replace(example.utterance, seconds=samples / audio.SAMPLE_RATE, seconds_from="audio")
+    return _length(heard, limits) or ("" if max(1, fewest) <= audio.frames(samples) else TOO_FEW_FRAMES)
+
+
+def check_unchanged(before: Path, account: dict[str, Any]) -> None:
+    """Raises CorpusError where a run that goes on would meet other shards than it began with.
+
+    Args:
+        before: the run's data.json, where it has one.
+        account: the same of today.
+    """
+    if not before.is_file():
+        return
+    earlier = json.loads(before.read_text(encoding="utf-8"))["splits"]
+    for name, split_ in account["splits"].items():
+        old, new = (each.get("source") or {} for each in (earlier.get(name, {}), split_))
+        if old.get("layout") != new.get("layout"):
+            was, now = (each.get("revision") or f"{each.get('shards', 0)} shards" for each in (old, new))
+            raise CorpusError(
+                f"{split_['corpus']} is not what this run began with ({name}: {was} then, {now} now): name that "
+                "revision in the recipe, hub:NAME@REVISION#SPLIT, or begin a new run in a new --out"
+            )
 
 
 def overlap(train: Split, other: Split, tokenizer: text.Tokenizer) -> Overlap:
@@ -228,8 +289,14 @@ def describe(report: dict[str, Any]) -> str:
 def describe_split(name: str, summary: dict[str, Any]) -> str:
     """The summary of a split as lines for a terminal."""
     lines = [
-        f"{name}: {summary['corpus']}: {summary['utterances']:,} utterances, {summary['hours']:.2f} h, "
+        f"{name}: {summary['corpus']}: {summary['utterances']:,} utterances, "
+        f"{'about ' if summary.get('hours_from') == 'text' else ''}{summary['hours']:.2f} h, "
         f"{summary['speakers']} speakers"
         + (f", {summary['distinct_sentences']:,} distinct sentences" if "distinct_sentences" in summary else "")
     ]
+    if source := summary.get("source"):
+        lines.append(
+            f"  streamed: {source['gigabytes']:.2f} GB in {source['shards']:,} shards and {source['row_groups']:,} row "
+            f"groups; at most {source['spool_gigabytes']:.2f} GB are kept"
+        )
     return "\n".join(lines + [f"  dropped, {reason}: {count:,}" for reason, count in summary["dropped"].items()])

@@ -19,6 +19,7 @@ from distilhubert_ko import dataset, failures, model, progress, ranks, recipe, r
 from distilhubert_ko.batching import AugmentedClips, Clips
 from distilhubert_ko.dataset import Split
 from distilhubert_ko.errors import RecipeError
+from distilhubert_ko.sampling import evaluation_order
 from distilhubert_ko.student import Student, Teacher
 from distilhubert_ko.text import Tokenizer
 from distilhubert_ko.trainer import RecipeTrainer, checkpoint, keep_freed_memory
@@ -55,9 +56,14 @@ def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[s
     last = ranks.from_leader(lambda: checkpoint(out, resume))
     _check(config)
     teacher = Teacher(runtime.resolve(config.distill.teacher), config.distill.layers)
-    splits = {name: dataset.unlabelled(getattr(config.data, name), config) for name in ("train", "eval")}
-    for name, split in splits.items():
-        ranks.say(dataset.describe_split(name, split.summary()))
+    splits = {
+        name: dataset.unlabelled(getattr(config.data, name), config, measured=name == "eval")
+        for name in ("train", "eval")
+    }
+    account = {"splits": {name: split.summary() for name, split in splits.items()}}
+    dataset.check_unchanged(out / "data.json", account)
+    for name, summary in account["splits"].items():
+        ranks.say(dataset.describe_split(name, summary))
     torch.manual_seed(config.training.seed)
     network = model.build(config.model, NO_LABELS)
     initialised = student.initialise(network, teacher.network) if config.distill.initialise == "teacher" else []
@@ -69,6 +75,7 @@ def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[s
 
     if ranks.leads():
         recipe.save(config, out / "recipe.toml")
+        writing.write_json(out / "data.json", account)
     ranks.see(out / "recipe.toml")
     trainer.run(last)
     if ranks.leads():
@@ -86,12 +93,13 @@ def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[s
         "ranks": trainer.args.world_size,
         "resumed": resume,
         "unreadable": trainer.clips.unreadable(),
+        "unfit": trainer.clips.unfit(),
         "seconds": round(time.monotonic() - started, 1),
         "precision": trainer.precision,
         "device": str(trainer.args.device),
         "parameters": sum(parameter.numel() for parameter in network.base_model.parameters()),
         "teacher_parameters": sum(parameter.numel() for parameter in teacher.network.base_model.parameters()),
-        "data": {name: split.summary() for name, split in splits.items()},
+        "data": account["splits"],
         "versions": {name: importlib.metadata.version(name) for name in ("transformers", "torch", "accelerate")},
     }
     if ranks.leads():
@@ -131,12 +139,14 @@ class DistillTrainer(RecipeTrainer):
 
     def __init__(self, config: recipe.Recipe, teacher: Teacher, pupil: Student, splits: dict[str, Split], out: Path):
         self.teacher, self.pupil = teacher, pupil
-        evaluated = sorted(splits["eval"].examples, key=lambda example: example.samples)  # less padding
+        evaluated = evaluation_order(splits["eval"].examples)
         super().__init__(
             config,
             out,
             pupil,
-            AugmentedClips(splits["train"].examples, NO_LABELS, config.augment, None, config.training.seed),
+            AugmentedClips(
+                splits["train"].examples, NO_LABELS, config.augment, None, config.training.seed, config.data
+            ),
             Clips(evaluated, NO_LABELS),
             "loss",
             progress.Bar(splits["train"].hours, "loss", "validation"),

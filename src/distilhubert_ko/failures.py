@@ -8,7 +8,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from distilhubert_ko import writing
-from distilhubert_ko.errors import DistilhubertKoError, InputError, TrainingError
+from distilhubert_ko.errors import DistilhubertKoError, InputError, TrainingError, UnavailableError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 AGAIN = "then go on with the same command and --resume"
@@ -36,21 +36,21 @@ def in_writing(what: str, place: Path) -> Iterator[None]:
 def in_training() -> Iterator[None]:
     """Within it, a full disk and a worker of the data loader that dies become a TrainingError.
 
-    An InputError that comes from such a worker is again what it was there.
+    An InputError or an UnavailableError that comes from such a worker is again what it was there.
     """
     try:
         yield
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        name = error.filename or "a file of the run"
-        raise TrainingError(f"{name} cannot be written ({error.strerror}): make room, {AGAIN}") from error
-    except InputError as error:
+    except (InputError, UnavailableError) as error:
         told = str(error.args[0])
         if not told.startswith("Caught "):
             raise
         # torch put the worker's traceback into the message, whose last line is the message that was.
         raise type(error)(told.splitlines()[-1].partition(": ")[2]) from error
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        name = error.filename or "a file of the run"
+        raise TrainingError(f"{name} cannot be written ({error.strerror}): make room, {AGAIN}") from error
     except RuntimeError as error:
         if not str(error).startswith(DEAD_WORKER):
             raise

@@ -35,6 +35,9 @@ class Data:
     heldout: str = ""
     """Speaker-wise split for corpora without one, such as "every 8th speaker": speakers 8, 16, ... in sorted
     order are #test, the one after each is #dev, the rest #train."""
+    streaming: bool = False
+    """Leave the sound of corpora on the Hub there, if they are parquet, and fetch it by row groups as it is wanted:
+    little room on the disk, and no wait before the first step. Name the revision, hub:NAME@REVISION#SPLIT."""
     allow_outside: bool = False
     """Whether manifests, metadata of audio folders and Kaldi's wav.scp may name files outside their own folder, or
     outside `root` where that holds it. Of lists that somebody else wrote, only those that you trust."""
@@ -202,6 +205,11 @@ class Recipe:
             raise RecipeError(
                 f"data.min_seconds {self.data.min_seconds} and data.max_seconds {self.data.max_seconds} leave nothing: "
                 "make the second larger"
+            )
+        if self.data.streaming and self.augment.splice_prob:
+            raise RecipeError(
+                "augment.splice_prob wants clips from everywhere at once, and data.streaming has few at hand: set "
+                "augment.splice_prob = 0 or data.streaming = false"
             )
 
     def _check_ranges(self) -> None:

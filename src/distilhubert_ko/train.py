@@ -24,6 +24,7 @@ from transformers.utils import logging as transformers_logging
 from distilhubert_ko import dataset, failures, metrics, model, optimizer, progress, ranks, recipe, teaching, writing
 from distilhubert_ko.batching import AugmentedClips, Clips
 from distilhubert_ko.errors import TrainingError
+from distilhubert_ko.sampling import evaluation_order
 from distilhubert_ko.splice import CUTS, Splicer, read_or_find
 from distilhubert_ko.text import Tokenizer
 from distilhubert_ko.trainer import RecipeTrainer, checkpoint, keep_freed_memory
@@ -44,6 +45,7 @@ def train(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Path:
     last = ranks.from_leader(lambda: checkpoint(out, resume))
     data = dataset.prepare(config)
     account = data.report()
+    dataset.check_unchanged(out / "data.json", account)
     ranks.say(dataset.describe(account))
     torch.manual_seed(config.training.seed)
     trainer = CtcTrainer(config, data, out)
@@ -94,7 +96,7 @@ class CtcTrainer(RecipeTrainer):
     def __init__(self, config: recipe.Recipe, data: dataset.Dataset, out: Path):
         self.tokenizer = data.tokenizer
         examples = [example for example in data.eval.examples if dataset.has_frames(example, data.tokenizer)]
-        examples.sort(key=lambda example: example.samples)  # like lengths together: less padding
+        examples = evaluation_order(examples)
         self.references = [example.text for example in examples]
         network = model.build(config.model, data.tokenizer)
         self.teacher = teaching.FrameTeacher(config.teaching, data.tokenizer) if config.teaching.teacher else None
@@ -135,6 +137,7 @@ class CtcTrainer(RecipeTrainer):
             "total_steps": self.state.global_step,
             "ranks": self.args.world_size,
             "unreadable": self.clips.unreadable(),
+            "unfit": self.clips.unfit(),
             "precision": self.precision,
             "device": str(self.args.device),
             "parameters": sum(parameter.numel() for parameter in self.network.parameters()),
@@ -219,7 +222,7 @@ def _training_clips(config: recipe.Recipe, data: dataset.Dataset, out: Path) -> 
     if augment.splice_prob:
         cuts = ranks.from_leader(lambda: read_or_find(out / CUTS, augment.splice_model, examples))
         splicer = Splicer(examples, cuts)
-    return AugmentedClips(examples, data.tokenizer, augment, splicer, config.training.seed)
+    return AugmentedClips(examples, data.tokenizer, augment, splicer, config.training.seed, config.data)
 
 
 class BlankCollapse(TrainerCallback):

@@ -26,6 +26,7 @@ from transformers.trainer_utils import EvalPrediction, set_seed
 from distilhubert_ko import audio, checkpoints, failures, optimizer, progress, ranks, recipe, training_log, writing
 from distilhubert_ko.batching import WIDTH, AugmentedClips, BucketSampler, Clips, Shares, collate
 from distilhubert_ko.errors import InputError, TrainingError
+from distilhubert_ko.sampling import RowGroupSampler, row_groups
 from distilhubert_ko.splice import CUTS
 
 CHECKPOINTS = "checkpoints"
@@ -76,7 +77,7 @@ class RecipeTrainer(Trainer):
         self.interrupted = False
         self.parts = Size(1, 1)
         self._step = Size(0, 0)
-        self._undecodable = 0  # clips that every rank knows of
+        self._left_out = 0  # clips that every rank knows of
         self._aside: Path | None = None  # where checkpoints are written while one is
         self.precision = precision(config.training)
         super().__init__(
@@ -207,23 +208,28 @@ class RecipeTrainer(Trainer):
         )
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
-        if not self.recipe.training.length_buckets:
-            return super()._get_train_sampler(train_dataset)
+        buckets = self.recipe.training.length_buckets
         lengths = [example.samples for example in self.clips.examples]
-        return BucketSampler(lengths, self.args.train_batch_size * self.args.world_size, self.args.seed)
+        batch_size = self.args.train_batch_size * self.args.world_size
+        groups = row_groups(self.clips.examples)
+        if any(groups):
+            return RowGroupSampler(groups, lengths if buckets else None, batch_size, self.args.seed)
+        if not buckets:
+            return super()._get_train_sampler(train_dataset)
+        return BucketSampler(lengths, batch_size, self.args.seed)
 
     def get_batch_samples(self, epoch_iterator: Iterator, num_batches: int, device: torch.device) -> tuple[list, Any]:
         """The batches of an optimizer step, after the ranks have told each other what theirs hold."""
         batches, items = super().get_batch_samples(epoch_iterator, num_batches, device)
         sizes = [_size(batch) for batch in batches]
         clips, frames = sum(size.clips for size in sizes), sum(size.frames for size in sizes)
-        found = float(self.clips.undecodable.sum()) - self._undecodable
+        found = float(self.clips.left_out.sum()) - self._left_out
         clips, frames, found = self.summed(clips, frames, found)
         self._step = Size(clips, frames)
         if found:
-            known = self.accelerator.reduce(self.clips.undecodable.to(device, torch.int32), "sum").cpu() > 0
-            self.clips.undecodable[known] = True
-            self._undecodable = int(known.sum())
+            known = self.accelerator.reduce(self.clips.left_out.to(device, torch.int32), "sum").cpu() > 0
+            self.clips.left_out[known] = True
+            self._left_out = int(known.sum())
         return batches, items
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Tensor:
