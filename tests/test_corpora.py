@@ -463,10 +463,28 @@ def hub_rows(tmp_path: Path) -> dict[str, Any]:
     return splits
 
 
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def on_the_hub(monkeypatch: pytest.MonkeyPatch, rows: dict[str, Any]) -> None:
+    """`datasets` builds these splits, whatever the name."""
+
+    class Builder:
+        hash = COMMIT
+
+        def download_and_prepare(self) -> None:
+            pass
+
+        def as_dataset(self, split: str | None) -> Any:
+            return rows[split] if split else rows
+
+    monkeypatch.setattr("datasets.load_dataset_builder", lambda name, revision: Builder())
+
+
 def test_a_hub_corpus_fetches_its_audio_when_it_is_wanted(
     hub_rows: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("datasets.load_dataset", lambda name, split: hub_rows[split] if split else hub_rows)
+    on_the_hub(monkeypatch, hub_rows)
     corpus = corpora.read("hub:owner/name#train")
     assert ids(corpus) == ["train-000000", "train-000001", "train-000002", "train-000003"]
     assert [u.seconds for u in corpus.utterances] == [0.05, 0.1, 0.15, 0.2]
@@ -476,6 +494,7 @@ def test_a_hub_corpus_fetches_its_audio_when_it_is_wanted(
         np.testing.assert_array_equal(utterance.wave(), wave(800 * number))
     copy = pickle.loads(pickle.dumps(corpus.utterances[3]))  # as loader processes receive it
     np.testing.assert_array_equal(copy.wave(), wave(3_200))
+    assert corpus.revision == COMMIT
     assert len(corpora.read("hub:owner/name").utterances) == 5
     assert corpora.read("hub:owner/name#dev", heldout="every 3rd speaker").speakers == ("2",)
 
@@ -483,7 +502,7 @@ def test_a_hub_corpus_fetches_its_audio_when_it_is_wanted(
 def test_a_hub_clip_without_its_file_is_a_problem(
     hub_rows: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("datasets.load_dataset", lambda name, split: hub_rows[split])
+    on_the_hub(monkeypatch, hub_rows)
     (tmp_path / "train" / "0.wav").unlink()
     corpus = corpora.read("hub:owner/name#train")
     assert corpus.problems == (Problem("train-000000", "audio missing"),)
@@ -492,9 +511,9 @@ def test_a_hub_clip_without_its_file_is_a_problem(
 
 def test_hub_data_without_transcripts_are_refused(hub_rows: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     rows = hub_rows["test"].remove_columns("sentence")
-    monkeypatch.setattr("datasets.load_dataset", lambda name, split: rows)
+    on_the_hub(monkeypatch, {"test": rows})
     refused("hub:owner/name#test", r"none of 1 entries can be used \(e\.g\. test-000000: no transcript\)")
-    rows = rows.remove_columns("audio")
+    on_the_hub(monkeypatch, {"test": rows.remove_columns("audio")})
     refused("hub:owner/name#test", "needs the column audio, but has speaker_id, gender")
 
 
@@ -532,7 +551,7 @@ def test_hub_data_without_transcripts_are_read_where_none_are_asked_for(
     hub_rows: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = hub_rows["test"].remove_columns("sentence")
-    monkeypatch.setattr("datasets.load_dataset", lambda name, split: rows)
+    on_the_hub(monkeypatch, {"test": rows})
     assert [u.text for u in corpora.read("hub:owner/name#test", transcribed=False).utterances] == [""]
 
 
@@ -549,6 +568,7 @@ def test_datasets_itself_loads_a_corpus_and_lists_its_splits(
     corpus = corpora.read(f"hub:{home}#train")
     assert [u.text for u in corpus.utterances] == ["말"] * 4
     np.testing.assert_array_equal(corpus.utterances[3].wave(), wave(3_200))
+    assert corpus.revision is None
     refused(f"hub:{home}#valid", "(?=.*valid)(?=.*train)(?=.*test)")
 
 
@@ -559,7 +579,7 @@ def test_a_hub_out_of_reach_leaves_two_ways_out(failure: Exception, monkeypatch:
     def fail(*_: object, **__: object) -> None:
         raise failure
 
-    monkeypatch.setattr("datasets.load_dataset", fail)
+    monkeypatch.setattr("datasets.load_dataset_builder", fail)
     refused(
         "hub:owner/name#train",
         r"could not be reached.*zeroth:PATH#train.*synthetic:demo#train",
@@ -573,7 +593,7 @@ def test_a_name_that_is_not_on_the_hub_is_refused(monkeypatch: pytest.MonkeyPatc
     def fail(*_: object, **__: object) -> None:
         raise datasets.exceptions.DatasetNotFoundError("Dataset 'owner/nmae' doesn't exist on the Hub")
 
-    monkeypatch.setattr("datasets.load_dataset", fail)
+    monkeypatch.setattr("datasets.load_dataset_builder", fail)
     refused("hub:owner/nmae#train", "hub:owner/nmae is not on the Hub, or is private")
 
 

@@ -183,6 +183,10 @@ def test_a_heavy_library_is_imported_only_where_it_may_be(library: str) -> None:
     assert library not in libraries(FRONT)
 
 
+def test_no_module_runs_code_that_lies_on_the_hub() -> None:
+    assert [module for module, source in MODULES.items() if "trust_remote_code" in source] == []
+
+
 @pytest.mark.parametrize("library", ["torch", "transformers", "onnxruntime", "datasets"])
 def test_the_heavy_libraries_go_by_these_names(library: str) -> None:
     assert any(library in libraries(source) for source in MODULES.values())

@@ -1,9 +1,9 @@
 """Evaluation, the report's files, the card and its results table."""
 
-import dataclasses
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import jiwer
@@ -13,12 +13,25 @@ import torch
 import yaml
 from fixtures_model import SYLLABLES
 
-from distilhubert_ko import audio, breakdown, card, dataset, model, recipe, report, training_log, writing
+from distilhubert_ko import (
+    audio,
+    breakdown,
+    card,
+    corpora,
+    dataset,
+    model,
+    recipe,
+    report,
+    runtime,
+    training_log,
+    writing,
+)
 from distilhubert_ko.errors import InputError, ModelError
 from distilhubert_ko.report import Report
 from distilhubert_ko.transcribe import Transcriber
 
 pytest_plugins = ["fixtures_model"]
+COMMIT = "0123456789abcdef" * 2 + "01234567"
 
 
 @pytest.fixture(scope="module")
@@ -146,11 +159,36 @@ def test_a_comparison_stands_in_the_json_and_the_report_is_still_read(measured: 
     written = json.loads((tmp_path / report.REPORT).read_text(encoding="utf-8"))["comparison"]
     assert written["cer"]["first"] == written["cer"]["second"] == measured.cer
     assert written["cer"]["over_utterances"] == {"difference": 0.0, "ci95": [0.0, 0.0], "probability": 0.5, "p": 1.0}
-    assert report.load(tmp_path) == dataclasses.replace(measured, predictions=())
+    assert report.load(tmp_path) == replace(measured, predictions=())
 
 
 def test_a_saved_report_is_loaded_as_it_was(folder: Path, measured: Report) -> None:
-    assert report.load(folder) == dataclasses.replace(measured, predictions=())
+    assert report.load(folder) == replace(measured, predictions=())
+
+
+def test_a_report_knows_the_commits_of_a_model_and_a_corpus_of_the_hub(
+    exported: Path, tiny_speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "models--owner--name"
+    shutil.copytree(exported, home / "snapshots" / COMMIT)
+    writing.write(home / "refs" / "main", COMMIT)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert runtime.revision("owner/name") == COMMIT
+    assert [runtime.revision(name) for name in ("owner/other", "random", exported)] == [None] * 3
+
+    read = corpora.read
+    monkeypatch.setattr(corpora, "read", lambda *args, **options: replace(read(*args, **options), revision="4" * 40))
+    found = report.evaluate(Transcriber("owner/name", threads=1), f"manifest:{tiny_speech}/dev.jsonl")
+    assert (found.model_revision, found.corpus_revision) == (COMMIT, "4" * 40)
+
+
+def test_an_older_report_is_greedy_and_knows_no_commits(folder: Path, measured: Report) -> None:
+    table = json.loads((folder / report.REPORT).read_text(encoding="utf-8"))
+    for name in ("decoding", "corpus_revision", "model_revision"):
+        del table[name]
+    writing.write_json(folder / report.REPORT, table)
+    assert report.load(folder) == replace(measured, predictions=())
 
 
 @pytest.mark.parametrize("content", [None, "{", "{}", '{"cer_ci95": 1}'])
@@ -192,7 +230,7 @@ def test_the_card_has_the_published_sections_in_order_and_nothing_left_to_fill_i
 
 
 def test_the_card_takes_its_figures_from_the_report(folder: Path, measured: Report) -> None:
-    changed = dataclasses.replace(measured, cer=0.12345, loss=0.54321)
+    changed = replace(measured, cer=0.12345, loss=0.54321)
     report.save(changed, folder / report.REPORT)
     text = card.write(folder).read_text(encoding="utf-8")
     assert "- Cer: 0.1235 (" in text or "- Cer: 0.1234 (" in text
@@ -205,8 +243,8 @@ def test_the_card_names_every_lever_that_a_recipe_pulls_and_no_other(folder: Pat
     assert not re.search(r"^- (model|augment|training|teaching)\.", plain, re.MULTILINE)
     used = recipe.load(folder / "recipe.toml", ["training.ema_decay=0.999", "training.weight_decay=0.01"])
     augment = recipe.Augment(speeds=(0.9, 1.1), splice_prob=0.3, splice_model="/home/somebody/runs/first")
-    model = dataclasses.replace(used.model, mask_time_prob=0.15, hidden_dropout=0.2, final_dropout=0.1)
-    recipe.save(dataclasses.replace(used, augment=augment, model=model), folder / "recipe.toml")
+    model = replace(used.model, mask_time_prob=0.15, hidden_dropout=0.2, final_dropout=0.1)
+    recipe.save(replace(used, augment=augment, model=model), folder / "recipe.toml")
     text = card.write(folder).read_text(encoding="utf-8")
     assert re.findall(r"^- ((?:model|augment|training|teaching)\..*)", text, re.MULTILINE) == [
         "model.final_dropout: 0.1",
@@ -267,10 +305,25 @@ def test_a_corpus_is_found_from_the_root_given_and_not_from_that_of_the_models_r
     assert report.evaluate(transcriber, f"manifest:{tiny_speech}/dev.jsonl").utterances == 6
 
 
+def test_the_card_names_the_commits_of_what_came_from_the_hub(folder: Path, measured: Report) -> None:
+    assert "revision" not in card.render(card.Record(folder))
+    report.save(replace(measured, corpus_revision=COMMIT), folder / report.REPORT)
+    data, run = (json.loads((folder / name).read_text(encoding="utf-8")) for name in ("data.json", "training.json"))
+    data["splits"]["train"]["revision"] = "2" * 40
+    writing.write_json(folder / "data.json", data)
+    writing.write_json(folder / "training.json", run | {"pretrained_revision": "3" * 40})
+    text = card.render(card.Record(folder))
+    metadata = yaml.safe_load(text.split("---")[1])
+    assert metadata["model-index"][0]["results"][0]["dataset"]["revision"] == COMMIT
+    assert f"(https://huggingface.co/ntu-spml/distilhubert) at revision `{'3' * 40}` on" in text
+    assert f"the evaluation set `{measured.corpus}` at revision `{COMMIT}`" in text
+    assert f"| train | `c` at revision `{'2' * 40}` |" in text
+
+
 def test_the_card_says_how_its_figures_were_decoded(folder: Path, measured: Report) -> None:
     assert "Greedy decoding, no language model." in card.render(card.Record(folder))
     lm = {"beam": 32, "lm": "lm.arpa", "lm_order": 6, "alpha": 0.75, "beta": 2.0}
-    report.save(dataclasses.replace(measured, decoding=lm), folder / report.REPORT)
+    report.save(replace(measured, decoding=lm), folder / report.REPORT)
     page = card.render(card.Record(folder))
     assert (
         "Beam search of width 32 with the language model `lm.arpa`, an n-gram of order 6, alpha 0.75, beta 2." in page

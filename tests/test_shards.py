@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from fixtures_hub import Hub, sound, write_shard
 from fixtures_model import TINY
+from full_disk import no_file_above
 from test_survival import account, assert_the_same_end, fail, in_step, life, small
 
 from distilhubert_ko import batching, checkpoints, corpora, dataset, distill, model, recipe, shards, train, trainer
-from distilhubert_ko.errors import AudioError, CorpusError, RecipeError, UnavailableError
+from distilhubert_ko.errors import AudioError, CorpusError, InputError, RecipeError, UnavailableError
 from distilhubert_ko.sampling import RowGroupSampler, evaluation_order, row_groups
 from distilhubert_ko.text import Tokenizer
 
@@ -67,14 +68,21 @@ def test_a_revision_can_be_named(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> N
     assert len(corpora.read(f"hub:owner/name@{hub.revision}#train", streaming=True).utterances) == 2
     asked: list[Any] = []
 
-    def load(name: str, **options: Any) -> None:
-        asked.append((name, options))
+    def build(*asked_for: Any, **options: Any) -> None:
+        asked.append((asked_for, options))
         raise TimeoutError
 
-    monkeypatch.setattr("datasets.load_dataset", load)
+    monkeypatch.setattr("datasets.load_dataset_builder", build)
     with pytest.raises(UnavailableError):
         corpora.read("hub:owner/name@v1#train")
-    assert asked == [("owner/name", {"split": "train", "revision": "v1"})]
+    assert asked == [(("owner/name",), {"revision": "v1"})]
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+def test_a_corpus_knows_its_commit_and_a_folder_has_none(hub: Hub, streaming: bool) -> None:
+    put(hub, [800, 800])
+    assert corpora.read(SPEC, streaming=streaming).revision == hub.revision
+    assert corpora.read(f"hub:{hub.folder}#train", streaming=streaming).revision is None
 
 
 @pytest.mark.parametrize("listed", [True, False])
@@ -87,7 +95,7 @@ def test_transcripts_are_read_without_the_sound(hub: Hub, listed: bool) -> None:
     assert corpus.hours == pytest.approx(count * 0.5 / 3600)
     source = shards.source([u.audio for u in corpus.utterances])
     assert source is not None
-    assert (source["shards"], source["row_groups"], source["revision"]) == (1, 4, hub.revision)
+    assert (source["shards"], source["row_groups"]) == (1, 4)
     # One row group, from which lengths are guessed, where they are not listed; the end of a shard is its index.
     group = source["gigabytes"] * 1e9 / 4
     assert sum(hub.fetched) < 80_000 + (0 if listed else 1.05 * group)
@@ -175,6 +183,43 @@ def test_a_file_of_the_spool_that_is_no_arrow_is_fetched_again(hub: Hub, tmp_pat
     assert len(utterance.wave()) == 1600
 
 
+def test_a_disk_that_keeps_nothing_that_is_fetched_is_an_error_and_no_endless_loop(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(hub, [800, 1600])
+    utterance = streamed(measured=False).utterances[1]
+    for file in spool(tmp_path):
+        file.unlink()
+    monkeypatch.setattr(shards.Group, "_fetch", lambda self, path: path.write_bytes(b"no Arrow"))
+    with pytest.raises(InputError, match=r"-0\.arrow cannot be read though it was fetched 3 times .*XDG_CACHE_HOME"):
+        utterance.wave()
+
+
+def test_a_spool_without_room_is_no_failure_of_the_network(hub: Hub, tmp_path: Path) -> None:
+    put(hub, [16_000, 16_000])
+    utterance = streamed(measured=False).utterances[1]
+    for file in spool(tmp_path):
+        file.unlink()
+    with (
+        no_file_above(20_000),
+        pytest.raises(InputError, match=r"^row group 0 of hf://.* cannot be kept in .* GB are free.*make room"),
+    ):
+        utterance.wave()
+    assert not [file for file in (tmp_path / "cache").rglob("*") if file.suffix in (".arrow", ".tmp")]
+    assert len(utterance.wave()) == 16_000
+
+
+def test_a_shard_that_is_gone_is_not_asked_for_again(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("it waits"))
+    put(hub, [800, 1600])
+    on_the_hub, in_a_folder = streamed(measured=False), corpora.read(f"hub:{hub.folder}#train", streaming=True)
+    for file in [*spool(tmp_path), *hub.folder.rglob("*.parquet")]:
+        file.unlink()
+    for corpus in (on_the_hub, in_a_folder):
+        with pytest.raises(CorpusError, match=r"^row group 0 of .*the file is gone .*revision"):
+            corpus.utterances[1].wave()
+
+
 # When the network fails, or the data set changes
 
 
@@ -205,13 +250,14 @@ def test_a_network_that_stays_away_is_an_error_that_says_how_to_go_on(
         streamed()
 
 
-def test_a_shard_that_has_another_size_is_not_read(hub: Hub, tmp_path: Path) -> None:
+@pytest.mark.parametrize("samples", [1600, 2400])
+def test_a_shard_that_was_written_anew_is_not_read_whatever_its_size(hub: Hub, tmp_path: Path, samples: int) -> None:
     put(hub, [800, 1600])
     corpus = corpora.read(f"hub:{hub.folder}#train", streaming=True, measured=False)
     for file in spool(tmp_path):
         file.unlink()
-    put(hub, [800, 2400])
-    with pytest.raises(CorpusError, match=r"has changed while it was read: .* bytes, not .*revision"):
+    put(hub, [800, samples], text=["물", "말"])
+    with pytest.raises(CorpusError, match=r"has changed while it was read: .*revision"):
         corpus.utterances[1].wave()
 
 
@@ -288,7 +334,9 @@ def test_a_run_does_not_go_on_with_other_shards(
     (speech.folder / "README.md").write_text("# Speech\n", encoding="utf-8")
     shard = speech.folder / "data/train-00001-of-00002.parquet"
     content = shard.read_bytes()
-    write_shard(shard, [sound(wave(16_000))] * 9, {"text": ["나무 바다"] * 9, "speaker_id": ["s1"] * 9}, 3)
+    other = bytearray(content)
+    other[len(content) // 2] ^= 1  # of the sound; all sizes and places stay
+    shard.write_bytes(other)
     with pytest.raises(
         CorpusError, match=rf"not what this run began with \(train: {before} then, {speech.revision} now"
     ):

@@ -119,6 +119,7 @@ def _metadata(record: Record) -> str:
     lines += [f"      name: {json.dumps(result.corpus)}", f"      type: {json.dumps(_location(result.corpus))}"]
     split = result.corpus.partition("#")[2]
     lines += [f"      split: {split}"] if split else []
+    lines += [f"      revision: {json.dumps(result.corpus_revision)}"] if result.corpus_revision else []
     lines.append("    metrics:")
     for name, kind, value in (
         ("CER", "cer", result.cer),
@@ -139,12 +140,13 @@ def _summary(record: Record) -> str:
     result = record.report
     base = (
         f"is a fine-tuned version of [{record.pretrained}](https://huggingface.co/{record.pretrained})"
+        f"{_at(record.training.get('pretrained_revision'))}"
         if record.pretrained
         else f"is a DistilHuBERT trained from {_weights(record)}"
     )
     return (
         f"This model {base} on `{record.recipe.data.train}`, for Korean speech recognition.\n"
-        f"It achieves the following results on the evaluation set `{result.corpus}` "
+        f"It achieves the following results on the evaluation set `{result.corpus}`{_at(result.corpus_revision)} "
         f"({result.utterances:,} utterances, {result.hours:.2f} h, {result.speakers} speakers):\n\n"
         f"- Loss: {result.loss:.4f}\n"
         f"- Cer: {result.cer:.4f} (95 % interval {_interval(result.cer_ci95)})\n"
@@ -156,6 +158,10 @@ def _summary(record: Record) -> str:
         f"{_decoding(result.decoding)} Intervals are percentile bootstraps over utterances; rates are errors "
         "summed over the set, then divided by its length."
     )
+
+
+def _at(revision: str | None) -> str:
+    return f" at revision `{revision}`" if revision else ""
 
 
 def _decoding(used: dict[str, Any]) -> str:
@@ -222,8 +228,9 @@ def _data(record: Record) -> str:
     rows = ["| split | corpus | utterances | hours | speakers | distinct sentences | dropped |", "|---" * 7 + "|"]
     for name, split in record.data["splits"].items():
         dropped = "; ".join(f"{reason}: {count:,}" for reason, count in split["dropped"].items()) or "none"
+        corpus = f"`{split['corpus']}`{_at(split.get('revision'))}"
         rows.append(
-            f"| {name} | `{split['corpus']}` | {split['utterances']:,} | {split['hours']:.2f} | {split['speakers']} | "
+            f"| {name} | {corpus} | {split['utterances']:,} | {split['hours']:.2f} | {split['speakers']} | "
             f"{split['distinct_sentences']:,} | {dropped} |"
         )
     shared = [

@@ -81,6 +81,8 @@ class Corpus:
     spec: str
     utterances: tuple[Utterance, ...]
     problems: tuple[Problem, ...]
+    revision: str | None = None
+    """The commit of a corpus on the Hub."""
 
     @property
     def hours(self) -> float:
@@ -133,7 +135,10 @@ def read(
     every = _every(heldout)
     streamed = streaming and scheme == "hub"
     part = split if every is None else None
-    entries = _streamed(location, part) if streamed else _entries(scheme, location, root, part, allow_outside)
+    if scheme == "hub":
+        entries, revision = (_streamed if streamed else corpus_formats.hub)(location, part)
+    else:
+        entries, revision = _entries(scheme, location, root, allow_outside), None
     twice = [key for key, count in Counter(entry.id for entry in entries).items() if count > 1]
     if twice:
         raise CorpusError(f"{spec} lists {len(twice)} ids twice, e.g. {twice[0]}: give each utterance its own id")
@@ -155,7 +160,7 @@ def read(
     if not utterances:
         first = f" (e.g. {problems[0].id}: {problems[0].reason})" if problems else ""
         raise CorpusError(f"{spec}: none of {len(entries)} entries can be used{first}: check the path and the scheme")
-    return Corpus(spec, tuple(utterances), tuple(problems))
+    return Corpus(spec, tuple(utterances), tuple(problems), revision)
 
 
 def _parse(spec: str) -> tuple[str, str, str | None]:
@@ -179,22 +184,20 @@ def _every(heldout: str) -> int | None:
     return int(match[1])
 
 
-def _streamed(location: str, split: str | None) -> list[Entry]:
+def _streamed(location: str, split: str | None) -> tuple[list[Entry], str | None]:
     from distilhubert_ko import shards  # and pyarrow with it
 
     return shards.entries(location, split)
 
 
-def _entries(scheme: str, location: str, root: Path, split: str | None, allow_outside: bool) -> list[Entry]:
-    """Everything that the corpus lists; of a Hub corpus `split` alone, if given, as that saves loading."""
+def _entries(scheme: str, location: str, root: Path, allow_outside: bool) -> list[Entry]:
+    """Everything that a corpus on this machine lists."""
     path = root / Path(location).expanduser()
     if scheme in ("folder", "kaldi", "librispeech", "zeroth") and not path.is_dir():
         raise CorpusError(f"{scheme}:{location}: there is no folder {path}: check the path")
     match scheme:
         case "folder":
             return corpus_formats.audiofolder(path, None if allow_outside else Fence(path, root))
-        case "hub":
-            return corpus_formats.hub(location, split)
         case "kaldi":
             return corpus_formats.kaldi(path, None if allow_outside else Fence(path.parent, root))
         case "librispeech":

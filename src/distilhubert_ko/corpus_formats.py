@@ -9,6 +9,7 @@ import io
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -107,24 +108,33 @@ def manifest(file: Path, split: str | None = None, fence: Fence | None = None) -
     return _records(file, "audio_filepath", split, fence)
 
 
-def hub(location: str, split: str | None) -> list[Entry]:
-    """An audio data set of the Hub, NAME or NAME@REVISION, one split of it or all; its audio is read when wanted."""
-    with _hub(location) as (datasets, name, revision):
-        loaded = datasets.load_dataset(name, split=split, **revision)
+def hub(location: str, split: str | None) -> tuple[list[Entry], str | None]:
+    """An audio data set of the Hub, NAME or NAME@REVISION, one split of it or all, and its commit.
+
+    Its audio is read when wanted. What lies in a folder of this machine has no commit.
+    """
+    with _hub(location) as builder:
+        builder.download_and_prepare()
+        loaded = builder.as_dataset(split=split)
     parts = {split: loaded} if split else loaded
-    return [entry for part, rows in parts.items() for entry in _hub_split(location, part, rows)]
+    return [entry for part, rows in parts.items() for entry in _hub_split(location, part, rows)], _commit(builder)
 
 
-def hub_files(location: str) -> dict[str, list[str]]:
-    """Split -> addresses of its files, without fetching any, for `shards`. On the Hub they name the commit."""
-    with _hub(location) as (datasets, name, revision):
-        found = datasets.load_dataset_builder(name, **revision).config.data_files
-    return {str(split): [str(address) for address in addresses] for split, addresses in (found or {}).items()}
+def hub_files(location: str) -> tuple[dict[str, list[str]], str | None]:
+    """Split -> addresses of its files, without fetching any, for `shards`, and the commit that they are of."""
+    with _hub(location) as builder:
+        found = builder.config.data_files or {}
+    return {str(split): [str(address) for address in addresses] for split, addresses in found.items()}, _commit(builder)
+
+
+def _commit(builder: Any) -> str | None:
+    """`datasets` gives a folder of this machine a shorter hash of its own."""
+    return builder.hash if re.fullmatch("[0-9a-f]{40}", builder.hash or "") else None
 
 
 @contextmanager
-def _hub(location: str) -> Iterator[tuple[Any, str, dict[str, str]]]:
-    """The `datasets` package, a name, and the revision as an option; within it, failures say what to do."""
+def _hub(location: str) -> Iterator[Any]:
+    """What `datasets` would build the data set with; within it, failures say what to do."""
     try:
         import datasets
     except ImportError as error:
@@ -133,7 +143,7 @@ def _hub(location: str) -> Iterator[tuple[Any, str, dict[str, str]]]:
 
     name, revision = hub_name(location)
     try:
-        yield datasets, name, {"revision": revision} if revision else {}
+        yield datasets.load_dataset_builder(name, revision=revision or None)
     except datasets.exceptions.DatasetNotFoundError as error:
         raise CorpusError(
             f"hub:{location} is not on the Hub, or is private: check its name, or hf auth login"

@@ -34,6 +34,8 @@ class Split:
     examples: tuple[Example, ...]
     dropped: dict[str, int]
     """Reason -> utterances."""
+    revision: str | None = None
+    """The commit of a corpus on the Hub."""
 
     @property
     def hours(self) -> float:
@@ -51,6 +53,7 @@ class Split:
         transcribed = self.sentences != {""}
         return {
             "corpus": self.spec,
+            **({"revision": self.revision} if self.revision else {}),
             "utterances": len(self.examples),
             "hours": round(self.hours, 3),
             **({"hours_from": guessed} if (guessed := self.hours_from) != "audio" else {}),
@@ -162,7 +165,7 @@ def unlabelled(spec: str, config: recipe.Recipe, *, measured: bool = True) -> Sp
             dropped[reason] += 1
         else:
             examples.append(example)
-    return _split(spec, examples, dropped, "[data] min_seconds and max_seconds")
+    return _split(corpus, examples, dropped, "[data] min_seconds and max_seconds")
 
 
 def split(corpus: Corpus, rules: recipe.Text, limits: recipe.Data | None) -> Split:
@@ -179,14 +182,14 @@ def split(corpus: Corpus, rules: recipe.Text, limits: recipe.Data | None) -> Spl
             dropped[reason] += 1
         else:
             examples.append(Example(utterance, written))
-    return _split(corpus.spec, examples, dropped, "[text] foreign")
+    return _split(corpus, examples, dropped, "[text] foreign")
 
 
-def _split(spec: str, examples: list[Example], dropped: Counter[str], rule: str) -> Split:
+def _split(corpus: Corpus, examples: list[Example], dropped: Counter[str], rule: str) -> Split:
     if not examples:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in dropped.items())
-        raise CorpusError(f"{spec}: no usable utterance ({reasons}); check the corpus and {rule}")
-    return Split(spec, tuple(examples), dict(dropped))
+        raise CorpusError(f"{corpus.spec}: no usable utterance ({reasons}); check the corpus and {rule}")
+    return Split(corpus.spec, tuple(examples), dict(dropped), corpus.revision)
 
 
 def _unusable(utterance: Utterance, written: str, limits: recipe.Data | None) -> str:
@@ -215,7 +218,7 @@ def _alignable(split_: Split, tokenizer: text.Tokenizer) -> Split:
             f"{split_.spec}: every utterance has more labels than frames; do audio and text belong together?"
         )
     dropped = split_.dropped | ({TOO_FEW_FRAMES: lost} if lost else {})
-    return Split(split_.spec, kept, dropped)
+    return replace(split_, examples=kept, dropped=dropped)
 
 
 def has_frames(example: Example, tokenizer: text.Tokenizer) -> bool:
@@ -247,12 +250,14 @@ def check_unchanged(before: Path, account: dict[str, Any]) -> None:
         return
     earlier = json.loads(before.read_text(encoding="utf-8"))["splits"]
     for name, split_ in account["splits"].items():
-        old, new = (each.get("source") or {} for each in (earlier.get(name, {}), split_))
-        if old.get("layout") != new.get("layout"):
-            was, now = (each.get("revision") or f"{each.get('shards', 0)} shards" for each in (old, new))
+        parts = earlier.get(name, {}), split_
+        old, new = ((each.get("source") or {}).get("layout") for each in parts)
+        if old != new:
+            was, now = (each.get("revision") or "no commit of the Hub" for each in parts)
             raise CorpusError(
                 f"{split_['corpus']} is not what this run began with ({name}: {was} then, {now} now): name that "
-                "revision in the recipe, hub:NAME@REVISION#SPLIT, or begin a new run in a new --out"
+                "revision in the recipe, hub:NAME@REVISION#SPLIT, or put a folder's shards back, with their times; or "
+                "begin a new run in a new --out"
             )
 
 

@@ -55,7 +55,8 @@ def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[s
     transformers_logging.disable_progress_bar()
     last = ranks.from_leader(lambda: checkpoint(out, resume))
     _check(config)
-    teacher = Teacher(runtime.resolve(config.distill.teacher), config.distill.layers)
+    folder = runtime.resolve(config.distill.teacher)
+    teacher = Teacher(folder, config.distill.layers)
     splits = {
         name: dataset.unlabelled(getattr(config.data, name), config, measured=name == "eval")
         for name in ("train", "eval")
@@ -98,6 +99,7 @@ def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[s
         "precision": trainer.precision,
         "device": str(trainer.args.device),
         "parameters": sum(parameter.numel() for parameter in network.base_model.parameters()),
+        "teacher_revision": runtime.revision(folder),
         "teacher_parameters": sum(parameter.numel() for parameter in teacher.network.base_model.parameters()),
         "data": account["splits"],
         "versions": {name: importlib.metadata.version(name) for name in ("transformers", "torch", "accelerate")},

@@ -1,6 +1,5 @@
 """What libraries raise when the machine fails in a run, as errors of one line that say how to go on."""
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,6 @@ from safetensors import SafetensorError
 from distilhubert_ko import writing
 from distilhubert_ko.errors import DistilhubertKoError, InputError, TrainingError, UnavailableError
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 AGAIN = "then go on with the same command and --resume"
 DEAD_WORKER = "DataLoader worker"  # how torch begins what it says of one
 CONNECTIONS = ("gloo", "NCCL")  # what connects the processes of a run, as its errors name it
@@ -47,7 +45,7 @@ def in_training() -> Iterator[None]:
         # torch put the worker's traceback into the message, whose last line is the message that was.
         raise type(error)(told.splitlines()[-1].partition(": ")[2]) from error
     except OSError as error:
-        if error.errno not in FULL:
+        if error.errno not in writing.FULL:
             raise
         name = error.filename or "a file of the run"
         raise TrainingError(f"{name} cannot be written ({error.strerror}): make room, {AGAIN}") from error

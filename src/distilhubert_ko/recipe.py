@@ -37,7 +37,8 @@ class Data:
     order are #test, the one after each is #dev, the rest #train."""
     streaming: bool = False
     """Leave the sound of corpora on the Hub there, if they are parquet, and fetch it by row groups as it is wanted:
-    little room on the disk, and no wait before the first step. Name the revision, hub:NAME@REVISION#SPLIT."""
+    little room on the disk, and no wait before the first step. Name the revision, hub:NAME@REVISION#SPLIT. The cache
+    is not for them."""
     allow_outside: bool = False
     """Whether manifests, metadata of audio folders and Kaldi's wav.scp may name files outside their own folder, or
     outside `root` where that holds it. Of lists that somebody else wrote, only those that you trust."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from distilhubert_ko import ctc, dataset, decoding, metrics, writing
+from distilhubert_ko import ctc, dataset, decoding, metrics, runtime, writing
 from distilhubert_ko.breakdown import Comparison, Prediction
 from distilhubert_ko.dataset import Example, Split
 from distilhubert_ko.errors import InputError, ModelError
@@ -52,6 +52,9 @@ class Report:
     threads: int
     decoding: dict[str, Any] = field(default_factory=lambda: dict(decoding.GREEDY))
     """The beam's width, and the file and the weights of the language model."""
+    corpus_revision: str | None = None
+    model_revision: str | None = None
+    """The commits of a corpus and of a model on the Hub; None for what is in a folder of this machine."""
     predictions: tuple[Prediction, ...] = field(repr=False, default=())
 
     @property
@@ -141,6 +144,8 @@ def _report(
         seconds=seconds,
         threads=transcriber.runtime.threads,
         decoding=transcriber.decoder.record(),
+        corpus_revision=split.revision,
+        model_revision=runtime.revision(transcriber.folder),
         predictions=tuple(predictions),
     )
 
@@ -173,7 +178,8 @@ def load(folder: Path) -> Report:
         for name in ("cer_ci95", "cer_no_space_ci95"):
             low, high = table[name]
             table[name] = (low, high)
-        table.setdefault("decoding", dict(decoding.GREEDY))  # older reports know no other
+        # Older reports know greedy decoding alone, and no commits.
+        table = {"decoding": dict(decoding.GREEDY), "corpus_revision": None, "model_revision": None} | table
         return Report(**{name: table[name] for name in _figures()})
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(

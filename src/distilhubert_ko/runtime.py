@@ -136,3 +136,14 @@ def resolve(model: str) -> Path:
             f"{model}: no such folder, and the Hub could not give it ({type(error).__name__}). Make a model offline "
             "with `distilhubert-ko demo`, or name the folder of one that you have"
         ) from error
+
+
+def revision(model: str | Path) -> str | None:
+    """The commit of a model that lies in the Hub's cache, given as its folder there or as its id; None for others."""
+    folder = Path(model)
+    if not folder.is_dir():
+        import huggingface_hub
+
+        config = huggingface_hub.try_to_load_from_cache(str(model), "config.json")
+        folder = Path(config).parent if isinstance(config, str) else folder
+    return folder.name if folder.parent.name == "snapshots" else None

@@ -18,17 +18,23 @@ from typing import Any, TypeVar
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
-from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # of httpx, or of httpx2
+from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is of httpx, or of httpx2
+    EntryNotFoundError,
+    HTTPError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
-from distilhubert_ko import corpus_formats
+from distilhubert_ko import corpus_formats, writing
 from distilhubert_ko.corpus_formats import Entry
-from distilhubert_ko.errors import AudioError, CorpusError, UnavailableError
+from distilhubert_ko.errors import AudioError, CorpusError, InputError, UnavailableError
 from distilhubert_ko.spool import Spool
 
 AUDIO = "audio.bytes"
 DURATION = ("duration", "seconds")
 WAITS = 2.0, 10.0
 """Seconds before a failed reading is tried again; the Hub's client has tried each request six times by then."""
+READINGS = 3  # of a row group that lies in the spool, each time fetched anew
 AT_A_TIME = 16  # shards whose transcripts are read at once: nearly all of that time is waiting
 BUFFER = 1 << 24  # bytes asked for at a time
 BATCH = 64  # clips in memory while a row group is fetched
@@ -42,10 +48,10 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, eq=False)
 class Shard:
-    """A parquet file. `layout` is a checksum of its size and of where everything in it lies."""
+    """A parquet file. `state` is another one for other content, `layout` a checksum of it and of where things lie."""
 
     url: str
-    size: int
+    state: str
     layout: str
     metadata: pq.FileMetaData = field(repr=False)
     spool: Spool = field(repr=False)
@@ -61,25 +67,29 @@ class Group:
     def sound(self) -> pa.ChunkedArray:
         """The clips as structs with their `bytes`, mapped from the spool."""
         name = f"{self.shard.layout[:16]}-{self.number}.arrow"
-        while True:
+        for _ in range(READINGS):
             path = self.shard.spool.file(name, self._fetch)
             try:
                 with pa.memory_map(str(path)) as file:
                     return pa.ipc.open_file(file).read_all()["audio"]
-            except FileNotFoundError:  # another process made room just now
-                continue
-            except (OSError, pa.ArrowInvalid):  # as a machine that lost its power may leave it
+            except (OSError, pa.ArrowInvalid) as error:
+                # Another process made room just now, or a machine that lost its power left what is no Arrow.
                 path.unlink(missing_ok=True)
+                failed = error
+        raise InputError(
+            f"{path} cannot be read though it was fetched {READINGS} times ({_reason(failed)}): see to the disk, or "
+            "set XDG_CACHE_HOME to a folder on another one"
+        ) from failed
 
     def _fetch(self, path: Path) -> None:
         insist(f"row group {self.number} of {self.shard.url}", lambda: self._copy(path))
 
     def _copy(self, path: Path) -> None:
         with _open(self.shard.url) as file:
-            if file.size != self.shard.size:
+            if _state(file) != self.shard.state:
                 raise CorpusError(
-                    f"{self.shard.url} has changed while it was read: {file.size:,} bytes, not {self.shard.size:,}; "
-                    "name a revision, hub:NAME@REVISION, and start a new run"
+                    f"{self.shard.url} has changed while it was read: name a revision, hub:NAME@REVISION, and start a "
+                    "new run"
                 )
             # Unlike pre_buffer, a buffer does not hold the whole row group.
             shard = pq.ParquetFile(file, metadata=self.shard.metadata, pre_buffer=False, buffer_size=BUFFER)
@@ -106,15 +116,15 @@ class Row:
         return bytes(content)
 
 
-def entries(location: str, split: str | None) -> list[Entry]:
-    """What a data set of the Hub lists, one split of it or all, with `Row`s as audio.
+def entries(location: str, split: str | None) -> tuple[list[Entry], str | None]:
+    """What a data set of the Hub lists, one split of it or all, with `Row`s as audio; and its commit.
 
     Raises:
         CorpusError: it is not on the Hub, has no such split, or its files are no parquet with sound in them.
         UnavailableError: the Hub could not be reached.
         MissingExtraError: without the `datasets` package.
     """
-    files = corpus_formats.hub_files(location)
+    files, revision = corpus_formats.hub_files(location)
     if split and split not in files:
         raise CorpusError(f"hub:{location}: no split {split!r}: this data set has {', '.join(files)}")
     chosen = [(part, url) for part, urls in files.items() if split in (None, part) for url in urls]
@@ -133,7 +143,7 @@ def entries(location: str, split: str | None) -> list[Entry]:
         listed = _rows(shard, columns, part, counts[part])
         counts[part] += len(listed)
         found += listed
-    return found
+    return found, revision
 
 
 def source(audios: Iterable[corpus_formats.Audio]) -> dict[str, Any] | None:
@@ -146,10 +156,8 @@ def source(audios: Iterable[corpus_formats.Audio]) -> dict[str, Any] | None:
         return None
     shards = {group.shard for group in groups}
     checksum = hashlib.sha256("".join(sorted(shard.layout for shard in shards)).encode()).hexdigest()
-    revisions = {found[1] for shard in shards if (found := re.match(r"hf://datasets/[^@]+@([^/]+)/", shard.url))}
     sizes = [_size(group) for group in groups]
     return {
-        "revision": ", ".join(sorted(revisions)),
         "shards": len(shards),
         "row_groups": len(groups),
         "gigabytes": round(sum(sizes) / 1e9, 3),
@@ -159,19 +167,35 @@ def source(audios: Iterable[corpus_formats.Audio]) -> dict[str, Any] | None:
 
 
 def insist(what: str, act: Callable[[], Result]) -> Result:
-    """act(), tried again after each of WAITS. Raises UnavailableError where it fails every time."""
+    """act(), tried again after each of WAITS.
+
+    Raises UnavailableError where it fails every time. What no repetition mends is raised at once: a CorpusError where
+    the Hub has no such file, an InputError where there is no room for it here.
+    """
     for wait in (*WAITS, None):
         try:
             return act()
+        except (FileNotFoundError, EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError) as error:
+            raise CorpusError(
+                f"{what}: the file is gone ({_reason(error)}): name a revision that has it, hub:NAME@REVISION"
+            ) from error
         except (OSError, HTTPError, pa.ArrowException) as error:
+            if isinstance(error, OSError) and error.errno in writing.FULL:
+                raise InputError(
+                    f"{what} cannot be kept in {_cache()} ({_reason(error)}; {writing.free_gb(_cache()):.1f} GB are "
+                    "free): make room, or set XDG_CACHE_HOME to a folder on another disk; --resume goes on with a run"
+                ) from error
             if wait is None:
-                reason = " ".join(str(error).split()) or type(error).__name__
                 raise UnavailableError(
-                    f"{what} could not be fetched in {len(WAITS) + 1} tries ({reason}): see to the network, then give "
-                    "the same command again, with --resume for a run that had begun; what it saved is whole"
+                    f"{what} could not be fetched in {len(WAITS) + 1} tries ({_reason(error)}): see to the network, "
+                    "then give the same command again, with --resume for a run that had begun; what it saved is whole"
                 ) from error
             time.sleep(wait)
     raise AssertionError
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _cache() -> Path:
@@ -199,7 +223,8 @@ def _shard(location: str, url: str, spool: Spool) -> tuple[Shard, dict[str, list
             wanted = corpus_formats.described(names) | {"seconds": corpus_formats.first(names, DURATION)}
             columns = {key: name for key, name in wanted.items() if name}
             table = parquet.read(columns=[*columns.values()], use_threads=False)
-            shard = Shard(url, file.size, _layout(url, file.size, parquet.metadata), parquet.metadata, spool)
+            state = _state(file)
+            shard = Shard(url, state, _layout(url, state, parquet.metadata), parquet.metadata, spool)
             return shard, {key: table[name].to_pylist() for key, name in columns.items()}
 
     return insist(f"the transcripts of hub:{location} in {url}", read)
@@ -209,9 +234,15 @@ def _paths(metadata: pq.FileMetaData) -> list[str]:
     return [metadata.schema.column(index).path for index in range(metadata.num_columns)]
 
 
-def _layout(url: str, size: int, metadata: pq.FileMetaData) -> str:
+def _state(file: Any) -> str:
+    """On the Hub, what git knows the content by; in a folder, size and time of modification."""
+    found = file.fs.info(file.path)
+    return found.get("blob_id") or f"{found['size']} bytes of {found.get('mtime')}"
+
+
+def _layout(url: str, state: str, metadata: pq.FileMetaData) -> str:
     """The revision is left out: a new one with the same shards, for a new README say, changes nothing."""
-    content = [url.rpartition("/")[2], size]
+    content = [url.rpartition("/")[2], state]
     for group in range(metadata.num_row_groups):
         for index in range(metadata.num_columns):
             column = metadata.row_group(group).column(index)

@@ -21,7 +21,19 @@ from transformers import (
 from transformers.trainer_utils import EvalPrediction
 from transformers.utils import logging as transformers_logging
 
-from distilhubert_ko import dataset, failures, metrics, model, optimizer, progress, ranks, recipe, teaching, writing
+from distilhubert_ko import (
+    dataset,
+    failures,
+    metrics,
+    model,
+    optimizer,
+    progress,
+    ranks,
+    recipe,
+    runtime,
+    teaching,
+    writing,
+)
 from distilhubert_ko.batching import AugmentedClips, Clips
 from distilhubert_ko.errors import TrainingError
 from distilhubert_ko.sampling import evaluation_order
@@ -140,6 +152,7 @@ class CtcTrainer(RecipeTrainer):
             "unfit": self.clips.unfit(),
             "precision": self.precision,
             "device": str(self.args.device),
+            "pretrained_revision": runtime.revision(self.recipe.model.pretrained),
             "parameters": sum(parameter.numel() for parameter in self.network.parameters()),
             "hidden_size": self.network.config.hidden_size,
             "num_hidden_layers": self.network.config.num_hidden_layers,

@@ -1,5 +1,6 @@
 """Text files that are there whole or not at all, and the room for them."""
 
+import errno
 import json
 import os
 import secrets
@@ -8,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from distilhubert_ko.errors import InputError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says of a disk without room."""
 
 
 def write(path: Path, text: str) -> Path:
