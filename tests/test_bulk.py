@@ -156,7 +156,7 @@ def test_what_has_a_record_is_not_done_again(engine: None, work: bulk.Work, reco
     ]
     soundfile.write(tmp_path / "here.wav", clip(5000), SAMPLE_RATE)
     listed.write_text("".join(json.dumps(line) + "\n" for line in [*lines, lines[0]]), encoding="utf-8")
-    first = bulk.transcribe(str(listed), out, work, workers=2)
+    first = bulk.transcribe(str(listed), out, work, allow_outside=True, workers=2)
     assert (first.records, first.failures) == (len(lines), 2), "a line that is given twice is one input"
     found = {(record["id"], record["offset"]): record for record in records(out)}
     assert found["가", 0.0]["segments"] == found[f"file://{recordings}/둘째 폴더/05", 0.0]["segments"]
@@ -170,7 +170,7 @@ def test_what_has_a_record_is_not_done_again(engine: None, work: bulk.Work, reco
     listed.write_text(listed.read_text(encoding="utf-8") + '{"audio_filepath": "new.wav"}\n', encoding="utf-8")
     soundfile.write(tmp_path / "new.wav", clip(6000), SAMPLE_RATE)
     (out / bulk.SUCCESS).unlink()  # as where the command was killed
-    assert bulk.transcribe(str(listed), out, work, workers=1).records == len(lines) + 1
+    assert bulk.transcribe(str(listed), out, work, allow_outside=True, workers=1).records == len(lines) + 1
     after = {place: place.stat().st_mtime_ns for place in out.glob("part-*")}
     assert before.items() < after.items()
     assert len(after) == len(before) + 2
@@ -178,9 +178,9 @@ def test_what_has_a_record_is_not_done_again(engine: None, work: bulk.Work, reco
     def nobody(done: int, all_: int) -> None:
         raise AssertionError("nothing was left to do")
 
-    assert bulk.transcribe(str(listed), out, work, on_progress=nobody).records == len(lines) + 1
+    assert bulk.transcribe(str(listed), out, work, allow_outside=True, on_progress=nobody).records == len(lines) + 1
     with pytest.raises(InputError, match="another folder as --out"):
-        bulk.transcribe(str(listed), out, bulk.Work(work.model, 1, {"n_best": 2}))
+        bulk.transcribe(str(listed), out, bulk.Work(work.model, 1, {"n_best": 2}), allow_outside=True)
 
 
 def test_the_command_writes_one_record_each(engine: None, work: bulk.Work, recordings: Path, tmp_path: Path) -> None:
@@ -289,7 +289,7 @@ def test_a_folder_and_a_manifest_in_another_file_system_are_read() -> None:
     (found,) = inputs.read("memory://talks", storage)
     assert (found.id, found.audio) == ("가/하나 둘.wav", "memory://talks/가/하나 둘.wav")
     assert storage.read(found.audio) == b"123"
-    listed = inputs.read("memory://lists/a.csv", storage)
+    listed = inputs.read("memory://lists/a.csv", storage, allow_outside=True)
     assert [each.audio for each in listed] == ["memory://lists/가/b.wav", "memory://talks/c.wav", "/d.wav"]
     assert [each.length for each in listed] == [2.0, None, None]
 
@@ -311,6 +311,33 @@ def test_what_lists_no_recordings_is_refused(
         (tmp_path / source).write_text(content, encoding="utf-8")
     with pytest.raises(error, match=message):
         inputs.read(str(tmp_path / source), Storage())
+
+
+@pytest.mark.parametrize(
+    "path", ["../b.wav", "가/../../b.wav", "/etc/b.wav", "memory://talks/b.wav", "http://host/b.wav"]
+)
+@pytest.mark.parametrize("there", ["memory://lists/talks", "folder"])
+def test_a_manifest_names_nothing_outside_its_folder_unless_that_is_allowed(
+    tmp_path: Path, there: str, path: str
+) -> None:
+    home = there if inputs.remote(there) else str(tmp_path / there)
+    rows = f"audio_filepath\n가/b.wav\n{path}\n".encode()
+    if inputs.remote(there):
+        fsspec.filesystem("memory").pipe("/lists/talks/a.csv", rows)
+    else:
+        (tmp_path / there).mkdir()
+        (tmp_path / there / "a.csv").write_bytes(rows)
+    with pytest.raises(CorpusError, match=r"a\.csv.* names .*b\.wav', which leaves .*--allow-outside"):
+        inputs.read(f"{home}/a.csv", Storage())
+    assert len(inputs.read(f"{home}/a.csv", Storage(), allow_outside=True)) == 2
+
+
+def test_a_link_is_no_way_out_of_a_manifests_folder(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a.csv").write_text("audio_filepath\nlink.wav\n", encoding="utf-8")
+    (tmp_path / "folder" / "link.wav").symlink_to(tmp_path / "b.wav")
+    with pytest.raises(CorpusError, match="--allow-outside"):
+        inputs.read(str(tmp_path / "folder" / "a.csv"), Storage())
 
 
 @pytest.mark.parametrize("url", ["nonsense://a/b", "memory://nowhere/a.jsonl"])

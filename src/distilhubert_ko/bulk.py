@@ -82,20 +82,22 @@ def transcribe(
     *,
     workers: int | None = None,
     address: str | None = None,
+    allow_outside: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Counts:
     """Transcribes a folder or a manifest (see inputs.read) into Parquet and JSONL files in the folder `out`.
 
     Inputs that have a record in `out` are skipped; afterwards each has exactly one, failures included, and `out` has
     the file _SUCCESS. `workers` is the number of actors; by default as many as there are CPUs for. `address` is that of
-    a Ray cluster; without it, Ray is started here and stopped again. `on_progress` is told the inputs done and all.
+    a Ray cluster; without it, Ray is started here and stopped again. `allow_outside` is that of inputs.read.
+    `on_progress` is told the inputs done and all.
 
     Raises InputError for what cannot be read or written and for an `out` of another model or other settings, what
     Transcriber raises, UnavailableError where the cluster cannot be reached, and BulkError where inputs stay without
     a record.
     """
     out = out.absolute()
-    wanted = inputs.read(source, Storage())
+    wanted = inputs.read(source, Storage(), allow_outside)
     _claim(out, work)
     begun = _gather(out)
     done = {_key(record) for record in _finished(out)}

@@ -166,6 +166,7 @@ def bulk(
     hotword: HotwordOption = [],  # noqa: B006 (typer copies it)
     hotword_weight: HotwordWeightOption = 2.0,
     n_best: NBestOption = 1,
+    allow_outside: OutsideOption = False,
 ) -> None:
     """Transcribe very many recordings on Ray into Parquet and JSONL, one record each; given again, it goes on.
 
@@ -192,6 +193,7 @@ def bulk(
             work,
             workers=workers,
             address=address,
+            allow_outside=allow_outside,
             on_progress=lambda done, all_: progress.update(task, completed=done, total=all_),
         )
     hours = counts.seconds / 3600

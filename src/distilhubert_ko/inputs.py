@@ -6,6 +6,7 @@ no such scheme. What follows a question mark goes to Arrow's: s3://bucket/talks?
 
 import contextlib
 import os
+import posixpath
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,7 +17,8 @@ import pyarrow
 from pyarrow import fs
 
 from distilhubert_ko import corpus_formats
-from distilhubert_ko.errors import InputError, UnavailableError
+from distilhubert_ko.errors import CorpusError, InputError, UnavailableError
+from distilhubert_ko.fence import Fence
 from distilhubert_ko.files import AUDIO
 
 _UNKNOWN = 5.0  # seconds that a recording is taken to last of which neither length nor size is known
@@ -98,12 +100,13 @@ def remote(location: str) -> bool:
     return "://" in location
 
 
-def read(location: str, storage: Storage) -> list[Input]:
+def read(location: str, storage: Storage, allow_outside: bool = False) -> list[Input]:
     """The inputs of a folder, its subfolders included, or of a manifest (JSONL or CSV, as corpora read it), each once.
 
     In a folder, an id is the path within it. In a manifest, paths count from where it lies; a URL is taken as it is.
+    Only with `allow_outside` may a manifest name what lies outside its folder, and the working folder if that holds it.
     Raises InputError for a folder without audio and for a recording, CorpusError for a manifest that is malformed or
-    empty, and what Storage raises.
+    names what it may not, and what Storage raises.
     """
     location = location if remote(location) else os.path.abspath(location)
     if storage.is_folder(location):
@@ -124,23 +127,29 @@ def read(location: str, storage: Storage) -> list[Input]:
             f"{location} is one recording: use `distilhubert-ko transcribe`, or give a folder or a manifest"
         )
     if not remote(location):
-        found = _listed(Path(location), home)
+        found = _listed(Path(location), home, location, allow_outside)
     else:
         content = storage.read(location)
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / name
             copy.write_bytes(content)
-            found = _listed(copy, f"{home}{mark}{query}")
+            found = _listed(copy, f"{home}{mark}{query}", location, allow_outside)
     if not found:
         raise InputError(f"{location} lists nothing: give a manifest with a line for each recording, or a folder")
     return found
 
 
-def _listed(manifest: Path, home: str) -> list[Input]:
-    """The inputs of a manifest whose relative paths count from `home`."""
+def _listed(manifest: Path, home: str, location: str, allow_outside: bool) -> list[Input]:
+    """The inputs of a manifest from `location`, whose relative paths count from `home`."""
     lines: dict[Input, None] = {}
-    for path, entry in corpus_formats.listed(manifest):
+    fence = None if allow_outside or remote(home) else Fence(Path(home), Path())
+    for path, entry in corpus_formats.listed(manifest, fence=fence):
         audio = path if remote(path) or Path(path).is_absolute() else _joined(home, path)
+        if not allow_outside and (remote(home) or remote(path)) and not _below(home, audio):
+            raise CorpusError(
+                f"{location} names {path!r}, which leaves {home}: put the sound there, or, if you trust the list, "
+                "allow it with --allow-outside"
+            )
         lines[Input(entry.id, audio, entry.offset, entry.duration, entry.duration or _seconds(audio))] = None
     return list(lines)
 
@@ -149,6 +158,12 @@ def _seconds(audio: str) -> float:
     if remote(audio) or not Path(audio).is_file():
         return _UNKNOWN
     return Path(audio).stat().st_size / _BYTES
+
+
+def _below(folder: str, location: str) -> bool:
+    """Whether a location is in a folder of the same file system, whatever dots are on its way."""
+    inner, outer = (posixpath.normpath(each.partition("?")[0]) for each in (location, folder))
+    return inner.startswith(f"{outer}/")
 
 
 def _joined(folder: str, name: str) -> str:
