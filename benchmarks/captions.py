@@ -65,6 +65,8 @@ async def measure(url: str, files: list[Path], count: int) -> dict[str, Any]:
     shares = [files[number::count] for number in range(count)]
     found = await asyncio.gather(*(play_all(url, share) for share in shares))
     words, partial, final = (list(itertools.chain(*column)) for column in zip(*found, strict=True))
+    if not final:
+        raise SystemExit(f"none of {len(words)} words could be timed: take a trained model, and more files")
     return {
         "files": len(files),
         "words": len(words),

@@ -93,7 +93,7 @@ def _most_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
-def _work(results: Connection, all_readers: dict[str, Reader], seed: int, first: int, last: int) -> None:
+def _work(results: Connection, all_readers: dict[str, Reader], seed: int, first: int, last: int, folder: Path) -> None:
     silence = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):  # a list may name standard input; C libraries speak
         os.dup2(silence, stream)
@@ -101,14 +101,13 @@ def _work(results: Connection, all_readers: dict[str, Reader], seed: int, first:
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     most = pages * resource.getpagesize() + ADDRESSES
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder) / "case"
-        home.mkdir()
-        (home.parent / OUTSIDE).write_bytes(all_readers["manifests, CSV"].files["1.wav"])
-        os.chdir(home)
-        for number in range(first, last):
-            home.mkdir(exist_ok=True)
-            results.send(case(all_readers, seed, number, home))
+    home = folder / "case"
+    home.mkdir()
+    (folder / OUTSIDE).write_bytes(all_readers["manifests, CSV"].files["1.wav"])
+    os.chdir(home)
+    for number in range(first, last):
+        home.mkdir(exist_ok=True)
+        results.send(case(all_readers, seed, number, home))
 
 
 def outcomes(all_readers: dict[str, Reader], seed: int, first: int, count: int) -> Iterator[tuple[int, str, str]]:
@@ -116,21 +115,23 @@ def outcomes(all_readers: dict[str, Reader], seed: int, first: int, count: int) 
     number, last = first, first + count
     while number < last:
         receiver, sender = get_context("fork").Pipe(duplex=False)
-        worker = get_context("fork").Process(target=_work, args=(sender, all_readers, seed, number, last))
-        worker.start()
-        sender.close()
-        alive = True
-        while alive and number < last:
-            try:
-                alive = receiver.poll(PATIENCE)
-                name, result = receiver.recv() if alive else ("?", "it hangs")
-            except EOFError:
-                worker.join()
-                alive, name, result = False, "?", f"the process died: exit code {worker.exitcode}"
-            yield number, name, result
-            number += 1
-        worker.kill()
-        worker.join()
+        with tempfile.TemporaryDirectory() as folder:  # a worker that dies could not delete it
+            work = (sender, all_readers, seed, number, last, Path(folder))
+            worker = get_context("fork").Process(target=_work, args=work)
+            worker.start()
+            sender.close()
+            alive = True
+            while alive and number < last:
+                try:
+                    alive = receiver.poll(PATIENCE)
+                    name, result = receiver.recv() if alive else ("?", "it hangs")
+                except EOFError:
+                    worker.join()
+                    alive, name, result = False, "?", f"the process died: exit code {worker.exitcode}"
+                yield number, name, result
+                number += 1
+            worker.kill()
+            worker.join()
 
 
 def survey(all_readers: dict[str, Reader], seed: int, first: int, count: int, jobs: int = 1) -> dict[str, Any]:

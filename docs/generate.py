@@ -269,6 +269,12 @@ def _gpus(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+LOADS = {
+    "serve_load.json": "A network of 2.1 million parameters:",
+    "serve_load_full.json": "DistilHuBERT's full width, 23.5 million, with random weights:",
+}
+
+
 def serving() -> str:
     """docs/serving.md with the tables of benchmarks/captions.py, benchmarks/serve_load.py and tests/fuzz_server.py."""
     found = json.loads((DOCS / "results" / "captions.json").read_text(encoding="utf-8"))
@@ -284,13 +290,16 @@ def serving() -> str:
     size = f"{model['parameters'] / 1e6:.1f} million parameters"
     lines += ["", f"A model of {size} on {found['cores']} cores; threads of an inference: {model['threads']}."]
     page = _between((DOCS / "serving.md").read_text(encoding="utf-8"), "captions", "\n".join(lines))
-    return _between(_between(page, "load", load()), "fuzz", fuzz())
+    loads = "\n\n".join(load(results, network) for results, network in LOADS.items())
+    return _between(_between(page, "load", loads), "fuzz", fuzz())
 
 
-def load() -> str:
-    """The table of benchmarks/serve_load.py, whose JSON lies in docs/results/."""
-    found = json.loads((DOCS / "results" / "serve_load.json").read_text(encoding="utf-8"))
+def load(results: str, network: str) -> str:
+    """A table of benchmarks/serve_load.py, whose JSON lies in docs/results/."""
+    found = json.loads((DOCS / "results" / results).read_text(encoding="utf-8"))
     lines = [
+        network,
+        "",
         "| Clients | Recordings | Answers | Wrong or lost | Refused | Audio/s | Answers/s | Median | 99 % |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
