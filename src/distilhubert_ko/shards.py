@@ -65,7 +65,11 @@ class Group:
     number: int
 
     def sound(self) -> pa.ChunkedArray:
-        """The clips as structs with their `bytes`, mapped from the spool."""
+        """The clips as structs with their `bytes`, mapped from the spool.
+
+        Raises CorpusError for a shard that is gone or another one now, InputError where the spool cannot be written or
+        read, and UnavailableError.
+        """
         name = f"{self.shard.layout[:16]}-{self.number}.arrow"
         for _ in range(READINGS):
             path = self.shard.spool.file(name, self._fetch)
