@@ -210,11 +210,11 @@ def test_a_spool_without_room_is_no_failure_of_the_network(hub: Hub, tmp_path: P
 
 
 def test_a_shard_that_is_gone_is_not_asked_for_again(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("it waits"))
     put(hub, [800, 1600])
     on_the_hub, in_a_folder = streamed(measured=False), corpora.read(f"hub:{hub.folder}#train", streaming=True)
     for file in [*spool(tmp_path), *hub.folder.rglob("*.parquet")]:
         file.unlink()
+    monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("it waits"))
     for corpus in (on_the_hub, in_a_folder):
         with pytest.raises(CorpusError, match=r"^row group 0 of .*the file is gone .*revision"):
             corpus.utterances[1].wave()

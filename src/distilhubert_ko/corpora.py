@@ -9,7 +9,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -147,16 +147,14 @@ def read(
     kept = audio_cache.opened(cache) if cache and not streamed else None
     wanted = [entry for entry in entries if entry.text or not transcribed]
     sources = dict.fromkeys(entry.audio for entry in wanted if entry.audio is not None)
-    if streamed and not measured:
-        lengths = _guess(wanted)
-    else:
+    heard = measured or not streamed
+    if heard:
         lengths = kept.lengths(f"{spec} in {root.absolute()}", sources, _lengths) if kept else _lengths(sources)
-    found = [_utterance(entry, lengths, transcribed, kept) for entry in entries]
+    else:
+        lengths = _guess(wanted)
+    found = [_utterance(entry, lengths, heard, transcribed, kept) for entry in entries]
     utterances = [each for each in found if isinstance(each, Utterance)]
     problems = [each for each in found if isinstance(each, Problem)]
-    if streamed and not measured:
-        listed = {entry.id for entry in entries if entry.seconds is not None}
-        utterances = [replace(each, seconds_from="corpus" if each.id in listed else "text") for each in utterances]
     if not utterances:
         first = f" (e.g. {problems[0].id}: {problems[0].reason})" if problems else ""
         raise CorpusError(f"{spec}: none of {len(entries)} entries can be used{first}: check the path and the scheme")
@@ -286,7 +284,7 @@ def _length(source: Audio) -> Length:
 
 
 def _utterance(
-    entry: Entry, lengths: dict[Audio, Length], transcribed: bool, cache: AudioCache | None
+    entry: Entry, lengths: dict[Audio, Length], heard: bool, transcribed: bool, cache: AudioCache | None
 ) -> Utterance | Problem:
     text = unicodedata.normalize("NFC", entry.text or "")
     if transcribed and (not text or text.isspace()):
@@ -310,4 +308,5 @@ def _utterance(
         duration,
         entry.gender,
         cache,
+        "audio" if heard else "text" if entry.seconds is None else "corpus",
     )
