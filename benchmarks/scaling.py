@@ -13,6 +13,7 @@ import json
 import math
 import os
 import statistics
+import sys
 import tempfile
 import time
 import tracemalloc
@@ -22,14 +23,17 @@ from typing import Any
 import datasets
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from datasets.utils.py_utils import convert_file_size_to_int as size
 from torch.utils.flop_counter import FlopCounterMode
 
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+from fixtures_hub import write_shard
+
 from distilhubert_ko import corpora, dataset, model, recipe, sizes, text, writing
 
 LOADER = Path(__file__).parents[1] / "docs" / "results" / "loader.json"
+SHARD = "train-00000-of-00001.parquet"
 HOURS = (1_000, 10_000)
 # NVIDIA's data sheets, without sparsity: H100 SXM (2022), 1,979 TFLOPS with it and half as much without; A100 (2020).
 PEAK_BF16 = {"H100 SXM": 989.5e12, "A100": 312e12}
@@ -66,12 +70,12 @@ def operations(config: recipe.Recipe) -> dict[str, float]:
 
 def shard(utterances: list[corpora.Utterance], folder: Path, row_group: int) -> None:
     """Utterances as one shard of a data set's train split, their sound as it lies in its file."""
-    folder.mkdir()
-    sound = [{"bytes": u.audio.read_bytes(), "path": u.id} for u in utterances if isinstance(u.audio, Path)]
-    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    columns = {"text": [u.text for u in utterances], "speaker_id": [u.speaker for u in utterances]}
-    table = pa.table({"audio": pa.array(sound, kind), **columns})
-    pq.write_table(table, folder / "train-00000-of-00001.parquet", row_group_size=row_group, compression="none")
+    sound = [u.audio.read_bytes() for u in utterances if isinstance(u.audio, Path)]
+    write_shard(folder / SHARD, sound, described(utterances), row_group)
+
+
+def described(utterances: list[corpora.Utterance]) -> dict[str, list[Any]]:
+    return {"text": [u.text for u in utterances], "speaker_id": [u.speaker for u in utterances]}
 
 
 def stream(utterances: list[corpora.Utterance], folder: Path, turns: int) -> list[float]:
@@ -90,12 +94,8 @@ def stream(utterances: list[corpora.Utterance], folder: Path, turns: int) -> lis
 
 def index(utterances: list[corpora.Utterance], folder: Path, count: int, config: recipe.Recipe) -> dict[str, float]:
     """Bytes of memory and seconds that an utterance costs when a stream is listed, filtered and normalised."""
-    folder.mkdir()
-    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     drawn = [utterances[place % len(utterances)] for place in range(count)]
-    columns = {"text": [u.text for u in drawn], "speaker_id": [u.speaker for u in drawn], "duration": [3.0] * count}
-    table = pa.table({"audio": pa.array([{"bytes": b"", "path": ""}] * count, kind), **columns})
-    pq.write_table(table, folder / "train-00000-of-00001.parquet", row_group_size=1000)
+    write_shard(folder / SHARD, [b""] * count, described(drawn) | {"duration": [3.0] * count}, 1000)
     read = {"streaming": True, "measured": False}
     started = time.thread_time()
     dataset.split(corpora.read(f"hub:{folder}#train", **read), config.text, config.data)

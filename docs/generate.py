@@ -270,8 +270,8 @@ def _gpus(found: dict[str, Any]) -> str:
 
 
 LOADS = {
-    "serve_load.json": "A network of 2.1 million parameters:",
-    "serve_load_full.json": "DistilHuBERT's full width, 23.5 million, with random weights:",
+    "serve_load.json": "A narrow network:",
+    "serve_load_full.json": "DistilHuBERT's full width, with random weights:",
 }
 
 

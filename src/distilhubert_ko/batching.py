@@ -113,8 +113,7 @@ class AugmentedClips(Clips):
             place = other % len(self)
             try:
                 clip = super().__getitem__(place)
-                fewest = ctc.min_frames(clip["labels"].tolist())
-                reason = unfit(self.examples[place], len(clip["wave"]), fewest, self.limits)
+                reason = unfit(self.examples[place], len(clip["wave"]), clip["labels"], self.limits)
                 if not reason:
                     return clip
                 self.left_out[1 + UNFIT.index(reason), place] = True
@@ -158,15 +157,11 @@ def collate(clips: Sequence[Clip]) -> dict[str, torch.Tensor]:
     }
 
 
-class BucketSampler(Sampler[int]):
-    """A new random order of the indices each epoch in which neighbours have like lengths.
+class EpochSampler(Sampler[int]):
+    """An order of `count` indices that is drawn anew each epoch, and the same whenever that epoch is heard again."""
 
-    The shuffled indices are cut into pools of BUCKET_BATCHES batches, each pool sorted by length and cut into
-    batches, and the batches of all pools shuffled, so that a batch has one length and the lengths come in no order.
-    """
-
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int):
-        self.lengths = np.asarray(lengths)
+    def __init__(self, count: int, batch_size: int, seed: int):
+        self.count = count
         self.batch_size = batch_size
         self.seed = seed
         self.epoch = 0
@@ -176,10 +171,26 @@ class BucketSampler(Sampler[int]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return self.count
+
+    def random(self) -> np.random.Generator:
+        """What the epoch's order is drawn with."""
+        return np.random.default_rng((self.seed, self.epoch))
+
+
+class BucketSampler(EpochSampler):
+    """A new random order of the indices each epoch in which neighbours have like lengths.
+
+    The shuffled indices are cut into pools of BUCKET_BATCHES batches, each pool sorted by length and cut into
+    batches, and the batches of all pools shuffled, so that a batch has one length and the lengths come in no order.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int):
+        super().__init__(len(lengths), batch_size, seed)
+        self.lengths = np.asarray(lengths)
 
     def __iter__(self) -> Iterator[int]:
-        random = np.random.default_rng((self.seed, self.epoch))
+        random = self.random()
         order = random.permutation(len(self.lengths))
         pool = self.batch_size * BUCKET_BATCHES
         batches = []

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import distilhubert_ko
-from distilhubert_ko import recipe, report, training_log, writing
+from distilhubert_ko import corpus_formats, recipe, report, training_log, writing
 from distilhubert_ko.errors import MissingExtraError, ModelError
 
 CARD, CURVE = "README.md", "learning-curve.png"
@@ -133,7 +133,7 @@ def _metadata(record: Record) -> str:
 def _location(spec: str) -> str:
     """The last part of a corpus's location: a Hub id without its revision, or the name of a folder or file."""
     scheme, _, location = spec.partition("#")[0].partition(":")
-    return location.partition("@")[0] if scheme == "hub" else Path(location).name
+    return corpus_formats.hub_name(location)[0] if scheme == "hub" else Path(location).name
 
 
 def _summary(record: Record) -> str:

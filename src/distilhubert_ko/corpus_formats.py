@@ -17,8 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from distilhubert_ko.errors import CorpusError, MissingExtraError, UnavailableError
-from distilhubert_ko.fence import Fence
+from distilhubert_ko.errors import CorpusError, MissingExtraError, UnavailableError, reason
+from distilhubert_ko.fence import Fence, left
 
 Audio = Path | Callable[[], bytes]
 """A sound file, or a function that fetches the content of one when it is wanted."""
@@ -154,8 +154,7 @@ def _hub(location: str) -> Iterator[Any]:
             "and use zeroth:PATH#train, or take the corpus that needs no network, synthetic:demo#train"
         ) from error
     except (ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
-        reason = " ".join(str(error).split())
-        raise CorpusError(f"hub:{location} cannot be loaded: {reason}") from error
+        raise CorpusError(f"hub:{location} cannot be loaded: {reason(error)}") from error
 
 
 def hub_name(location: str) -> tuple[str, str]:
@@ -373,10 +372,7 @@ def _check(path: Path, fence: Fence | None, line: str) -> None:
     if not possible:
         raise CorpusError(f"{line} names {str(path)!r}, as no file can be called: write the list again")
     if fence is not None and not fence.holds(path):
-        raise CorpusError(
-            f"{line} names {str(path)!r}, which leaves {fence.folder}: put the sound there, or, if you trust the list, "
-            "allow it with --allow-outside"
-        )
+        raise left(line, str(path), fence.folder)
 
 
 def _first(record: dict[str, Any], keys: tuple[str, ...]) -> Any:

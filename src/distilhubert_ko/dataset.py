@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from distilhubert_ko import audio, corpora, ctc, recipe, text
 from distilhubert_ko.corpora import Corpus, Utterance
 from distilhubert_ko.errors import CorpusError
@@ -228,15 +231,16 @@ def has_frames(example: Example, tokenizer: text.Tokenizer) -> bool:
     return ctc.min_frames(tokenizer.encode(example.text)) <= audio.frames(example.samples)
 
 
-def unfit(example: Example, samples: int, fewest: int, limits: recipe.Data) -> str:
+def unfit(example: Example, samples: int, labels: NDArray[np.int64], limits: recipe.Data) -> str:
     """Why a clip that turns out to have so many samples is left out of training, as it would have been before.
 
-    `fewest` is the number of frames that its labels need. A clip whose length was measured is fit.
+    A clip whose length was measured is fit.
     """
     if example.utterance.seconds_from == "audio":
         return ""
     heard = replace(example.utterance, seconds=samples / audio.SAMPLE_RATE, seconds_from="audio")
-    return _length(heard, limits) or ("" if max(1, fewest) <= audio.frames(samples) else TOO_FEW_FRAMES)
+    fewest = max(1, ctc.min_frames(labels.tolist()))
+    return _length(heard, limits) or ("" if fewest <= audio.frames(samples) else TOO_FEW_FRAMES)
 
 
 def check_unchanged(before: Path, account: dict[str, Any]) -> None:

@@ -6,6 +6,11 @@
 LONGEST = 2000  # characters of a message
 
 
+def reason(error: Exception) -> str:
+    """What an error of a library says, in one line; its kind where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 class DistilhubertKoError(Exception):
     """Base of everything that this package raises on purpose."""
 

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from distilhubert_ko.errors import CorpusError
+
 
 class Fence:
     """The folder that the files of a list must lie in: that of the list, or `root` where it holds the list.
@@ -23,6 +25,14 @@ class Fence:
         if parent not in self._parents:
             self._parents[parent] = os.path.realpath(parent)
         return _holds(self.folder, os.path.join(self._parents[parent], name))
+
+
+def left(line: str, path: str, folder: str) -> CorpusError:
+    """The error for a list that names, in the line called so, a path outside its folder."""
+    return CorpusError(
+        f"{line} names {path!r}, which leaves {folder}: put the sound there, or, if you trust the list, allow it with "
+        "--allow-outside"
+    )
 
 
 def _holds(folder: str, path: str) -> bool:

@@ -17,8 +17,8 @@ import pyarrow
 from pyarrow import fs
 
 from distilhubert_ko import corpus_formats
-from distilhubert_ko.errors import CorpusError, InputError, UnavailableError
-from distilhubert_ko.fence import Fence
+from distilhubert_ko.errors import InputError, UnavailableError, reason
+from distilhubert_ko.fence import Fence, left
 from distilhubert_ko.files import AUDIO
 
 _UNKNOWN = 5.0  # seconds that a recording is taken to last of which neither length nor size is known
@@ -146,10 +146,7 @@ def _listed(manifest: Path, home: str, location: str, allow_outside: bool) -> li
     for path, entry in corpus_formats.listed(manifest, fence=fence):
         audio = path if remote(path) or Path(path).is_absolute() else _joined(home, path)
         if not allow_outside and (remote(home) or remote(path)) and not _below(home, audio):
-            raise CorpusError(
-                f"{location} names {path!r}, which leaves {home}: put the sound there, or, if you trust the list, "
-                "allow it with --allow-outside"
-            )
+            raise left(location, path, home)
         lines[Input(entry.id, audio, entry.offset, entry.duration, entry.duration or _seconds(audio))] = None
     return list(lines)
 
@@ -197,5 +194,4 @@ def _told(location: str) -> Iterator[None]:
     try:
         yield
     except (OSError, pyarrow.ArrowException) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{location} cannot be read ({reason}): check the name and your rights") from error
+        raise InputError(f"{location} cannot be read ({reason(error)}): check the name and your rights") from error

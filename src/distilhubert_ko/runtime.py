@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from distilhubert_ko import __version__, audio
+from distilhubert_ko import __version__, audio, writing
 from distilhubert_ko.errors import InputError, ModelError, UnavailableError
 
 GRAPH = "model.onnx"
@@ -113,8 +113,7 @@ def graph(folder: Path) -> Path:
     sources = [*stored, *filter(Path.is_file, (folder / name for name in SETTINGS))]
     states = [(str(file.absolute()), file.stat().st_size, file.stat().st_mtime_ns) for file in sources]
     name = hashlib.sha256(repr((__version__, states)).encode()).hexdigest()[:16]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "distilhubert-ko" / name / GRAPH
+    return writing.user_cache() / name / GRAPH
 
 
 def resolve(model: str) -> Path:

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from torch.utils.data import Sampler
 
+from distilhubert_ko.batching import EpochSampler
 from distilhubert_ko.dataset import Example
 from distilhubert_ko.shards import POOL, WINDOW, Row
 
 
-class RowGroupSampler(Sampler[int]):
+class RowGroupSampler(EpochSampler):
     """A new random order of the indices each epoch, in which only a few row groups are wanted at a time.
 
     The row groups follow each other at random. Each one's clips are dealt out over WINDOW turns, so that every turn
@@ -20,21 +20,12 @@ class RowGroupSampler(Sampler[int]):
 
     def __init__(self, groups: Sequence[int], lengths: Sequence[int] | None, batch_size: int, seed: int):
         """`groups` and `lengths` (samples) of the clips, by their index."""
+        super().__init__(len(groups), batch_size, seed)
         self.groups = np.asarray(groups)
         self.lengths = None if lengths is None else np.asarray(lengths)
-        self.batch_size = batch_size
-        self.seed = seed
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """accelerate calls this at the start of each epoch, on resuming too."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return len(self.groups)
 
     def __iter__(self) -> Iterator[int]:
-        random = np.random.default_rng((self.seed, self.epoch))
+        random = self.random()
         turns = self._turns(random)
         rest = np.empty(0, dtype=np.int64)
         for start in range(0, len(turns), POOL):

@@ -6,7 +6,6 @@ that were fetched lie in a spool for as long as they are likely to be wanted aga
 """
 
 import hashlib
-import os
 import re
 import time
 from collections.abc import Callable, Iterable
@@ -27,7 +26,7 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError 
 
 from distilhubert_ko import corpus_formats, writing
 from distilhubert_ko.corpus_formats import Entry
-from distilhubert_ko.errors import AudioError, CorpusError, InputError, UnavailableError
+from distilhubert_ko.errors import AudioError, CorpusError, InputError, UnavailableError, reason
 from distilhubert_ko.spool import Spool
 
 AUDIO = "audio.bytes"
@@ -81,7 +80,7 @@ class Group:
                 path.unlink(missing_ok=True)
                 failed = error
         raise InputError(
-            f"{path} cannot be read though it was fetched {READINGS} times ({_reason(failed)}): see to the disk, or "
+            f"{path} cannot be read though it was fetched {READINGS} times ({reason(failed)}): see to the disk, or "
             "set XDG_CACHE_HOME to a folder on another one"
         ) from failed
 
@@ -181,29 +180,25 @@ def insist(what: str, act: Callable[[], Result]) -> Result:
             return act()
         except (FileNotFoundError, EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError) as error:
             raise CorpusError(
-                f"{what}: the file is gone ({_reason(error)}): name a revision that has it, hub:NAME@REVISION"
+                f"{what}: the file is gone ({reason(error)}): name a revision that has it, hub:NAME@REVISION"
             ) from error
         except (OSError, HTTPError, pa.ArrowException) as error:
             if isinstance(error, OSError) and error.errno in writing.FULL:
                 raise InputError(
-                    f"{what} cannot be kept in {_cache()} ({_reason(error)}; {writing.free_gb(_cache()):.1f} GB are "
+                    f"{what} cannot be kept in {_cache()} ({reason(error)}; {writing.free_gb(_cache()):.1f} GB are "
                     "free): make room, or set XDG_CACHE_HOME to a folder on another disk; --resume goes on with a run"
                 ) from error
             if wait is None:
                 raise UnavailableError(
-                    f"{what} could not be fetched in {len(WAITS) + 1} tries ({_reason(error)}): see to the network, "
+                    f"{what} could not be fetched in {len(WAITS) + 1} tries ({reason(error)}): see to the network, "
                     "then give the same command again, with --resume for a run that had begun; what it saved is whole"
                 ) from error
             time.sleep(wait)
     raise AssertionError
 
 
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
-
-
 def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "distilhubert-ko" / "shards"
+    return writing.user_cache() / "shards"
 
 
 def _open(url: str) -> Any:

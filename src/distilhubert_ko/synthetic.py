@@ -22,7 +22,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from distilhubert_ko import text
+from distilhubert_ko import text, writing
 from distilhubert_ko.audio import SAMPLE_RATE
 from distilhubert_ko.errors import CorpusError, MissingExtraError
 
@@ -160,7 +160,7 @@ def spoken(name: str, splits: dict[str, list[Line]]) -> Path:
     It is made on first use, in the user's cache. Raises MissingExtraError without espeakng-loader.
     """
     written = json.dumps([VERSION, {s: [vars(line) for line in ls] for s, ls in splits.items()}], sort_keys=True)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "distilhubert-ko"
+    cache = writing.user_cache()
     folder = cache / f"synthetic-{name}-{hashlib.sha256(written.encode()).hexdigest()[:12]}"
     if folder.is_dir():
         return folder

@@ -1,4 +1,4 @@
-"""Text files that are there whole or not at all, and the room for them."""
+"""Text files that are there whole or not at all, the room for them, and the folder for what nobody asked for."""
 
 import errno
 import json
@@ -42,6 +42,11 @@ def write(path: Path, text: str) -> Path:
 def write_json(path: Path, content: dict[str, Any]) -> Path:
     """As `write`, for an object that JSON knows, with Korean as it is."""
     return write(path, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+
+
+def user_cache() -> Path:
+    """Where this program keeps what it can make or fetch again; it need not be there yet."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "distilhubert-ko"
 
 
 def free_gb(place: Path) -> float:
