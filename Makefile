@@ -10,11 +10,12 @@ demo: $(VENV)/train
 	$(BIN)/distilhubert-ko demo --out $(OUT)
 
 test: $(VENV)/dev lint types
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist worksteal
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 types: $(VENV)/dev
 	$(BIN)/mypy

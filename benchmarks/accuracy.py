@@ -1,10 +1,10 @@
 """What each lever is worth: a proxy for fine-tuning DistilHuBERT, on two CPU cores.
 
-    python benchmarks/accuracy.py encoder --text TEXT --work DIR
-    python benchmarks/accuracy.py rows --speech SPEECH --work DIR
-    python benchmarks/accuracy.py distillation --speech SPEECH --work DIR
-    python benchmarks/accuracy.py decode --text TEXT --speech SPEECH --work DIR
-    python benchmarks/accuracy.py table --speech SPEECH --work DIR
+    python -m benchmarks.accuracy encoder --text TEXT --work DIR
+    python -m benchmarks.accuracy rows --speech SPEECH --work DIR
+    python -m benchmarks.accuracy distillation --speech SPEECH --work DIR
+    python -m benchmarks.accuracy decode --text TEXT --speech SPEECH --work DIR
+    python -m benchmarks.accuracy table --speech SPEECH --work DIR
 
 TEXT is a folder of files of Korean sentences, a line each; SPEECH one with Pansori TEDxKR in pansori-tedxkr/ and clips
 of Zeroth's test split in zeroth-sample/. What is
@@ -34,24 +34,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distilhubert_ko import (
-    decoding,
-    distill,
-    export,
-    lm,
-    metrics,
-    model,
-    ngram,
-    recipe,
-    report,
-    synthetic,
-    text,
-    train,
-    trainer,
-    tuning,
-    writing,
-)
-from distilhubert_ko.transcribe import Transcriber
+from distilhubert_ko import recipe
+from distilhubert_ko.data import synthetic
+from distilhubert_ko.decoding import decoder, kneser_ney
+from distilhubert_ko.decoding import language_model as lm
+from distilhubert_ko.evaluation import metrics, report, tuning
+from distilhubert_ko.export import exporting
+from distilhubert_ko.files import writing
+from distilhubert_ko.model import network as model
+from distilhubert_ko.recognition.transcriber import Transcriber
+from distilhubert_ko.text import tokenizer as text
+from distilhubert_ko.training import distill, finetune, trainer
 
 TEXTS = "intonation-3i4k klue kornlu news-korean-english prompts-piper ud-gsd ud-kaist".split()
 SENTENCES, HELD_OUT = 36_000, 400  # spoken for the encoder: 29 h, and as many for its development split
@@ -192,7 +185,7 @@ def encoder(work: Path, texts: Path) -> None:
     )
     out = work / "encoder-run"
     if not (out / "training.json").is_file():
-        train.train(config, out, resume=(out / trainer.CHECKPOINTS).is_dir())
+        finetune.train(config, out, resume=(out / trainer.CHECKPOINTS).is_dir())
     model.load(out).base_model.save_pretrained(work / "encoder")
 
 
@@ -231,9 +224,9 @@ def fine_tune(work: Path, speech: Path, name: str, seed: int) -> None:
     out = work / "rows" / f"{name}-{seed}"
     config = fine_tuning(work, speech, (*TRAINED[name].changes, f"training.seed={seed}"))
     if not (out / "training.json").is_file():
-        train.train(config, out, resume=(out / trainer.CHECKPOINTS).is_dir())
+        finetune.train(config, out, resume=(out / trainer.CHECKPOINTS).is_dir())
     if not (out / report.REPORT).is_file():
-        export.export(out)
+        exporting.export(out)
         report.save(
             report.evaluate(Transcriber(out, threads=1), CORPUS.format("test"), root=speech), out / report.REPORT
         )
@@ -298,7 +291,7 @@ def language_model(work: Path, texts: Path, speech: Path, source: str) -> Path:
     transcripts.write_text("".join(f"{example.text}\n" for example in train_split.examples), encoding="utf-8")
     files = [transcripts, *([texts / f"{name}.txt" for name in TEXTS] if source == "texts" else [])]
     sentences_ = lm.sentences(files, False, Counter())
-    ngram.write(ngram.train(sentences_, lm.ORDER[False], lm.CUTOFFS[False]), path)
+    kneser_ney.write(kneser_ney.train(sentences_, lm.ORDER[False], lm.CUTOFFS[False]), path)
     return path
 
 
@@ -306,7 +299,7 @@ def tuned(work: Path, speech: Path, row: str, path: Path) -> Path:
     """A copy of a language model with the weights that suit a row, from the development speakers and seed 0."""
     folder = work / "lm" / f"{path.stem}-{row}"
     there = folder / path.name
-    if (folder / decoding.ATTRS).is_file():
+    if (folder / decoder.ATTRS).is_file():
         return there
     folder.mkdir(exist_ok=True)
     shutil.copyfile(path, there)
@@ -315,7 +308,7 @@ def tuned(work: Path, speech: Path, row: str, path: Path) -> Path:
     assert transcriber.decoder.model is not None
     heard = tuning.hear(transcriber, report.read_split(model_folder, CORPUS.format("dev"), speech))
     trials = tuning.tune(heard, transcriber.tokenizer, transcriber.decoder.model, transcriber.decoder.options)
-    writing.write_json(folder / decoding.ATTRS, dataclasses.asdict(tuning.best(trials).weights))
+    writing.write_json(folder / decoder.ATTRS, dataclasses.asdict(tuning.best(trials).weights))
     return there
 
 

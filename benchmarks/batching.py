@@ -1,6 +1,6 @@
 """How a server should share the cores: inferences side by side, threads of each, and clips a batch.
 
-    python benchmarks/batching.py MODEL... [--json docs/results/batching.json]
+    python -m benchmarks.batching MODEL... [--json docs/results/batching.json]
 
 Each candidate computes the same made-up clips, as if all of them had come at once, in turns with the others. `speed` is
 seconds of audio a second, from the best turn; `cpu` is seconds of all cores a second of audio, from the best turn,
@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from distilhubert_ko import Transcriber, audio
+from distilhubert_ko import Transcriber
+from distilhubert_ko.audio import reading as audio
 
 CANDIDATES = [*itertools.product([(1, 2), (1, 1), (2, 1), (2, 2)], [1, 4, 16])]
 """(Inferences side by side, threads of each), and clips a batch."""

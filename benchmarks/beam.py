@@ -1,7 +1,7 @@
 """How fast and how well the beam search decodes on one core, at several widths, and greedily.
 
-    taskset -c 0 python benchmarks/beam.py --text FILE... [--out docs/results/beam.json]
-    taskset -c 0 python benchmarks/beam.py --model DIR --corpus SPEC --lm FILE [--out docs/results/beam.json]
+    taskset -c 0 python -m benchmarks.beam --text FILE... [--out docs/results/beam.json]
+    taskset -c 0 python -m benchmarks.beam --model DIR --corpus SPEC --lm FILE [--out docs/results/beam.json]
 
 With a model and a corpus, the log-probabilities are the model's, of at most 20 minutes of the corpus. With text alone
 they are made up: of sentences drawn from the text, for a vocabulary of jamo and one of syllables, with confusions; and
@@ -20,11 +20,15 @@ from typing import Any
 
 import numpy as np
 
-from distilhubert_ko import audio, beam, lm, metrics, ngram, report, scoring, tuning, writing
-from distilhubert_ko.hotwords import HotWords
-from distilhubert_ko.text import Tokenizer
-from distilhubert_ko.transcribe import Transcriber
-from distilhubert_ko.tuning import Heard
+from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.decoding import beam, kneser_ney, scoring
+from distilhubert_ko.decoding import language_model as lm
+from distilhubert_ko.decoding.hotwords import HotWords
+from distilhubert_ko.evaluation import metrics, report, tuning
+from distilhubert_ko.evaluation.tuning import Heard
+from distilhubert_ko.files import writing
+from distilhubert_ko.recognition.transcriber import Transcriber
+from distilhubert_ko.text.tokenizer import Tokenizer
 
 WIDTHS = (4, 8, 16, 32, 64)
 SENTENCES = 40
@@ -63,7 +67,7 @@ def made_up(paths: list[Path], units: str) -> dict[str, Any]:
     tokenizer = Tokenizer.from_texts(lines, units)  # type: ignore[arg-type]
     heard = Heard(tuple(drawn), tuple(Noise(tokenizer)(line) for line in drawn))
     with tempfile.TemporaryDirectory() as folder:
-        path = ngram.write(ngram.train(known, lm.ORDER[False], lm.CUTOFFS[False]), Path(folder) / "lm.arpa")
+        path = kneser_ney.write(kneser_ney.train(known, lm.ORDER[False], lm.CUTOFFS[False]), Path(folder) / "lm.arpa")
         return measure(heard, tokenizer, lm.LanguageModel(path), lm.Weights(0.6, 2.0))
 
 

@@ -1,6 +1,6 @@
 """Bulk transcription on Ray: what a second worker adds, what Ray costs, and what is left when workers are killed.
 
-    python benchmarks/bulk.py --model MODEL --json docs/results/bulk.json
+    python -m benchmarks.bulk --model MODEL --json docs/results/bulk.json
 
 The recordings are tones in noise: what the network says of them does not matter, only that it stays the same. Each
 worker has one core, and so has the plain loop, which calls the Transcriber for a file after the other. A run over one
@@ -22,8 +22,10 @@ import ray
 import soundfile
 from pyarrow import parquet
 
-from distilhubert_ko import audio, bulk, writing
-from distilhubert_ko.transcribe import Transcriber
+from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.bulk import run as bulk
+from distilhubert_ko.files import writing
+from distilhubert_ko.recognition.transcriber import Transcriber
 
 
 def speech(folder: Path, clips: int, longest: float) -> Path:

@@ -1,7 +1,7 @@
 """How long after a word was said live captions show it, in real time, to one client and to several at once.
 
     distilhubert-ko serve --model MODEL &
-    python benchmarks/captions.py FILE... [--url URL] [--streams 1 4] [--json docs/results/captions.json]
+    python -m benchmarks.captions FILE... [--url URL] [--streams 1 4] [--json docs/results/captions.json]
 
 Each stream plays its share of the files, a tenth of a second each tenth of a second, and two seconds and a half of
 silence after each file, as a microphone would give: the end of a stream makes all words final at once. When a word
@@ -27,7 +27,8 @@ import numpy as np
 import soundfile
 from websockets.asyncio.client import ClientConnection, connect
 
-from distilhubert_ko import audio, writing
+from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.files import writing
 
 CHUNK = audio.SAMPLE_RATE // 10
 SILENCE = np.zeros(audio.SAMPLE_RATE * 5 // 2, np.float32)

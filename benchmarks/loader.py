@@ -1,6 +1,6 @@
 """How much speech one core makes ready for training: decoded anew, by way of the audio cache, from memory, augmented.
 
-    python benchmarks/loader.py --corpus librispeech:PATH --json docs/results/loader.json
+    python -m benchmarks.loader --corpus librispeech:PATH --json docs/results/loader.json
 
 Each way draws the same clips in batches of like length and puts them together, as a process of the data loader does,
 in one thread. Figures are hours of speech in a second of that thread's processor time, which other work on the machine
@@ -20,8 +20,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from distilhubert_ko import audio, batching, corpora, dataset, recipe, text, writing
-from distilhubert_ko.dataset import Example
+from distilhubert_ko import recipe
+from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.data import corpora, dataset
+from distilhubert_ko.data.dataset import Example
+from distilhubert_ko.files import writing
+from distilhubert_ko.text import tokenizer as text
+from distilhubert_ko.training import clips as batching
 
 WAYS = ("decode", "cache_first_pass", "cache", "memory", "memory_augmented")
 

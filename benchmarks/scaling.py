@@ -1,6 +1,6 @@
 """What a run on 1,000 and on 10,000 hours needs, worked out from what one core of this machine was seen to do.
 
-    python benchmarks/scaling.py --corpus librispeech:PATH --json docs/results/scaling.json
+    python -m benchmarks.scaling --corpus librispeech:PATH --json docs/results/scaling.json
 
 Measured: floating-point operations of a training step of a recipe's network (torch.utils.flop_counter, forward and
 backward), bytes an hour of speech takes as it lies in the corpus, hours of speech that one core takes out of shards and
@@ -13,7 +13,6 @@ import json
 import math
 import os
 import statistics
-import sys
 import tempfile
 import time
 import tracemalloc
@@ -27,10 +26,12 @@ import torch
 from datasets.utils.py_utils import convert_file_size_to_int as size
 from torch.utils.flop_counter import FlopCounterMode
 
-sys.path.append(str(Path(__file__).parents[1] / "tests"))
-from fixtures_hub import write_shard
-
-from distilhubert_ko import corpora, dataset, model, recipe, sizes, text, writing
+from distilhubert_ko import recipe
+from distilhubert_ko.data import corpora, dataset, sizes
+from distilhubert_ko.files import writing
+from distilhubert_ko.model import network as model
+from distilhubert_ko.text import tokenizer as text
+from tests.support.hub import write_shard
 
 LOADER = Path(__file__).parents[1] / "docs" / "results" / "loader.json"
 SHARD = "train-00000-of-00001.parquet"

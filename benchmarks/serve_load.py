@@ -1,6 +1,6 @@
 """A server under load, on this machine: 64 clients with recordings of 1 to 60 s in five formats.
 
-    python benchmarks/serve_load.py MODEL CORPUS [--clients 64] [--seconds 180] [--json docs/results/serve_load.json]
+    python -m benchmarks.serve_load MODEL CORPUS [--clients 64] [--seconds 180] [--json docs/results/serve_load.json]
 
 CORPUS is scheme:location#split, as in a recipe; its speech is joined to recordings. The server is the command, in
 a process of its own; the clients are the official openai package, in this one. Each sends one recording after another,
@@ -26,11 +26,12 @@ import numpy as np
 import openai
 import soundfile
 
-sys.path.append(str(Path(__file__).parents[1] / "tests"))
-from fixtures_media import encoded
-from serving import Started, started
-
-from distilhubert_ko import Transcriber, audio, corpora, writing
+from distilhubert_ko import Transcriber
+from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.data import corpora
+from distilhubert_ko.files import writing
+from tests.support.media import encoded
+from tests.support.serving import Started, started
 
 SECONDS = (1, 2, 3, 5, 8, 13, 20, 35, 60)
 SHORT = (3, 5)

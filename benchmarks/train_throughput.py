@@ -1,6 +1,6 @@
 """Training speed in seconds of speech a second, against the way of the Transformers CTC example.
 
-    python benchmarks/train_throughput.py --corpus librispeech:PATH --json FILE
+    python -m benchmarks.train_throughput --corpus librispeech:PATH --json FILE
 
 Both train the network of a recipe from the same random weights, in float32, with AdamW and batches of the same size,
 on the same utterances, which lie decoded in memory. The example draws batches at random, pads them to the longest
@@ -21,7 +21,13 @@ import numpy as np
 import torch
 from transformers import HubertForCTC
 
-from distilhubert_ko import audio, batching, corpora, dataset, model, recipe, text, trainer
+from distilhubert_ko import recipe
+from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.data import corpora, dataset
+from distilhubert_ko.model import network as model
+from distilhubert_ko.text import tokenizer as text
+from distilhubert_ko.training import clips as batching
+from distilhubert_ko.training import trainer
 
 WAYS = ("example", "ours")
 

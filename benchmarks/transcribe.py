@@ -1,6 +1,6 @@
 """Transcription speed and accuracy on a CPU, against other ways to run the same weights and against faster-whisper.
 
-    python benchmarks/transcribe.py CORPUS --out DIR [--model DIR] [--int8 DIR] [--whisper DIR]
+    python -m benchmarks.transcribe CORPUS --out DIR [--model DIR] [--int8 DIR] [--whisper DIR]
 
 CORPUS is scheme:location#split, as in a recipe. Without --model the weights are those of a full-width DistilHuBERT at
 random: good for speed, not for CER. --int8 names the folder that `distilhubert-ko export --precision int8` made of
@@ -29,7 +29,10 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from distilhubert_ko import audio, corpora, metrics, text
+from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.data import corpora
+from distilhubert_ko.evaluation import metrics
+from distilhubert_ko.text import tokenizer as text
 
 Run = Callable[[list[np.ndarray]], list[str]]
 SYSTEMS = {
@@ -113,7 +116,10 @@ def build(folder: Path, arguments: argparse.Namespace, clips: list[np.ndarray]) 
     import onnx
     import torch
 
-    from distilhubert_ko import calibration, export, graph, model, recipe, train
+    from distilhubert_ko import recipe
+    from distilhubert_ko.export import calibration, exporting, graph
+    from distilhubert_ko.model import network as model
+    from distilhubert_ko.training import finetune
 
     torch.set_num_threads(arguments.threads)
     if arguments.model:
@@ -122,8 +128,8 @@ def build(folder: Path, arguments: argparse.Namespace, clips: list[np.ndarray]) 
         torch.manual_seed(0)
         syllables = [chr(code) for code in range(ord("가"), ord("힣"), 9)][:1200]
         tokenizer = text.Tokenizer.from_texts(["".join(syllables) + " "], "syllables")
-        train.save(model.build(recipe.Model(pretrained="random"), tokenizer), tokenizer, folder / "model")
-    export.export(folder / "model")
+        finetune.save(model.build(recipe.Model(pretrained="random"), tokenizer), tokenizer, folder / "model")
+    exporting.export(folder / "model")
     network = model.load(folder / "model")
     if arguments.int8:
         shutil.copytree(arguments.int8, folder / "int8")
@@ -200,9 +206,9 @@ def openvino_int8(folder: Path, clips: list[np.ndarray]) -> None:
 
 def runner(system: str, folder: Path, threads: int, whisper: Path | None) -> Run:
     """What turns waves into texts, loaded and ready."""
-    from distilhubert_ko import ctc
-    from distilhubert_ko.text import Tokenizer
-    from distilhubert_ko.transcribe import Transcriber
+    from distilhubert_ko.decoding import ctc
+    from distilhubert_ko.recognition.transcriber import Transcriber
+    from distilhubert_ko.text.tokenizer import Tokenizer
 
     tokenizer = Tokenizer.load(folder / "model")
 

@@ -1,6 +1,6 @@
 """How far the text of a long recording in windows is from that of the whole recording at once.
 
-    python benchmarks/windows.py CORPUS --model DIR [--clips 200] [--files 10]
+    python -m benchmarks.windows CORPUS --model DIR [--clips 200] [--files 10]
 
 Clips of the corpus are joined into files of many windows' length, 0.3 s apart. Prints the share of characters that
 differ, over all files and for each, and the same for the characters within 2 s of where two windows meet.
@@ -11,9 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from distilhubert_ko import audio, corpora, longform, metrics
-from distilhubert_ko.transcribe import Transcriber
-from distilhubert_ko.transcript import Transcript
+from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.data import corpora
+from distilhubert_ko.evaluation import metrics
+from distilhubert_ko.recognition import windows
+from distilhubert_ko.recognition.transcriber import Transcriber
+from distilhubert_ko.recognition.transcript import Transcript
 
 GAP = np.zeros(3 * audio.SAMPLE_RATE // 10, np.float32)
 
@@ -43,7 +46,7 @@ def main() -> None:
 
 def around_joints(transcript: Transcript) -> str:
     """The words whose middle lies within 2 s of where two windows meet."""
-    first, hop = (longform.WINDOW - longform.MARGIN) / audio.SAMPLE_RATE, longform.HOP / audio.SAMPLE_RATE
+    first, hop = (windows.WINDOW - windows.MARGIN) / audio.SAMPLE_RATE, windows.HOP / audio.SAMPLE_RATE
 
     def near(seconds: float) -> bool:
         return seconds > first - 2 and (seconds - first + 2) % hop < 4

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from distilhubert_ko.cli import app
+from distilhubert_ko.cli.main import app
 
 DOCS = Path(__file__).parent
 PAGE = DOCS / "commands.md"
@@ -172,7 +172,7 @@ def reliability() -> str:
 
 
 def ranks() -> str:
-    """The table of benchmarks/ranks.py, whose JSON lies in docs/results/."""
+    """The table of checks/ranks.py, whose JSON lies in docs/results/."""
     found = json.loads((DOCS / "results" / "ranks.json").read_text(encoding="utf-8"))
     difference = "{}_largest_relative_difference"
     losses = " | ".join(f"{found[difference.format(key)]:.1e}" for key in ("loss", "eval_loss", "grad_norm"))
@@ -276,7 +276,7 @@ LOADS = {
 
 
 def serving() -> str:
-    """docs/serving.md with the tables of benchmarks/captions.py, benchmarks/serve_load.py and tests/fuzz_server.py."""
+    """docs/serving.md with the tables of benchmarks/captions.py, benchmarks/serve_load.py and checks/fuzz_server.py."""
     found = json.loads((DOCS / "results" / "captions.json").read_text(encoding="utf-8"))
     lines = [
         "| Streams at once | Words | Shown, median | 99th percentile | Final, median | 99th percentile |",
@@ -327,7 +327,7 @@ def load(results: str, network: str) -> str:
 
 
 def fuzz() -> str:
-    """What tests/fuzz_server.py found, whose JSON lies in docs/results/."""
+    """What checks/fuzz_server.py found, whose JSON lies in docs/results/."""
     found = json.loads((DOCS / "results" / "serve_fuzz.json").read_text(encoding="utf-8"))
     before, after = found["before"], found["after"]
     return (
@@ -339,7 +339,7 @@ def fuzz() -> str:
 
 
 def hostile() -> str:
-    """The table of benchmarks/fuzz.py, whose JSON lies in docs/results/."""
+    """The table of checks/fuzz.py, whose JSON lies in docs/results/."""
     found = json.loads((DOCS / "results" / "fuzz.json").read_text(encoding="utf-8"))
     seconds, megabytes = found["limits"]["cpu_seconds"], found["limits"]["memory_mb"]
     lines = ["| Reader | Cases | Read | Refused | Neither |", "|---|---|---|---|---|"]

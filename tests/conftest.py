@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from distilhubert_ko.audio import SAMPLE_RATE
+from distilhubert_ko.audio.reading import SAMPLE_RATE
+
+pytest_plugins = ["tests.support.hub", "tests.support.model", "tests.support.web"]
 
 WORDS = ("나무", "바다", "하늘", "구름", "별빛", "강물")
 SYLLABLE = SAMPLE_RATE // 5  # samples: 10 frames, room for three jamo with blanks between them

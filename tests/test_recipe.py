@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import get_scheduler
 
-from distilhubert_ko import recipe, schedule
+from distilhubert_ko import recipe
 from distilhubert_ko.errors import RecipeError
 from distilhubert_ko.recipe import Data, Distill, Model, Recipe, Scheduler, Teaching, Text, Training
+from distilhubert_ko.training import schedule
 
 PUBLISHED_UTTERANCES = 22_263
 PUBLISHED_ROWS = [

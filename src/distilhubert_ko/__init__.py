@@ -2,12 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from distilhubert_ko.transcribe import Transcriber
-    from distilhubert_ko.transcript import Transcript
-    from distilhubert_ko.vad import VadOptions
+from distilhubert_ko.version import __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from distilhubert_ko.recognition.transcriber import Transcriber
+    from distilhubert_ko.recognition.transcript import Transcript
+    from distilhubert_ko.recognition.vad import VadOptions
+
 __all__ = ["Transcriber", "Transcript", "VadOptions", "__version__"]
 
 
@@ -15,15 +16,15 @@ def __getattr__(name: str) -> Any:
     # Nothing heavy is imported until it is asked for.
     match name:
         case "Transcriber":
-            from distilhubert_ko.transcribe import Transcriber
+            from distilhubert_ko.recognition.transcriber import Transcriber
 
             return Transcriber
         case "Transcript":
-            from distilhubert_ko.transcript import Transcript
+            from distilhubert_ko.recognition.transcript import Transcript
 
             return Transcript
         case "VadOptions":
-            from distilhubert_ko.vad import VadOptions
+            from distilhubert_ko.recognition.vad import VadOptions
 
             return VadOptions
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

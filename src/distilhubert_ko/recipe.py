@@ -13,10 +13,10 @@ from typing import Literal
 
 import tomli_w
 
-from distilhubert_ko import tables
-from distilhubert_ko.audio import KERNELS
+from distilhubert_ko.audio.reading import KERNELS
 from distilhubert_ko.errors import RecipeError
-from distilhubert_ko.writing import write
+from distilhubert_ko.files import toml_tables
+from distilhubert_ko.files.writing import write
 
 Scheduler = Literal["constant_with_warmup", "linear", "cosine", "cosine_with_restarts", "tri_stage"]
 
@@ -324,8 +324,8 @@ def load(path: Path, changes: typing.Sequence[str] = ()) -> Recipe:
         raise RecipeError(f"{path}: not a readable TOML file: {error}") from error
     table.setdefault("name", path.stem)
     for change in changes:
-        tables.change(table, change)
-    return tables.build(Recipe, table, str(path))
+        toml_tables.change(table, change)
+    return toml_tables.build(Recipe, table, str(path))
 
 
 def save(recipe: Recipe, path: Path) -> None:

@@ -1,0 +1,98 @@
+"""Commands about language models: lm, tune."""
+
+from collections import Counter
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from distilhubert_ko.cli.model import BeamOption, ModelArgument, OutsideOption, exported
+from distilhubert_ko.errors import InputError
+
+if TYPE_CHECKING:
+    from distilhubert_ko.evaluation.tuning import Trial
+
+
+class LmUnits(StrEnum):
+    SYLLABLES = "syllables"
+    WORDS = "words"
+
+
+def lm(
+    texts: Annotated[
+        list[Path], typer.Argument(metavar="TEXT...", help="Text files (UTF-8), a sentence a line.", exists=False)
+    ],
+    out: Annotated[Path, typer.Option(help="The ARPA file to write.")],
+    units: Annotated[LmUnits, typer.Option(help="Syllables suit models of jamo too.")] = LmUnits.SYLLABLES,
+    order: Annotated[
+        int | None, typer.Option(min=1, max=6, help="Units of an n-gram; 6 syllables or 3 words by default.")
+    ] = None,
+) -> None:
+    """Train an n-gram language model on Korean text, for --lm: modified Kneser-Ney, in the ARPA format.
+
+    Text is read as transcripts are, digits and Latin letters spelled out; lines with other scripts are left out. Long
+    n-grams that occur once are left out, too.
+    """
+    from distilhubert_ko.decoding import kneser_ney
+    from distilhubert_ko.decoding import language_model as models
+
+    words = units is LmUnits.WORDS
+    left_out: Counter[str] = Counter()
+    model = kneser_ney.train(
+        models.sentences(texts, words, left_out), order or models.ORDER[words], models.CUTOFFS[words]
+    )
+    kneser_ney.write(model, out)
+    for reason, count in left_out.items():
+        typer.echo(f"left out, {reason}: {count:,}", err=True)
+    typer.echo(f"{out}: n-grams of 1 to {model.order} {units.value}: {', '.join(f'{n:,}' for n in model.sizes())}")
+
+
+def tune(
+    model: ModelArgument,
+    corpus: Annotated[str, typer.Argument(metavar="CORPUS", help="Development speech, scheme:location#split.")],
+    lm: Annotated[Path, typer.Option("--lm", metavar="FILE", help="A language model.")],
+    beam: BeamOption = None,
+    save: Annotated[
+        bool, typer.Option("--save", help="Put the language model and the weights into the model folder.")
+    ] = False,
+    allow_outside: OutsideOption = False,
+) -> None:
+    """Find the weights with which a language model helps a model most on a development corpus, by CER.
+
+    Weights are not tuned on a split named test. With --save, transcribe and evaluate use the language model with the
+    best weights from then on, unless told --lm none.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from distilhubert_ko.decoding import decoder
+    from distilhubert_ko.decoding.beam import Options
+    from distilhubert_ko.decoding.language_model import Weights
+    from distilhubert_ko.evaluation import report, tuning
+    from distilhubert_ko.recognition.transcriber import Transcriber
+
+    tuning.refuse_test(corpus)
+    if save:
+        decoder.check_installable(Path(model), lm)
+    transcriber = Transcriber(exported(model), lm=lm, beam=beam)
+    assert transcriber.decoder.model is not None
+    split = report.read_split(transcriber.folder, corpus, Path(), allow_outside)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("listening", total=None)
+        heard = tuning.hear(transcriber, split, lambda done, all_: progress.update(task, completed=done, total=all_))
+    options = transcriber.decoder.options
+    plain = tuning.error_rate(heard, transcriber.tokenizer, None, Weights(), Options(width=1))
+    typer.echo(f"{len(heard.references):,} utterances of {corpus}, beam {options.width}")
+    typer.echo(f" alpha    beta     CER\n     greedy     {plain:.4f}")
+    trials = tuning.tune(heard, transcriber.tokenizer, transcriber.decoder.model, options, on_trial=_show)
+    best = tuning.best(trials)
+    typer.echo(f"best: alpha {best.weights.alpha:g}, beta {best.weights.beta:g}: CER {best.cer:.4f}")
+    if save:
+        if best.cer >= plain:
+            raise InputError(f"the language model does not help ({best.cer:.4f}, greedily {plain:.4f}): not saved")
+        typer.echo(decoder.install(transcriber.folder, lm, best.weights))
+
+
+def _show(trial: "Trial") -> None:
+    typer.echo(f"{trial.weights.alpha:6.3f}  {trial.weights.beta:6.3f}  {trial.cer:.4f}")

@@ -1,0 +1,68 @@
+"""The command that serves a model to programs and to browsers: serve."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from distilhubert_ko.cli.model import BeamOption, LmOption, exported, shown
+from distilhubert_ko.cli.speech import DEFAULT_MODEL, Device
+from distilhubert_ko.errors import InputError, MissingExtraError
+
+
+def serve(
+    model: Annotated[str, typer.Option(help="A model folder or a Hub id.")] = DEFAULT_MODEL,
+    host: Annotated[str, typer.Option(help="The address to listen on; this machine alone by default.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any that is free.")] = 8000,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all by default.")] = None,
+    device: Annotated[Device, typer.Option(help="auto is a CUDA GPU where onnxruntime has one.")] = Device.AUTO,
+    lm: LmOption = None,
+    beam: BeamOption = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Bearer tokens, one a line; nobody needs one by default."),
+    ] = None,
+    cors_origin: Annotated[
+        list[str], typer.Option(metavar="ORIGIN", help="Pages from there may use it too; repeatable.")
+    ] = [],  # noqa: B006 (typer copies it)
+    max_upload: Annotated[int, typer.Option(min=1, metavar="MB", help="The largest upload.")] = 100,
+    max_seconds: Annotated[float, typer.Option(min=1, help="The longest recording.")] = 3600.0,
+    max_requests: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Transcriptions in hand at once; more get 429.")
+    ] = 64,
+    max_streams: Annotated[int, typer.Option(min=1, metavar="N", help="Live captions at once; more get 429.")] = 16,
+    log_transcripts: Annotated[bool, typer.Option("--log-transcripts", help="Write what was said to the log.")] = False,
+) -> None:
+    """Serve a model: OpenAI's audio API, live captions, and a page for a browser."""
+    try:
+        from distilhubert_ko.serving import server
+    except ImportError as error:
+        raise MissingExtraError(f'serving needs pip install "distilhubert-ko[serve]" ({error})') from error
+    from distilhubert_ko.recognition.transcriber import Transcriber
+    from distilhubert_ko.serving.batcher import INFERENCES
+    from distilhubert_ko.serving.model_facts import facts
+
+    settings = server.Settings(
+        tokens=_tokens(token_file) if token_file else (),
+        origins=tuple(cors_origin),
+        upload_bytes=max_upload * 1_000_000,
+        audio_seconds=max_seconds,
+        requests=max_requests,
+        streams=max_streams,
+        log_transcripts=log_transcripts,
+    )
+    each = max(1, (threads or os.cpu_count() or 1) // INFERENCES)
+    transcriber = Transcriber(exported(model), each, device=device.value, lm=lm, beam=beam)
+    server.serve(transcriber, facts(transcriber, shown(model)), settings, host, port)
+
+
+def _tokens(file: Path) -> tuple[str, ...]:
+    from distilhubert_ko.files import reading as files
+
+    tokens = tuple(filter(None, map(str.strip, files.read_text(file).splitlines())))
+    if not tokens:
+        raise InputError(f"{file}: no token in it; write one a line, such as `openssl rand -hex 32` gives")
+    if bad := [number for number, token in enumerate(tokens, 1) if not token.isascii() or not token.isprintable()]:
+        raise InputError(f"{file}: token {bad[0]} has characters that a header cannot carry; use letters and digits")
+    return tokens

@@ -1,0 +1,170 @@
+"""Commands that take a recipe: plan, prepare, train; and demo, which brings its own."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from distilhubert_ko.cli.model import OutsideOption, evaluated, figures, missing_train, write_graph
+from distilhubert_ko.training import ranks
+
+if TYPE_CHECKING:
+    from distilhubert_ko.evaluation.report import Report
+    from distilhubert_ko.recipe import Recipe
+
+RecipeArgument = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A TOML file, or zeroth, zeroth-plus, pansori or demo.")
+]
+SetOption = Annotated[
+    list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a key of the recipe; repeatable.")
+]
+
+
+def plan(
+    recipe: RecipeArgument,
+    utterances: Annotated[
+        int | None, typer.Option(metavar="N", help="Training utterances; the corpus's own number by default.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    allow_outside: OutsideOption = False,
+    changes: SetOption = [],  # noqa: B006 (typer copies it)
+) -> None:
+    """Show what a recipe will do: steps, evaluations and learning rates. No training, no network."""
+    from distilhubert_ko.data import sizes
+    from distilhubert_ko.training import schedule
+
+    config = _loaded(recipe, changes, allow_outside)
+    size = sizes.of(config) if utterances is None else sizes.Size(utterances, None)
+    planned = schedule.plan(config, size.utterances)
+    if as_json:
+        typer.echo(
+            json.dumps(asdict(planned) | {"audio_hours": size.hours_heard(config.training.num_epochs)}, indent=2)
+        )
+        return
+    typer.echo(f"{planned.train_utterances:,} training utterances, {planned.steps_per_epoch:,} steps an epoch")
+    typer.echo(f"{planned.total_steps:,} steps in {config.training.num_epochs} epochs")
+    if size.hours is not None:
+        typer.echo(f"{size.hours:.1f} h of speech, {size.hours_heard(config.training.num_epochs):.0f} h heard in all")
+    typer.echo("   step   epoch  learning rate")
+    for step in planned.evaluations:
+        typer.echo(f"{step.step:7,} {step.epoch:7} {step.learning_rate:14.3e}")
+    for key, value in planned.hyperparameters.items():
+        typer.echo(f"{key}: {value}")
+
+
+def prepare(
+    recipe: RecipeArgument,
+    out: Annotated[Path | None, typer.Option(help="Folder for data.json; prepared/NAME by default.")] = None,
+    allow_outside: OutsideOption = False,
+    changes: SetOption = [],  # noqa: B006
+) -> None:
+    """Read and check a recipe's corpora, build the vocabulary, and report what is kept and what is not."""
+    from distilhubert_ko.data import dataset
+    from distilhubert_ko.files import writing
+
+    config = _loaded(recipe, changes, allow_outside)
+    data = dataset.prepare(config)
+    folder = out or Path("prepared") / config.name
+    account = data.report()
+    data.tokenizer.save(folder)
+    path = writing.write_json(folder / "data.json", account)
+    typer.echo(dataset.describe(account))
+    typer.echo(f"report: {path}  vocabulary: {folder / 'vocab.json'}")
+
+
+def train(
+    recipe: RecipeArgument,
+    out: Annotated[Path | None, typer.Option(help="A new folder for the model; runs/NAME by default.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
+    allow_outside: OutsideOption = False,
+    changes: SetOption = [],  # noqa: B006
+) -> None:
+    """Train a recipe to the end: the model, its ONNX graph, its report and its card."""
+    with ranks.one_voice():
+        config = _loaded(recipe, changes, allow_outside)
+        folder = out or Path("runs") / config.name
+        report = _train(config, folder, resume)
+    if report is None:
+        return
+    typer.echo(figures(report))
+    typer.echo(f"model: {folder}  card: {folder / 'README.md'}  curve: {folder / 'learning-curve.png'}")
+
+
+def distill(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A TOML file with [distill], or distill.")],
+    out: Annotated[Path | None, typer.Option(help="A new folder for the student; runs/NAME by default.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
+    allow_outside: OutsideOption = False,
+    changes: SetOption = [],  # noqa: B006
+) -> None:
+    """Distil a teacher into a small encoder on speech alone, for a recipe's model.pretrained."""
+    with ranks.one_voice():
+        config = _loaded(recipe, changes, allow_outside)
+        folder = out or Path("runs") / config.name
+        try:
+            from distilhubert_ko.training import distill as distillation
+        except ImportError as error:
+            raise missing_train(error) from error
+
+        report = distillation.distill(config, folder, resume=resume)
+        ranks.part()
+    if not ranks.leads():
+        return
+    typer.echo(f"held-out loss {report['eval_loss']:.4f} at step {report['best_step']} of {report['total_steps']}")
+    for layer, terms in report["layers"].items():
+        typer.echo(f"  layer {layer}: L1 {terms['l1']:.4f}, cosine term {terms['cosine']:.4f}")
+    typer.echo(f"student: {folder}  losses: {folder / distillation.REPORT}")
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="A new folder for the model.")] = Path("demo"),
+) -> None:
+    """Train, measure, document and transcribe, offline, in minutes, on speech that the program makes for itself."""
+    from distilhubert_ko import recipe as recipes
+    from distilhubert_ko.data import corpora
+    from distilhubert_ko.files import writing
+    from distilhubert_ko.recognition.transcriber import Transcriber
+
+    config = recipes.load(recipes.find("demo"))
+    report = _train(config, out, resume=False)
+    if report is None:
+        return
+    clip = corpora.read(config.test_corpus).utterances[0]
+    text = Transcriber(out)(clip.wave()).text
+    transcript = writing.write(out / "transcript.txt", f"{text}\n")
+    typer.echo(figures(report))
+    typer.echo(f"card:       {out / 'README.md'}")
+    typer.echo(f"curve:      {out / 'learning-curve.png'}")
+    typer.echo(f"transcript: {transcript}  {text}")
+    typer.echo(f"  spoken:   {clip.audio}  {clip.text}")
+    typer.echo(f"try it:     distilhubert-ko transcribe {clip.audio} --model {out}")
+
+
+def _loaded(recipe: str, changes: list[str], allow_outside: bool) -> "Recipe":
+    from distilhubert_ko import recipe as recipes
+
+    allowed = ["data.allow_outside=true"] if allow_outside else []
+    return recipes.load(recipes.find(recipe), [*changes, *allowed])
+
+
+def _train(config: "Recipe", folder: Path, resume: bool) -> "Report | None":
+    """Trains, exports, evaluates and writes the card; of several ranks all train, and the first does the rest."""
+    from distilhubert_ko.evaluation import report as reports
+
+    try:
+        from distilhubert_ko.evaluation import card as cards
+        from distilhubert_ko.training import finetune as training
+    except ImportError as error:
+        raise missing_train(error) from error
+
+    training.train(config, folder, resume=resume)
+    ranks.part()
+    if not ranks.leads():
+        return None
+    write_graph(folder)
+    report = evaluated(str(folder), config.test_corpus, config.root, config.data.allow_outside)
+    reports.save(report, folder / reports.REPORT)
+    cards.write(folder)
+    return report

@@ -1,0 +1,315 @@
+"""From a recipe's corpora to examples that can be trained on, with an account of everything that was dropped."""
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distilhubert_ko import recipe
+from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.data import corpora
+from distilhubert_ko.data.corpora import Corpus, Utterance
+from distilhubert_ko.decoding import ctc
+from distilhubert_ko.errors import CorpusError
+from distilhubert_ko.text import tokenizer as text
+
+TOO_SHORT, TOO_LONG, TOO_FEW_FRAMES = UNFIT = ("too short", "too long", "more labels than frames")
+"""Why the length of a clip keeps it out of training."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """An utterance with its transcript as the model should write it."""
+
+    utterance: Utterance
+    text: str
+
+    @property
+    def samples(self) -> int:
+        return round(self.utterance.seconds * audio.SAMPLE_RATE)
+
+
+@dataclass(frozen=True)
+class Split:
+    spec: str
+    examples: tuple[Example, ...]
+    dropped: dict[str, int]
+    """Reason -> utterances."""
+    revision: str | None = None
+    """The commit of a corpus on the Hub."""
+
+    @property
+    def hours(self) -> float:
+        return sum(example.utterance.seconds for example in self.examples) / 3600
+
+    @property
+    def speakers(self) -> set[str]:
+        return {e.utterance.speaker for e in self.examples if e.utterance.speaker is not None}
+
+    @property
+    def sentences(self) -> set[str]:
+        return {example.text for example in self.examples}
+
+    def summary(self) -> dict[str, Any]:
+        transcribed = self.sentences != {""}
+        return {
+            "corpus": self.spec,
+            **({"revision": self.revision} if self.revision else {}),
+            "utterances": len(self.examples),
+            "hours": round(self.hours, 3),
+            **({"hours_from": guessed} if (guessed := self.hours_from) != "audio" else {}),
+            "speakers": len(self.speakers),
+            **({"distinct_sentences": len(self.sentences)} if transcribed else {}),
+            "dropped": self.dropped,
+            **({"source": source} if (source := self.source) else {}),
+        }
+
+    @property
+    def hours_from(self) -> str:
+        """The least certain of where lengths come from: see Utterance."""
+        found = {example.utterance.seconds_from for example in self.examples}
+        return next(place for place in ("text", "corpus", "audio") if place in found)
+
+    @property
+    def source(self) -> dict[str, Any] | None:
+        """Of a streamed corpus, what `shards.source` says."""
+        audios = [example.utterance.audio for example in self.examples]
+        if all(isinstance(audio, Path) for audio in audios):
+            return None
+        from distilhubert_ko.data import shards  # and pyarrow with it
+
+        return shards.source(audios)
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """What an evaluation split shares with the training split, and what its text has that training never saw."""
+
+    shared_sentences: int
+    shared_speakers: int
+    unknown_characters: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    train: Split
+    eval: Split
+    test: Split
+    tokenizer: text.Tokenizer
+
+    def report(self) -> dict[str, Any]:
+        """The account that `distilhubert-ko prepare` prints and the model folder keeps as data.json."""
+        splits = {"train": self.train, "eval": self.eval, "test": self.test}
+        return {
+            "units": self.tokenizer.units,
+            "vocabulary": len(self.tokenizer),
+            "splits": {name: split.summary() for name, split in splits.items()},
+            "overlap_with_train": {
+                name: dataclasses.asdict(overlap(self.train, splits[name], self.tokenizer)) for name in ("eval", "test")
+            },
+        }
+
+
+def prepare(config: recipe.Recipe) -> Dataset:
+    """Reads, normalises and filters the recipe's corpora; the vocabulary comes from the training text alone.
+
+    Raises CorpusError where nothing is left to train on or to evaluate.
+    """
+    data = config.data
+    corpus = _read(data.train, config, measured=False)
+    train = split(corpus, config.text, data)
+    train = _alignable(train, _vocabulary(train, config.text.units))
+    tokenizer = _vocabulary(train, config.text.units)  # anew: what was left out is not learnt
+    evaluation = read_split(data.eval, config)
+    test = evaluation if config.test_corpus == data.eval else read_split(config.test_corpus, config)
+    return Dataset(train, evaluation, test, tokenizer)
+
+
+def _vocabulary(train: Split, units: text.Units) -> text.Tokenizer:
+    return text.Tokenizer.from_texts((example.text for example in train.examples), units)
+
+
+def read_split(spec: str, config: recipe.Recipe) -> Split:
+    """A corpus to be evaluated on: no clip is left out for its length, only those that could not be scored."""
+    corpus = _read(spec, config)
+    return split(corpus, config.text, None)
+
+
+def _read(spec: str, config: recipe.Recipe, *, transcribed: bool = True, measured: bool = True) -> corpora.Corpus:
+    data = config.data
+    return corpora.read(
+        spec,
+        root=config.root,
+        heldout=data.heldout,
+        transcribed=transcribed,
+        cache=config.cache,
+        streaming=data.streaming,
+        measured=measured,
+        allow_outside=data.allow_outside,
+    )
+
+
+def unlabelled(spec: str, config: recipe.Recipe, *, measured: bool = True) -> Split:
+    """The speech of a corpus, transcripts aside, that is within the recipe's limits and long enough for a frame.
+
+    Without `measured`, a streamed clip's length may be known only when it is heard. Raises CorpusError where there is
+    no speech.
+    """
+    corpus = _read(spec, config, transcribed=False, measured=measured)
+    dropped = Counter(problem.reason for problem in corpus.problems)
+    examples = []
+    for example in (Example(utterance, "") for utterance in corpus.utterances):
+        reason = _length(example.utterance, config.data)
+        if not reason and example.utterance.seconds_from != "text" and audio.frames(example.samples) < 1:
+            reason = TOO_SHORT
+        if reason:
+            dropped[reason] += 1
+        else:
+            examples.append(example)
+    return _split(corpus, examples, dropped, "[data] min_seconds and max_seconds")
+
+
+def split(corpus: Corpus, rules: recipe.Text, limits: recipe.Data | None) -> Split:
+    """The usable utterances of a corpus, with `limits` on their length where it is for training.
+
+    Raises CorpusError where none is usable.
+    """
+    dropped = Counter(problem.reason for problem in corpus.problems)
+    examples = []
+    for utterance in corpus.utterances:
+        written = text.normalise(utterance.text, spell=rules.foreign == "spell")
+        reason = _unusable(utterance, written, limits)
+        if reason:
+            dropped[reason] += 1
+        else:
+            examples.append(Example(utterance, written))
+    return _split(corpus, examples, dropped, "[text] foreign")
+
+
+def _split(corpus: Corpus, examples: list[Example], dropped: Counter[str], rule: str) -> Split:
+    if not examples:
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in dropped.items())
+        raise CorpusError(f"{corpus.spec}: no usable utterance ({reasons}); check the corpus and {rule}")
+    return Split(corpus.spec, tuple(examples), dict(dropped), corpus.revision)
+
+
+def _unusable(utterance: Utterance, written: str, limits: recipe.Data | None) -> str:
+    if not written:
+        return "empty text"
+    if text.foreign_characters(written):
+        return "digits, Latin letters or other scripts"
+    return _length(utterance, limits) if limits else ""
+
+
+def _length(utterance: Utterance, limits: recipe.Data) -> str:
+    """Why a clip is not wanted; a guess at its length is no reason."""
+    if utterance.seconds_from == "text":
+        return ""
+    if utterance.seconds < limits.min_seconds:
+        return TOO_SHORT
+    return TOO_LONG if utterance.seconds > limits.max_seconds else ""
+
+
+def _alignable(split_: Split, tokenizer: text.Tokenizer) -> Split:
+    """Without the utterances that have more labels than frames, whose CTC loss is infinite."""
+    kept = tuple(example for example in split_.examples if has_frames(example, tokenizer))
+    lost = len(split_.examples) - len(kept)
+    if not kept:
+        raise CorpusError(
+            f"{split_.spec}: every utterance has more labels than frames; do audio and text belong together?"
+        )
+    dropped = split_.dropped | ({TOO_FEW_FRAMES: lost} if lost else {})
+    return replace(split_, examples=kept, dropped=dropped)
+
+
+def has_frames(example: Example, tokenizer: text.Tokenizer) -> bool:
+    """Whether the clip has the frames that CTC needs for its labels, as far as its length is known."""
+    if example.utterance.seconds_from == "text":
+        return True
+    return ctc.min_frames(tokenizer.encode(example.text)) <= audio.frames(example.samples)
+
+
+def unfit(example: Example, samples: int, labels: NDArray[np.int64], limits: recipe.Data) -> str:
+    """Why a clip that turns out to have so many samples is left out of training, as it would have been before.
+
+    A clip whose length was measured is fit.
+    """
+    if example.utterance.seconds_from == "audio":
+        return ""
+    heard = replace(example.utterance, seconds=samples / audio.SAMPLE_RATE, seconds_from="audio")
+    fewest = max(1, ctc.min_frames(labels.tolist()))
+    return _length(heard, limits) or ("" if fewest <= audio.frames(samples) else TOO_FEW_FRAMES)
+
+
+def check_unchanged(before: Path, account: dict[str, Any]) -> None:
+    """Raises CorpusError where a run that goes on would meet other shards than it began with.
+
+    Args:
+        before: the run's data.json, where it has one.
+        account: the same of today.
+    """
+    if not before.is_file():
+        return
+    earlier = json.loads(before.read_text(encoding="utf-8"))["splits"]
+    for name, split_ in account["splits"].items():
+        parts = earlier.get(name, {}), split_
+        old, new = ((each.get("source") or {}).get("layout") for each in parts)
+        if old != new:
+            was, now = (each.get("revision") or "no commit of the Hub" for each in parts)
+            raise CorpusError(
+                f"{split_['corpus']} is not what this run began with ({name}: {was} then, {now} now): name that "
+                "revision in the recipe, hub:NAME@REVISION#SPLIT, or put a folder's shards back, with their times; or "
+                "begin a new run in a new --out"
+            )
+
+
+def overlap(train: Split, other: Split, tokenizer: text.Tokenizer) -> Overlap:
+    unknown = unknown_characters([example.text for example in other.examples], tokenizer)
+    return Overlap(
+        len(train.sentences & other.sentences),
+        len(train.speakers & other.speakers),
+        dict(unknown.most_common()),
+    )
+
+
+def unknown_characters(texts: Sequence[str], tokenizer: text.Tokenizer) -> Counter[str]:
+    """Units of the texts that the vocabulary lacks, counted; each of them is a sure error."""
+    return Counter(unit for written in texts for unit in tokenizer.unknown(written))
+
+
+def describe(report: dict[str, Any]) -> str:
+    """A data report as lines for a terminal."""
+    lines = [f"units: {report['units']}, vocabulary {report['vocabulary']}"]
+    for name, split_ in report["splits"].items():
+        lines.append(describe_split(name, split_))
+        if name in report["overlap_with_train"]:
+            shared = report["overlap_with_train"][name]
+            unknown = shared["unknown_characters"]
+            shown = "".join(list(unknown)[:20])
+            lines.append(
+                f"  shared with train: {shared['shared_sentences']:,} sentences, {shared['shared_speakers']} speakers; "
+                f"unknown characters: {sum(unknown.values()):,}{f' ({shown})' if unknown else ''}"
+            )
+    return "\n".join(lines)
+
+
+def describe_split(name: str, summary: dict[str, Any]) -> str:
+    """The summary of a split as lines for a terminal."""
+    lines = [
+        f"{name}: {summary['corpus']}: {summary['utterances']:,} utterances, "
+        f"{'about ' if summary.get('hours_from') == 'text' else ''}{summary['hours']:.2f} h, "
+        f"{summary['speakers']} speakers"
+        + (f", {summary['distinct_sentences']:,} distinct sentences" if "distinct_sentences" in summary else "")
+    ]
+    if source := summary.get("source"):
+        lines.append(
+            f"  streamed: {source['gigabytes']:.2f} GB in {source['shards']:,} shards and {source['row_groups']:,} row "
+            f"groups; at most {source['spool_gigabytes']:.2f} GB are kept"
+        )
+    return "\n".join(lines + [f"  dropped, {reason}: {count:,}" for reason, count in summary["dropped"].items()])

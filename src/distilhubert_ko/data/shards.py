@@ -1,0 +1,278 @@
+"""Data sets of the Hub that stay there: their parquet shards are read over the network, as far as they are wanted.
+
+Parquet gives columns and row groups apart. So the transcripts of all shards are read at once, and the sound a row group
+at a time, when a clip of it is wanted; a row group is some 100 MB, or 100 clips, as `datasets` writes them. Row groups
+that were fetched lie in a spool for as long as they are likely to be wanted again.
+"""
+
+import hashlib
+import re
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is of httpx, or of httpx2
+    EntryNotFoundError,
+    HTTPError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from distilhubert_ko.data import corpus_formats
+from distilhubert_ko.data.corpus_formats import Entry
+from distilhubert_ko.errors import AudioError, CorpusError, InputError, UnavailableError, reason
+from distilhubert_ko.files import writing
+from distilhubert_ko.files.spool import Spool
+
+AUDIO = "audio.bytes"
+DURATION = ("duration", "seconds")
+WAITS = 2.0, 10.0
+"""Seconds before a failed reading is tried again; the Hub's client has tried each request six times by then."""
+READINGS = 3  # of a row group that lies in the spool, each time fetched anew
+AT_A_TIME = 16  # shards whose transcripts are read at once: nearly all of that time is waiting
+BUFFER = 1 << 24  # bytes asked for at a time
+BATCH = 64  # clips in memory while a row group is fetched
+WINDOW, POOL = 8, 4
+"""Row groups that training mixes with each other, and that it begins at a time: see `sampling`."""
+KEEP = WINDOW + POOL + 4
+"""Row groups in the spool. The last of them are for the evaluation and for who reads ahead."""
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, eq=False)
+class Shard:
+    """A parquet file. `state` is another one for other content, `layout` a checksum of it and of where things lie."""
+
+    url: str
+    state: str
+    layout: str
+    metadata: pq.FileMetaData = field(repr=False)
+    spool: Spool = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """A row group: the clips that are fetched together."""
+
+    shard: Shard
+    number: int
+
+    def sound(self) -> pa.ChunkedArray:
+        """The clips as structs with their `bytes`, mapped from the spool.
+
+        Raises CorpusError for a shard that is gone or another one now, InputError where the spool cannot be written or
+        read, and UnavailableError.
+        """
+        name = f"{self.shard.layout[:16]}-{self.number}.arrow"
+        for _ in range(READINGS):
+            path = self.shard.spool.file(name, self._fetch)
+            try:
+                with pa.memory_map(str(path)) as file:
+                    return pa.ipc.open_file(file).read_all()["audio"]
+            except (OSError, pa.ArrowInvalid) as error:
+                # Another process made room just now, or a machine that lost its power left what is no Arrow.
+                path.unlink(missing_ok=True)
+                failed = error
+        raise InputError(
+            f"{path} cannot be read though it was fetched {READINGS} times ({reason(failed)}): see to the disk, or "
+            "set XDG_CACHE_HOME to a folder on another one"
+        ) from failed
+
+    def _fetch(self, path: Path) -> None:
+        insist(f"row group {self.number} of {self.shard.url}", lambda: self._copy(path))
+
+    def _copy(self, path: Path) -> None:
+        with _open(self.shard.url) as file:
+            if _state(file) != self.shard.state:
+                raise CorpusError(
+                    f"{self.shard.url} has changed while it was read: name a revision, hub:NAME@REVISION, and start a "
+                    "new run"
+                )
+            # Unlike pre_buffer, a buffer does not hold the whole row group.
+            shard = pq.ParquetFile(file, metadata=self.shard.metadata, pre_buffer=False, buffer_size=BUFFER)
+            batches = shard.iter_batches(BATCH, row_groups=[self.number], columns=[AUDIO], use_threads=False)
+            first = next(batches)
+            with pa.ipc.new_file(str(path), first.schema) as writer:
+                writer.write_batch(first)
+                for batch in batches:
+                    writer.write_batch(batch)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Row:
+    """One clip in a row group."""
+
+    group: Group
+    row: int
+
+    def __call__(self) -> bytes:
+        """The content of its sound file. Raises AudioError where there is none, UnavailableError, CorpusError."""
+        content = self.group.sound()[self.row].as_py()["bytes"]
+        if content is None:
+            raise AudioError(f"row {self.row} of row group {self.group.number} of {self.group.shard.url} has no sound")
+        return bytes(content)
+
+
+def entries(location: str, split: str | None) -> tuple[list[Entry], str | None]:
+    """What a data set of the Hub lists, one split of it or all, with `Row`s as audio; and its commit.
+
+    Raises:
+        CorpusError: it is not on the Hub, has no such split, or its files are no parquet with sound in them.
+        UnavailableError: the Hub could not be reached.
+        MissingExtraError: without the `datasets` package.
+    """
+    files, revision = corpus_formats.hub_files(location)
+    if split and split not in files:
+        raise CorpusError(f"hub:{location}: no split {split!r}: this data set has {', '.join(files)}")
+    chosen = [(part, url) for part, urls in files.items() if split in (None, part) for url in urls]
+    for _, url in chosen:
+        if not url.endswith(".parquet"):
+            raise CorpusError(
+                f"hub:{location} holds {url.rpartition('/')[2]}, and only parquet can be streamed: set "
+                f"data.streaming = false, or try the Hub's own conversion, hub:{location}@refs/convert/parquet"
+            )
+    spool = Spool(_cache() / re.sub(r"[^\w.@-]+", "--", location), KEEP)
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        described = [*pool.map(lambda file: _shard(location, file[1], spool), chosen)]
+    found: list[Entry] = []
+    counts = dict.fromkeys(files, 0)
+    for (part, _), (shard, columns) in zip(chosen, described, strict=True):
+        listed = _rows(shard, columns, part, counts[part])
+        counts[part] += len(listed)
+        found += listed
+    return found, revision
+
+
+def source(audios: Iterable[corpus_formats.Audio]) -> dict[str, Any] | None:
+    """Which shards these clips come from, to be compared when a run goes on; None where they come from none.
+
+    `layout` is a checksum over the shards. `row_groups` and `gigabytes` say what an epoch fetches.
+    """
+    groups = {audio.group for audio in audios if isinstance(audio, Row)}
+    if not groups:
+        return None
+    shards = {group.shard for group in groups}
+    checksum = hashlib.sha256("".join(sorted(shard.layout for shard in shards)).encode()).hexdigest()
+    sizes = [_size(group) for group in groups]
+    return {
+        "shards": len(shards),
+        "row_groups": len(groups),
+        "gigabytes": round(sum(sizes) / 1e9, 3),
+        "spool_gigabytes": round(sum(sorted(sizes)[-KEEP:]) / 1e9, 3),
+        "layout": checksum,
+    }
+
+
+def insist(what: str, act: Callable[[], Result]) -> Result:
+    """act(), tried again after each of WAITS.
+
+    Raises UnavailableError where it fails every time. What no repetition mends is raised at once: a CorpusError where
+    the Hub has no such file, an InputError where there is no room for it here.
+    """
+    for wait in (*WAITS, None):
+        try:
+            return act()
+        except (FileNotFoundError, EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError) as error:
+            raise CorpusError(
+                f"{what}: the file is gone ({reason(error)}): name a revision that has it, hub:NAME@REVISION"
+            ) from error
+        except (OSError, HTTPError, pa.ArrowException) as error:
+            if isinstance(error, OSError) and error.errno in writing.FULL:
+                raise InputError(
+                    f"{what} cannot be kept in {_cache()} ({reason(error)}; {writing.free_gb(_cache()):.1f} GB are "
+                    "free): make room, or set XDG_CACHE_HOME to a folder on another disk; --resume goes on with a run"
+                ) from error
+            if wait is None:
+                raise UnavailableError(
+                    f"{what} could not be fetched in {len(WAITS) + 1} tries ({reason(error)}): see to the network, "
+                    "then give the same command again, with --resume for a run that had begun; what it saved is whole"
+                ) from error
+            time.sleep(wait)
+    raise AssertionError
+
+
+def _cache() -> Path:
+    return writing.user_cache() / "shards"
+
+
+def _open(url: str) -> Any:
+    # Parquet knows what it wants: a cache of fsspec's own would fetch more.
+    filesystem, path = fsspec.core.url_to_fs(url)
+    return filesystem.open(path, "rb", cache_type="none")
+
+
+def _shard(location: str, url: str, spool: Spool) -> tuple[Shard, dict[str, list[Any]]]:
+    """A shard, and its columns that describe clips, by the names of Entry's fields."""
+
+    def read() -> tuple[Shard, dict[str, list[Any]]]:
+        with _open(url) as file:
+            parquet = pq.ParquetFile(file, pre_buffer=True)
+            names = parquet.schema_arrow.names
+            if AUDIO not in _paths(parquet.metadata):
+                raise CorpusError(
+                    f"{url} needs the column audio with the sound as bytes, but has {', '.join(names)}: choose another "
+                    "data set, or set data.streaming = false"
+                )
+            wanted = corpus_formats.described(names) | {"seconds": corpus_formats.first(names, DURATION)}
+            columns = {key: name for key, name in wanted.items() if name}
+            table = parquet.read(columns=[*columns.values()], use_threads=False)
+            state = _state(file)
+            shard = Shard(url, state, _layout(url, state, parquet.metadata), parquet.metadata, spool)
+            return shard, {key: table[name].to_pylist() for key, name in columns.items()}
+
+    return insist(f"the transcripts of hub:{location} in {url}", read)
+
+
+def _paths(metadata: pq.FileMetaData) -> list[str]:
+    return [metadata.schema.column(index).path for index in range(metadata.num_columns)]
+
+
+def _state(file: Any) -> str:
+    """On the Hub, what git knows the content by; in a folder, size and time of modification."""
+    found = file.fs.info(file.path)
+    return found.get("blob_id") or f"{found['size']} bytes of {found.get('mtime')}"
+
+
+def _layout(url: str, state: str, metadata: pq.FileMetaData) -> str:
+    """The revision is left out: a new one with the same shards, for a new README say, changes nothing."""
+    content = [url.rpartition("/")[2], state]
+    for group in range(metadata.num_row_groups):
+        for index in range(metadata.num_columns):
+            column = metadata.row_group(group).column(index)
+            content += [column.path_in_schema, column.num_values, column.data_page_offset, column.total_compressed_size]
+    return hashlib.sha256(repr(content).encode()).hexdigest()
+
+
+def _size(group: Group) -> int:
+    """Bytes of sound in a row group as they are fetched."""
+    metadata = group.shard.metadata
+    return int(metadata.row_group(group.number).column(_paths(metadata).index(AUDIO)).total_compressed_size)
+
+
+def _rows(shard: Shard, columns: dict[str, list[Any]], split: str, before: int) -> list[Entry]:
+    groups = [Group(shard, number) for number in range(shard.metadata.num_row_groups)]
+    audios = [Row(group, row) for group in groups for row in range(shard.metadata.row_group(group.number).num_rows)]
+    found = []
+    for index, audio in enumerate(audios):
+        text, speaker, gender, seconds = (
+            columns[key][index] if key in columns else None for key in ("text", "speaker", "gender", "seconds")
+        )
+        found.append(
+            Entry(
+                f"{split}-{before + index:06d}",
+                audio,
+                corpus_formats.string(text),
+                corpus_formats.string(speaker),
+                split,
+                gender=corpus_formats.string(gender),
+                seconds=float(seconds) if seconds and seconds > 0 else None,
+            )
+        )
+    return found

@@ -1,0 +1,41 @@
+"""How much speech a recipe trains on, where that can be known without the network."""
+
+from dataclasses import dataclass
+
+from distilhubert_ko.data import corpora
+from distilhubert_ko.errors import CorpusError
+from distilhubert_ko.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Size:
+    utterances: int
+    hours: float | None
+
+    def hours_heard(self, epochs: int) -> float | None:
+        """Hours of speech that training goes through; None where they are unknown."""
+        return None if self.hours is None else round(self.hours * epochs, 1)
+
+
+# From openslr.org/40 and the data set's page on the Hub.
+PUBLISHED = {"hub:Bingsu/zeroth-korean#train": Size(22_263, 51.6)}
+
+
+def of(recipe: Recipe) -> Size:
+    """The published size of the recipe's training corpus, or that of the local one, before any filter.
+
+    Raises CorpusError for a Hub corpus of unknown size and for a local one that cannot be read.
+    """
+    spec = recipe.data.train
+    if spec in PUBLISHED:
+        return PUBLISHED[spec]
+    if spec.startswith("hub:"):
+        raise CorpusError(f"{spec}: its size is not known here; give it with --utterances N")
+    corpus = corpora.read(
+        spec,
+        root=recipe.root,
+        heldout=recipe.data.heldout,
+        cache=recipe.cache,
+        allow_outside=recipe.data.allow_outside,
+    )
+    return Size(len(corpus.utterances), corpus.hours)

@@ -1,0 +1,162 @@
+"""From a model's log-probabilities to tokens: greedily, or by a beam search with a language model or hot words.
+
+A model folder carries a language model in `language_model/`: an ARPA file or a binary of KenLM, and `attrs.json` with
+the weights, as pyctcdecode and Transformers' Wav2Vec2ProcessorWithLM keep them.
+"""
+
+import json
+import math
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distilhubert_ko.decoding import ctc
+from distilhubert_ko.decoding.beam import Hypothesis, Options, Search
+from distilhubert_ko.decoding.hotwords import HotWords
+from distilhubert_ko.decoding.language_model import UNIGRAMS, LanguageModel, Weights, untuned
+from distilhubert_ko.decoding.scoring import scorer
+from distilhubert_ko.errors import InputError, ModelError
+from distilhubert_ko.files import writing
+from distilhubert_ko.text.tokenizer import Tokenizer
+
+FOLDER, ATTRS = "language_model", "attrs.json"
+SUFFIXES = (".arpa", ".bin", ".binary", ".gz")  # the last are found to be refused: KenLM's wheel does not unpack
+NONE = "none"
+HOTWORD_WEIGHT = 2.0  # nats a syllable
+GREEDY: dict[str, Any] = {"beam": 1, "lm": None}
+"""The record of greedy decoding."""
+
+
+class Settings(TypedDict, total=False):
+    """What a caller may want of decoding; see Decoder."""
+
+    lm: str | Path | None
+    beam: int | None
+    hotwords: Sequence[str]
+    hotword_weight: float
+    n_best: int
+
+
+class Decoder:
+    """Decodes what a model in `folder` gives.
+
+    `lm` is a language model's file; None is the one that the folder carries, if any, and NONE is none. `beam` is the
+    width, None the default. `hotwords` are raised by `hotword_weight` nats a syllable; `n_best` texts are given.
+
+    Raises InputError for a language model that cannot be read, for a hot word that is not Korean and for a beam of
+    nothing, and MissingExtraError for a language model without KenLM.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        folder: Path,
+        *,
+        lm: str | Path | None = None,
+        beam: int | None = None,
+        hotwords: Sequence[str] = (),
+        hotword_weight: float = HOTWORD_WEIGHT,
+        n_best: int = 1,
+    ):
+        path = None if lm == NONE else carried(folder) if lm is None else Path(lm)
+        self.model = LanguageModel(path) if path else None
+        self.weights = weights(self.model) if self.model else Weights()
+        self.options = Options(n_best=n_best) if beam is None else Options(width=beam, n_best=n_best)
+        self._hotwords = tuple(hotwords)
+        self._tokenizer = tokenizer
+        self._scorer = scorer(tokenizer, self.model, self.weights, HotWords(self._hotwords, hotword_weight))
+
+    @property
+    def greedy(self) -> bool:
+        """Whether the best path is the answer, as it is of any beam where nothing is known of texts."""
+        return self._scorer is None and self.options.n_best == 1
+
+    def decode(self, pieces: Iterable[NDArray[np.floating]]) -> list[Hypothesis]:
+        """The best hypotheses of a matrix (frames, vocabulary) that comes in pieces, at least one, the best first.
+
+        No two are the same text.
+        """
+        if self.greedy:
+            tokens = ctc.greedy_pieces(pieces, self._tokenizer.blank_id)
+            score = sum(token.score * (token.end - token.start) for token in tokens)
+            return [Hypothesis(tuple(tokens), score, score)]
+        search = Search(self.options, self._scorer, self._tokenizer.blank_id)
+        for piece in pieces:
+            search.feed(piece)
+        return search.finish(lambda found: self._tokenizer.decode(token.id for token in found.tokens))
+
+    def record(self) -> dict[str, Any]:
+        """What a report says of it: GREEDY, or the width, the language model's file, its weights and the hot words."""
+        if self.greedy:
+            return dict(GREEDY)
+        record: dict[str, Any] = {"beam": self.options.width, "lm": self.model.path.name if self.model else None}
+        if self.model:
+            record |= {"lm_order": self.model.order, "alpha": self.weights.alpha, "beta": self.weights.beta}
+        return record | ({"hotwords": list(self._hotwords)} if self._hotwords else {})
+
+
+def carried(folder: Path) -> Path | None:
+    """The language model that a model folder carries. ModelError where it has several."""
+    found = sorted(path for path in (folder / FOLDER).glob("*") if path.suffix in SUFFIXES)
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise ModelError(f"{folder / FOLDER}: several language models ({names}); keep one, or name one with --lm")
+    return found[0] if found else None
+
+
+def weights(model: LanguageModel) -> Weights:
+    """Those of the attrs.json beside a language model; untuned ones where there is none, and for what it leaves out.
+
+    Raises ModelError for one that cannot be read.
+    """
+    path = model.path.with_name(ATTRS)
+    if not path.is_file():
+        return untuned(model)
+    try:
+        attrs = json.loads(path.read_text(encoding="utf-8"))
+        found = {name: float(attrs[name]) for name in asdict(Weights()) if name in attrs}
+        if not all(map(math.isfinite, found.values())):
+            raise ValueError(f"{found} are not finite")
+        return replace(untuned(model), **found)
+    except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise ModelError(f"{path}: no weights can be read from it ({error}); tune them again") from error
+
+
+def check_installable(folder: Path, lm: Path) -> None:
+    """Raises InputError where `install` could not put a language model into a model folder, or nobody find it there."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: --save writes into a model folder; name one")
+    if lm.suffix not in SUFFIXES:
+        raise InputError(f"{lm}: a model folder carries files that end in .arpa or .bin; give it such a name")
+
+
+def install(folder: Path, lm: Path, chosen: Weights) -> Path:
+    """Puts a language model, its list of words if it has one, and its weights into a model folder, in the place of
+    another one; where it lies then.
+
+    Raises InputError where it cannot be written, and as `check_installable` does.
+    """
+    check_installable(folder, lm)
+    target = folder / FOLDER / lm.name
+    try:
+        target.parent.mkdir(exist_ok=True)
+        if not target.exists() or not target.samefile(lm):
+            aside = target.with_name(f".{lm.name}.tmp")
+            shutil.copyfile(lm, aside)
+            for old in target.parent.iterdir():
+                if old != aside and (old.suffix in SUFFIXES or old.name in (ATTRS, UNIGRAMS)):
+                    old.unlink()
+            if (words := lm.with_name(UNIGRAMS)).is_file():
+                shutil.copyfile(words, target.with_name(UNIGRAMS))
+            aside.replace(target)
+    except OSError as error:
+        raise InputError(
+            f"{target} cannot be written ({error.strerror}): make room, or give a folder of yours"
+        ) from error
+    writing.write_json(target.parent / ATTRS, asdict(chosen) | {"score_boundary": True})
+    return target

@@ -1,0 +1,242 @@
+"""What a model's figures are made of: by metric, length, speaker, syllable and jamo; and two models compared.
+
+All of it follows from the predictions, which `evaluate --json` keeps, by way of `metrics` and `syllables`.
+"""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from distilhubert_ko.errors import InputError
+from distilhubert_ko.evaluation import metrics, syllables
+from distilhubert_ko.evaluation.metrics import Counts, Paired, Score
+from distilhubert_ko.evaluation.syllables import Positions
+from distilhubert_ko.text import tokenizer as text
+
+LENGTHS = (0, 2, 4, 6, 8, 10, 15, 20, 30)
+"""Seconds at which the groups of `by_length` begin."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model made of one utterance. `seconds` is its length; `speaker` is None where the corpus has none."""
+
+    id: str
+    reference: str
+    hypothesis: str
+    speaker: str | None = None
+    seconds: float = 0.0
+
+    @cached_property
+    def score(self) -> Score:
+        return metrics.score(self.reference, self.hypothesis)
+
+    @cached_property
+    def positions(self) -> Positions:
+        return syllables.positions(self.reference, self.hypothesis)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A rate as its counts, with 95 % intervals by the bootstrap over utterances and over speakers.
+
+    The second is None where a speaker is unknown or there is only one, and both for a figure that has none.
+    """
+
+    counts: Counts
+    ci95: tuple[float, float] | None = None
+    speakers_ci95: tuple[float, float] | None = None
+
+    @property
+    def rate(self) -> float:
+        return self.counts.rate
+
+
+@dataclass(frozen=True)
+class Group:
+    """CER of some of the utterances: those of one speaker, or of one range of lengths."""
+
+    utterances: int
+    seconds: float
+    cer: Figure
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """The views of one model's predictions, each worked out when it is asked for.
+
+    Raises InputError where there are no predictions.
+    """
+
+    predictions: Sequence[Prediction]
+
+    def __post_init__(self) -> None:
+        if not self.predictions:
+            raise InputError("no predictions to break down: evaluate the model on a corpus with utterances")
+
+    @cached_property
+    def figures(self) -> dict[str, Figure]:
+        """Figures by name: those of report.json, the positions of jamo, and the spaces."""
+        views: dict[str, Callable[[Prediction], Counts]] = {
+            "cer": lambda each: each.score.characters,
+            "cer_no_space": lambda each: each.score.characters_no_space,
+            "jer": lambda each: each.score.jamo,
+            "initial": lambda each: each.positions.initial,
+            "medial": lambda each: each.positions.medial,
+            "final": lambda each: each.positions.final,
+            "wer": lambda each: each.score.words,
+            "spaces": lambda each: each.positions.spaces,
+        }
+        groups = speakers(self.predictions)
+        return {name: _figure([view(each) for each in self.predictions], groups) for name, view in views.items()}
+
+    @cached_property
+    def by_length(self) -> dict[tuple[float, float], Group]:
+        """(from, to) in seconds -> the utterances at least as long as the first and shorter than the second."""
+        ranges = zip(LENGTHS, [*LENGTHS[1:], float("inf")], strict=True)
+        parts = {(low, high): [p for p in self.predictions if low <= p.seconds < high] for low, high in ranges}
+        return {ends: _group(part) for ends, part in parts.items() if part}
+
+    @cached_property
+    def by_speaker(self) -> dict[str, Group]:
+        """Speaker -> utterances, for the speakers that are known; the highest CER first."""
+        parts: dict[str, list[Prediction]] = {}
+        for each in self.predictions:
+            if each.speaker is not None:
+                parts.setdefault(each.speaker, []).append(each)
+        groups = {name: _group(part) for name, part in parts.items()}
+        return dict(sorted(groups.items(), key=lambda item: (-item[1].cer.rate, item[0])))
+
+    @cached_property
+    def pairs(self) -> Counter[tuple[str, str]]:
+        """(said, heard) -> how often, over the characters of all alignments, equal ones and gaps included."""
+        return Counter(
+            pair for each in self.predictions for pair in syllables.alignment(each.reference, each.hypothesis)
+        )
+
+    @cached_property
+    def confusions(self) -> list[tuple[str, str, int, int]]:
+        """(said, heard, times, times said), the most frequent substitutions of a character first."""
+        said = _said(self.pairs)
+        wrong = [(one, other, times) for (one, other), times in self.pairs.items() if one != other and one and other]
+        wrong.sort(key=lambda row: (-row[2], row[0], row[1]))
+        return [(one, other, times, said[one]) for one, other, times in wrong]
+
+    @cached_property
+    def jamo(self) -> dict[str, Counter[tuple[str, str]]]:
+        """Position -> (said, heard) -> how often, over letters of that position; "" stands for no syllable there."""
+        tables: dict[str, Counter[tuple[str, str]]] = {"initial": Counter(), "medial": Counter(), "final": Counter()}
+        for (said, heard), times in self.pairs.items():
+            for table, one, other in zip(tables.values(), text.positions(said), text.positions(heard), strict=True):
+                if one or other:
+                    table[one, other] += times
+        return tables
+
+    def worst(self, most: int) -> list[Prediction]:
+        """At most `most` utterances with errors, the highest CER first, then the most errors."""
+        wrong = [each for each in self.predictions if each.score.characters.errors]
+        counts = {each.id: each.score.characters for each in wrong}
+        return sorted(wrong, key=lambda each: (-counts[each.id].rate, -counts[each.id].errors, each.id))[:most]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A rate of two models on the same utterances, with the paired test over utterances and over speakers.
+
+    The latter is None where a speaker is unknown or there is only one.
+    """
+
+    first: float
+    second: float
+    over_utterances: Paired
+    over_speakers: Paired | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two models on the utterances that both were given, with the same reference."""
+
+    utterances: int
+    left_out: int
+    """Utterances that only one of them was given, or with another reference: text rules may differ."""
+    cer: Contrast
+    cer_no_space: Contrast
+    pairs: Sequence[tuple[Prediction, Prediction]] = field(repr=False)
+
+    def changed(self, most: int) -> tuple[list[tuple[Prediction, Prediction]], list[tuple[Prediction, Prediction]]]:
+        """At most `most` pairs in which the first model does better, and as many in which the second does.
+
+        The largest difference of the utterances' CER comes first, then that of their errors.
+        """
+
+        def difference(pair: tuple[Prediction, Prediction]) -> tuple[float, int]:
+            one, other = (each.score.characters for each in pair)
+            return one.rate - other.rate, one.errors - other.errors
+
+        ordered = sorted(self.pairs, key=lambda pair: (difference(pair), pair[0].id))
+        better = [pair for pair in ordered if difference(pair) < (0, 0)]
+        worse = [pair for pair in reversed(ordered) if difference(pair) > (0, 0)]
+        return better[:most], worse[:most]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures, as they stand in the JSON of `evaluate --against`."""
+        names = ("utterances", "left_out")
+        contrasts = {name: dataclasses.asdict(getattr(self, name)) for name in ("cer", "cer_no_space")}
+        return {name: getattr(self, name) for name in names} | contrasts
+
+
+def compare(first: Sequence[Prediction], second: Sequence[Prediction]) -> Comparison:
+    """Two models on one corpus. Raises InputError where they have no utterance in common."""
+    others = {each.id: each for each in second}
+    pairs = [(each, others[each.id]) for each in first if each.id in others]
+    pairs = [(one, other) for one, other in pairs if one.reference == other.reference]
+    if not pairs:
+        raise InputError(
+            "the two models have no utterance with the same reference in common: evaluate both on the same corpus, "
+            "under the same text rules"
+        )
+    groups = speakers([one for one, _ in pairs])
+
+    def contrast(view: Callable[[Score], Counts]) -> Contrast:
+        one, other = ([view(each.score) for each in side] for side in zip(*pairs, strict=True))
+        return Contrast(
+            sum(one, Counts()).rate,
+            sum(other, Counts()).rate,
+            metrics.paired(one, other),
+            metrics.paired(one, other, groups=groups) if groups else None,
+        )
+
+    return Comparison(
+        len(pairs),
+        len({each.id for each in [*first, *second]}) - len(pairs),
+        contrast(lambda score: score.characters),
+        contrast(lambda score: score.characters_no_space),
+        pairs,
+    )
+
+
+def speakers(predictions: Sequence[Prediction]) -> list[str] | None:
+    """The speaker of each utterance, to draw by; None where one is unknown or there is only one."""
+    names = [each.speaker for each in predictions if each.speaker is not None]
+    return names if len(names) == len(predictions) and len(set(names)) > 1 else None
+
+
+def _figure(counts: Sequence[Counts], groups: Sequence[str] | None) -> Figure:
+    by_speaker = metrics.interval(counts, groups=groups) if groups else None
+    return Figure(sum(counts, Counts()), metrics.interval(counts), by_speaker)
+
+
+def _group(predictions: Sequence[Prediction]) -> Group:
+    seconds = sum(each.seconds for each in predictions)
+    return Group(len(predictions), seconds, _figure([each.score.characters for each in predictions], None))
+
+
+def _said(pairs: Counter[tuple[str, str]]) -> Counter[str]:
+    """How often each character, or letter, was said."""
+    total: Counter[str] = Counter()
+    for (said, _), times in pairs.items():
+        total[said] += times
+    return total

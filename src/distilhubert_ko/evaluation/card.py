@@ -1,0 +1,357 @@
+"""The model card and the learning curve, written from what a model folder recorded; no figure is typed by hand."""
+
+import dataclasses
+import json
+import os
+import platform
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from distilhubert_ko import recipe, training_log
+from distilhubert_ko.data import corpus_formats
+from distilhubert_ko.errors import MissingExtraError, ModelError
+from distilhubert_ko.evaluation import report
+from distilhubert_ko.files import writing
+from distilhubert_ko.version import __version__
+
+CARD, CURVE = "README.md", "learning-curve.png"
+FOREIGN = {
+    "drop": "utterances with digits, Latin letters or other scripts are left out",
+    "spell": "digits and Latin letters are spelled out in Korean",
+}
+OPTIMIZER = "{} with betas=({},{}) and epsilon={:g}"
+SECTIONS = ("model", "augment", "training", "teaching")
+"""Of a recipe, whose keys the card names where they are not as by default."""
+TOLD = {"mixed_precision", "logging_steps"} | {field.name for field in dataclasses.fields(recipe.Model)}
+TOLD -= {name for name in TOLD if name.startswith("mask_")} | {"feat_proj_dropout", "final_dropout"}
+"""But for those that stand elsewhere in the card, or change nothing."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What training and evaluation left in a model folder. Raises ModelError where something is missing."""
+
+    folder: Path
+
+    @cached_property
+    def recipe(self) -> recipe.Recipe:
+        return recipe.load(self.folder / "recipe.toml")
+
+    @cached_property
+    def report(self) -> report.Report:
+        return report.load(self.folder)
+
+    @cached_property
+    def data(self) -> dict[str, Any]:
+        return self._json("data.json")
+
+    @cached_property
+    def training(self) -> dict[str, Any]:
+        return self._json("training.json")
+
+    @cached_property
+    def log(self) -> list[dict[str, Any]]:
+        path = self.folder / training_log.LOG
+        try:
+            return training_log.read(path)
+        except (OSError, ValueError, RecursionError) as error:
+            raise self._missing(path, error) from error
+
+    def _json(self, name: str) -> dict[str, Any]:
+        path = self.folder / name
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise self._missing(path, error) from error
+
+    @staticmethod
+    def _missing(path: Path, error: Exception) -> ModelError:
+        return ModelError(f"{path}: cannot be read ({error}); a card needs a folder that `distilhubert-ko train` wrote")
+
+    @property
+    def pretrained(self) -> str:
+        """The Hub id of the base model; empty for random weights or a local folder."""
+        name = self.recipe.model.pretrained
+        return "" if name == "random" or Path(name).exists() or name.count("/") != 1 else name
+
+
+def write(folder: Path) -> Path:
+    """Writes the card and the learning curve into `folder` from its records; the card's path.
+
+    Raises ModelError where a record is missing and MissingExtraError without matplotlib.
+    """
+    record = Record(folder)
+    text = render(record)
+    _plot(record, folder / CURVE)
+    return writing.write(folder / CARD, text)
+
+
+def render(record: Record) -> str:
+    """The card as Markdown, in the order of the sections that a Transformers Trainer writes."""
+    sections = [
+        _metadata(record),
+        f"# {record.recipe.name}\n\n{_summary(record)}",
+        f"![Learning curve]({CURVE})",
+        f"## Model description\n\n{_description(record)}",
+        f"## Intended uses & limitations\n\n{_uses(record)}",
+        f"## Training and evaluation data\n\n{_data(record)}",
+        "## Training procedure",
+        f"### Training hyperparameters\n\n{_hyperparameters(record)}",
+        f"### Training results\n\n{results_table(record.log)}\n\n{_selection(record)}",
+        f"### Framework versions\n\n{_versions(record)}",
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _metadata(record: Record) -> str:
+    """The YAML block that the Hub reads. JSON strings are YAML strings."""
+    lines = ["---", "language:", "- ko", f"license: {record.recipe.license}", "library_name: transformers"]
+    if record.pretrained:
+        lines.append(f"base_model: {record.pretrained}")
+    lines += ["pipeline_tag: automatic-speech-recognition", "tags:"]
+    lines += [f"- {tag}" for tag in ("automatic-speech-recognition", "hubert", "distilhubert", "ctc", "korean", "onnx")]
+    train = record.recipe.data.train
+    if train.startswith("hub:"):
+        lines += ["datasets:", f"- {_location(train)}"]
+    result = record.report
+    lines += ["metrics:", "- cer", "- wer", "model-index:", f"- name: {record.recipe.name}", "  results:", "  - task:"]
+    lines += ["      name: Automatic Speech Recognition", "      type: automatic-speech-recognition", "    dataset:"]
+    lines += [f"      name: {json.dumps(result.corpus)}", f"      type: {json.dumps(_location(result.corpus))}"]
+    split = result.corpus.partition("#")[2]
+    lines += [f"      split: {split}"] if split else []
+    lines += [f"      revision: {json.dumps(result.corpus_revision)}"] if result.corpus_revision else []
+    lines.append("    metrics:")
+    for name, kind, value in (
+        ("CER", "cer", result.cer),
+        ("CER without spaces", "cer", result.cer_no_space),
+        ("WER", "wer", result.wer),
+    ):
+        lines += [f"    - name: {name}", f"      type: {kind}", f"      value: {value:.4f}"]
+    return "\n".join([*lines, "---"])
+
+
+def _location(spec: str) -> str:
+    """The last part of a corpus's location: a Hub id without its revision, or the name of a folder or file."""
+    scheme, _, location = spec.partition("#")[0].partition(":")
+    return corpus_formats.hub_name(location)[0] if scheme == "hub" else Path(location).name
+
+
+def _summary(record: Record) -> str:
+    result = record.report
+    base = (
+        f"is a fine-tuned version of [{record.pretrained}](https://huggingface.co/{record.pretrained})"
+        f"{_at(record.training.get('pretrained_revision'))}"
+        if record.pretrained
+        else f"is a DistilHuBERT trained from {_weights(record)}"
+    )
+    return (
+        f"This model {base} on `{record.recipe.data.train}`, for Korean speech recognition.\n"
+        f"It achieves the following results on the evaluation set `{result.corpus}`{_at(result.corpus_revision)} "
+        f"({result.utterances:,} utterances, {result.hours:.2f} h, {result.speakers} speakers):\n\n"
+        f"- Loss: {result.loss:.4f}\n"
+        f"- Cer: {result.cer:.4f} (95 % interval {_interval(result.cer_ci95)})\n"
+        f"- Cer without spaces: {result.cer_no_space:.4f} (95 % interval {_interval(result.cer_no_space_ci95)})\n"
+        f"- Jamo error rate: {result.jer:.4f}\n"
+        f"- Wer: {result.wer:.4f}\n"
+        f"- Speed: {result.speed:.0f} seconds of speech a second on {result.threads} CPU threads, reading and scoring "
+        "included\n\n"
+        f"{_decoding(result.decoding)} Intervals are percentile bootstraps over utterances; rates are errors "
+        "summed over the set, then divided by its length."
+    )
+
+
+def _at(revision: str | None) -> str:
+    return f" at revision `{revision}`" if revision else ""
+
+
+def _decoding(used: dict[str, Any]) -> str:
+    hotwords = f" Hot words: {', '.join(used['hotwords'])}." if "hotwords" in used else ""
+    if not used["lm"]:
+        way = "Greedy decoding" if used["beam"] == 1 else f"Beam search of width {used['beam']}"
+        return f"{way}, no language model.{hotwords}"
+    return (
+        f"Beam search of width {used['beam']} with the language model `{used['lm']}`, an n-gram of order "
+        f"{used['lm_order']}, alpha {used['alpha']:g}, beta {used['beta']:g}.{hotwords}"
+    )
+
+
+def _weights(record: Record) -> str:
+    name = record.recipe.model.pretrained
+    return "random weights" if name == "random" else f"the local checkpoint `{Path(name).name}`"
+
+
+def _interval(interval: tuple[float, float]) -> str:
+    return f"{interval[0]:.4f} to {interval[1]:.4f}"
+
+
+def _description(record: Record) -> str:
+    units = record.data["units"]
+    meaning = "Hangul syllables" if units == "syllables" else "conjoining jamo, recomposed to syllables (NFC)"
+    return (
+        f"DistilHuBERT ([arXiv 2110.01900](https://arxiv.org/abs/2110.01900)) with a CTC head: seven convolutions over "
+        f"the 16 kHz wave, {record.training['num_hidden_layers']} transformer layers of width "
+        f"{record.training['hidden_size']}, {record.training['parameters']:,} parameters in all. It writes one of "
+        f"{record.data['vocabulary']:,} units ({meaning}, with a blank, an unknown unit and a word delimiter) every "
+        "20 ms.\n\n"
+        "The weights load in plain Transformers. `model.onnx` is the same network for ONNX Runtime, made to give a "
+        "clip the same answer alone and in any padded batch, which plain Transformers does not for this "
+        "architecture.\n\n"
+        "```sh\n"
+        "pip install distilhubert-ko\n"
+        "distilhubert-ko transcribe speech.wav --model FOLDER\n"
+        "```\n\n"
+        "```python\n"
+        "from transformers import pipeline\n\n"
+        'pipeline("automatic-speech-recognition", model="FOLDER")("speech.wav")\n'
+        "```"
+    )
+
+
+def _uses(record: Record) -> str:
+    result = record.report
+    limits = [
+        "It recognises Korean read or spoken as in its training data; other domains, far microphones, noise and "
+        "children's voices are untested.",
+        "It writes Hangul without punctuation; numbers come as they are spoken, in words.",
+        "Characters or jamo of the evaluation text that its vocabulary lacks, and that count as errors: "
+        f"{result.unknown_characters:,}.",
+    ]
+    if record.recipe.data.train.startswith("synthetic:"):
+        limits.insert(0, "It learnt from synthetic speech of a few hundred words: a demonstration, not for use.")
+    return (
+        "Transcription of Korean speech, offline, on ordinary CPUs. Not for decisions about people, and not for "
+        "recordings made without consent.\n\n" + "\n".join(f"- {limit}" for limit in limits)
+    )
+
+
+def _data(record: Record) -> str:
+    rows = ["| split | corpus | utterances | hours | speakers | distinct sentences | dropped |", "|---" * 7 + "|"]
+    for name, split in record.data["splits"].items():
+        dropped = "; ".join(f"{reason}: {count:,}" for reason, count in split["dropped"].items()) or "none"
+        corpus = f"`{split['corpus']}`{_at(split.get('revision'))}"
+        rows.append(
+            f"| {name} | {corpus} | {split['utterances']:,} | {split['hours']:.2f} | {split['speakers']} | "
+            f"{split['distinct_sentences']:,} | {dropped} |"
+        )
+    shared = [
+        f"The {name} split shares {overlap['shared_sentences']:,} sentences and {overlap['shared_speakers']} speakers "
+        f"with training; units in it that training never saw: {sum(overlap['unknown_characters'].values()):,}."
+        for name, overlap in record.data["overlap_with_train"].items()
+    ]
+    rule = f"\n\nSpeaker-wise split: {record.recipe.data.heldout}." if record.recipe.data.heldout else ""
+    return (
+        "\n".join(rows) + "\n\n" + " ".join(shared) + rule + "\n\nText is normalised for training and scoring alike: "
+        "Unicode NFC, brackets with their content and all punctuation removed, one space between words; "
+        f"{FOREIGN[record.recipe.text.foreign]}. The vocabulary comes from the training text alone."
+    )
+
+
+def _hyperparameters(record: Record) -> str:
+    training, ranks = record.recipe.training, record.training.get("ranks", 1)
+    adam = "AdamW" if training.weight_decay else "Adam"
+    lines = [
+        f"learning_rate: {training.learning_rate:g}",
+        f"train_batch_size: {training.train_batch_size}",
+        f"eval_batch_size: {training.eval_batch_size}",
+        f"seed: {training.seed}",
+        f"gradient_accumulation_steps: {training.gradient_accumulation_steps}",
+        f"num_devices: {ranks}",
+        f"total_train_batch_size: {training.total_train_batch_size * ranks}",
+        f"optimizer: {OPTIMIZER.format(adam, *training.adam_betas, training.adam_epsilon)}",
+        f"lr_scheduler_type: {training.lr_scheduler_type}",
+        f"lr_scheduler_warmup_steps: {training.lr_scheduler_warmup_steps}",
+        f"num_epochs: {training.num_epochs}",
+        f"mixed_precision_training: {_precision(record.training['precision'])}",
+        f"weight_decay: {training.weight_decay:g}",
+        f"max_grad_norm: {training.max_grad_norm:g}",
+        f"length_buckets: {str(training.length_buckets).lower()}",
+        f"freeze_feature_encoder: {str(record.recipe.model.freeze_feature_encoder).lower()}",
+        f"dropout: hidden {record.recipe.model.hidden_dropout:g}, attention {record.recipe.model.attention_dropout:g}, "
+        f"activation {record.recipe.model.activation_dropout:g}",
+        f"training_time: {record.training['train_seconds'] / 60:.0f} minutes on {record.training['device']}"
+        f"{', the last part of a resumed run' if record.training['resumed'] else ''}",
+    ]
+    lines += _levers(record.recipe, {line.partition(":")[0] for line in lines} | TOLD)
+    return "The following hyperparameters were used during training:\n\n" + "\n".join(f"- {line}" for line in lines)
+
+
+def _levers(used: recipe.Recipe, told: Collection[str]) -> list[str]:
+    """What else of a recipe is not as it is by default: masks, augmentation, an average of the weights, a teacher."""
+    lines = []
+    for section in SECTIONS:
+        own, plain = (dataclasses.asdict(getattr(each, section)) for each in (used, recipe.Recipe()))
+        changed = {key: value for key, value in own.items() if value != plain[key] and key not in told}
+        lines += [f"{section}.{key}: {_shown(value)}" for key, value in changed.items()]
+    return lines
+
+
+def _shown(value: Any) -> str:
+    """A value of a recipe; of a path, which is this machine's, the last part."""
+    if isinstance(value, str):
+        return Path(value).name if Path(value).is_absolute() else value
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _precision(precision: str) -> str:
+    return "none (float32)" if precision == "fp32" else f"Native AMP ({precision})"
+
+
+def results_table(log: Sequence[dict[str, Any]]) -> str:
+    """The evaluations of a training log. Training loss is the latest logged one, "No log" before the first."""
+    rows = ["| Training Loss | Epoch | Step | Validation Loss | Cer |", "|:-:|:-:|:-:|:-:|:-:|"]
+    loss = "No log"
+    for line in log:
+        if "loss" in line:
+            loss = f"{line['loss']:.4f}"
+        if "eval_loss" in line:
+            epoch = round(line["epoch"], 2)
+            rows.append(f"| {loss} | {epoch} | {line['step']} | {line['eval_loss']:.4f} | {line['eval_cer']:.4f} |")
+    return "\n".join(rows)
+
+
+def _selection(record: Record) -> str:
+    data = record.recipe.data
+    warning = "" if record.recipe.test_corpus != data.eval else ", which is also the set reported above"
+    return (
+        f"The weights are those of step {record.training['best_step']:,} of {record.training['total_steps']:,}, the "
+        f"lowest CER on `{data.eval}`{warning}. The last weights are in `last/`."
+    )
+
+
+def _versions(record: Record) -> str:
+    versions = record.training["versions"] | {"distilhubert-ko": __version__}
+    return "\n".join(f"- {name} {version}" for name, version in versions.items()) + (
+        f"\n- Card and figures: Python {platform.python_version()}"
+    )
+
+
+def _plot(record: Record, path: Path) -> None:
+    """Loss and CER over the steps, one above the other."""
+    try:
+        from matplotlib.figure import Figure
+        from matplotlib.ticker import LogFormatter
+    except ImportError:
+        raise MissingExtraError('the learning curve needs matplotlib: pip install "distilhubert-ko[train]"') from None
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True)
+    training = [(line["step"], line["loss"]) for line in record.log if "loss" in line]
+    evaluation = [line for line in record.log if "eval_loss" in line]
+    steps = [line["step"] for line in evaluation]
+    above.plot(*zip(*training, strict=True), label="training") if training else None
+    above.plot(steps, [line["eval_loss"] for line in evaluation], "o-", label="validation")
+    above.set(ylabel="CTC loss per label", yscale="log", title=record.recipe.name)
+    above.yaxis.set_major_formatter("{x:g}")  # 0.1, not 10^-1; between decades where there is room
+    above.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.5)))
+    above.legend()
+    below.plot(steps, [line["eval_cer"] for line in evaluation], "o-", color="C1", label="validation")
+    below.axvline(record.training["best_step"], color="grey", linestyle=":", label="weights kept")
+    below.set(xlabel="optimizer step", ylabel="CER", ylim=(0, None))
+    below.legend(loc="lower left")
+    for axes in (above, below):
+        axes.grid(alpha=0.3)
+    aside = path.with_name(f".{path.name}")
+    figure.savefig(aside, dpi=120, format="png")
+    os.replace(aside, path)

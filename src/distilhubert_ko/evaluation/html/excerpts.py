@@ -1,0 +1,58 @@
+"""Single utterances of an evaluation report as HTML: who spoke, a player, and what was said above what was heard."""
+
+import base64
+from collections.abc import Sequence
+
+from distilhubert_ko.evaluation import metrics
+from distilhubert_ko.evaluation.breakdown import Prediction
+from distilhubert_ko.evaluation.html.markup import both, escaped, percent, tag
+
+KINDS = {"s": ("바뀜", "substituted"), "d": ("빠짐", "deleted"), "n": ("더해짐", "inserted")}
+
+
+def legend() -> str:
+    """What the marks of an alignment mean, which differ in form as well as in colour."""
+    examples = {"s": _column("각", "갑"), "d": _column("각", ""), "n": _column("", "갑")}
+    items = [
+        f'<span><span class="aligned" aria-hidden="true">{examples[kind]}</span> {both(*names)}</span>'
+        for kind, names in KINDS.items()
+    ]
+    rows = both("윗줄은 말한 글, 아랫줄은 들은 글", "Above what was said, below what was heard")
+    return f'<p class="legend"><span>{rows}</span>{"".join(items)}</p>'
+
+
+def excerpt(heard: Sequence[Prediction], clip: bytes | None) -> str:
+    """One utterance as one or two models heard it, with a player for the MP3 `clip`."""
+    first = heard[0]
+    rates = " ".join(
+        f"<b>{tag(index) if len(heard) > 1 else ''} CER {percent(each.score.characters.rate)}</b>"
+        for index, each in enumerate(heard)
+    )
+    facts = [escaped(first.id)]
+    facts += [both("화자", "speaker") + " " + escaped(first.speaker)] if first.speaker is not None else []
+    facts += [both(f"{first.seconds:.1f}초", f"{first.seconds:.1f} s")]
+    player = ""
+    if clip:
+        source = f"data:audio/mpeg;base64,{base64.b64encode(clip).decode('ascii')}"
+        player = f'<audio controls preload="none" src="{source}" aria-label="{escaped(first.id)}"></audio>'
+    lines = "".join(_aligned(each, tag(index) if len(heard) > 1 else "") for index, each in enumerate(heard))
+    header = f"<header>{rates}{''.join(f'<span>{fact}</span>' for fact in facts)}{player}</header>"
+    return f'<article class="utterance">{header}{lines}</article>'
+
+
+def _aligned(prediction: Prediction, name: str) -> str:
+    pairs = metrics.alignment(prediction.reference, prediction.hypothesis)
+    columns = "".join(_column(said, heard) for said, heard in pairs)
+    said, heard = escaped(prediction.reference), escaped(prediction.hypothesis)
+    spoken = f"{both('말한 글', 'Said')}: {said}. {both('들은 글', 'Heard')}: {heard}."
+    shown = f'<span class="sr">{spoken}</span><div aria-hidden="true">{columns}</div>'
+    return f'<div class="aligned" lang="ko">{name}{shown}</div>'
+
+
+def _column(said: str, heard: str) -> str:
+    """A character above the one that it was heard as; a space in an error is visible, and so is a gap."""
+    if said == heard == " ":
+        return '<span class="col space"><b> </b><i> </i></span> '
+    kind = "" if said == heard else " n" if not said else " d" if not heard else " s"
+    above, below = ("␣" if each == " " else escaped(each) for each in (said or "+", heard or "–"))
+    return f'<span class="col{kind}"><b>{above}</b><i>{below}</i></span>'

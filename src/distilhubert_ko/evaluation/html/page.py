@@ -1,0 +1,275 @@
+"""The evaluation report as one HTML page, in Korean and English, that needs no other file: `evaluate --html`.
+
+Its figures are those of `report` and `breakdown`; its frame, style and script are in page.html. Everything that comes
+from a corpus or a model is escaped.
+"""
+
+import datetime
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+
+from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.evaluation.breakdown import Comparison, Contrast
+from distilhubert_ko.evaluation.html import charts, sections
+from distilhubert_ko.evaluation.html.charts import Series
+from distilhubert_ko.evaluation.html.excerpts import excerpt, legend
+from distilhubert_ko.evaluation.html.markup import both, escaped, percent, points, table, tag
+from distilhubert_ko.evaluation.html.sections import METRICS, Side, interval, side_tag
+from distilhubert_ko.files import writing
+from distilhubert_ko.version import __version__
+
+WORST, CHANGED = 20, 10  # utterances shown, the latter in each direction
+SPEECH = 3_000_000  # bytes of MP3 in a page, which base64 makes a third larger: it stays below 5 MB
+
+
+def write(path: Path, sides: Sequence[Side], comparison: Comparison | None, wave: Callable[[str], np.ndarray]) -> Path:
+    """Writes the page of one model, or of two with their comparison, to `path`.
+
+    `wave` gives the speech of an utterance, by its id, for those that are listed. Raises InputError where `path`
+    cannot be written.
+    """
+    clips: dict[str, bytes] = {}
+    room = SPEECH
+    for name, times in Counter(listed(sides, comparison)).items():
+        clip = audio.mp3(wave(name))
+        room -= len(clip) * times
+        if room >= 0:
+            clips[name] = clip
+    return writing.write(path, render(sides, comparison, clips, datetime.date.today()))
+
+
+def listed(sides: Sequence[Side], comparison: Comparison | None) -> list[str]:
+    """The ids of the utterances that the page lists, as often as it does."""
+    changed = comparison.changed(CHANGED) if comparison else ([], [])
+    return [each.id for each in sides[0].breakdown.worst(WORST)] + [pair[0].id for part in changed for pair in part]
+
+
+def render(
+    sides: Sequence[Side], comparison: Comparison | None, clips: Mapping[str, bytes], date: datetime.date
+) -> str:
+    """The page as HTML. `clips` are MP3 files by utterance; one that is missing has no player."""
+    contents_of = {
+        ("setup", "평가 조건", "Setup"): _facts(sides, date),
+        ("comparison", "비교", "Comparison"): _comparison(comparison) if comparison else "",
+        ("figures", "오류율", "Error rates"): sections.figures(sides),
+        ("length", "길이별", "By length"): sections.lengths(sides),
+        ("speakers", "화자별", "By speaker"): sections.speakers(sides),
+        ("syllables", "헷갈린 음절", "Syllables"): sections.syllables(sides),
+        ("jamo", "헷갈린 자모", "Jamo"): sections.jamo(sides),
+        ("training", "학습 곡선", "Learning curve"): _training(sides),
+        ("worst", "가장 많이 틀린 발화", "Worst utterances"): _worst(sides, clips),
+        ("changed", "가장 달라진 발화", "Largest changes"): _changed(comparison, clips) if comparison else "",
+    }
+    body, contents = [], []
+    for (key, korean, english), content in contents_of.items():
+        if content:
+            contents.append(f'<a href="#{key}">{both(korean, english)}</a>')
+            body.append(f'<section id="{key}"><h2>{both(korean, english)}</h2>{content}</section>')
+    body.insert(0, _tiles(sides))
+    names = " / ".join(side.name for side in sides)
+    named = [f"<span>{side_tag(sides, index)}{escaped(side.name)}</span>" for index, side in enumerate(sides)]
+    corpus = escaped(sides[0].report.corpus)
+    template = resources.files("distilhubert_ko.evaluation.html").joinpath("page.html").read_text(encoding="utf-8")
+    return Template(template).substitute(
+        title=escaped(f"{names} · {sides[0].report.corpus}"),
+        heading=f'<p class="eyebrow">{both("음성 인식 평가 보고서", "Speech recognition report")} · {corpus}</p>'
+        f"<h1>{' '.join(named)}</h1>",
+        contents="".join(contents),
+        body="\n".join(body),
+        footer=_footer(),
+    )
+
+
+def _facts(sides: Sequence[Side], date: datetime.date) -> str:
+    first = sides[0].report
+    dropped = sum(first.dropped.values())
+    facts = [
+        (both("말뭉치", "Corpus"), escaped(first.corpus), "wide"),
+        (both("발화", "Utterances"), f"{first.utterances:,}", ""),
+        (both("길이", "Length"), both(f"{first.hours:.2f}시간", f"{first.hours:.2f} h"), ""),
+        (both("화자", "Speakers"), f"{first.speakers:,}" if first.speakers else both("모름", "unknown"), ""),
+        (both("평가에서 빠진 발화", "Left out"), f"{dropped:,}", ""),
+        (both("평가한 날", "Date"), date.isoformat(), ""),
+        (both("프로그램", "Program"), f"distilhubert-ko {escaped(__version__)}", ""),
+    ]
+    content = [_list(facts)]
+    for index, side in enumerate(sides):
+        own = [
+            (both("디코딩", "Decoding"), _decoding(side.report.decoding), "wide"),
+            (both("CTC 손실", "CTC loss"), f"{side.report.loss:.4f}", ""),
+            (both("어휘에 없는 글자", "Unknown characters"), f"{side.report.unknown_characters:,}", ""),
+            (both("속도", "Speed"), both(*(f"{side.report.speed:.0f}{x}" for x in ("배속", " × real time"))), ""),
+        ]
+        if side.best_step is not None:
+            step = f"{side.best_step:,}"
+            own.append((both("가중치", "Weights"), both(f"스텝 {step}", f"step {step}"), ""))
+        name = f"<h3>{side_tag(sides, index)} {escaped(side.name)}</h3>" if len(sides) > 1 else ""
+        content.append(f"{name}{_list(own)}")
+    return "".join(content)
+
+
+def _list(entries: Sequence[tuple[str, str, str]]) -> str:
+    """(name, value, class) as a definition list."""
+    shown = "".join(f'<div class="{kind}"><dt>{name}</dt><dd>{value}</dd></div>' for name, value, kind in entries)
+    return f'<dl class="facts">{shown}</dl>'
+
+
+def _decoding(used: Mapping[str, Any]) -> str:
+    """What `Decoder.record` says of it, in words."""
+    if used["beam"] == 1 and not used["lm"]:
+        way = both("그리디, 언어 모델 없음", "greedy, no language model")
+    elif not used["lm"]:
+        way = both(f"빔 {used['beam']}, 언어 모델 없음", f"beam {used['beam']}, no language model")
+    else:
+        name, weights = escaped(used["lm"]), f"α {used['alpha']:g}, β {used['beta']:g}"
+        gram = f"{used['lm_order']}-gram"
+        way = (
+            both(f"빔 {used['beam']}, 언어 모델 ", f"beam {used['beam']}, language model ")
+            + f"{name} ({gram}, {weights})"
+        )
+    words = escaped(", ".join(used.get("hotwords", ())))
+    return way + (f"; {both('핫워드', 'hot words')} {words}" if words else "")
+
+
+def _tiles(sides: Sequence[Side]) -> str:
+    tiles = []
+    for name in ("cer", "cer_no_space", "jer", "wer"):
+        lines = []
+        for index, side in enumerate(sides):
+            figure = side.breakdown.figures[name]
+            lines.append(
+                f"<p>{side_tag(sides, index)}<strong>{percent(figure.rate)}</strong>"
+                f"<small>{both('95% 구간', '95 % interval')} <span>{interval(figure.ci95)}</span></small></p>"
+            )
+        tiles.append(f'<div class="tile"><h3>{both(*METRICS[name])}</h3>{"".join(lines)}</div>')
+    return f'<div class="tiles">{"".join(tiles)}</div>'
+
+
+def _comparison(comparison: Comparison) -> str:
+    rows = []
+    for name, contrast in (
+        ("CER", comparison.cer),
+        (both("CER, 공백 제외", "CER, no spaces"), comparison.cer_no_space),
+    ):
+        for unit, paired in (
+            (both("발화", "utterances"), contrast.over_utterances),
+            (both("화자", "speakers"), contrast.over_speakers),
+        ):
+            if paired:
+                low, high = paired.ci95
+                rows.append(
+                    [
+                        f"<th scope=row>{name}</th><td>{unit}</td>"
+                        f"<td>{percent(contrast.first)}</td><td>{percent(contrast.second)}</td>"
+                        f'<td class="rate">{points(paired.difference)}</td>'
+                        f'<td class="range">{points(low)} ~ {points(high)}</td>'
+                        f"<td>{percent(paired.probability)}</td><td>{_p(paired.p)}</td>"
+                    ]
+                )
+    head = [both("지표", "Measure"), both("다시 뽑은 단위", "Resampled"), tag(0), tag(1)]
+    head += [both("차이(A − B, %p)", "Difference (A − B, points)"), both("95% 구간", "95 % interval")]
+    head += [both("A가 나을 확률", "Probability that A is better"), "p"]
+    note = both(
+        "짝지은 부트스트랩(Bisani와 Ney, 2004)입니다. 두 모델을 늘 같은 발화로 견주므로, 둘 다에 어려운 발화가 "
+        "구간을 넓히지 않습니다. 차이가 음수이면 A의 오류가 적습니다. 한 화자의 발화는 함께 틀리기 쉬우므로 화자를 "
+        "다시 뽑는 쪽이 더 엄격합니다.",
+        "Paired bootstrap (Bisani and Ney, 2004): both models on the same draws, so what is hard for both does not "
+        "widen the interval. Where the difference is negative, A has fewer errors. Utterances of one speaker err "
+        "together, so the test over speakers is the stricter one.",
+    )
+    counted = both(
+        f"두 모델이 함께 받은 발화 {comparison.utterances:,}개",
+        f"{comparison.utterances:,} utterances that both were given",
+    )
+    if comparison.left_out:
+        counted += both(f", 제외 {comparison.left_out:,}개", f", {comparison.left_out:,} left out")
+    content = table(head, rows, both("두 모델의 비교", "Comparison of the two models"))
+    return f'<p class="verdict">{_verdict(comparison.cer)}</p><p class="note">{note} {counted}.</p>{content}'
+
+
+def _p(value: float) -> str:
+    return f"{value:.3f}" if value >= 0.001 else "&lt; 0.001"
+
+
+def _verdict(contrast: Contrast) -> str:
+    """What the test says, over speakers where they are known."""
+    paired = contrast.over_speakers or contrast.over_utterances
+    low, high = (points(end) for end in paired.ci95)
+    sign = "= " if paired.p >= 0.001 else ""
+    numbers = both(
+        f"CER 차이 {points(paired.difference)}%p, 95% 구간 {low} ~ {high}, p {sign}{_p(paired.p)}",
+        f"CER differs by {points(paired.difference)} points, 95 % interval {low} to {high}, p {sign}{_p(paired.p)}",
+    )
+    if paired.p >= 0.05:
+        return (
+            both("이 데이터로는 두 모델의 우열을 가릴 수 없습니다", "This corpus cannot tell the two apart")
+            + f": {numbers}."
+        )
+    better = tag(0 if paired.difference < 0 else 1)
+    return both(f"{better}의 오류가 더 적습니다", f"{better} makes fewer errors") + f": {numbers}."
+
+
+def _training(sides: Sequence[Side]) -> str:
+    losses, rates = [], []
+    for index, side in enumerate(sides):
+        kind = "ab"[index]
+        losses.append(Series(kind, _logged(side.log, "loss"), dashed=True))
+        losses.append(Series(kind, _logged(side.log, "eval_loss")))
+        rates.append(Series(kind, _logged(side.log, "eval_cer")))
+    kept = sides[0].best_step if len(sides) == 1 else None
+    loss = charts.curves(losses, "CTC loss", logarithmic=True, mark=kept)
+    cer = charts.curves(rates, "CER", mark=kept)
+    if not loss and not cer:
+        return ""
+    figures = [(both("글자당 CTC 손실", "CTC loss per label"), loss), (both("검증 CER", "Validation CER"), cer)]
+    drawn = "".join(f"<figure><figcaption>{name}</figcaption>{chart}</figure>" for name, chart in figures if chart)
+    keys = [(f"{side_tag(sides, i)} ", "ab"[i]) for i in range(len(sides))]
+    items = [f"<li>{_line(kind)}{name}{both('검증', 'validation')}</li>" for name, kind in keys]
+    items += [f"<li>{_line(f'{kind} dashed')}{name}{both('학습', 'training')}</li>" for name, kind in keys]
+    if kept is not None:
+        items.append(f"<li>{_line('mark')}{both('남긴 가중치', 'weights kept')}</li>")
+    note = both("가로축은 학습 스텝입니다.", "Steps of training from left to right.")
+    return f'<p class="note">{note}</p><div class="pair">{drawn}</div><ul class="key">{"".join(items)}</ul>'
+
+
+def _logged(log: Sequence[Mapping[str, Any]], name: str) -> list[tuple[float, float]]:
+    return [(line["step"], line[name]) for line in log if name in line and "step" in line]
+
+
+def _line(kind: str) -> str:
+    return f'<svg viewBox="0 0 32 10" aria-hidden="true"><line class="line {kind}" x1="0" x2="32" y1="5" y2="5"/></svg>'
+
+
+def _worst(sides: Sequence[Side], clips: Mapping[str, bytes]) -> str:
+    others = [{each.id: each for each in side.report.predictions} for side in sides[1:]]
+    shown = [
+        excerpt([each, *(other[each.id] for other in others if each.id in other)], clips.get(each.id))
+        for each in sides[0].breakdown.worst(WORST)
+    ]
+    return legend() + "".join(shown) if shown else ""
+
+
+def _changed(comparison: Comparison, clips: Mapping[str, bytes]) -> str:
+    parts = []
+    titles = [
+        both(f"{tag(0)}가 나은 발화", f"{tag(0)} does better"),
+        both(f"{tag(1)}가 나은 발화", f"{tag(1)} does better"),
+    ]
+    for title, pairs in zip(titles, comparison.changed(CHANGED), strict=True):
+        shown = "".join(excerpt(pair, clips.get(pair[0].id)) for pair in pairs)
+        parts.append(f"<h3>{title}</h3>{shown}" if shown else "")
+    return legend() + "".join(parts) if any(parts) else ""
+
+
+def _footer() -> str:
+    note = both(
+        "이 문서는 파일 하나로 되어 있으며 아무것도 받거나 보내지 않습니다. 글과 음성은 말뭉치의 이용 조건을 따릅니다.",
+        "This page is one file; it fetches and sends nothing. Its text and audio are under the terms of the corpus.",
+    )
+    return f"<p>{note}</p>"

@@ -1,0 +1,220 @@
+"""The tables and maps of an evaluation report as HTML, of one model or of two side by side."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from distilhubert_ko import training_log
+from distilhubert_ko.evaluation.breakdown import Breakdown, Figure, Group
+from distilhubert_ko.evaluation.html import charts
+from distilhubert_ko.evaluation.html.markup import both, escaped, percent, table, tag
+from distilhubert_ko.evaluation.report import Report
+from distilhubert_ko.text import tokenizer as text
+
+CONFUSED, NAMED = 20, 6  # confusions of syllables, and of the jamo of a position
+ROOM = 1.15  # of a chart's longest bar, for its interval; one that reaches further is cut
+OPEN = 20  # speakers shown before the rest is folded away
+METRICS = {
+    "cer": ("글자 오류율(CER)", "Character error rate (CER)"),
+    "cer_no_space": ("CER, 공백 제외", "CER, no spaces"),
+    "jer": ("자모 오류율", "Jamo error rate"),
+    "initial": ("초성", "Initials"),
+    "medial": ("중성", "Medials"),
+    "final": ("종성(받침)", "Finals"),
+    "wer": ("단어 오류율(WER)", "Word error rate (WER)"),
+    "spaces": ("띄어쓰기", "Spaces"),
+}
+POSITIONS = {"initial": text.INITIALS, "medial": text.MEDIALS, "final": text.FINALS}
+
+
+@dataclass(frozen=True)
+class Side:
+    """A measured model: how it is called, its folder, whose training log is drawn if there is one, and its report."""
+
+    name: str
+    folder: Path
+    report: Report
+
+    @cached_property
+    def breakdown(self) -> Breakdown:
+        return Breakdown(self.report.predictions)
+
+    @cached_property
+    def log(self) -> list[dict[str, Any]]:
+        try:
+            return training_log.read(self.folder / training_log.LOG)
+        except (OSError, ValueError, RecursionError):
+            return []  # a model made by others, or a folder without its records
+
+    @cached_property
+    def best_step(self) -> int | None:
+        try:
+            return int(json.loads((self.folder / "training.json").read_text(encoding="utf-8"))["best_step"])
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return None
+
+
+def side_tag(sides: Collection[object], index: int) -> str:
+    """A or B, where there are two models."""
+    return tag(index) if len(sides) > 1 else ""
+
+
+def interval(ends: tuple[float, float] | None) -> str:
+    return f"{percent(ends[0])[:-1]}–{percent(ends[1])}" if ends else charts.GAP
+
+
+def figures(sides: Sequence[Side]) -> str:
+    found = [side.breakdown.figures for side in sides]
+    top = max(figure.rate for each in found for figure in each.values()) * ROOM
+    by_speaker = any(figure.speakers_ci95 for each in found for figure in each.values())
+    rows = []
+    for name, label in METRICS.items():
+        kind = ' class="sub-row"' if name in POSITIONS else ""
+        lines = []
+        for index, each in enumerate(found):
+            figure, counts = each[name], each[name].counts
+            cells = _rate(sides, index, figure, top)
+            cells += [f'<td class="range">{interval(figure.speakers_ci95)}</td>'] if by_speaker else []
+            numbers = (counts.substitutions, counts.deletions, counts.insertions, counts.reference)
+            lines.append("".join([*cells, *(f"<td>{number:,}</td>" for number in numbers)]))
+        rows.append(_headed(f"<th scope=row{kind}{_span(sides)}>{both(*label)}</th>", lines))
+    head = [both("지표", "Measure"), *_rate_head(sides, both("오류율", "Rate"))]
+    head += [both("95% 구간(화자)", "95 % (speakers)")] if by_speaker else []
+    head += [
+        both(*names) for names in (("치환", "Subst."), ("삭제", "Del."), ("삽입", "Ins."), ("기준 길이", "Reference"))
+    ]
+    note = both(
+        "오류를 모두 더한 뒤 기준 글의 길이로 나눈 값입니다. 초성·중성·종성은 가장 닮은 음절끼리 짝지어 세며, 받침 "
+        "없음도 종성의 한 가지로 칩니다. 띄어쓰기의 삭제는 빠뜨린 공백, 삽입은 잘못 넣은 공백입니다. 구간은 발화를, "
+        "화자를 알면 화자도 다시 뽑는 부트스트랩입니다.",
+        "Errors summed, then divided by the length of the reference. Initials, medials and finals are counted between "
+        "syllables paired by likeness, and having no final is one kind of final. Of spaces, deletions are those "
+        "left out and insertions those added. Intervals are bootstraps over utterances and, where speakers are known, "
+        "over speakers.",
+    )
+    return f'<p class="note">{note}</p>{table(head, rows, both("오류율", "Error rates"))}'
+
+
+def _span(sides: Collection[object]) -> str:
+    return f" rowspan={len(sides)}" if len(sides) > 1 else ""
+
+
+def _rate_head(sides: Collection[object], name: str) -> list[str]:
+    model = [both("모델", "Model")] if len(sides) > 1 else []
+    return [*model, name, "", both("95% 구간", "95 % interval")]
+
+
+def _rate(sides: Collection[object], index: int, figure: Figure, top: float) -> list[str]:
+    """The cells of a rate: the model's where there are two, the number, its bar, its interval."""
+    model = [f'<td class="model">{side_tag(sides, index)}</td>'] if len(sides) > 1 else []
+    chart = charts.bar(figure.rate, figure.ci95, top, "ab"[index])
+    return [
+        *model,
+        f'<td class="rate">{percent(figure.rate)}</td>',
+        f'<td class="chart">{chart}</td>',
+        f'<td class="range">{interval(figure.ci95)}</td>',
+    ]
+
+
+def _groups(sides: Sequence[Side], groups: Sequence[Mapping[Any, Group]], labels: Mapping[Any, str]) -> list[list[str]]:
+    """A row for each key of `labels`: CER of each model, utterances and minutes."""
+    top = max((group.cer.rate for each in groups for group in each.values()), default=0.0) * ROOM
+    rows = []
+    for key, label in labels.items():
+        there = [(index, each[key]) for index, each in enumerate(groups) if key in each]
+        lines = []
+        for index, group in there:
+            sizes = f"<td>{group.utterances:,}</td><td>{group.seconds / 60:,.1f}</td>"
+            lines.append("".join([*_rate(sides, index, group.cer, top), sizes]))
+        rows.append(_headed(f'<th scope=row class="long"{_span(there)}>{label}</th>', lines))
+    return rows
+
+
+def _headed(header: str, lines: Sequence[str]) -> list[str]:
+    """The lines of a row under the header that spans them."""
+    return [header + lines[0], *lines[1:]]
+
+
+def _group_head(sides: Sequence[Side], name: str) -> list[str]:
+    return [name, *_rate_head(sides, "CER"), both("발화", "Utterances"), both("분", "Minutes")]
+
+
+def lengths(sides: Sequence[Side]) -> str:
+    groups = [side.breakdown.by_length for side in sides]
+    labels = {}
+    for low, high in sorted({ends for each in groups for ends in each}):
+        labels[low, high] = both(
+            *((f"{low}–{high}초", f"{low}–{high} s") if high < float("inf") else (f"{low}초 이상", f"{low} s or more"))
+        )
+    head = _group_head(sides, both("발화 길이", "Length"))
+    return table(head, _groups(sides, groups, labels), both("길이별 CER", "CER by length"))
+
+
+def speakers(sides: Sequence[Side]) -> str:
+    groups = [side.breakdown.by_speaker for side in sides]
+    labels = {name: escaped(name) for each in groups for name in each}
+    if not labels:
+        return ""
+    rows = _groups(sides, groups, labels)
+    head, caption = _group_head(sides, both("화자", "Speaker")), both("화자별 CER", "CER by speaker")
+    content = table(head, rows[:OPEN], caption)
+    if len(rows) > OPEN:
+        more = both(f"나머지 {len(rows) - OPEN:,}명", f"{len(rows) - OPEN:,} more")
+        content += f"<details><summary>{more}</summary>{table(head, rows[OPEN:], caption)}</details>"
+    note = both("CER가 높은 화자부터입니다.", "The highest CER first.")
+    return f'<p class="note">{note}</p>{content}'
+
+
+def syllables(sides: Sequence[Side]) -> str:
+    parts = []
+    for index, side in enumerate(sides):
+        found = side.breakdown.confusions[:CONFUSED]
+        top = max((times for _, _, times, _ in found), default=0)
+        rows = [
+            [
+                f'<td class="letter" lang="ko">{escaped(one)}</td>'
+                f'<td class="letter" lang="ko">{escaped(other)}</td><td class="rate">{times:,}</td>'
+                f'<td class="chart">{charts.bar(times, None, top, "ab"[index])}</td>'
+                f'<td class="range">{percent(times / said)}</td>'
+            ]
+            for one, other, times, said in found
+        ]
+        head = [both("말한 글자", "Said"), both("들은 글자", "Heard"), both("횟수", "Times"), ""]
+        head.append(both("말한 것 중", "Of those said"))
+        title = f"<h3>{side_tag(sides, index)} {escaped(side.name)}</h3>" if len(sides) > 1 else ""
+        caption = both("가장 자주 바뀐 글자", "The most frequent substitutions")
+        parts.append(f"<div>{title}{table(head, rows, caption)}</div>" if rows else "")
+    return f'<div class="pair">{"".join(parts)}</div>' if any(parts) else ""
+
+
+def jamo(sides: Sequence[Side]) -> str:
+    maps = []
+    for position, letters in POSITIONS.items():
+        for index, side in enumerate(sides):
+            pairs = side.breakdown.jamo[position]
+            wrong = [(times, one, other) for (one, other), times in pairs.items() if one != other]
+            wrong.sort(key=lambda row: (-row[0], row[1:]))
+            most = ", ".join(f"{a or charts.GAP}→{b or charts.GAP} {times:,}" for times, a, b in wrong[:NAMED])
+            total = sum(pairs.values())
+            heat_map = charts.heat_map(pairs, letters, " / ".join(METRICS[position]))
+            share = percent(sum(times for times, _, _ in wrong) / max(total, 1))
+            maps.append(
+                f"<figure><figcaption>{side_tag(sides, index)} {both(*METRICS[position])}</figcaption>"
+                f"{heat_map}<p>{both('가장 흔한 오류', 'Most frequent')}: {most or charts.GAP} "
+                f"({both(f'전체 {share}', f'{share} in all')})</p></figure>"
+            )
+    note = both(
+        "행은 말한 자모, 열은 들은 자모입니다. 진할수록 그 행에서 차지하는 몫이 큽니다(제곱근 눈금). ∅은 받침 없음, "
+        "–는 음절이 통째로 빠지거나(열) 더해진 것(행)입니다. 칸을 가리키면 횟수가 나옵니다.",
+        "Rows are what was said, columns what was heard. The darker, the larger the share of the row (square-root "
+        "scale). ∅ is a missing final; – is a syllable lost (column) or added (row). Point at a cell for its count.",
+    )
+    key = (
+        f'<ul class="key"><li><span class="swatch" style="background:var(--hit)"></span>{both("맞음", "Right")}</li>'
+        f'<li><span class="swatch" style="background:var(--miss)"></span>{both("틀림", "Wrong")}</li></ul>'
+    )
+    kind = "maps" if len(sides) == 1 else "pair"
+    return f'<p class="note">{note}</p><div class="{kind}">{"".join(maps)}</div>{key}'

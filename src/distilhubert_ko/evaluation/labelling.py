@@ -1,0 +1,193 @@
+"""Pseudo-labels: what a model hears in a corpus, with a confidence to choose by, as a manifest to train on.
+
+Self-training as in Kahn, Lee and Hannun, Self-Training for End-to-End Speech Recognition, ICASSP 2020
+(arXiv 1909.09116), who filter by the log-likelihood of a label over its length; `confidence` is its exponential.
+"""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.data import corpora
+from distilhubert_ko.data.corpora import Utterance
+from distilhubert_ko.decoding import ctc
+from distilhubert_ko.errors import AudioError, CorpusError, InputError
+from distilhubert_ko.evaluation import metrics, report
+from distilhubert_ko.files import writing
+from distilhubert_ko.recognition import transcript
+from distilhubert_ko.recognition.transcriber import Transcriber
+from distilhubert_ko.text import tokenizer as text
+
+CHUNK = 64  # utterances recognised at a time
+
+
+@dataclass(frozen=True)
+class Label:
+    """What was heard in an utterance; `reference` is its transcript, "" where it has none that can be scored."""
+
+    utterance: Utterance
+    text: str
+    confidence: float
+    reference: str
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training could use the text: with nothing in it but what can be spelt in Hangul syllables."""
+        written = text.normalise(self.text, spell=True)
+        return bool(written) and not text.foreign_characters(written)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """All utterances of a corpus that could be read, and why the others could not."""
+
+    spec: str
+    labels: tuple[Label, ...]
+    unread: dict[str, int]
+
+    def kept(self, min_confidence: float) -> list[Label]:
+        return [label for label in self.labels if label.trainable and label.confidence >= min_confidence]
+
+    def dropped(self, min_confidence: float) -> dict[str, int]:
+        """Reason -> utterances that are not kept."""
+        reasons = Counter(self.unread)
+        for label in self.labels:
+            if not label.text:
+                reasons["nothing heard"] += 1
+            elif not label.trainable:
+                reasons["lone jamo or other scripts"] += 1
+            elif label.confidence < min_confidence:
+                reasons[f"confidence below {min_confidence:g}"] += 1
+        return dict(reasons)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A tenth of the transcribed utterances, from the confidence `low` on, and the CER there and from there up."""
+
+    low: float
+    utterances: int
+    cer: float
+    cer_from_here: float
+
+
+def label(
+    transcriber: Transcriber,
+    spec: str,
+    *,
+    root: Path = Path("."),
+    allow_outside: bool = False,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Labels:
+    """Recognises a corpus, whose transcripts may be missing, split by speaker as the model's own recipe says.
+
+    `allow_outside` is that of `corpora.read`. `on_progress` is called with the utterances done and their number. Raises
+    CorpusError for a corpus that cannot be read and for one whose audio lies in no files, which a manifest could not
+    name.
+    """
+    recipe = report.recipe_of(transcriber.folder)
+    corpus = corpora.read(spec, root=root, heldout=recipe.data.heldout, transcribed=False, allow_outside=allow_outside)
+    if any(not isinstance(utterance.audio, Path) for utterance in corpus.utterances):
+        raise CorpusError(
+            f"{spec}: its audio lies in no files that a manifest could name: save the clips as files, and give them "
+            "as folder:PATH"
+        )
+    labels: list[Label] = []
+    unread = Counter(problem.reason for problem in corpus.problems)
+    for start in range(0, len(corpus.utterances), CHUNK):
+        opened = [(utterance, _wave(utterance)) for utterance in corpus.utterances[start : start + CHUNK]]
+        chunk = [(utterance, wave) for utterance, wave in opened if wave is not None]
+        unread["audio unreadable"] += len(opened) - len(chunk)
+        matrices = transcriber.log_probs([wave for _, wave in chunk])
+        for (utterance, wave), log_probs in zip(chunk, matrices, strict=True):
+            tokens = transcriber.decoder.decode([log_probs])[0].tokens
+            heard = transcript.from_tokens(tokens, transcriber.tokenizer, len(wave) / audio.SAMPLE_RATE).text
+            sure = confidence(log_probs, [token.id for token in tokens], transcriber.tokenizer.blank_id)
+            labels.append(Label(utterance, heard, sure, _reference(utterance, recipe.text.foreign == "spell")))
+        if on_progress:
+            on_progress(min(start + CHUNK, len(corpus.utterances)), len(corpus.utterances))
+    return Labels(spec, tuple(labels), dict(+unread))
+
+
+def _wave(utterance: Utterance) -> NDArray[np.float32] | None:
+    """None for what only decoding shows to be damaged, which a large collection of recordings is sure to have."""
+    try:
+        return utterance.wave()
+    except AudioError:
+        return None
+
+
+def confidence(log_probs: np.ndarray, units: Sequence[int], blank: int) -> float:
+    """P(units | audio) ** (1 / number of units): in 0..1, however many they are, and 0 for none.
+
+    `log_probs` is (frames, vocabulary). The probability is CTC's, over all paths that spell the units; a language
+    model that helped to find them has no part in it.
+    """
+    return math.exp(-ctc.loss(log_probs, units, blank) / len(units)) if units else 0.0
+
+
+def deciles(labels: Sequence[Label]) -> list[Part]:
+    """The utterances that have a transcript in ten parts of rising confidence; fewer than ten give none."""
+    scored = sorted((label for label in labels if label.reference), key=lambda label: label.confidence)
+    if len(scored) < 10:
+        return []
+    counts = [metrics.characters(label.reference, label.text) for label in scored]
+    starts = [len(scored) * tenth // 10 for tenth in range(10)]
+    return [
+        Part(
+            scored[start].confidence,
+            end - start,
+            sum(counts[start:end], metrics.Counts()).rate,
+            sum(counts[start:], metrics.Counts()).rate,
+        )
+        for start, end in zip(starts, [*starts[1:], len(scored)], strict=True)
+    ]
+
+
+def write(labels: Labels, path: Path, min_confidence: float = 0.0) -> list[Label]:
+    """Writes a NeMo manifest of the labels that are sure enough, and returns them.
+
+    Raises CorpusError where none is, and InputError where the file cannot be written.
+    """
+    if not 0 <= min_confidence <= 1:
+        raise InputError(f"--min-confidence {min_confidence:g}: give a number between 0 and 1")
+    kept = labels.kept(min_confidence)
+    if not kept:
+        best = max((label.confidence for label in labels.labels), default=0.0)
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in labels.dropped(min_confidence).items())
+        raise CorpusError(
+            f"{labels.spec}: no label can be kept ({reasons}), the surest {best:.3f}: lower --min-confidence, or take "
+            "a better model"
+        )
+    home = path.absolute().parent
+    records = (json.dumps(_record(label, home), ensure_ascii=False) for label in kept)
+    writing.write(path, "".join(f"{record}\n" for record in records))
+    return kept
+
+
+def _record(label: Label, home: Path) -> dict[str, Any]:
+    utterance = label.utterance
+    assert isinstance(utterance.audio, Path), "label() takes no others"
+    path = utterance.audio.absolute()
+    return {
+        "id": utterance.id,
+        "audio_filepath": str(path.relative_to(home) if path.is_relative_to(home) else path),
+        "text": label.text,
+        "duration": utterance.seconds,
+        **({"offset": utterance.offset} if utterance.offset else {}),
+        **({"speaker": utterance.speaker} if utterance.speaker is not None else {}),
+        "confidence": round(label.confidence, 4),
+    }
+
+
+def _reference(utterance: Utterance, spell: bool) -> str:
+    written = text.normalise(utterance.text, spell=spell)
+    return "" if text.foreign_characters(written) else written

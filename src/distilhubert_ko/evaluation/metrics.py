@@ -1,0 +1,241 @@
+"""Error rates as counts: counts are summed over utterances, and only the sum is divided.
+
+A rate is errors over the length of the reference: CER over characters, jamo error rate over jamo, WER over
+words. The mean of the utterances' rates is another number, and not the one to report. Texts may come composed
+or decomposed, and spaces around them do not count; nothing else is normalised here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from rapidfuzz.distance import Levenshtein
+
+from distilhubert_ko.errors import InputError
+from distilhubert_ko.text.tokenizer import compose, decompose
+
+_DRAWN = 1 << 18  # units drawn at a time: all resamples of a large corpus at once would take gigabytes
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How a hypothesis differs from its reference, in numbers of characters, jamo or words.
+
+    `sum(counts, Counts())` adds up a corpus.
+    """
+
+    hits: int = 0
+    substitutions: int = 0
+    deletions: int = 0
+    insertions: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(
+            self.hits + other.hits,
+            self.substitutions + other.substitutions,
+            self.deletions + other.deletions,
+            self.insertions + other.insertions,
+        )
+
+    @property
+    def reference(self) -> int:
+        """Length of the reference."""
+        return self.hits + self.substitutions + self.deletions
+
+    @property
+    def errors(self) -> int:
+        return self.substitutions + self.deletions + self.insertions
+
+    @property
+    def rate(self) -> float:
+        """Errors over the length of the reference: 0 is perfect, and insertions can take it past 1.
+
+        An empty reference counts as one of length 1, as in jiwer: 0 where nothing was said and nothing heard,
+        otherwise the number of insertions. So a rate is always finite.
+        """
+        return self.errors / max(self.reference, 1)
+
+
+@dataclass(frozen=True)
+class Score:
+    """All the counts of one utterance, or of a corpus: `sum(scores, Score()).characters.rate` is its CER."""
+
+    characters: Counts = field(default_factory=Counts)
+    characters_no_space: Counts = field(default_factory=Counts)
+    jamo: Counts = field(default_factory=Counts)
+    words: Counts = field(default_factory=Counts)
+
+    def __add__(self, other: "Score") -> "Score":
+        return Score(
+            self.characters + other.characters,
+            self.characters_no_space + other.characters_no_space,
+            self.jamo + other.jamo,
+            self.words + other.words,
+        )
+
+
+@dataclass(frozen=True)
+class Paired:
+    """How the rates of two systems differ on the same utterances; see `paired`."""
+
+    difference: float
+    """Rate of the first system less that of the second: negative where the first is better."""
+    ci95: tuple[float, float]
+    probability: float
+    """Share of the resamples in which the first system has fewer errors, ties counting half."""
+    p: float
+    """Two-sided: twice the share of the resamples on the rarer side of no difference, at most 1."""
+
+
+def characters(reference: str, hypothesis: str) -> Counts:
+    """Counts of characters; a syllable block is one character and a space between words is another."""
+    return _counts(_composed(reference), _composed(hypothesis))
+
+
+def characters_no_space(reference: str, hypothesis: str) -> Counts:
+    """Counts of characters without any spaces: the fair measure where references disagree on spacing."""
+    return _counts(_unspaced(compose(reference)), _unspaced(compose(hypothesis)))
+
+
+def jamo(reference: str, hypothesis: str) -> Counts:
+    """Counts of conjoining jamo (initial, medial and final of each syllable), without any spaces.
+
+    A doubled or compound jamo is one, so 값 has three: ㄱ, ㅏ, ㅄ. Any other character stays what it is.
+    """
+    return _counts(_unspaced(decompose(reference)), _unspaced(decompose(hypothesis)))
+
+
+def words(reference: str, hypothesis: str) -> Counts:
+    """Counts of words (eojeol), as the spaces divide them."""
+    return _counts(compose(reference).split(), compose(hypothesis).split())
+
+
+def score(reference: str, hypothesis: str) -> Score:
+    """All the counts of one utterance."""
+    return Score(
+        characters=characters(reference, hypothesis),
+        characters_no_space=characters_no_space(reference, hypothesis),
+        jamo=jamo(reference, hypothesis),
+        words=words(reference, hypothesis),
+    )
+
+
+def alignment(reference: str, hypothesis: str) -> list[tuple[str, str]]:
+    """The pairs (reference character, hypothesis character) that `characters` counts; "" stands for a gap."""
+    reference, hypothesis = _composed(reference), _composed(hypothesis)
+    pairs: list[tuple[str, str]] = []
+    for block in Levenshtein.opcodes(reference, hypothesis):
+        said = reference[block.src_start : block.src_end]
+        heard = hypothesis[block.dest_start : block.dest_end]
+        # A block that deletes or inserts has one empty side; all others have two of the same length.
+        pairs += zip(said or [""] * len(heard), heard or [""] * len(said), strict=True)
+    return pairs
+
+
+def interval(
+    counts: Sequence[Counts],
+    *,
+    groups: Sequence[str] | None = None,
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Confidence interval (low, high) of the rate of the summed counts, by the percentile bootstrap.
+
+    Each resample draws as many utterances as there are, with replacement, and divides the sum of their errors
+    by the sum of their lengths: Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR
+    performance evaluation", ICASSP 2004. With `groups`, one name for each utterance, whole groups are drawn
+    instead; give the speakers where each has several utterances, since those err together. `level` is a
+    fraction, and the same `seed` gives the same interval. InputError where there are no counts, or where an
+    argument does not fit.
+    """
+    totals = _totals([[count.errors, count.reference] for count in counts], groups, resamples, level)
+    errors, lengths = _resampled(totals, resamples, seed).T
+    return _quantiles(errors / np.maximum(lengths, 1), level)
+
+
+def paired(
+    first: Sequence[Counts],
+    second: Sequence[Counts],
+    *,
+    groups: Sequence[str] | None = None,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Paired:
+    """The difference of two systems' rates on the same utterances, by the paired bootstrap of Bisani and Ney (2004).
+
+    Each resample draws utterances, or with `groups` whole groups, and takes both systems' errors on the same draw: what
+    is hard for both does not widen the interval. The probability is theirs "of improvement", with ties counting half; p
+    counts each side of 0 with its ties and one resample more (Davison and Hinkley, "Bootstrap Methods and their
+    Application", 1997, section 4.2), so it is never 0. InputError where the two do not fit each other, and as in
+    `interval`.
+    """
+    if [count.reference for count in first] != [count.reference for count in second]:
+        raise InputError("the two systems were scored on other references: give the same utterances in one order")
+    rows = [[one.errors - other.errors, one.reference] for one, other in zip(first, second, strict=True)]
+    totals = _totals(rows, groups, resamples, 0.95)
+    errors, lengths = _resampled(totals, resamples, seed).T
+    observed = totals.sum(axis=0)
+    fewer, more = np.count_nonzero(errors < 0), np.count_nonzero(errors > 0)
+    ties = resamples - fewer - more
+    return Paired(
+        difference=float(observed[0] / max(observed[1], 1)),
+        ci95=_quantiles(errors / np.maximum(lengths, 1), 0.95),
+        probability=float(fewer + ties / 2) / resamples,
+        p=min(1.0, 2 * float(min(fewer, more) + ties + 1) / (resamples + 1)),
+    )
+
+
+def _totals(
+    rows: Sequence[Sequence[int]], groups: Sequence[str] | None, resamples: int, level: float
+) -> NDArray[np.float64]:
+    """(units, 2): errors and reference lengths of what is drawn, an utterance or a group of them."""
+    if len(rows) == 0:
+        raise InputError("no utterances to take an interval of: give at least one")
+    if groups is not None and len(groups) != len(rows):
+        raise InputError(f"{len(groups)} groups for {len(rows)} utterances: give one group for each")
+    if resamples < 1 or not 0 < level < 1:
+        raise InputError(f"resamples={resamples}, level={level}: give 1 or more, and a fraction between 0 and 1")
+    units = np.arange(len(rows)) if groups is None else np.unique(list(groups), return_inverse=True)[1]
+    errors, lengths = np.asarray(rows, dtype=float).T
+    return np.stack([np.bincount(units, weights=errors), np.bincount(units, weights=lengths)], axis=1)
+
+
+def _resampled(totals: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
+    """(resamples, 2): the sums of as many rows of `totals` as there are, drawn with replacement."""
+    random = np.random.default_rng(seed)
+    drawn = np.empty((resamples, 2))
+    units = len(totals)
+    most = max(1, _DRAWN // units)
+    for start in range(0, resamples, most):
+        part = drawn[start : start + most]
+        # How often each unit is drawn, by row: the rows are told apart by what is added to their numbers.
+        numbers = random.integers(units, size=(len(part), units)) + units * np.arange(len(part))[:, None]
+        part[:] = np.bincount(numbers.ravel(), minlength=units * len(part)).reshape(-1, units) @ totals
+    return drawn
+
+
+def _quantiles(rates: NDArray[np.float64], level: float) -> tuple[float, float]:
+    low, high = np.quantile(rates, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _composed(text: str) -> str:
+    return compose(text).strip()
+
+
+def _unspaced(text: str) -> str:
+    return "".join(text.split())
+
+
+def _counts(reference: Sequence[str], hypothesis: Sequence[str]) -> Counts:
+    """Counts of a shortest edit from reference to hypothesis (Levenshtein distance, every edit costing 1)."""
+    tags = [edit.tag for edit in Levenshtein.editops(reference, hypothesis)]
+    substitutions, deletions = tags.count("replace"), tags.count("delete")
+    return Counts(
+        hits=len(reference) - substitutions - deletions,
+        substitutions=substitutions,
+        deletions=deletions,
+        insertions=tags.count("insert"),
+    )

@@ -1,0 +1,124 @@
+"""Errors by the parts of a syllable: initials, medials and finals, and the spaces between words, as counts.
+
+`metrics` counts in characters, jamo and words, each in a shortest edit of its own. To say which initial was heard for
+which, syllables have to stand beside those that they were taken for, and that is the alignment here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distilhubert_ko.evaluation.metrics import Counts
+from distilhubert_ko.text import tokenizer as text
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Counts by the position in the syllable, and of the spaces between words; see `positions`."""
+
+    initial: Counts = field(default_factory=Counts)
+    medial: Counts = field(default_factory=Counts)
+    final: Counts = field(default_factory=Counts)
+    spaces: Counts = field(default_factory=Counts)
+
+    def __add__(self, other: "Positions") -> "Positions":
+        return Positions(
+            self.initial + other.initial,
+            self.medial + other.medial,
+            self.final + other.final,
+            self.spaces + other.spaces,
+        )
+
+
+def alignment(reference: str, hypothesis: str) -> list[tuple[str, str]]:
+    """Pairs (reference character, hypothesis character) without spaces, "" for a gap, each syllable beside the one
+    that it most resembles.
+
+    A character's jamo stand in three positions: initial, medial and final. Of all alignments this is one in which the
+    fewest positions differ; a gap, like a missing final, holds nothing. A lone jamo fills one position, and a character
+    that is not Hangul differs from any other in all three.
+    """
+    said, heard = _unspaced(reference), _unspaced(hypothesis)
+    rows, columns = _numbers(said), _numbers(heard)
+    steps = np.concatenate([[0], np.cumsum((columns > 0).sum(1))])  # what it costs to insert up to each column
+    least = np.empty((len(said) + 1, len(heard) + 1), np.int64)
+    least[0] = steps
+    for i, row in enumerate(rows):
+        best = least[i] + (row > 0).sum()
+        best[1:] = np.minimum(best[1:], least[i, :-1] + (columns != row).sum(1))
+        least[i + 1] = np.minimum.accumulate(best - steps) + steps
+    pairs = []
+    i, j = len(said), len(heard)
+    while i or j:
+        if i and j and least[i, j] == least[i - 1, j - 1] + (rows[i - 1] != columns[j - 1]).sum():
+            i, j = i - 1, j - 1
+            pairs.append((said[i], heard[j]))
+        elif i and least[i, j] == least[i - 1, j] + (rows[i - 1] > 0).sum():
+            i -= 1
+            pairs.append((said[i], ""))
+        else:
+            j -= 1
+            pairs.append(("", heard[j]))
+    return pairs[::-1]
+
+
+def positions(reference: str, hypothesis: str) -> Positions:
+    """Counts of initials, medials and finals, and of spaces, in the pairs of `alignment`.
+
+    A missing final is a class of its own, `text.NO_FINAL`, so a syllable of the reference always has a final: to hear
+    가 for 각, or 각 for 가, substitutes it, and a syllable that is lost deletes all three. A character that is not
+    Hangul has no positions, so a syllable heard as one is deleted, and a syllable heard for one is inserted. The errors
+    do not add up to those of `metrics.jamo`, which knows no syllables and no missing finals.
+
+    A space is a hit where the other text, too, has one between the same aligned characters; otherwise it is deleted
+    or inserted.
+    """
+    pairs = alignment(reference, hypothesis)
+    found = [(text.positions(said), text.positions(heard)) for said, heard in pairs]
+    initial, medial, final = (_slot([(said[place], heard[place]) for said, heard in found]) for place in range(3))
+    return Positions(initial, medial, final, _spaces(reference, hypothesis, pairs))
+
+
+def _numbers(characters: str) -> NDArray[np.int64]:
+    """(characters, 3): a number for the jamo in each position, 0 where there is none."""
+    rows = [text.positions(each) for each in characters]
+    spelled = [row if any(row) else (each,) * 3 for row, each in zip(rows, characters, strict=True)]
+    numbers = [[ord(letter) if letter not in ("", text.NO_FINAL) else 0 for letter in row] for row in spelled]
+    return np.array(numbers, dtype=np.int64).reshape(-1, 3)
+
+
+def _slot(pairs: Sequence[tuple[str, str]]) -> Counts:
+    """Counts of one position over aligned pairs of letters, "" where there is none."""
+    return Counts(
+        hits=sum(said == heard != "" for said, heard in pairs),
+        substitutions=sum(said != heard and said != "" != heard for said, heard in pairs),
+        deletions=sum(said != "" == heard for said, heard in pairs),
+        insertions=sum(heard != "" == said for said, heard in pairs),
+    )
+
+
+def _spaces(reference: str, hypothesis: str, pairs: Sequence[tuple[str, str]]) -> Counts:
+    """Each space may stand anywhere between the columns of the characters around it; two that may meet are one."""
+    said = _gaps(text.compose(reference).split(), [column for column, pair in enumerate(pairs) if pair[0]])
+    heard = _gaps(text.compose(hypothesis).split(), [column for column, pair in enumerate(pairs) if pair[1]])
+    hits = i = j = 0
+    while i < len(said) and j < len(heard):
+        if said[i][1] < heard[j][0]:
+            i += 1
+        elif heard[j][1] < said[i][0]:
+            j += 1
+        else:
+            hits, i, j = hits + 1, i + 1, j + 1
+    return Counts(hits=hits, deletions=len(said) - hits, insertions=len(heard) - hits)
+
+
+def _gaps(words: Sequence[str], columns: Sequence[int]) -> list[tuple[int, int]]:
+    """For each space the first and the last column of an alignment before which it may stand."""
+    ends = np.cumsum([len(word) for word in words])[:-1]
+    return [(columns[end - 1] + 1, columns[end]) for end in ends]
+
+
+def _unspaced(written: str) -> str:
+    return "".join(text.compose(written).split())

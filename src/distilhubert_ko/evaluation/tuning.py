@@ -1,0 +1,114 @@
+"""The weights of a language model that give a development corpus the fewest errors."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distilhubert_ko.data.dataset import Example, Split
+from distilhubert_ko.decoding import beam
+from distilhubert_ko.decoding.hotwords import HotWords
+from distilhubert_ko.decoding.language_model import LanguageModel, Weights, untuned
+from distilhubert_ko.decoding.scoring import scorer
+from distilhubert_ko.errors import CorpusError
+from distilhubert_ko.evaluation import metrics
+from distilhubert_ko.recognition.transcriber import Transcriber
+from distilhubert_ko.text.tokenizer import Tokenizer
+
+SPEECH = 1200.0  # seconds of a corpus that are decoded in each trial, drawn by chance from a longer one
+ALPHAS, BETAS = (0.3, 0.6, 0.9, 1.2), (0.0, 1.0, 2.0, 3.0)  # tried first, each with each
+HALVINGS = 2  # of the steps between them, around the best so far
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Weights and the CER that they gave."""
+
+    weights: Weights
+    cer: float
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What the network gives for a corpus: a matrix (frames, vocabulary) for each reference."""
+
+    references: tuple[str, ...]
+    log_probs: tuple[NDArray[np.float32], ...]
+
+
+def refuse_test(spec: str) -> None:
+    """CorpusError for a corpus that figures are reported on: what was tuned on it would flatter them."""
+    if spec.partition("#")[2].lower().startswith("test"):
+        raise CorpusError(f"{spec}: weights are not tuned on a test split; give a development split, such as #dev")
+
+
+def hear(transcriber: Transcriber, split: Split, on_progress: Callable[[int, int], None] | None = None) -> Heard:
+    """Log-probabilities of SPEECH seconds of a split, or of all of it."""
+    examples = _drawn(split.examples)
+    matrices: list[NDArray[np.float32]] = []
+    for start in range(0, len(examples), 64):
+        matrices += transcriber.log_probs([example.utterance.wave() for example in examples[start : start + 64]])
+        if on_progress:
+            on_progress(len(matrices), len(examples))
+    return Heard(tuple(example.text for example in examples), tuple(matrices))
+
+
+def _drawn(examples: Sequence[Example]) -> list[Example]:
+    order = random.Random(0).sample(range(len(examples)), len(examples))
+    drawn, seconds = [], 0.0
+    for index in order:
+        if seconds >= SPEECH:
+            break
+        drawn.append(index)
+        seconds += examples[index].utterance.seconds
+    return [examples[index] for index in sorted(drawn)]
+
+
+def tune(
+    heard: Heard,
+    tokenizer: Tokenizer,
+    model: LanguageModel,
+    options: beam.Options,
+    on_trial: Callable[[Trial], None] | None = None,
+) -> list[Trial]:
+    """Trials of weights, in the order in which they were made: a grid, then finer ones around the best."""
+    trials: dict[tuple[float, float], Trial] = {}
+
+    def attempt(alpha: float, beta: float) -> None:
+        pair = round(alpha, 4), round(beta, 4)
+        if pair not in trials and alpha >= 0:
+            weights = replace(untuned(model), alpha=pair[0], beta=pair[1])
+            trials[pair] = Trial(weights, error_rate(heard, tokenizer, model, weights, options))
+            if on_trial:
+                on_trial(trials[pair])
+
+    for alpha in ALPHAS:
+        for beta in BETAS:
+            attempt(alpha, beta)
+    steps = ALPHAS[1] - ALPHAS[0], BETAS[1] - BETAS[0]
+    for _ in range(HALVINGS):
+        steps = steps[0] / 2, steps[1] / 2
+        middle = best(list(trials.values())).weights
+        for alpha in (-steps[0], 0.0, steps[0]):
+            for beta in (-steps[1], 0.0, steps[1]):
+                attempt(middle.alpha + alpha, middle.beta + beta)
+    return list(trials.values())
+
+
+def best(trials: Sequence[Trial]) -> Trial:
+    """The trial with the lowest CER, the first of several."""
+    return min(trials, key=lambda trial: trial.cer)
+
+
+def error_rate(
+    heard: Heard, tokenizer: Tokenizer, model: LanguageModel | None, weights: Weights, options: beam.Options
+) -> float:
+    """CER of the best hypotheses."""
+    worth = scorer(tokenizer, model, weights, HotWords((), 0.0))
+    total = metrics.Counts()
+    for reference, matrix in zip(heard.references, heard.log_probs, strict=True):
+        found = beam.search(matrix, options, worth, tokenizer.blank_id)[0]
+        total += metrics.characters(reference, tokenizer.decode(token.id for token in found.tokens))
+    return total.rate

@@ -1,0 +1,98 @@
+"""Teaching by a CTC model of the same units: each frame of the student is drawn to the teacher's posteriors.
+
+Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network, 2015 (arXiv 1503.02531), frame by frame. Two
+CTC models need not say a unit in the same frame, and then the teacher's spikes draw the student away from its own:
+Kurata and Audhkhasi, Guiding CTC Posterior Spike Timings, Interspeech 2019. A student that starts from the teacher's
+weights, or from nothing, follows the teacher's timing; see also Hilmes, Rossenbach and Schlüter, 2025 (arXiv
+2506.01503) on the blank's part in it.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from distilhubert_ko import model_folder, recipe
+from distilhubert_ko.errors import RecipeError
+from distilhubert_ko.model import network as model
+from distilhubert_ko.model.student import valid_frames
+from distilhubert_ko.text.tokenizer import Tokenizer
+
+NEVER = -1e4  # the logit of a token that the teacher has no output for
+
+
+class FrameTeacher:
+    """The recipe's teacher, frozen, with the student's vocabulary.
+
+    Raises ModelError and UnavailableError as `model.load` and `runtime.resolve` do, and RecipeError for a teacher that
+    writes other units.
+    """
+
+    def __init__(self, config: recipe.Teaching, tokenizer: Tokenizer):
+        self.config = config
+        folder = model_folder.resolve(config.teacher)
+        theirs = Tokenizer.load(folder)
+        self.normalises = model.normalises(folder)
+        self.network = model.load(folder).requires_grad_(False)
+        self.tokens = len(theirs)
+        self.columns = torch.tensor(columns(config.teacher, theirs, tokenizer))
+
+    def to(self, device: Any) -> None:
+        self.network = self.network.to(device)
+        self.columns = self.columns.to(device)
+
+    def logits(self, waves: Tensor, lengths: Tensor) -> Tensor:
+        """The teacher's logits (batch, frames, student's vocabulary) for waves (batch, samples)."""
+        with torch.no_grad():
+            heard = model.normalised(waves, lengths) if self.normalises else waves
+            logits = self.network(heard, lengths).logits
+            idle = self.tokens - logits.shape[2]  # special tokens at the end of a vocabulary may have no output
+            return functional.pad(logits.float(), (0, idle), value=NEVER)[..., self.columns]
+
+    def mixed(self, ctc: Tensor, logits: Tensor, waves: Tensor, lengths: Tensor, parts: float = 1.0) -> Tensor:
+        """(1 - weight) x the student's CTC loss + weight x `divergence` of its logits (batch, frames, vocabulary).
+
+        The divergence is divided by `parts` before.
+        """
+        valid = valid_frames(self.network, logits.shape[1], lengths)
+        taught = divergence(logits, self.logits(waves, lengths), valid, self.config.temperature)
+        return (1 - self.config.weight) * ctc + self.config.weight * taught / parts
+
+
+def divergence(student: Tensor, teacher: Tensor, valid: Tensor, temperature: float) -> Tensor:
+    """KL(teacher || student) in nats, the mean over the valid frames, times temperature^2.
+
+    Both logits are (batch, frames, vocabulary), divided by the temperature; `valid` is (batch, frames). The factor
+    keeps the gradients' size at any temperature (section 2.1 of Hinton, Vinyals and Dean).
+    """
+    own, given = (functional.log_softmax(logits[valid].float() / temperature, -1) for logits in (student, teacher))
+    return temperature**2 * functional.kl_div(own, given, reduction="batchmean", log_target=True)
+
+
+def columns(name: str, teacher: Tokenizer, student: Tokenizer) -> list[int]:
+    """The teacher's id of each of the student's tokens. Special tokens go by their role, the others by their spelling.
+
+    Raises RecipeError where one has units that the other lacks, which says which.
+    """
+    theirs, ours = _by_role(teacher), _by_role(student)
+    alone, lacking = sorted(theirs.keys() - ours.keys()), sorted(ours.keys() - theirs.keys())
+    if alone or lacking:
+        differences = [
+            f"it {verb} {len(tokens)}: {' '.join(tokens[:20])}{' ...' if len(tokens) > 20 else ''}"
+            for verb, tokens in (("alone has", alone), ("lacks", lacking))
+            if tokens
+        ]
+        raise RecipeError(
+            f"teaching.teacher {name} writes {teacher.units} and this recipe {student.units}, in other units "
+            f"({'; '.join(differences)}): give a teacher with the vocabulary of this recipe's training text"
+        )
+    return [theirs[token] for token, _ in sorted(ours.items(), key=lambda pair: pair[1])]
+
+
+def _by_role(tokenizer: Tokenizer) -> dict[str, int]:
+    """Token -> id, with the special tokens under names of their roles; begin and end of sentence are left out."""
+    roles = {tokenizer.delimiter_token: "the space", tokenizer.unknown_token: "the unknown"}
+    roles[tokenizer.blank_token] = "the blank"  # last: it may be another's token, too
+    left_out = {tokenizer.bos_token, tokenizer.eos_token} - {tokenizer.blank_token}
+    return {roles.get(token, token): id_ for id_, token in enumerate(tokenizer.tokens) if token not in left_out}

@@ -1,0 +1,181 @@
+"""A student that predicts the layers of a teacher from speech alone, after DistilHuBERT.
+
+Heng-Jui Chang, Shu-wen Yang and Hung-yi Lee, DistilHuBERT: Speech Representation Learning by Layer-wise Distillation
+of Hidden-unit BERT, ICASSP 2022 (arXiv 2110.01900). The student is the teacher's convolutions and first layers; on top
+of it stands a head for each layer that it is to predict, and after training the heads go.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from distilhubert_ko.errors import RecipeError
+from distilhubert_ko.model import network as model
+from distilhubert_ko.model.network import PaddingSafeForCTC
+
+
+class Teacher:
+    """The network in a folder, frozen, which says what its layers make of a wave.
+
+    `layers` are counted from 1; none means three of them, evenly spaced, the last included: of 12 layers 4, 8
+    and 12, the paper's. A CTC head is not needed and not used. Raises ModelError for a folder that `model.load`
+    does not take, and RecipeError for a layer that the teacher has not.
+    """
+
+    def __init__(self, folder: Path, layers: Sequence[int] = ()):
+        self.normalises = model.normalises(folder)
+        self.network = model.load(folder, head=False).requires_grad_(False)
+        self.width: int = self.network.config.hidden_size
+        depth = self.network.config.num_hidden_layers
+        self.layers = tuple(layers) or tuple(sorted({round(depth * third / 3) for third in (1, 2, 3)} - {0}))
+        if max(self.layers) > depth:
+            raise RecipeError(
+                f"distill.layers {list(self.layers)}: the teacher {folder} has {depth} layers; choose from 1 to {depth}"
+            )
+        self._outputs: dict[int, Tensor] = {}
+        for layer in self.layers:
+            self.network.base_model.encoder.layers[layer - 1].register_forward_hook(self._keep(layer))
+
+    def to(self, device: Any) -> None:
+        self.network = self.network.to(device)
+
+    def __call__(self, waves: Tensor, lengths: Tensor) -> list[Tensor]:
+        """The output (batch, frames, width) of each of `layers` for waves (batch, samples) of `lengths` (batch,).
+
+        That of the last layer is the encoder's, which in models with do_stable_layer_norm comes after a norm.
+        """
+        with torch.no_grad():
+            if self.normalises:
+                waves = model.normalised(waves, lengths)
+            last = encode(self.network, waves, lengths)
+        outputs = [self._outputs.pop(layer) for layer in self.layers]
+        if self.layers[-1] == self.network.config.num_hidden_layers:
+            outputs[-1] = last
+        return outputs
+
+    def _keep(self, layer: int) -> Any:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            self._outputs[layer] = output[0] if isinstance(output, tuple) else output
+
+        return hook
+
+
+class Student(nn.Module):
+    """A network and its prediction heads: for each of `layers`, two linear layers with GELU between them.
+
+    As in S3PRL's distiller, the authors' implementation. `width` is the teacher's, the student's may differ.
+    """
+
+    def __init__(self, network: PaddingSafeForCTC, layers: int, width: int):
+        super().__init__()
+        self.network = network
+        self.network.lm_head.requires_grad_(False)  # it has no part in this
+        hidden = network.config.hidden_size
+        self.heads = nn.ModuleList(
+            nn.Sequential(nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, width)) for _ in range(layers)
+        )
+
+    def forward(self, input_values: Tensor, lengths: Tensor) -> list[Tensor]:
+        """A prediction (batch, frames, teacher's width) for each layer, of waves (batch, samples)."""
+        hidden = encode(self.network, input_values, lengths)
+        return [head(hidden) for head in self.heads]
+
+
+def encode(network: PaddingSafeForCTC, waves: Tensor, lengths: Tensor) -> Tensor:
+    """The encoder's output (batch, frames, width) for waves (batch, samples) of `lengths` (batch,) samples."""
+    features = network.features(waves, lengths)
+    valid = valid_frames(network, features.shape[1], lengths)
+    encoded: Tensor = network.base_model.encoder(network.project(features), attention_mask=valid)[0]
+    return encoded
+
+
+def valid_frames(network: PaddingSafeForCTC, frames: int, lengths: Tensor) -> Tensor:
+    """Which of `frames` are no padding: (batch, frames)."""
+    return torch.arange(frames, device=lengths.device) < network.frame_lengths(lengths)[:, None]
+
+
+def distances(predictions: Sequence[Tensor], targets: Sequence[Tensor], valid: Tensor) -> Tensor:
+    """(batch, layers, 2): the L1 distance and the cosine term of each clip and layer, summed over its valid frames.
+
+    With D the teacher's width, the two terms of the paper's objective: |prediction - target| / D and
+    -log sigmoid(cos(prediction, target)). `predictions` and `targets` have a (batch, frames, D) for each layer.
+    """
+    sums = []
+    for prediction, target in zip(predictions, targets, strict=True):
+        prediction, target = prediction.float(), target.float()
+        terms = (
+            (prediction - target).abs().mean(-1),
+            -functional.logsigmoid(functional.cosine_similarity(prediction, target, dim=-1)),
+        )
+        sums.append(torch.stack([term.masked_fill(~valid, 0.0).sum(1) for term in terms], dim=-1))
+    return torch.stack(sums, dim=1)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the student, and how many of its tensors are the teacher's."""
+
+    name: str
+    copied: int
+    tensors: int
+
+
+def initialise(student: PaddingSafeForCTC, teacher: PaddingSafeForCTC) -> list[Part]:
+    """Gives the student the teacher's weights, and says what it got.
+
+    A module of the student (a linear layer, a convolution, a norm) is copied whole, where the teacher has one of that
+    place and those shapes, or not at all.
+    """
+    own, given = student.base_model.state_dict(), teacher.base_model.state_dict()
+    modules = defaultdict(list)
+    for name in own:
+        modules[name.split(".parametrizations.")[0].rpartition(".")[0]].append(name)
+    copied = {
+        name: given[name]
+        for names in modules.values()
+        if all(name in given and given[name].shape == own[name].shape for name in names)
+        for name in names
+    }
+    student.base_model.load_state_dict(copied, strict=False)
+    parts: dict[str, list[bool]] = defaultdict(list)
+    for name in own:
+        parts[_part(name)].append(name in copied)
+    return [Part(name, sum(flags), len(flags)) for name, flags in parts.items()]
+
+
+def unlike(student: PaddingSafeForCTC, teacher: PaddingSafeForCTC) -> list[str]:
+    """What makes copied weights compute something else than in the teacher: keys of the two config.json."""
+    keys = ("num_attention_heads", "hidden_act", "feat_extract_norm", "feat_proj_layer_norm", "do_stable_layer_norm")
+    pairs = [(key, getattr(student.config, key, None), getattr(teacher.config, key, None)) for key in keys]
+    return [f"{key} {own} (the teacher's: {given})" for key, own, given in pairs if own != given]
+
+
+def _part(name: str) -> str:
+    match name.split("."):
+        case ["feature_extractor", *_]:
+            return "convolutions"
+        case ["feature_projection", *_]:
+            return "feature projection"
+        case ["encoder", "pos_conv_embed", *_]:
+            return "positional convolution"
+        case ["encoder", "layers", layer, *_]:
+            return f"layer {int(layer) + 1}"
+        case ["encoder", *_]:
+            return "encoder's norm"
+        case _:
+            return "mask embedding"
+
+
+def describe(parts: Sequence[Part]) -> str:
+    """What came from the teacher, as a line for a terminal."""
+    whole = [part.name for part in parts if part.copied == part.tensors]
+    some = [f"{part.name} ({part.copied} of {part.tensors})" for part in parts if 0 < part.copied < part.tensors]
+    none = [part.name for part in parts if not part.copied]
+    groups = (("from the teacher", whole), ("in part, by tensors", some), ("new", none))
+    return "; ".join(f"{title}: {', '.join(names)}" for title, names in groups if names)

@@ -1,0 +1,126 @@
+"""Live captions: samples in as they come, words out, some final and some that may still change.
+
+Every STEP of new audio, the network hears the last LEFT + RIGHT + STEP. A frame is final once RIGHT has been heard
+after it, and the final frames follow one another in one matrix, as in `longform`. A word is final once a space, or a
+silence, has followed it there: at most RIGHT + STEP after the space was spoken.
+
+DistilHuBERT's group norm measures loudness over the whole window, so a stream says nearly, not exactly, what a
+transcription of the whole recording says.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.decoding import ctc
+from distilhubert_ko.errors import InputError
+from distilhubert_ko.recognition import transcript
+from distilhubert_ko.recognition.transcript import Transcript, Word
+from distilhubert_ko.text.tokenizer import Tokenizer
+
+STEP = audio.SAMPLE_RATE // 2  # samples, as LEFT and RIGHT; all three are whole frame steps
+LEFT = 8 * audio.SAMPLE_RATE
+RIGHT = audio.SAMPLE_RATE
+
+
+@dataclass(frozen=True)
+class Update:
+    """The words that have become final since the last update, and the text after them, which may still change."""
+
+    final: tuple[Word, ...]
+    partial: str
+
+
+class Stream:
+    """One stream. `log_probs` gives the matrix (frames, vocabulary) of a wave of at most LEFT + RIGHT + STEP.
+
+    Memory and the time of a step do not grow with the length of the stream, save for the words themselves.
+    """
+
+    def __init__(self, log_probs: Callable[[NDArray[np.float32]], NDArray[np.float32]], tokenizer: Tokenizer):
+        self._log_probs = log_probs
+        self._tokenizer = tokenizer
+        self._held = np.empty(0, np.float32)  # the samples that a window may still need
+        self._start = 0  # frame with which they begin
+        self._fresh: list[NDArray[np.float32]] = []  # chunks that no step has taken yet
+        self._waiting = 0  # samples in them
+        self._done = 0  # frames that are final
+        self._open: list[ctc.Token] = []  # of final frames, but of words that are not
+        self._words: list[Word] = []
+        self._partial = ""
+        self._finished = False
+
+    @property
+    def text(self) -> str:
+        """All final words so far. It only grows."""
+        return " ".join(word.text for word in self._words)
+
+    def feed(self, samples: NDArray[np.float32]) -> Update:
+        """Takes the next mono 16 kHz samples (samples,), any number of them.
+
+        Raises InputError for what is no such wave, and after `finish`.
+        """
+        _check(samples)
+        if self._finished:
+            raise InputError("this stream is finished: start another one with Transcriber.stream()")
+        known = len(self._words)
+        while len(samples):
+            taken, samples = np.split(samples, [STEP - self._waiting])
+            self._fresh.append(taken.copy())  # the caller may fill its buffer again
+            self._waiting += len(taken)
+            if self._waiting == STEP:
+                self._hear(ending=False)
+        return Update(tuple(self._words[known:]), self._partial)
+
+    def finish(self) -> Transcript:
+        """The transcript of all that was fed; `feed` takes nothing after it."""
+        if not self._finished:
+            self._finished = True
+            self._hear(ending=True)
+        return Transcript(tuple(self._words), self._seconds)
+
+    @property
+    def _seconds(self) -> float:
+        return (self._start * audio.FRAME_STEP + len(self._held)) / audio.SAMPLE_RATE
+
+    def _hear(self, ending: bool) -> None:
+        """Runs the network over the window and takes what is final of its frames; all of them at the end."""
+        self._held = np.concatenate([self._held, *self._fresh])
+        self._fresh, self._waiting = [], 0
+        heard = self._log_probs(self._held)[self._done - self._start :]
+        final = len(heard)
+        if not ending:
+            end = self._start + audio.whole_frames(len(self._held))
+            final = max(0, end - audio.whole_frames(RIGHT) - self._done)
+        ctc.extend(self._open, heard[:final], self._done, self._tokenizer.blank_id)
+        self._done += final
+        self._settle(ending)
+        rest = list(self._open)
+        ctc.extend(rest, heard[final:], self._done, self._tokenizer.blank_id)
+        self._partial = transcript.from_tokens(rest, self._tokenizer, self._seconds).text
+        start = max(0, self._done - audio.whole_frames(LEFT))
+        self._held = self._held[(start - self._start) * audio.FRAME_STEP :]
+        self._start = start
+
+    def _settle(self, ending: bool) -> None:
+        """Makes words of the open tokens that nothing can change any more."""
+        count = transcript.settled(self._open, self._tokenizer)
+        if self._open and (ending or audio.seconds(self._done - self._open[-1].end) >= transcript.PARTED):
+            count = len(self._open)
+        self._words += transcript.from_tokens(self._open[:count], self._tokenizer, self._seconds).words
+        del self._open[:count]
+
+
+def _check(samples: NDArray[np.float32]) -> None:
+    if not isinstance(samples, np.ndarray) or samples.dtype != np.float32:
+        kind = samples.dtype if isinstance(samples, np.ndarray) else type(samples).__name__
+        raise InputError(
+            f"a stream takes float32 samples, not {kind}: for 16-bit integers, x.astype('float32') / 32768"
+        )
+    if samples.ndim != 1:
+        raise InputError(f"a stream takes mono samples (samples,), not {samples.shape}: average the channels first")
+    if not np.isfinite(samples).all():
+        raise InputError("the samples fed to a stream are NaN or infinite: check the source, or feed zeros instead")

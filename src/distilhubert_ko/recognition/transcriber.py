@@ -1,0 +1,183 @@
+"""Transcriber: the one path from audio to Transcript."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import BinaryIO, Unpack
+
+import numpy as np
+
+from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.decoding import beam, ctc, decoder
+from distilhubert_ko.decoding.decoder import Settings
+from distilhubert_ko.errors import InputError, ModelError
+from distilhubert_ko.model_folder import resolve
+from distilhubert_ko.recognition import transcript, windows
+from distilhubert_ko.recognition.session import Runtime
+from distilhubert_ko.recognition.stream import Stream
+from distilhubert_ko.recognition.transcript import Alternative, Transcript
+from distilhubert_ko.recognition.vad import Detector, VadOptions
+from distilhubert_ko.text.tokenizer import Tokenizer
+
+BATCH_SECONDS = 40.0  # of audio, padding included, in one batch, unless more windows are asked for
+_NEVER = -100.0  # the log-probability of speaking in silence: low, and still finite for what adds such numbers up
+
+Source = str | Path | bytes | BinaryIO | np.ndarray
+
+
+class Transcriber:
+    """Speech to text with a model folder or a Hub id, on ONNX Runtime.
+
+    `device` is "cpu", "cuda" or "auto", a GPU where ONNX Runtime has one. `batch_size` windows of a long recording are
+    computed at once. `settings` are those of decoding: a language model, which is the folder's own if it carries one,
+    the beam, hot words and alternatives.
+
+    Raises ModelError for a folder that is no exported model, UnavailableError where the Hub cannot give it or the
+    device is missing, InputError for another device or a batch of nothing, and what Decoder raises.
+    """
+
+    def __init__(
+        self,
+        model: str | Path,
+        threads: int | None = None,
+        *,
+        device: str = "auto",
+        batch_size: int = 1,
+        **settings: Unpack[Settings],
+    ):
+        if batch_size < 1:
+            raise InputError(f"batch_size {batch_size}: give the number of windows to compute at once, 1 or more")
+        self.batch_size = batch_size
+        self.folder = resolve(str(model))
+        self.tokenizer = Tokenizer.load(self.folder)
+        self.runtime = Runtime(self.folder, threads, device)
+        outputs = self.runtime.vocabulary
+        if not self.tokenizer.fewest_outputs <= outputs <= len(self.tokenizer):
+            raise ModelError(
+                f"{self.folder}: the model has {outputs} outputs and the vocabulary {len(self.tokenizer)} tokens; "
+                "give the vocab.json, added_tokens.json and tokenizer_config.json that the model was trained with"
+            )
+
+        self.decoder = decoder.Decoder(self.tokenizer, self.folder, **settings)
+
+    def __call__(
+        self,
+        source: Source,
+        vad: VadOptions | None = None,
+        on_progress: Callable[[float], None] | None = None,
+        on_text: Callable[[str], None] | None = None,
+    ) -> Transcript:
+        """The transcript of a file, its bytes, or mono 16 kHz samples, of any length.
+
+        With `vad`, the source is read twice: once to find where somebody speaks, and once to transcribe only that.
+        `on_progress` is told, a batch of windows at a time, how many seconds of the recording are transcribed, and
+        `on_text` the words that have become final since. A search knows its words only at the end, and tells none.
+
+        Raises AudioError for audio that cannot be read and for an array that is no wave, and MissingExtraError for
+        `vad` without silero-vad.
+        """
+        samples = 0
+
+        def counted(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+            nonlocal samples
+            for block in blocks:
+                samples += len(block)
+                yield block
+
+        if vad is None:
+            pieces = windows.log_probs(self, counted(_blocks(source)), self.batch_size)
+        else:
+            source = _rereadable(source)
+            regions = self._detector.regions(_blocks(source), vad)
+            blocks = counted(_blocks(source))
+            pieces = windows.log_probs_within(self, blocks, regions, self._silence, self.batch_size)
+        if on_progress:
+            pieces = _reported(pieces, on_progress)
+        if on_text and self.decoder.greedy:
+            pieces = self._told(pieces, on_text)
+        hypotheses = self.decoder.decode(pieces)  # the samples are all counted only then
+        return self._transcript(hypotheses, samples)
+
+    def stream(self) -> Stream:
+        """Live captions: feed it the samples of a microphone as they come."""
+        return Stream(lambda wave: self.log_probs([wave])[0], self.tokenizer)
+
+    def transcript(self, log_probs: np.ndarray, samples: int) -> Transcript:
+        """What log-probabilities (frames, vocabulary) of a clip of `samples` are decoded to."""
+        return self._transcript(self.decoder.decode([log_probs]), samples)
+
+    def _transcript(self, hypotheses: Sequence[beam.Hypothesis], samples: int) -> Transcript:
+        seconds = samples / audio.SAMPLE_RATE
+        best, *others = [transcript.from_tokens(each.tokens, self.tokenizer, seconds) for each in hypotheses]
+        scores = [each.score - hypotheses[0].score for each in hypotheses[1:]]
+        alternatives = [Alternative(each.text, score) for each, score in zip(others, scores, strict=True)]
+        return replace(best, alternatives=tuple(alternatives))
+
+    def log_probs(self, waves: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Log-probabilities (frames, vocabulary) of each wave: short ones in batches of like length, long ones in
+        windows, so that a wave gets the same answer here and in a call of its own.
+
+        Waves of nothing but zeros are silent without the network, which was never taught digital silence.
+        """
+        results = [self._silence(audio.frames(len(wave))) for wave in waves]
+        order = sorted((i for i, wave in enumerate(waves) if wave.any()), key=lambda i: len(waves[i]))
+        while order:
+            batch = [order.pop()]  # the longest sets the width
+            longest = len(waves[batch[0]])
+            if longest > windows.WINDOW:
+                pieces = windows.log_probs(self, [waves[batch[0]]], self.batch_size)
+                results[batch[0]] = np.concatenate([*pieces])
+                continue
+            room = max(self.batch_size, int(BATCH_SECONDS * audio.SAMPLE_RATE / max(1, longest)))
+            while order and len(batch) < room:
+                batch.append(order.pop())
+            for i, result in zip(batch, self.runtime.log_probs([waves[i] for i in batch]), strict=True):
+                results[i] = result
+        return results
+
+    def _told(self, pieces: Iterable[np.ndarray], on_text: Callable[[str], None]) -> Iterator[np.ndarray]:
+        tokens: list[ctc.Token] = []  # of words that may go on
+        frames = 0
+        for piece in pieces:
+            ctc.extend(tokens, piece, frames, self.tokenizer.blank_id)
+            frames += len(piece)
+            count = transcript.settled(tokens, self.tokenizer)
+            if text := transcript.from_tokens(tokens[:count], self.tokenizer, audio.seconds(frames)).text:
+                on_text(text)
+            del tokens[:count]
+            yield piece
+
+    def _silence(self, frames: int) -> np.ndarray:
+        """Log-probabilities (frames, vocabulary) of saying nothing. All frames share one row of memory."""
+        row = np.full(self.runtime.vocabulary, _NEVER, np.float32)
+        row[self.tokenizer.blank_id] = 0
+        return np.broadcast_to(row, (frames, len(row)))
+
+    @cached_property
+    def _detector(self) -> Detector:
+        return Detector()
+
+
+def _blocks(source: Source) -> Iterable[np.ndarray]:
+    if not isinstance(source, np.ndarray):
+        return audio.blocks(source)
+    if source.ndim != 1:
+        return [audio.wave(source)]  # which refuses it
+    # In pieces, since a long recording may be mapped from a disk rather than held.
+    return (audio.wave(source[start:][: windows.WINDOW]) for start in range(0, len(source) or 1, windows.WINDOW))
+
+
+def _rereadable(source: Source) -> Source:
+    """The source, or its content where it can be read only once: a stream or a pipe."""
+    if isinstance(source, str | Path):
+        return Path(source).read_bytes() if Path(source).is_fifo() else source
+    return source if isinstance(source, bytes | np.ndarray) else source.read()
+
+
+def _reported(pieces: Iterable[np.ndarray], on_progress: Callable[[float], None]) -> Iterator[np.ndarray]:
+    frames = 0
+    for piece in pieces:
+        frames += len(piece)
+        on_progress(audio.seconds(frames))
+        yield piece

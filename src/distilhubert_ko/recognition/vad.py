@@ -1,0 +1,181 @@
+"""Where somebody speaks in a recording: Silero's voice activity detector on ONNX Runtime. No torch.
+
+The network is the one that the package silero-vad brings. Its rules are followed, so that the regions are those of its
+`get_speech_timestamps`; names, defaults and meanings of the options are faster-whisper's.
+"""
+
+import importlib.util
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.errors import InputError, MissingExtraError
+from distilhubert_ko.recognition.windows import Region
+
+CHUNK = 512  # samples that get one probability
+_CONTEXT = 64  # samples before a chunk that the network sees again
+_STATE = (2, 1, 128)
+_PAUSE = 0.098  # seconds of silence at which a region that grows too long may be cut
+_MILLISECOND = audio.SAMPLE_RATE // 1000  # samples
+
+
+@dataclass(frozen=True)
+class VadOptions:
+    """What counts as speech. Raises InputError for values that make no sense.
+
+    Speech begins where the probability reaches `threshold`; below `neg_threshold` (None: 0.15 less than `threshold`)
+    it may end, and does after `min_silence_duration_ms` of that. What lasts no longer than `min_speech_duration_ms` is
+    dropped, what lasts longer than `max_speech_duration_s` is cut in its longest pause. Regions are widened by
+    `speech_pad_ms` on each side, or to the middle of the silence between two of them.
+    """
+
+    threshold: float = 0.5
+    neg_threshold: float | None = None
+    min_speech_duration_ms: int = 0
+    max_speech_duration_s: float = math.inf
+    min_silence_duration_ms: int = 2000
+    speech_pad_ms: int = 400
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold < 1:
+            raise InputError(f"VAD threshold {self.threshold}: give a probability between 0 and 1, such as 0.5")
+        if self.neg_threshold is not None and not 0 <= self.neg_threshold <= self.threshold:
+            raise InputError(f"VAD neg_threshold {self.neg_threshold}: give 0 to the threshold of {self.threshold}")
+        for name in ("min_speech_duration_ms", "min_silence_duration_ms", "speech_pad_ms"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise InputError(f"VAD {name} {getattr(self, name)}: give milliseconds from 0 on")
+        if not self.longest > 0:
+            least = 2 * self.speech_pad_ms / 1000 + CHUNK / audio.SAMPLE_RATE
+            raise InputError(
+                f"VAD max_speech_duration_s {self.max_speech_duration_s}: give more than {least:.2f} s, "
+                "which the padding on both sides takes, or pad less"
+            )
+
+    @property
+    def silent_below(self) -> float:
+        """The probability below which speech may end."""
+        return max(self.threshold - 0.15, 0.01) if self.neg_threshold is None else self.neg_threshold
+
+    @property
+    def longest(self) -> float:
+        """Samples of speech before padding at which a region is cut."""
+        return self.max_speech_duration_s * audio.SAMPLE_RATE - CHUNK - 2 * self.speech_pad_ms * _MILLISECOND
+
+
+class Detector:
+    """Silero's network. Raises MissingExtraError where the package silero-vad is not installed."""
+
+    def __init__(self) -> None:
+        # Importing silero_vad would import torch; its ONNX file is all that is needed.
+        spec = importlib.util.find_spec("silero_vad")
+        if spec is None or not spec.submodule_search_locations:
+            raise MissingExtraError(
+                'voice activity detection needs silero-vad: pip install "distilhubert-ko[vad]" '
+                "(or, where torch is not wanted: pip install --no-deps silero-vad)"
+            )
+        path = Path(spec.submodule_search_locations[0]) / "data" / "silero_vad.onnx"
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1  # a chunk is too little work to share
+        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+    def regions(self, blocks: Iterable[NDArray[np.float32]], options: VadOptions) -> list[Region]:
+        """Where there is speech in a wave that comes in blocks (samples,) of any size.
+
+        Regions rise, do not overlap, and lie on whole frame steps, but for the end of the wave. Memory holds a block
+        and a number for every 32 ms.
+        """
+        probabilities, samples = self.probabilities(blocks)
+        return regions(probabilities, samples, options)
+
+    def probabilities(self, blocks: Iterable[NDArray[np.float32]]) -> tuple[NDArray[np.float32], int]:
+        """The probability of speech in each chunk (chunks,), the last one filled up with silence; and the samples."""
+        found = []
+        samples = 0
+        state = np.zeros(_STATE, np.float32)
+        seen = np.zeros((1, _CONTEXT + CHUNK), np.float32)
+        rate = np.array(audio.SAMPLE_RATE, np.int64)
+        for chunk in _chunks(blocks):
+            samples += len(chunk)
+            seen[0, :_CONTEXT] = seen[0, -_CONTEXT:]
+            seen[0, _CONTEXT:] = 0
+            seen[0, _CONTEXT : _CONTEXT + len(chunk)] = chunk
+            probability, state = self._session.run(None, {"input": seen, "state": state, "sr": rate})
+            found.append(probability[0, 0])
+        return np.array(found, np.float32), samples
+
+
+def regions(probabilities: NDArray[np.float32], samples: int, options: VadOptions) -> list[Region]:
+    """Regions of speech in a wave of `samples` from the probability of each of its chunks (chunks,)."""
+    step = audio.FRAME_STEP
+    return [
+        # Both ends move back to a whole frame step, so that regions that touch still do.
+        Region(start // step * step, end if end == samples else end // step * step)
+        for start, end in _padded([*_spans(probabilities.tolist(), samples, options)], samples, options)
+    ]
+
+
+def _chunks(blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+    """The wave in pieces of CHUNK samples, the last one shorter where it must be."""
+    held = np.empty(0, np.float32)
+    for block in blocks:
+        held = np.concatenate([held, block])
+        whole = len(held) // CHUNK * CHUNK
+        for start in range(0, whole, CHUNK):
+            yield held[start : start + CHUNK]
+        held = held[whole:]
+    if len(held):
+        yield held
+
+
+def _spans(probabilities: list[float], samples: int, options: VadOptions) -> Iterator[tuple[int, int]]:
+    """Start and end of each span of speech, in samples, before padding."""
+    shortest = options.min_speech_duration_ms * _MILLISECOND
+    silence = options.min_silence_duration_ms * _MILLISECOND
+    start: int | None = None
+    quiet: int | None = None  # where the silence began in which we are
+    pauses: list[tuple[int, int]] = []  # silences within the span that lasted, and where the span may be cut
+    for number, probability in enumerate(probabilities):
+        now = number * CHUNK
+        if probability >= options.threshold and quiet is not None:
+            if now - quiet > _PAUSE * audio.SAMPLE_RATE:
+                pauses.append((quiet, now))
+            quiet = None
+        if start is None:
+            if probability >= options.threshold:
+                start = now
+            continue
+        if now - start > options.longest:
+            if not pauses:
+                yield start, now
+                start = quiet = None
+                continue
+            end, resumed = max(pauses, key=lambda pause: pause[1] - pause[0])
+            yield start, end
+            start, quiet, pauses = resumed, None, []
+        if probability < options.silent_below:
+            quiet = now if quiet is None else quiet
+            if now - quiet >= silence:
+                if quiet - start > shortest:
+                    yield start, quiet
+                start, quiet, pauses = None, None, []
+    if start is not None and samples - start > shortest:
+        yield start, samples
+
+
+def _padded(spans: list[tuple[int, int]], samples: int, options: VadOptions) -> Iterator[tuple[int, int]]:
+    """Each span wider on both sides by the padding, or to the middle of the silence where there is no room for two."""
+    padding = options.speech_pad_ms * _MILLISECOND
+    before = padding
+    for number, (start, end) in enumerate(spans):
+        after = padding
+        following = padding
+        if number + 1 < len(spans) and (gap := spans[number + 1][0] - end) < 2 * padding:
+            after = following = gap // 2
+        yield max(0, start - before), min(samples, end + after)
+        before = following

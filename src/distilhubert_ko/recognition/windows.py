@@ -1,0 +1,149 @@
+"""Windows over a wave of any length, and their log-probabilities stitched into one matrix, piece by piece.
+
+Neighbouring windows overlap by two margins. A frame is taken from the window in which it lies farther from an edge, so
+it has heard at least a margin on both sides. Windows start at whole frames, so the pieces join without a seam.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distilhubert_ko.audio import reading as audio
+
+WINDOW = 20 * audio.SAMPLE_RATE  # samples; the full-width network takes 40 MB a second of it
+MARGIN = 2 * audio.SAMPLE_RATE
+HOP = WINDOW - 2 * MARGIN
+
+
+class Network(Protocol):
+    """What turns waves (samples,) into log-probabilities (frames, vocabulary)."""
+
+    def log_probs(self, waves: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]: ...
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of a wave that is heard as a recording of its own, in samples from `start` to before `end`.
+
+    Both are whole frame steps, but for an `end` that is the wave's own.
+    """
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of a wave (samples,) and the frames of it that are kept, `first` to before `last` (None: to the end)."""
+
+    wave: NDArray[np.float32]
+    first: int
+    last: int | None
+
+    @property
+    def frames(self) -> int:
+        """How many are kept."""
+        return (audio.frames(len(self.wave)) if self.last is None else self.last) - self.first
+
+
+def windows(blocks: Iterable[NDArray[np.float32]]) -> Iterator[Window]:
+    """Windows of WINDOW samples, the last one shorter, over a wave that comes in blocks (samples,) of any size.
+
+    A wave no longer than WINDOW is one window, so that it gets the answer of the whole clip.
+    """
+    margin = audio.whole_frames(MARGIN)
+    held = np.empty(0, np.float32)
+    first = 0
+    for block in blocks:
+        held = np.concatenate([held, block])
+        while len(held) > WINDOW:  # so more than two margins are left for the next one
+            yield Window(held[:WINDOW], first, audio.whole_frames(WINDOW) - margin)
+            held = held[HOP:]
+            first = margin
+    yield Window(held, first, None)
+
+
+def log_probs(network: Network, blocks: Iterable[NDArray[np.float32]], batch: int = 1) -> Iterator[NDArray[np.float32]]:
+    """The matrix (frames, vocabulary) of a wave that comes in blocks, in pieces that follow one another.
+
+    The network is given `batch` windows at once, and memory holds as many, whatever the length of the wave.
+    """
+    cut = windows(blocks)
+    while group := [*itertools.islice(cut, batch)]:
+        yield from _heard(network, group)
+
+
+def log_probs_within(
+    network: Network,
+    blocks: Iterable[NDArray[np.float32]],
+    regions: Iterable[Region],
+    silence: Callable[[int], NDArray[np.float32]],
+    batch: int = 1,
+) -> Iterator[NDArray[np.float32]]:
+    """As `log_probs`, but only `regions`, which must rise, go through the network; between them stands `silence`.
+
+    `silence` gives the matrix of a number of frames in which nothing is said. The pieces have as many frames as those
+    of the whole wave, so times stay what they are. A batch takes windows from as many regions as it needs.
+    """
+    tape = _Tape(blocks)
+    done = 0  # frames
+    waiting: list[tuple[int, Window]] = []  # each with the frames of silence before it
+
+    def pieces() -> Iterator[NDArray[np.float32]]:
+        for (gap, _), piece in zip(waiting, _heard(network, [window for _, window in waiting]), strict=True):
+            yield silence(gap)
+            yield piece
+
+    for region in regions:
+        for window in windows(tape.play(region.start, region.end)):
+            if not window.frames:  # a few samples at the very end may begin where the wave's last frame has begun
+                continue
+            start = max(done, audio.whole_frames(region.start))
+            waiting.append((start - done, window))
+            done = start + window.frames
+            if len(waiting) == batch:
+                yield from pieces()
+                waiting.clear()
+    if waiting:
+        yield from pieces()
+    yield silence(audio.frames(tape.wind()) - done)
+
+
+def _heard(network: Network, group: Sequence[Window]) -> Iterator[NDArray[np.float32]]:
+    """The frames that are kept of each window, computed in one batch."""
+    for window, matrix in zip(group, network.log_probs([window.wave for window in group]), strict=True):
+        yield matrix[window.first : window.last]
+
+
+class _Tape:
+    """A wave in blocks (samples,), which is played once, from front to back."""
+
+    def __init__(self, blocks: Iterable[NDArray[np.float32]]):
+        self._blocks = iter(blocks)
+        self._held = np.empty(0, np.float32)
+        self._at = 0  # the sample with which the held block begins
+
+    def play(self, start: int, end: int) -> Iterator[NDArray[np.float32]]:
+        """Samples `start` to before `end`, in blocks; those before `start` are let go."""
+        while self._at < end and (len(self._held) or self._next()):
+            first, last = start - self._at, min(end - self._at, len(self._held))
+            heard = self._held[max(first, 0) : last]
+            self._held, self._at = self._held[last:], self._at + last
+            if len(heard):
+                yield heard
+
+    def wind(self) -> int:
+        """Lets go of the rest, and says how many samples there were."""
+        self._at += len(self._held)
+        while self._next():
+            self._at += len(self._held)
+        return self._at
+
+    def _next(self) -> bool:
+        block = next(self._blocks, None)
+        self._held = np.empty(0, np.float32) if block is None else block
+        return block is not None

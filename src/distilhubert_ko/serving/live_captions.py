@@ -1,0 +1,171 @@
+"""Live captions: WS /v1/audio/stream, 16 kHz mono PCM16 (little-endian) in, JSON out.
+
+In: binary messages of any length, and {"type": "stop"} at the end. Out: partial, which replaces the one before; final,
+which never changes, and is followed by what is partial after it; done; error.
+
+One step of the network at a time is computed, and no message is read meanwhile, so that a client that sends faster than
+it can be heard is held up by TCP.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numpy as np
+from prometheus_client import Gauge
+from starlette.types import Message
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from distilhubert_ko.audio.reading import SAMPLE_RATE
+from distilhubert_ko.errors import DistilhubertKoError
+from distilhubert_ko.recognition.stream import Stream
+from distilhubert_ko.recognition.transcript import Word
+from distilhubert_ko.serving.gates import Refusal, busy, refusal
+from distilhubert_ko.serving.openai_api import word
+
+PATH = "/v1/audio/stream"
+PROTOCOL = "captions"
+STEP = SAMPLE_RATE // 2  # samples that are heard before what they said is sent, and others get their turn
+IDLE_SECONDS = 30.0
+LONGEST_SECONDS = 4 * 3600.0
+NORMAL, GOING_AWAY, POLICY = 1000, 1001, 1008  # RFC 6455, section 7.4.1
+Result = TypeVar("Result")
+
+
+class Captions:
+    """All open streams of a server, at most `limit`; `stream` starts one."""
+
+    def __init__(self, stream: Callable[[], Stream], limit: int, open_streams: Gauge):
+        self._stream = stream
+        self._limit = limit
+        self._gauge = open_streams
+        self._pool = ThreadPoolExecutor(limit, thread_name_prefix="captions")
+        self._open: set[WebSocket] = set()
+        self._closing = asyncio.Event()
+
+    async def serve(self, socket: WebSocket) -> None:
+        """One connection, from its handshake to its end."""
+        if self._closing.is_set():
+            return await socket.send_denial_response(Refusal(503, "the server is closing: try again later").response())
+        if len(self._open) >= self._limit:
+            full = busy(f"{self._limit} streams are open: try again later")
+            return await socket.send_denial_response(full.response())
+        self._open.add(socket)
+        self._gauge.inc()
+        caption = _Caption(socket, self._stream(), self._pool)
+        try:
+            await socket.accept(PROTOCOL if PROTOCOL in socket.scope["subprotocols"] else None)
+            code = await self._hear(socket, caption)
+            await socket.close(code)
+        except WebSocketDisconnect:  # the client left, maybe in the middle of an answer
+            pass
+        finally:
+            self._gauge.dec()
+            self._open.remove(socket)
+            socket.state.audio_seconds, socket.state.transcript = caption.seconds, caption.text
+
+    async def finish(self, seconds: float) -> None:
+        """Takes no more streams, finishes the open ones with what they have heard, and waits for them as long."""
+        self._closing.set()
+        end = time.monotonic() + seconds
+        while self._open and time.monotonic() < end:
+            await asyncio.sleep(0.05)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _hear(self, socket: WebSocket, caption: "_Caption") -> int:
+        """The code to close with, once the client says stop, errs, or falls silent, or the server closes."""
+        try:
+            while message := await self._next(socket):
+                if (data := message.get("bytes")) is not None:
+                    await caption.hear(data)
+                elif _stops(message.get("text")):
+                    await caption.finish()
+                    return NORMAL
+        except (Refusal, DistilhubertKoError) as error:
+            refused = error if isinstance(error, Refusal) else refusal(error)
+            await socket.send_json({"type": "error", "error": refused.error})
+            return POLICY
+        await caption.finish()
+        return GOING_AWAY
+
+    async def _next(self, socket: WebSocket) -> Message | None:
+        """The next message, None where the server closes first. Raises WebSocketDisconnect and Refusal."""
+        receiving, closing = asyncio.ensure_future(socket.receive()), asyncio.ensure_future(self._closing.wait())
+        waiting = {receiving, closing}
+        try:
+            done, _ = await asyncio.wait(waiting, timeout=IDLE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if not done:
+                raise Refusal(408, f"nothing came for {IDLE_SECONDS:.0f} s: send audio, or silence", code="idle")
+            if closing in done:
+                return None
+            message = receiving.result()
+            if message["type"] == "websocket.disconnect":
+                raise WebSocketDisconnect(message["code"])
+            return message
+        finally:
+            for task in waiting:
+                task.cancel()
+
+
+class _Caption:
+    """What one stream has heard and told."""
+
+    def __init__(self, socket: WebSocket, stream: Stream, pool: ThreadPoolExecutor):
+        self._socket, self._stream, self._pool = socket, stream, pool
+        self._odd = b""  # half a sample, at the end of a message
+        self._samples = 0
+        self._partial = ""
+        self._words = 0  # that were told
+
+    @property
+    def seconds(self) -> float:
+        return self._samples / SAMPLE_RATE
+
+    @property
+    def text(self) -> str:
+        return self._stream.text
+
+    async def hear(self, data: bytes) -> None:
+        data = self._odd + data
+        whole = len(data) // 2 * 2
+        self._odd = data[whole:]
+        samples = np.frombuffer(data[:whole], "<i2").astype(np.float32) / 32768
+        for start in range(0, len(samples), STEP):
+            part = samples[start : start + STEP]
+            self._samples += len(part)
+            if self.seconds > LONGEST_SECONDS:
+                raise Refusal(413, f"a stream lasts {LONGEST_SECONDS / 3600:.0f} h at most: open another one")
+            update = await self._run(self._stream.feed, part)
+            await self._tell(update.final, update.partial)
+
+    async def finish(self) -> None:
+        found = await self._run(self._stream.finish)
+        await self._tell(found.words[self._words :], "")
+        done = {"type": "done", "text": found.text, "duration": round(found.seconds, 3)}
+        await self._socket.send_json(done)
+
+    async def _tell(self, words: Sequence[Word], partial: str) -> None:
+        if words:
+            self._words += len(words)
+            text = " ".join(each.text for each in words)
+            await self._socket.send_json({"type": "final", "text": text, "words": [word(each) for each in words]})
+        if words or partial != self._partial:
+            self._partial = partial
+            await self._socket.send_json({"type": "partial", "text": partial})
+
+    async def _run(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
+
+
+def _stops(text: str | None) -> bool:
+    """Whether a text message says stop, the one thing that it may say. Raises Refusal."""
+    try:
+        command = json.loads(text or "")
+    except (ValueError, RecursionError):
+        command = None
+    if not isinstance(command, dict) or command.get("type") != "stop":
+        raise Refusal(400, 'send 16 kHz mono PCM16 as binary messages, and {"type": "stop"} at the end', param="type")
+    return True

@@ -1,0 +1,122 @@
+"""What the server tells of itself: metrics for Prometheus, and a JSON line a request on standard error.
+
+Neither holds what was said, unless transcripts are asked for, nor who asked, nor any token.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from distilhubert_ko.serving.gates import Refusal
+
+LOGGER = "distilhubert_ko"
+METHODS = ("GET", "HEAD", "POST", "OPTIONS")  # the rest are counted as one: a client may invent any number
+BUCKETS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
+
+
+class Metrics:
+    """The counters of one server, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self.requests = Counter(
+            "distilhubert_ko_requests", "Requests answered.", ["method", "path", "status"], registry=registry
+        )
+        self.seconds = Histogram(
+            "distilhubert_ko_request_seconds",
+            "From a request's head to its last byte.",
+            ["path"],
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self.audio = Counter("distilhubert_ko_audio_seconds", "Audio transcribed.", ["path"], registry=registry)
+        self.held = Gauge("distilhubert_ko_requests_held", "Transcriptions in hand.", registry=registry)
+        self.streams = Gauge("distilhubert_ko_streams", "Live captions that are open.", registry=registry)
+
+
+class JsonLines(logging.Formatter):
+    """A JSON object a line: time, level, message, and what `extra` gives as `fields`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03}Z",
+            "level": record.levelname.lower(),
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def logging_config() -> dict[str, Any]:
+    """For logging.config.dictConfig: JSON lines on standard error, other libraries' warnings among them."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"json": {"()": JsonLines}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+        "root": {"handlers": ["stderr"], "level": "WARNING"},
+        "loggers": {
+            LOGGER: {"level": "INFO"},
+            "uvicorn": {"level": "WARNING"},
+        },
+    }
+
+
+class Records:
+    """Counts and logs each request, and answers 500 for an error that nobody expected.
+
+    An endpoint leaves `audio_seconds` and `transcript` in the request's state. Paths are the application's templates,
+    so that nothing of a client's making becomes a label or a line; `paths` are those that a gate may refuse before the
+    application has looked them up.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, log_transcripts: bool, paths: Iterable[str]):
+        self.app = app
+        self.metrics, self.log_transcripts, self.paths = metrics, log_transcripts, frozenset(paths)
+        self._logger = logging.getLogger(LOGGER)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await self.app(scope, receive, send)
+        start, status = time.perf_counter(), 0  # 0: the client left, or there was no answer
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
+                status = message["status"]
+            elif message["type"] == "websocket.accept":
+                status = 101
+            await send(message)
+
+        state = scope.setdefault("state", {})
+        try:
+            await self.app(scope, receive, watched)
+        except Exception:
+            if scope["type"] != "http" or status:
+                raise  # uvicorn logs it, and cuts the connection
+            self._logger.exception("an error of the server")
+            await Refusal(500, "an error of the server, which its log tells").response()(scope, receive, watched)
+        finally:
+            self._note(scope, status, time.perf_counter() - start, state)
+
+    def _note(self, scope: Scope, status: int, seconds: float, state: dict[str, Any]) -> None:
+        method = scope.get("method", "WS")
+        method = method if method in (*METHODS, "WS") else "other"
+        path = getattr(scope.get("route"), "path", scope["path"] if scope["path"] in self.paths else "unmatched")
+        self.metrics.requests.labels(method, path, status).inc()
+        self.metrics.seconds.labels(path).observe(seconds)
+        fields: dict[str, Any] = {"method": method, "path": path, "status": status, "seconds": round(seconds, 4)}
+        if "audio_seconds" in state:
+            self.metrics.audio.labels(path).inc(state["audio_seconds"])
+            fields["audio_seconds"] = round(state["audio_seconds"], 3)
+        if self.log_transcripts and "transcript" in state:
+            fields["transcript"] = state["transcript"]
+        self._logger.info("request", extra={"fields": fields})

@@ -1,0 +1,380 @@
+"""Korean text: one written form for every transcript, and the units that a CTC model spells it in.
+
+`normalise` gives the form (always NFC), `decompose` and `compose` go between syllables and conjoining jamo
+(Unicode Standard, section 3.12), and `Tokenizer` goes between text and ids. docs/text.md has the rules.
+"""
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from distilhubert_ko.errors import CorpusError, ModelError, RecipeError
+from distilhubert_ko.files.writing import write_json
+from distilhubert_ko.text.spelling import spell as spell_out
+
+Units = Literal["syllables", "jamo"]
+
+# Unicode's Default_Ignorable_Code_Point: zero-width characters, BOM, Hangul fillers, variation selectors.
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+_FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+_BRACKETS = {"(": ")", "[": "]", "<": ">", "【": "】", "〔": "〕"}
+# Marks that leave the words beside them joined. The brackets among them quote titles, which are read aloud.
+_QUOTES = re.compile("[\"'`´˝ʼ‘’‚‛“”„‟′″«»‹›「」『』〈〉《》]")
+_CONJOINING_JAMO = re.compile("[\u1100-\u11ff]")
+_COMPATIBILITY_JAMO = re.compile("[ㄱ-ㅣ]")
+# In the order of the conjoining jamo from U+1100, U+1161 and U+11A8, of which they are the letters.
+_LEADS = "ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊㅋㅌㅍㅎ"
+_VOWELS = "ㅏㅐㅑㅒㅓㅔㅕㅖㅗㅘㅙㅚㅛㅜㅝㅞㅟㅠㅡㅢㅣ"
+_TAILS = "ㄱㄲㄳㄴㄵㄶㄷㄹㄺㄻㄼㄽㄾㄿㅀㅁㅂㅄㅅㅆㅇㅈㅊㅋㅌㅍㅎ"
+_LETTERS = {
+    first + index: letter
+    for first, letters in ((0x1100, _LEADS), (0x1161, _VOWELS), (0x11A8, _TAILS))
+    for index, letter in enumerate(letters)
+}
+# A consonant before a vowel begins the next syllable.
+_SPELLED = re.compile(f"([{_LEADS}])([{_VOWELS}])(?:([{_TAILS}])(?![{_VOWELS}]))?")
+_SYLLABLE = re.compile("[가-힣]")
+NO_FINAL = "∅"
+INITIALS, MEDIALS, FINALS = tuple(_LEADS), tuple(_VOWELS), (NO_FINAL, *_TAILS)
+"""The letters of each position of a syllable, in the order of the dictionary."""
+# Koreans type the vowel araea (ㆍ, or U+119E after a careless NFKC) where they mean a middle dot.
+_MIDDLE_DOTS = "ㆍ\u119e"
+
+
+def decompose(text: str) -> str:
+    """`text` in NFD: every Hangul syllable as two or three conjoining jamo."""
+    return unicodedata.normalize("NFD", text)
+
+
+def compose(text: str) -> str:
+    """`text` in NFC: jamo that can form a syllable do."""
+    return unicodedata.normalize("NFC", text)
+
+
+def positions(character: str) -> tuple[str, str, str]:
+    """The letters of a character (NFC) by position: initial, medial and final; 가 is ㄱ, ㅏ and NO_FINAL.
+
+    A lone conjoining jamo fills its own position and leaves "" in the other two; any other character has none.
+    """
+    jamo = decompose(character)
+    if not _CONJOINING_JAMO.match(jamo) or any(ord(each) not in _LETTERS for each in jamo):
+        return "", "", ""
+    found = ["", "", NO_FINAL if len(jamo) == 2 else ""]
+    for each in jamo:
+        found[(ord(each) >= 0x1161) + (ord(each) >= 0x11A8)] = _LETTERS[ord(each)]
+    return found[0], found[1], found[2]
+
+
+def _from_letters(text: str) -> str:
+    """Compatibility jamo (ㄱㅏㄱ) as syllables (각) where they spell some; the rest stays."""
+
+    def syllable(spelled: re.Match[str]) -> str:
+        lead, vowel, tail = spelled.groups()
+        jamo = chr(0x1100 + _LEADS.index(lead)) + chr(0x1161 + _VOWELS.index(vowel))
+        return compose(jamo + chr(0x11A8 + _TAILS.index(tail)) if tail else jamo)
+
+    return _SPELLED.sub(syllable, text)
+
+
+def jamo_roles(character: str) -> tuple[str, str, str]:
+    """The conjoining jamo that a character can be in a syllable, as initial, medial and final; "" where it cannot.
+
+    A conjoining jamo is itself, and a compatibility letter (ㄱ) may be an initial as well as a final. Others are none.
+    """
+    first, medial, final = (
+        chr(start + letters.index(character)) if character in letters else ""
+        for start, letters in ((0x1100, _LEADS), (0x1161, _VOWELS), (0x11A8, _TAILS))
+    )
+    if "\u1100" <= character <= "\u1112":
+        first = character
+    elif "\u1161" <= character <= "\u1175":
+        medial = character
+    elif "\u11a8" <= character <= "\u11c2":
+        final = character
+    return first, medial, final
+
+
+def normalise(text: str, spell: bool = False) -> str:
+    """The form in which transcripts are learnt and scored: words in NFC with one space between them.
+
+    In order: invisible characters go; NFC; full-width forms become ASCII; round, square and angle brackets go
+    with what they hold, an unpaired one alone; quotes and apostrophes go; with `spell`, digits, Latin letters
+    and units after numbers become Korean words ("3시 20%" -> "세 시 이십 퍼센트"); the rest is lower-cased;
+    any other mark that is no letter or number becomes a space; spaces collapse.
+
+    Never fails, and normalising twice changes nothing more. What no Korean vocabulary spells (Latin letters,
+    Chinese characters, ㅋㅋ) stays, so that `foreign_characters` can show it.
+    """
+    text = compose(_INVISIBLE.sub("", text)).translate(_FULL_WIDTH)
+    text = _QUOTES.sub("", _without_brackets(text))
+    if spell:
+        text = spell_out(text)
+    text = "".join(character if _is_spoken(character) else " " for character in text.lower())
+    return " ".join(compose(text).split())
+
+
+def _without_brackets(text: str) -> str:
+    kept: list[str] = []
+    opened: list[tuple[str, int]] = []  # the bracket that would close it, and how much was kept before it
+    for character in text:
+        if character in _BRACKETS:
+            opened.append((_BRACKETS[character], len(kept)))
+        elif character in _BRACKETS.values():
+            pairs = [index for index, (closing, _) in enumerate(opened) if closing == character]
+            if pairs:
+                del kept[opened[pairs[-1]][1] :]
+                del opened[pairs[-1] :]
+        else:
+            kept.append(character)
+    return "".join(kept)
+
+
+def _is_spoken(character: str) -> bool:
+    """Letters, numbers and the marks that complete a letter, by Unicode's general category."""
+    return unicodedata.category(character)[0] in "LMN" and character not in _MIDDLE_DOTS
+
+
+def foreign_characters(text: str) -> str:
+    """The distinct characters of a normalised `text`, sorted, that are neither Hangul syllables nor spaces.
+
+    Lone jamo such as ㅋㅋ are foreign too: nobody can say how they were spoken.
+    """
+    return "".join(sorted(set(_SYLLABLE.sub("", text).replace(" ", ""))))
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """A CTC vocabulary: `tokens[id]` is the unit, a Hangul syllable or a jamo, of an id.
+
+    A new vocabulary starts with the blank (which also pads), the unknown unit and the word delimiter, which
+    stands for a space; one written by others may name and place these three as it likes. It may also lack the
+    delimiter, so that a text is one run; have tokens for the beginning and the end of a text, which say nothing;
+    spell Latin letters in capitals, written small with `lower_case`; and spell jamo with compatibility letters (ㄱ).
+    Raises RecipeError for unknown units and ModelError for tokens that are no vocabulary.
+    """
+
+    units: Units
+    tokens: tuple[str, ...]
+    blank_token: str = "[PAD]"
+    unknown_token: str = "[UNK]"
+    delimiter_token: str | None = "|"
+    bos_token: str | None = None
+    eos_token: str | None = None
+    lower_case: bool = False
+
+    def __post_init__(self) -> None:
+        if self.units not in get_args(Units):
+            raise RecipeError(f"unknown units {self.units!r}: write {' or '.join(map(repr, get_args(Units)))}")
+        if len(set(self.tokens)) < len(self.tokens):
+            raise ModelError("the vocabulary names a token twice: give each token one id")
+        for role in ("blank", "unknown", "delimiter"):
+            token = getattr(self, f"{role}_token")
+            if token not in self.tokens and (role, token) != ("delimiter", None):
+                raise ModelError(f"the vocabulary lacks its {role} token {token!r}: add it, or name the right one")
+        if self.blank_token == self.delimiter_token:
+            raise ModelError(f"{self.blank_token!r} is both the blank and the word delimiter: name the right ones")
+
+    @classmethod
+    def from_texts(cls, texts: Iterable[str], units: Units) -> "Tokenizer":
+        """The vocabulary of normalised `texts`: the special tokens, then every unit seen, sorted.
+
+        Raises CorpusError where the texts hold nothing but spaces.
+        """
+        tokenizer = cls(units, (cls.blank_token, cls.unknown_token, "|"))
+        seen = {unit for text in texts for unit in tokenizer._split(text)} - {" ", *tokenizer.tokens}
+        if not seen:
+            raise CorpusError("no vocabulary: the texts hold no characters; give the corpus transcripts")
+        return cls(units, tokenizer.tokens + tuple(sorted(seen)))
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def blank_id(self) -> int:
+        return self.tokens.index(self.blank_token)
+
+    @property
+    def unknown_id(self) -> int:
+        return self.tokens.index(self.unknown_token)
+
+    @property
+    def delimiter_id(self) -> int | None:
+        return None if self.delimiter_token is None else self.tokens.index(self.delimiter_token)
+
+    @property
+    def fewest_outputs(self) -> int:
+        """Of a model with this vocabulary: special tokens at its end may be without one, as nothing spells them."""
+        idle = {self.unknown_token, self.bos_token, self.eos_token} - {self.blank_token, self.delimiter_token}
+        return 1 + max(index for index, token in enumerate(self.tokens) if token not in idle)
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        """Ids by unit of text; a special token that a text happens to contain is no unit, so unknown.
+
+        Texts are in small letters, so a capital stands for a small letter that the vocabulary lacks.
+        """
+        special = {self.blank_token, self.unknown_token, self.delimiter_token, self.bos_token, self.eos_token}
+        ids = {token: index for index, token in enumerate(self.tokens) if token not in special}
+        space = {} if self.delimiter_id is None else {" ": self.delimiter_id}
+        return {token.lower(): index for token, index in ids.items()} | ids | space
+
+    @cached_property
+    def _has_letters(self) -> bool:
+        """Whether jamo are spelled with compatibility letters, not conjoining."""
+        tokens = "".join(self.tokens)
+        return bool(_COMPATIBILITY_JAMO.search(tokens)) and not _CONJOINING_JAMO.search(tokens)
+
+    def _split(self, text: str) -> str:
+        if self.units == "syllables":
+            return compose(text)
+        return decompose(text).translate(_LETTERS) if self._has_letters else decompose(text)
+
+    def encode(self, text: str) -> list[int]:
+        """Ids, one a unit of `text`; a unit that the vocabulary lacks gets `unknown_id`."""
+        unknown_id = self.unknown_id
+        return [self._ids.get(unit, unknown_id) for unit in self._split(text)]
+
+    def unknown(self, text: str) -> list[str]:
+        """Every unit of `text` that the vocabulary lacks, in order and with repeats, to be counted."""
+        return [unit for unit in self._split(text) if unit not in self._ids]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """NFC text from ids that CTC has collapsed already: blanks say nothing, the delimiter is a space.
+
+        An unknown unit is written as its token, and so is an id past the vocabulary, as Transformers does. Unlike
+        there, the beginning and the end of a text say nothing, and jamo become syllables.
+        """
+        size = len(self.tokens)
+        tokens = [self.tokens[index] if 0 <= index < size else self.unknown_token for index in ids]
+        written = {self.bos_token: "", self.eos_token: "", self.delimiter_token: " ", self.blank_token: ""}
+        text = compose("".join(written.get(token, token) for token in tokens))
+        if self.units == "jamo" and self._has_letters:
+            text = _from_letters(text)
+        return " ".join((text.lower() if self.lower_case else text).split())
+
+    def save(self, folder: Path) -> None:
+        """Write the files from which `load`, and Transformers' Wav2Vec2CTCTokenizer, read the vocabulary."""
+        special = {
+            "pad_token": self.blank_token,
+            "unk_token": self.unknown_token,
+            "bos_token": self.bos_token,
+            "eos_token": self.eos_token,
+        }
+        config = {
+            "tokenizer_class": "Wav2Vec2CTCTokenizer",
+            **special,
+            "word_delimiter_token": self.delimiter_token,
+            "replace_word_delimiter_char": " ",
+            "do_lower_case": self.lower_case,
+            "clean_up_tokenization_spaces": False,
+            "units": self.units,
+        }
+        write_json(folder / "tokenizer_config.json", config)
+        write_json(folder / "special_tokens_map.json", {k: v for k, v in special.items() if v is not None})
+        write_json(folder / "vocab.json", {token: index for index, token in enumerate(self.tokens)})
+
+    @classmethod
+    def load(cls, folder: Path) -> "Tokenizer":
+        """Read a vocabulary that `save`, or Transformers' Wav2Vec2CTCTokenizer, wrote.
+
+        Where tokenizer_config.json does not say the units, a vocabulary with jamo and no syllables is one of jamo.
+        Where config.json names another token to pad with than the tokenizer does, it is the blank, because CTC
+        training took it for that. Raises ModelError where a file is missing or malformed, or the ids are not 0 to
+        n - 1.
+        """
+        config = _read_json(folder / "special_tokens_map.json", required=False)
+        config |= _read_json(folder / "tokenizer_config.json", required=False)
+        vocabulary = _vocabulary(folder, config)
+        tokens = tuple(sorted(vocabulary, key=lambda token: int(vocabulary[token])))
+        units: Any = config.get("units")
+        if units not in get_args(Units):
+            units = _guess_units(tokens)
+        special = _special_tokens(config)
+        blank: Any = _read_json(folder / "config.json", required=False).get("pad_token_id")
+        # A few vocabularies hold the space itself, and a few none.
+        delimiter = _token(config.get("word_delimiter_token", "|"))
+        if delimiter not in vocabulary:
+            delimiter = " " if " " in vocabulary else None
+        try:
+            return cls(
+                units,
+                tokens,
+                blank_token=tokens[blank] if blank in range(len(tokens)) else special["pad_token"],
+                unknown_token=special["unk_token"],
+                delimiter_token=delimiter,
+                bos_token=special["bos_token"],
+                eos_token=special["eos_token"],
+                lower_case=bool(config.get("do_lower_case")),
+            )
+        except ModelError as error:
+            path = folder / "vocab.json"
+            raise ModelError(f"{path}: {error}; tokenizer_config.json names the special tokens") from error
+
+
+def _vocabulary(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
+    """Ids by token: those of vocab.json, those that Transformers noted elsewhere, and those that it adds unasked."""
+    path = folder / "vocab.json"
+    vocabulary = _read_json(path)
+    if any(isinstance(ids, dict) for ids in vocabulary.values()):
+        raise ModelError(
+            f"{path} holds a vocabulary for each language ({', '.join(list(vocabulary)[:5])}), as MMS models do: "
+            "they need adapters, which are not supported here; give a model of one language"
+        )
+    # Versions of Transformers differ in where they keep what was added after vocab.json, with the ids that follow.
+    added = config.get("added_tokens_decoder", {}).items()
+    noted = {token: index for index, value in added if (token := _token(value))}
+    vocabulary = _read_json(folder / "added_tokens.json", required=False) | noted | vocabulary
+    if sorted(map(str, vocabulary.values())) != sorted(map(str, range(len(vocabulary)))):
+        raise ModelError(f"{path}: ids must be 0 to {len(vocabulary) - 1}, each once; number the tokens anew")
+    # The blank is not for adding: a model without one is none.
+    for role, token in _special_tokens(config).items():
+        if token is not None and role != "pad_token":
+            vocabulary.setdefault(token, len(vocabulary))
+    return vocabulary
+
+
+def _special_tokens(config: dict[str, Any]) -> dict[str, Any]:
+    """The special tokens, in the order in which Wav2Vec2CTCTokenizer adds them, and by default its own.
+
+    The beginning and the end of a text may be null, which is to have none.
+    """
+    return {
+        "bos_token": _token(config.get("bos_token", "<s>")),
+        "eos_token": _token(config.get("eos_token", "</s>")),
+        "unk_token": _token(config.get("unk_token")) or "<unk>",
+        "pad_token": _token(config.get("pad_token")) or "<pad>",
+    }
+
+
+def _token(value: Any) -> str | None:
+    """A special token as Transformers writes it: a string, an object with its content, or nothing."""
+    content = value.get("content") if isinstance(value, dict) else value
+    return content if isinstance(content, str) else None
+
+
+def _guess_units(tokens: Iterable[str]) -> Units:
+    letters = "".join(tokens)
+    has_jamo = _CONJOINING_JAMO.search(letters) or _COMPATIBILITY_JAMO.search(letters)
+    return "jamo" if has_jamo and not _SYLLABLE.search(letters) else "syllables"
+
+
+def _read_json(path: Path, required: bool = True) -> dict[str, Any]:
+    if not required and not path.exists():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"{path} is missing: give the folder of a saved CTC model") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path} cannot be read ({error}): save or download the model again") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} holds no JSON object: save or download the model again")
+    return content

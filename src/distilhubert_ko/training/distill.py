@@ -1,0 +1,211 @@
+"""Distillation: a recipe and a teacher in, an encoder out that loads like ntu-spml/distilhubert."""
+
+import dataclasses
+import importlib.metadata
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import Wav2Vec2FeatureExtractor
+from transformers.trainer_utils import EvalPrediction
+from transformers.utils import logging as transformers_logging
+
+from distilhubert_ko import model_folder, recipe
+from distilhubert_ko.data import dataset
+from distilhubert_ko.data.dataset import Split
+from distilhubert_ko.errors import RecipeError
+from distilhubert_ko.files import writing
+from distilhubert_ko.model import network as model
+from distilhubert_ko.model import student
+from distilhubert_ko.model.student import Student, Teacher
+from distilhubert_ko.text.tokenizer import Tokenizer
+from distilhubert_ko.training import failures, progress, ranks
+from distilhubert_ko.training.clips import AugmentedClips, Clips
+from distilhubert_ko.training.sampling import evaluation_order
+from distilhubert_ko.training.trainer import RecipeTrainer, checkpoint, keep_freed_memory
+
+REPORT = "distill.json"
+WEIGHTS = "model.safetensors"
+UNUSED = (
+    ("training", "head_learning_rate"),
+    ("training", "head_only_steps"),
+    ("training", "ema_decay"),
+    ("training", "early_stopping_patience"),
+    ("augment", "splice_prob"),
+    ("model", "mask_time_prob"),
+    ("model", "mask_feature_prob"),
+    ("teaching", "teacher"),
+)
+"""Keys of a recipe that fine-tuning heeds and distillation does not."""
+NO_LABELS = Tokenizer("syllables", (Tokenizer.blank_token, Tokenizer.unknown_token, "|"))
+
+
+@ranks.together()
+def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[str, Any]:
+    """Distils the recipe's teacher into its model, and leaves the student with the lowest loss in `out`.
+
+    The last one is in `out`/last. Returns what stands in `out`/distill.json. Without `resume` the folder must be new
+    or empty; with it, training goes on from the last whole checkpoint there. Raises InputError for a folder that is
+    not as said, RecipeError and ModelError for a teacher or a student that cannot be, CorpusError and AudioError for
+    clips that cannot be decoded, TrainingError where training goes wrong or the disk is full, and
+    InterruptedTrainingError after SIGINT.
+    """
+    started = time.monotonic()
+    keep_freed_memory()
+    transformers_logging.disable_progress_bar()
+    last = ranks.from_leader(lambda: checkpoint(out, resume))
+    _check(config)
+    folder = model_folder.resolve(config.distill.teacher)
+    teacher = Teacher(folder, config.distill.layers)
+    splits = {
+        name: dataset.unlabelled(getattr(config.data, name), config, measured=name == "eval")
+        for name in ("train", "eval")
+    }
+    account = {"splits": {name: split.summary() for name, split in splits.items()}}
+    dataset.check_unchanged(out / "data.json", account)
+    for name, summary in account["splits"].items():
+        ranks.say(dataset.describe_split(name, summary))
+    torch.manual_seed(config.training.seed)
+    network = model.build(config.model, NO_LABELS)
+    initialised = student.initialise(network, teacher.network) if config.distill.initialise == "teacher" else []
+    unlike = student.unlike(network, teacher.network) if initialised else []
+    ranks.say(student.describe(initialised) or f"student: model.pretrained = {config.model.pretrained}")
+    if unlike:
+        ranks.say(f"not as in the teacher: {', '.join(unlike)}")
+    trainer = DistillTrainer(config, teacher, Student(network, len(teacher.layers), teacher.width), splits, out)
+
+    if ranks.leads():
+        recipe.save(config, out / "recipe.toml")
+        writing.write_json(out / "data.json", account)
+    ranks.see(out / "recipe.toml")
+    trainer.run(last)
+    if ranks.leads():
+        with failures.in_writing("the student", out):
+            save(network, out / "last")
+            if best := trainer.best_checkpoint():
+                trainer.pupil.load_state_dict(load_file(best / WEIGHTS))
+            save(network, out)
+    report = {
+        "teacher": config.distill.teacher,
+        "initialised": [dataclasses.asdict(part) for part in initialised],
+        "unlike_teacher": unlike,
+        **trainer.losses(trainer.state.best_global_step or trainer.state.global_step),
+        "total_steps": trainer.state.global_step,
+        "ranks": trainer.args.world_size,
+        "resumed": resume,
+        "unreadable": trainer.clips.unreadable(),
+        "unfit": trainer.clips.unfit(),
+        "seconds": round(time.monotonic() - started, 1),
+        "precision": trainer.precision,
+        "device": str(trainer.args.device),
+        "parameters": sum(parameter.numel() for parameter in network.base_model.parameters()),
+        "teacher_revision": model_folder.revision(folder),
+        "teacher_parameters": sum(parameter.numel() for parameter in teacher.network.base_model.parameters()),
+        "data": account["splits"],
+        "versions": {name: importlib.metadata.version(name) for name in ("transformers", "torch", "accelerate")},
+    }
+    if ranks.leads():
+        writing.write_json(out / REPORT, report)
+    return report
+
+
+def save(network: model.PaddingSafeForCTC, folder: Path) -> None:
+    """Writes the encoder alone, as plain Transformers loads it: config, safetensors, feature extractor."""
+    aside = folder / ".tmp"
+    network.base_model.save_pretrained(aside)
+    Wav2Vec2FeatureExtractor(do_normalize=False, return_attention_mask=False).save_pretrained(aside)
+    for file in aside.iterdir():
+        os.replace(file, folder / file.name)
+    aside.rmdir()
+
+
+def _check(config: recipe.Recipe) -> None:
+    for section, key in UNUSED:
+        value = getattr(getattr(config, section), key)
+        if value:
+            raise RecipeError(
+                f"{section}.{key} is {value} and has no part in distillation: leave it out, or set it to "
+                f"{type(value)()!r}"
+            )
+    if not config.distill.teacher:
+        raise RecipeError("distill.teacher is missing: name a HuBERT or wav2vec 2.0 model, a folder or a Hub id")
+    if config.distill.initialise == "teacher" and config.model.pretrained != "random":
+        raise RecipeError(
+            f'model.pretrained is "{config.model.pretrained}" and the weights are to come from the teacher: set '
+            'model.pretrained = "random" and the student\'s widths in [model], or distill.initialise = "model"'
+        )
+
+
+class DistillTrainer(RecipeTrainer):
+    """Trainer of a Student on the outputs of a Teacher that hears the same waves."""
+
+    def __init__(self, config: recipe.Recipe, teacher: Teacher, pupil: Student, splits: dict[str, Split], out: Path):
+        self.teacher, self.pupil = teacher, pupil
+        evaluated = evaluation_order(splits["eval"].examples)
+        super().__init__(
+            config,
+            out,
+            pupil,
+            AugmentedClips(
+                splits["train"].examples, NO_LABELS, config.augment, None, config.training.seed, config.data
+            ),
+            Clips(evaluated, NO_LABELS),
+            "loss",
+            progress.Bar(splits["train"].hours, "loss", "validation"),
+        )
+        self.teacher.to(self.args.device)
+
+    def losses(self, step: int) -> dict[str, Any]:
+        """What the evaluation at `step` found, as distill.json has it."""
+        found = next(line for line in self.state.log_history if line["step"] == step and "eval_loss" in line)
+        layers = {
+            str(layer): {term: found[f"eval_{term}_{layer}"] for term in ("l1", "cosine")}
+            for layer in self.teacher.layers
+        }
+        return {"best_step": step, "eval_loss": found["eval_loss"], "layers": layers}
+
+    def compute_loss(self, model: Any, inputs: dict[str, Tensor], *args: Any, **kwargs: Any) -> Tensor:
+        """Both terms averaged over the valid frames of the batch, weighed and added, then averaged over the layers.
+
+        The paper sums over layers and frames; S3PRL's distiller averages, as here, but over padded frames, too.
+        """
+        terms, frames = self._distances(model, inputs)
+        means = terms.sum(0) / frames.sum()
+        return (means[:, 0] + self.recipe.distill.cosine_weight * means[:, 1]).mean() / self.parts.frames
+
+    def _distances(self, model: Any, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Sums (batch, layers, 2) of `student.distances`, and frames (batch,)."""
+        waves, lengths = inputs["input_values"], inputs["lengths"]
+        targets = self.teacher(waves, lengths)
+        valid = student.valid_frames(self.teacher.network, targets[0].shape[1], lengths)
+        return student.distances(model(waves, lengths), targets, valid), valid.sum(1)
+
+    def prediction_step(
+        self, model: Any, inputs: dict[str, Tensor], prediction_loss_only: bool, ignore_keys: list[str] | None = None
+    ) -> tuple[None, Tensor, Tensor]:
+        """No loss, which the Trainer would average over batches, but each clip's sums and frames."""
+        inputs = self._prepare_inputs(inputs)
+        with torch.no_grad(), self.compute_loss_context_manager():
+            terms, frames = self._distances(model, inputs)
+        return None, terms, frames
+
+    def _compute_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
+        means = np.asarray(prediction.predictions, dtype=float).sum(0) / np.sum(prediction.label_ids)
+        loss = (means[:, 0] + self.recipe.distill.cosine_weight * means[:, 1]).mean()
+        named = {
+            f"{term}_{layer}": float(value)
+            for layer, pair in zip(self.teacher.layers, means, strict=True)
+            for term, value in zip(("l1", "cosine"), pair, strict=True)
+        }
+        return {"loss": float(loss)} | named
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """The student and its heads as safetensors; the Trainer's own adds its arguments as a pickle."""
+        folder = Path(output_dir or str(self.args.output_dir))
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(state_dict or self.pupil.state_dict(), folder / WEIGHTS, {"format": "pt"})

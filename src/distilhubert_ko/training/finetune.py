@@ -1,0 +1,276 @@
+"""Training: a recipe in, a model folder out, through transformers.Trainer."""
+
+import importlib.metadata
+import os
+import time
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import (
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+    Wav2Vec2CTCTokenizer,
+    Wav2Vec2FeatureExtractor,
+    Wav2Vec2Processor,
+)
+from transformers.trainer_utils import EvalPrediction
+from transformers.utils import logging as transformers_logging
+
+from distilhubert_ko import model_folder, recipe
+from distilhubert_ko.data import dataset
+from distilhubert_ko.errors import TrainingError
+from distilhubert_ko.evaluation import metrics
+from distilhubert_ko.files import writing
+from distilhubert_ko.model import frame_teacher
+from distilhubert_ko.model import network as model
+from distilhubert_ko.text.tokenizer import Tokenizer
+from distilhubert_ko.training import failures, optimizer, progress, ranks
+from distilhubert_ko.training.clips import AugmentedClips, Clips
+from distilhubert_ko.training.sampling import evaluation_order
+from distilhubert_ko.training.splice import CUTS, Splicer, read_or_find
+from distilhubert_ko.training.trainer import RecipeTrainer, checkpoint, keep_freed_memory
+
+
+@ranks.together()
+def train(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Path:
+    """Trains the recipe and leaves the best model in `out` (the last in `out`/last); returns `out`.
+
+    Without `resume` the folder must be new or empty; with it, training goes on from the last whole checkpoint there.
+    Of several ranks the first writes; all return when it has written.
+    Raises InputError for a folder that is not as said, CorpusError and AudioError for clips that cannot be decoded,
+    TrainingError where training goes wrong or the disk is full, and InterruptedTrainingError after SIGINT.
+    """
+    started = time.monotonic()
+    keep_freed_memory()
+    transformers_logging.disable_progress_bar()  # of saving and loading; training has its own
+    last = ranks.from_leader(lambda: checkpoint(out, resume))
+    data = dataset.prepare(config)
+    account = data.report()
+    dataset.check_unchanged(out / "data.json", account)
+    ranks.say(dataset.describe(account))
+    torch.manual_seed(config.training.seed)
+    trainer = CtcTrainer(config, data, out)
+
+    # Not before there is a model: a run that cannot begin leaves no folder behind that would be in its own way.
+    if ranks.leads():
+        recipe.save(config, out / "recipe.toml")
+        writing.write_json(out / "data.json", account)
+    ranks.see(out / "recipe.toml")
+    trainer.run(last)
+    if ranks.leads():
+        _leave(trainer, out)
+        run = {"resumed": resume, "train_seconds": round(time.monotonic() - started, 1)}
+        writing.write_json(out / "training.json", trainer.account() | run)
+    return out
+
+
+def _leave(trainer: "CtcTrainer", out: Path) -> None:
+    """Writes the last model and the best."""
+    with failures.in_writing("the model", out):
+        with trainer.averaged():
+            save(trainer.network, trainer.tokenizer, out / "last")
+        save(trainer.best(), trainer.tokenizer, out)
+
+
+def save(network: model.PaddingSafeForCTC, tokenizer: Tokenizer, folder: Path) -> None:
+    """Writes the folder that plain Transformers loads: config, safetensors, tokenizer and feature extractor."""
+    aside = folder / ".tmp"
+    network.save_pretrained(aside)
+    # It names the class that was saved; readers look for one of Transformers' own.
+    network.config.architectures = ["HubertForCTC"]
+    network.config.save_pretrained(aside)
+    tokenizer.save(aside)
+    extractor = Wav2Vec2FeatureExtractor(do_normalize=False, return_attention_mask=False)
+    Wav2Vec2Processor(extractor, Wav2Vec2CTCTokenizer.from_pretrained(aside)).save_pretrained(aside)
+    # The processor's own save leaves out preprocessor_config.json, which older readers ask for, and rewrites
+    # the tokenizer's files.
+    extractor.save_pretrained(aside)
+    tokenizer.save(aside)
+    for file in aside.iterdir():
+        os.replace(file, folder / file.name)
+    aside.rmdir()
+
+
+class CtcTrainer(RecipeTrainer):
+    """Trainer for clips with lengths, scored by CER, that stops when training has gone wrong."""
+
+    def __init__(self, config: recipe.Recipe, data: dataset.Dataset, out: Path):
+        self.tokenizer = data.tokenizer
+        examples = [example for example in data.eval.examples if dataset.has_frames(example, data.tokenizer)]
+        examples = evaluation_order(examples)
+        self.references = [example.text for example in examples]
+        network = model.build(config.model, data.tokenizer)
+        self.teacher = frame_teacher.FrameTeacher(config.teaching, data.tokenizer) if config.teaching.teacher else None
+        super().__init__(
+            config,
+            out,
+            network,
+            _training_clips(config, data, out),
+            Clips(examples, data.tokenizer),
+            "cer",
+            progress.Bar(data.train.hours),
+        )
+        decay = config.training.ema_decay  # not before the network is where it is trained
+        self.average = optimizer.Average(network, decay) if decay else None
+        if self.teacher:
+            self.teacher.to(self.args.device)
+        self.add_callback(BlankCollapse(config.training.blank_evaluations))
+        if config.training.early_stopping_patience:
+            self.add_callback(EarlyStopping(config.training.early_stopping_patience))
+        if self.average:
+            self.add_callback(_Averaging(self.average))
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """In training, with the teacher's share; evaluation measures CTC's loss alone."""
+        loss, output = super().compute_loss(model, inputs, True, num_items_in_batch)
+        loss = loss / self.parts.clips
+        if self.teacher:
+            waves, lengths = inputs["input_values"], inputs["lengths"]
+            loss = self.teacher.mixed(loss, output.logits, waves, lengths, self.parts.frames)
+        return (loss, output) if return_outputs else loss
+
+    def account(self) -> dict[str, Any]:
+        """What training.json says of a run that is through."""
+        return {
+            "best_step": self.state.best_global_step or self.state.global_step,
+            "total_steps": self.state.global_step,
+            "ranks": self.args.world_size,
+            "unreadable": self.clips.unreadable(),
+            "unfit": self.clips.unfit(),
+            "precision": self.precision,
+            "device": str(self.args.device),
+            "pretrained_revision": model_folder.revision(self.recipe.model.pretrained),
+            "parameters": sum(parameter.numel() for parameter in self.network.parameters()),
+            "hidden_size": self.network.config.hidden_size,
+            "num_hidden_layers": self.network.config.num_hidden_layers,
+            "versions": {name: importlib.metadata.version(name) for name in ("transformers", "torch", "accelerate")},
+        }
+
+    def _has_ended(self, state: TrainerState) -> bool:
+        patience = self.recipe.training.early_stopping_patience
+        return bool(patience) and EarlyStopping(patience).reached(state)
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """Within it the network has its averaged weights, where the recipe asks for an average."""
+        return self.average.applied() if self.average else nullcontext()
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        with self.averaged():
+            return super().evaluate(*args, **kwargs)
+
+    def best(self) -> model.PaddingSafeForCTC:
+        """The network of the checkpoint with the lowest CER, or the last one where nothing was evaluated."""
+        if (folder := self.best_checkpoint()) is None:
+            if self.average:
+                self.network.load_state_dict(self.average.weights)
+            return self.network
+        network = model.load(folder)
+        if self.average:
+            network.load_state_dict(optimizer.averaged(folder))
+        return network
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """Config and safetensors; the Trainer's own adds its arguments as a pickle."""
+        folder = output_dir or str(self.args.output_dir)
+        self.network.save_pretrained(folder, state_dict=state_dict)
+        if self.average:
+            self.average.save(Path(folder))
+
+    def _load_from_checkpoint(self, checkpoint: str, model: Any = None) -> None:
+        super()._load_from_checkpoint(checkpoint, model)
+        if self.average:
+            self.average.load(Path(checkpoint), int(checkpoint.rpartition("-")[2]))
+
+    def prediction_step(  # type: ignore[override]
+        self,
+        model: Any,
+        inputs: dict[str, Tensor],
+        prediction_loss_only: bool,
+        ignore_keys: list[str] | None = None,
+    ) -> tuple[None, tuple[Tensor, Tensor], Tensor]:
+        """The best token of each frame (the blank in the padding) and the loss of each clip, and labels.
+
+        No loss of the batch: the Trainer would average these, whatever number of clips they are of.
+        """
+        inputs = self._prepare_inputs(inputs)
+        labels = inputs["labels"]
+        with torch.no_grad(), self.compute_loss_context_manager():
+            logits = model(inputs["input_values"], inputs["lengths"]).logits
+        frames = self.network.frame_lengths(inputs["lengths"])
+        losses = self.network.losses(logits, frames, labels, "none") / (labels >= 0).sum(1).clamp(min=1)
+        best = logits.argmax(-1)
+        padding = torch.arange(best.shape[1], device=best.device) >= frames[:, None]
+        return None, (best.masked_fill(padding, self.tokenizer.blank_id), losses.float()), labels
+
+    def _compute_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
+        counts = metrics.Counts()
+        said = 0
+        predictions: Any = prediction.predictions
+        best, losses = predictions
+        for row, reference in zip(best, self.references, strict=True):
+            # -100 is what the Trainer pads rows of different batches with.
+            row = row[row >= 0]
+            ids = row[(row != self.tokenizer.blank_id) & (row != [-1, *row[:-1]])]
+            said += len(ids)
+            counts += metrics.characters(reference, self.tokenizer.decode(ids.tolist()))
+        loss = float(losses.mean(dtype=float))
+        return {"loss": loss, "cer": counts.rate, "said": said / max(1, len(self.references))}
+
+
+def _training_clips(config: recipe.Recipe, data: dataset.Dataset, out: Path) -> AugmentedClips:
+    examples, augment, splicer = data.train.examples, config.augment, None
+    if augment.splice_prob:
+        cuts = ranks.from_leader(lambda: read_or_find(out / CUTS, augment.splice_model, examples))
+        splicer = Splicer(examples, cuts)
+    return AugmentedClips(examples, data.tokenizer, augment, splicer, config.training.seed, config.data)
+
+
+class BlankCollapse(TrainerCallback):
+    """Stops a run whose model says nothing in several evaluations in a row, which it rarely recovers from."""
+
+    def __init__(self, patience: int):
+        self.patience = patience
+
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        said = [line["eval_said"] for line in state.log_history if "eval_said" in line][-self.patience :]
+        if len(said) == self.patience and not any(said):
+            raise TrainingError(
+                f"blank collapse: the model said nothing in {self.patience} evaluations in a row, the last at step "
+                f"{state.global_step}. Try a lower training.learning_rate, a longer "
+                "training.lr_scheduler_warmup_steps, text.units=jamo, or model.freeze_feature_encoder=true; raise "
+                "training.blank_evaluations if the loss still falls"
+            )
+
+
+class EarlyStopping(TrainerCallback):
+    """Ends a run after several evaluations in a row without a lower CER.
+
+    Transformers' own counts in memory, and would count anew after a resumption.
+    """
+
+    def __init__(self, patience: int):
+        self.patience = patience
+
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if self.reached(state):
+            control.should_training_stop = True
+
+    def reached(self, state: TrainerState) -> bool:
+        """Whether the run is to end after its last evaluation."""
+        rates = [line["eval_cer"] for line in state.log_history if "eval_cer" in line]
+        return len(rates) > self.patience and min(rates[-self.patience :]) >= min(rates[: -self.patience])
+
+
+class _Averaging(TrainerCallback):
+    def __init__(self, average: optimizer.Average):
+        self.average = average
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self.average.update()

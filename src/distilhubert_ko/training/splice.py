@@ -1,0 +1,124 @@
+"""Splicing: new training sentences from the words of one speaker, cut where a CTC model hears the spaces.
+
+A read corpus may have few distinct sentences (Zeroth about 3,000), which a network learns by heart. The beginning of
+one clip with the end of another of the same speaker is a sentence that nobody has learnt. Lam, Ohta, Schamoni and
+Riezler exchange aligned words in this way, "On-the-Fly Aligned Data Augmentation for Sequence-to-Sequence ASR",
+Interspeech 2021.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.data.dataset import Example
+from distilhubert_ko.decoding import ctc, decoder
+from distilhubert_ko.errors import AudioError, InputError
+from distilhubert_ko.files import writing
+from distilhubert_ko.recognition.transcriber import Transcriber
+
+CHUNK = 64  # clips aligned at a time
+FADE = 160  # samples, 10 ms: the length in which one clip takes over from the other, and of a quiet place
+CUTS = "cuts.json"
+
+Wave = NDArray[np.float32]
+
+
+class Splicer:
+    """Training clips and the samples at which each can be cut: one for each space in its text, or none."""
+
+    def __init__(self, examples: Sequence[Example], cuts: Sequence[Sequence[int]]):
+        self.examples = examples
+        self.cuts = cuts
+
+    @cached_property
+    def _partners(self) -> dict[str, list[int]]:
+        """The clips of each speaker that can be cut."""
+        found: dict[str, list[int]] = {}
+        for index, (example, cuts) in enumerate(zip(self.examples, self.cuts, strict=True)):
+            if cuts and example.utterance.speaker is not None:
+                found.setdefault(example.utterance.speaker, []).append(index)
+        return found
+
+    def splice(self, index: int, wave: Callable[[int], Wave], random: np.random.Generator) -> tuple[Wave, str] | None:
+        """The beginning of a clip with the end of another one of its speaker, and the text of the two.
+
+        `wave` gives the samples of a clip by its index. The cut in the other clip is the one that keeps the length
+        nearest to the first clip's, because batches are of like lengths. None where there is nothing to cut.
+        """
+        partners = self._partners.get(self.examples[index].utterance.speaker or "", [])
+        if not self.cuts[index] or len(partners) < 2:
+            return None
+        other = partners[random.integers(len(partners))]
+        before = int(random.integers(len(self.cuts[index])))
+        left, right = wave(index), wave(other)
+        end = self.cuts[index][before]
+        wanted = len(left) - end
+        after = int(np.argmin([abs(len(right) - cut - wanted) for cut in self.cuts[other]]))
+        words = self.examples[index].text.split()[: before + 1] + self.examples[other].text.split()[after + 1 :]
+        return joined(left[:end], right[self.cuts[other][after] :]), " ".join(words)
+
+
+def joined(left: Wave, right: Wave) -> Wave:
+    """Two waves, the end of one faded into the beginning of the other over FADE samples."""
+    fade = min(FADE, len(left), len(right))
+    rising = np.linspace(0, 1, fade, dtype=np.float32)
+    middle = left[len(left) - fade :] * (1 - rising) + right[:fade] * rising
+    return np.concatenate([left[: len(left) - fade], middle, right[fade:]])
+
+
+def read_or_find(path: Path, model: str, examples: Sequence[Example]) -> list[list[int]]:
+    """`find`, kept in the file `path`, so that a resumed run has the same cuts.
+
+    Raises what Transcriber does for a model that cannot be opened.
+    """
+    ids = [example.utterance.id for example in examples]
+    if path.is_file():
+        table = json.loads(path.read_text(encoding="utf-8"))
+        if list(table) == ids:
+            return list(table.values())
+    cuts = find(Transcriber(model, lm=decoder.NONE), examples)
+    writing.write_json(path, dict(zip(ids, cuts, strict=True)))
+    return cuts
+
+
+def find(transcriber: Transcriber, examples: Sequence[Example]) -> list[list[int]]:
+    """Samples at which each clip can be cut: in the quietest place between two words, by forced alignment.
+
+    A clip with a word of no letters between two spaces, or that cannot be decoded or aligned, has none.
+    """
+    found: list[list[int]] = [[] for _ in examples]
+    for start in range(0, len(examples), CHUNK):
+        waves = {}
+        for index, example in enumerate(examples[start : start + CHUNK], start):
+            with suppress(AudioError):  # training meets it again, and reports it
+                waves[index] = example.utterance.wave()
+        for index, log_probs in zip(waves, transcriber.log_probs([*waves.values()]), strict=True):
+            found[index] = _cuts(waves[index], log_probs, transcriber, examples[index].text)
+    return found
+
+
+def _cuts(wave: Wave, log_probs: np.ndarray, transcriber: Transcriber, text: str) -> list[int]:
+    tokenizer = transcriber.tokenizer
+    labels = tokenizer.encode(text)
+    try:
+        tokens = ctc.align(log_probs, labels, blank=tokenizer.blank_id)
+    except InputError:
+        return []
+    spaces = [place for place, label in enumerate(labels) if label == tokenizer.delimiter_id]
+    regions = [(tokens[place - 1].end, tokens[place + 1].start) for place in spaces]
+    edges = [[round(audio.seconds(frame) * audio.SAMPLE_RATE) for frame in region] for region in regions]
+    return [quietest(wave, start, max(end, start + FADE)) for start, end in edges]
+
+
+def quietest(wave: Wave, start: int, end: int) -> int:
+    """The middle of the quietest FADE samples of `wave` between `start` and `end`."""
+    energy = np.concatenate(([0.0], np.cumsum(np.square(wave[start:end], dtype=np.float64))))
+    if len(energy) <= FADE:
+        return min((start + end) // 2, len(wave))
+    return start + int(np.argmin(energy[FADE:] - energy[:-FADE])) + FADE // 2

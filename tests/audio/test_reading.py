@@ -1,0 +1,260 @@
+import io
+import os
+import struct
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.errors import AudioError
+
+RNG = np.random.default_rng(7)
+
+
+def noise(samples: int, channels: int = 1) -> np.ndarray:
+    wave = RNG.uniform(-0.3, 0.3, (samples, channels)).astype(np.float32)
+    return wave[:, 0] if channels == 1 else wave
+
+
+def encoded(wave: np.ndarray, rate: int = 16_000, format: str = "WAV", subtype: str | None = None) -> bytes:
+    stream = io.BytesIO()
+    soundfile.write(stream, wave, rate, format=format, subtype=subtype)
+    return stream.getvalue()
+
+
+def test_frames_agree_with_torch_convolutions_on_awkward_sizes() -> None:
+    torch = pytest.importorskip("torch")
+    chain = [
+        torch.nn.Conv1d(1, 1, kernel, stride, device="meta")
+        for kernel, stride in zip(audio.KERNELS, audio.STRIDES, strict=True)
+    ]
+
+    def reference(samples: int) -> int:
+        signal = torch.zeros(1, 1, samples, device="meta")
+        for convolution in chain:
+            if signal.shape[-1] < convolution.kernel_size[0]:
+                return 0
+            signal = convolution(signal)
+        return signal.shape[-1]
+
+    sizes = [0, 1, 9, 10, 11, 319, 320, 399, 400, 401, 719, 720, 721, 1039, 1040, 15_999, 16_000, 16_001]
+    sizes += RNG.integers(0, 20_000, 30).tolist()
+    assert [audio.frames(size) for size in sizes] == [reference(size) for size in sizes]
+
+
+def test_kernels_and_strides_are_those_of_hubert() -> None:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.HubertConfig()
+    assert tuple(config.conv_kernel) == audio.KERNELS
+    assert tuple(config.conv_stride) == audio.STRIDES
+
+
+@pytest.mark.parametrize(("samples", "expected"), [(16_000, 49), (400, 1), (399, 0), (0, 0)])
+def test_the_frame_counts_everyone_quotes(samples: int, expected: int) -> None:
+    assert audio.frames(samples) == expected
+    assert isinstance(audio.frames(samples), int)
+
+
+def test_frames_of_an_array_are_the_frames_of_its_elements() -> None:
+    sizes = np.array([[0, 399, 400], [719, 720, 16_000]])
+    expected = [[audio.frames(int(size)) for size in row] for row in sizes]
+    assert audio.frames(sizes).tolist() == expected
+    assert audio.frames(sizes.astype(np.uint16)).tolist() == expected
+    assert audio.frames(np.zeros(0, np.int64)).shape == (0,)
+
+
+def test_one_more_frame_needs_one_more_frame_step_of_samples() -> None:
+    step = round(audio.seconds(1) * audio.SAMPLE_RATE)
+    for frames in (1, 2, 49, 1000):
+        samples = 400 + (frames - 1) * step
+        assert (audio.frames(samples - 1), audio.frames(samples)) == (frames - 1, frames)
+
+
+def test_a_frame_starts_every_20_milliseconds() -> None:
+    assert audio.seconds(0) == 0.0
+    assert audio.seconds(50) == 1.0
+    assert audio.seconds(2.5) == pytest.approx(0.05)
+    np.testing.assert_allclose(audio.seconds(np.array([0, 1, 49])), [0, 0.02, 0.98])
+
+
+@pytest.mark.parametrize("samples", [1, 399, 400, 16_000, 16_001])
+def test_path_string_bytes_and_stream_give_the_same_wave(tmp_path: Path, samples: int) -> None:
+    wave = noise(samples)
+    path = tmp_path / "소리.wav"
+    path.write_bytes(encoded(wave, subtype="FLOAT"))
+    with path.open("rb") as stream:
+        sources = [path, str(path), path.read_bytes(), io.BytesIO(path.read_bytes()), stream]
+        loaded = [audio.load(source) for source in sources]
+    for result in loaded:
+        assert result.dtype == np.float32
+        np.testing.assert_array_equal(result, wave)
+    assert audio.duration(path) == samples / 16_000
+
+
+@pytest.mark.parametrize(("format", "subtype"), [("FLAC", None), ("OGG", "VORBIS"), ("OGG", "OPUS"), ("MP3", None)])
+def test_compressed_formats_keep_length_and_loudness(format: str, subtype: str | None) -> None:
+    wave = 0.3 * np.sin(np.arange(16_001) * 2 * np.pi * 440 / 16_000).astype(np.float32)
+    content = encoded(wave, format=format, subtype=subtype)
+    loaded = audio.load(content)
+    assert loaded.shape == wave.shape
+    assert np.std(loaded) == pytest.approx(np.std(wave), rel=0.05)
+    assert audio.duration(content) == len(wave) / 16_000
+
+
+def test_channels_are_averaged() -> None:
+    wave = noise(1_000, channels=3)
+    np.testing.assert_allclose(audio.load(encoded(wave, subtype="FLOAT")), wave.mean(axis=1), atol=1e-7)
+
+
+@pytest.mark.parametrize("rate", [8_000, 22_050, 44_100, 48_000])
+def test_resampling_keeps_a_tone_at_its_pitch_and_length(rate: int) -> None:
+    tone = 0.5 * np.sin(np.arange(rate) * 2 * np.pi * 1_000 / rate)
+    loaded = audio.load(encoded(tone, rate))
+    assert loaded.dtype == np.float32
+    assert len(loaded) == 16_000
+    expected = 0.5 * np.sin(np.arange(16_000) * 2 * np.pi * 1_000 / 16_000)
+    np.testing.assert_allclose(loaded[800:-800], expected[800:-800], atol=2e-3)
+
+
+def test_offset_and_duration_cut_the_same_samples_as_a_slice() -> None:
+    wave = noise(32_000)
+    content = encoded(wave, subtype="FLOAT")
+    np.testing.assert_array_equal(audio.load(content, 0.25), wave[4_000:])
+    np.testing.assert_array_equal(audio.load(content, 0.25, 0.5), wave[4_000:12_000])
+    np.testing.assert_array_equal(audio.load(content, duration=0.5), wave[:8_000])
+    np.testing.assert_array_equal(audio.load(content, 1.75, 9.0), wave[28_000:])
+
+
+def test_a_file_longer_than_one_block_is_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audio, "_BLOCK", 64)
+    wave = noise(1_000)
+    np.testing.assert_array_equal(audio.load(encoded(wave, subtype="FLOAT")), wave)
+
+
+@pytest.mark.parametrize(("offset", "duration"), [(-0.1, None), (float("nan"), None), (0, 0), (0, -1), (2.0, None)])
+def test_a_slice_that_cannot_be_is_refused(offset: float, duration: float | None) -> None:
+    with pytest.raises(AudioError, match="offset"):
+        audio.load(encoded(noise(32_000)), offset, duration)
+
+
+def refused(source: str | Path | bytes, complaint: str, by_duration: bool = True) -> None:
+    """load refuses it, in one line that gives a reason and a remedy; so does duration if it can know."""
+    readers = [audio.load, audio.duration] if by_duration else [audio.load]
+    for reader in readers:
+        with pytest.raises(AudioError, match=complaint) as caught:
+            reader(source)
+        message = str(caught.value)
+        assert "\n" not in message
+        assert ": " in message
+        if not isinstance(source, bytes):
+            assert str(source).replace("\0", " ") in message  # a message is one printable line
+
+
+def test_what_is_not_an_audio_file_is_refused_by_name(tmp_path: Path) -> None:
+    empty, text, raw = tmp_path / "empty.wav", tmp_path / "text.flac", tmp_path / "headerless.raw"
+    empty.touch()
+    text.write_text("안녕하세요")
+    raw.write_bytes(bytes(1_000))
+    refused(tmp_path / "missing.wav", "does not exist")
+    refused(tmp_path, "is a folder")
+    refused(tmp_path / "empty.wav" / "below.wav", "cannot be opened")
+    refused("nul\0byte.wav", "cannot be opened")
+    refused(empty, "is empty")
+    refused(b"", "is empty")
+    refused(text, "not audio that can be read")
+    refused(raw, "not audio that can be read")
+    refused(bytes(1_000), "not audio that can be read")
+
+
+def test_a_file_without_permission_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "private.wav"
+    path.write_bytes(encoded(noise(800)))
+
+    def forbid(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", forbid)  # chmod would not stop root
+    refused(path, "permissions")
+
+
+@pytest.mark.parametrize(("format", "by_duration"), [("WAV", True), ("AIFF", True), ("FLAC", False), ("MP3", False)])
+def test_a_truncated_file_is_refused(tmp_path: Path, format: str, by_duration: bool) -> None:
+    content = encoded(noise(16_000), format=format)
+    path = tmp_path / f"half.{format.lower()}"
+    path.write_bytes(content[: len(content) // 2])
+    refused(path, "truncated", by_duration)
+
+
+def test_a_wav_written_to_a_pipe_is_read_to_its_end() -> None:
+    wave = noise(1_600)
+    content = bytearray(encoded(wave, subtype="FLOAT"))
+    at = content.index(b"data") + 4
+    for promised in (0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000):  # ffmpeg, then two habits of sox
+        content[at : at + 4] = struct.pack("<I", promised)
+        np.testing.assert_array_equal(audio.load(bytes(content)), wave)
+
+
+def test_a_flac_stream_that_does_not_say_its_length_is_refused_without_pyav(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distilhubert_ko.audio.ffmpeg", None)
+    content = bytearray(encoded(noise(16_000), format="FLAC"))
+    content[21] &= 0xF0  # the 36-bit sample count of the STREAMINFO block
+    content[22:26] = bytes(4)
+    refused(bytes(content), r"does not say how long .*distilhubert-ko\[media\]")
+
+
+@pytest.mark.parametrize("rate", [1, 999, 768_001, 2**31 - 1])
+def test_a_sample_rate_that_no_recorder_has_is_refused(rate: int) -> None:
+    refused(encoded(noise(100), rate=rate), "1,000 to 768,000")
+
+
+@pytest.mark.parametrize("rate", audio.RATES)
+def test_the_lowest_and_the_highest_sample_rate_are_read(rate: int) -> None:
+    assert len(audio.load(encoded(noise(rate // 10), rate=rate))) == 1_600
+
+
+def test_many_channels_are_read_in_blocks_of_no_more_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audio, "_BLOCK", 64)
+    wave = noise(1_000, channels=8)
+    content = encoded(wave, subtype="FLOAT")
+    assert max(len(block) for block in audio.blocks(content)) == 8
+    np.testing.assert_allclose(audio.load(content), wave.mean(axis=1), atol=1e-7)
+
+
+def test_audio_without_samples_is_refused() -> None:
+    refused(encoded(noise(0)), "no samples")
+    refused(encoded(noise(1), rate=48_000), "too few", by_duration=False)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e38])
+def test_samples_that_are_not_finite_are_refused(value: float) -> None:
+    wave = noise(500)
+    wave[123] = value
+    refused(encoded(wave, subtype="FLOAT"), "NaN or infinite", by_duration=False)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_named_pipe_is_read_once_and_whole(tmp_path: Path) -> None:
+    wave, pipe = noise(20_000), tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(encoded(wave, subtype="FLOAT"),))
+    writer.start()
+    np.testing.assert_array_equal(audio.load(pipe), wave)
+    writer.join()
+
+
+def test_an_array_is_a_wave_if_it_is_mono_floating_point_and_finite() -> None:
+    wave = noise(100)
+    assert audio.wave(wave) is wave
+    assert audio.wave(wave.astype(np.float64)).dtype == np.float32
+    assert audio.wave(np.zeros(0)).shape == (0,)
+    for wrong, complaint in [
+        (noise(100, channels=2), r"shape \(100, 2\)"),
+        ((wave * 32_767).astype(np.int16), "int16"),
+        (np.full(100, np.nan), "NaN"),
+    ]:
+        with pytest.raises(AudioError, match=complaint):
+            audio.wave(wrong)

@@ -1,0 +1,62 @@
+"""The command `serve`: what it needs, and what it takes for tokens."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from distilhubert_ko.cli import serve as commands_serve
+from distilhubert_ko.errors import InputError, MissingExtraError
+from distilhubert_ko.recognition.transcriber import Transcriber
+from distilhubert_ko.serving import server
+from distilhubert_ko.serving.model_facts import Facts
+from distilhubert_ko.serving.server import Settings
+
+
+def test_without_its_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fastapi", None)
+    for name in ("server", "openai_api"):
+        monkeypatch.delitem(sys.modules, f"distilhubert_ko.serving.{name}", raising=False)
+        monkeypatch.delattr(f"distilhubert_ko.serving.{name}", raising=False)
+    with pytest.raises(MissingExtraError, match=r"distilhubert-ko\[serve\]"):
+        commands_serve.serve("nowhere")
+
+
+def test_options_become_settings(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[object] = []
+    monkeypatch.setattr(server, "serve", lambda *arguments: given.extend(arguments))
+    (tmp_path / "tokens.txt").write_text("one\n\n  two \n", encoding="utf-8")
+    commands_serve.serve(
+        str(exported),
+        host="::1",
+        port=0,
+        threads=1,
+        token_file=tmp_path / "tokens.txt",
+        cors_origin=["https://a.example"],
+        max_upload=2,
+        max_seconds=60,
+        max_requests=3,
+        max_streams=4,
+        log_transcripts=True,
+    )
+    transcriber, facts, settings, *where = given
+    assert isinstance(transcriber, Transcriber)
+    assert isinstance(facts, Facts)
+    assert where == ["::1", 0]
+    assert settings == Settings(
+        tokens=("one", "two"),
+        origins=("https://a.example",),
+        upload_bytes=2_000_000,
+        audio_seconds=60,
+        requests=3,
+        streams=4,
+        log_transcripts=True,
+    )
+
+
+@pytest.mark.parametrize(("content", "words"), [("\n \n", "no token in it"), ("good\n비밀\n", "token 2")])
+def test_a_file_of_tokens_that_cannot_be_used_is_an_error(tmp_path: Path, content: str, words: str) -> None:
+    file = tmp_path / "tokens.txt"
+    file.write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=words):
+        commands_serve._tokens(file)

@@ -1,0 +1,195 @@
+"""Pseudo-labels: the confidence, the manifest that is read back, what is dropped, and the choice of a threshold."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from distilhubert_ko import recipe
+from distilhubert_ko.data import corpora, dataset
+from distilhubert_ko.data.corpora import Utterance
+from distilhubert_ko.errors import CorpusError, InputError
+from distilhubert_ko.evaluation import labelling, metrics
+from distilhubert_ko.evaluation.labelling import Label, Labels
+from distilhubert_ko.recognition.transcriber import Transcriber
+from tests.support.model import clip
+
+LENGTHS = (16_000, 40_000, 24_001)
+
+
+@pytest.fixture(scope="module")
+def transcriber(exported: Path) -> Transcriber:
+    return Transcriber(exported, threads=1)
+
+
+@pytest.fixture
+def untranscribed(tmp_path: Path) -> Path:
+    """A folder of three clips and one of silence, with nothing but sound in it."""
+    for name, samples in zip("abc", LENGTHS, strict=True):
+        soundfile.write(tmp_path / f"{name}.wav", clip(samples), 16_000)
+    soundfile.write(tmp_path / "silence.wav", np.zeros(16_000), 16_000)
+    return tmp_path
+
+
+def heard(confidence: float, text: str = "말", reference: str = "말") -> Label:
+    return Label(Utterance(f"{confidence}", Path("x.wav"), "", None, 1.0), text, confidence, reference)
+
+
+@given(st.integers(0, 2**32), st.integers(1, 30), st.integers(0, 2), st.integers(0, 6))
+def test_confidence_is_the_likelihood_by_torch_to_the_power_of_one_over_the_units(
+    seed: int, frames: int, blank: int, count: int
+) -> None:
+    random = np.random.default_rng(seed)
+    logits = random.normal(size=(frames, 4), scale=3)
+    log_probs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    units = [int(unit) for unit in random.choice([unit for unit in range(4) if unit != blank], count)]
+    found = labelling.confidence(log_probs, units, blank)
+    if not units:
+        assert found == 0
+        return
+    loss = functional.ctc_loss(
+        torch.from_numpy(log_probs)[:, None], torch.tensor([units]), (frames,), (len(units),), blank, "sum"
+    )
+    assert found == pytest.approx(torch.exp(-loss / len(units)).item(), rel=1e-6)
+    assert 0 <= found <= 1
+
+
+def test_a_louder_peak_is_surer_and_length_alone_does_not_matter() -> None:
+    def peaked(probability: float, count: int) -> float:
+        best = np.arange(2 * count) % 2 * (1 + np.arange(2 * count) // 2 % 2)  # blank, 1, blank, 2, ...
+        other = np.full((2 * count, 3), (1 - probability) / 2)
+        other[np.arange(2 * count), best] = probability
+        return labelling.confidence(np.log(other), [int(unit) for unit in best if unit], 0)
+
+    assert peaked(0.5, 5) < peaked(0.9, 5) < peaked(0.99, 5) < 1
+    assert peaked(0.9, 5) == pytest.approx(peaked(0.9, 50), rel=0.05)
+
+
+def test_the_manifest_is_read_back_as_the_corpus_with_what_the_model_heard(
+    transcriber: Transcriber, untranscribed: Path
+) -> None:
+    labels = labelling.label(transcriber, f"folder:{untranscribed}")
+    kept = labelling.write(labels, untranscribed / "labels.jsonl")
+    corpus = corpora.read(f"manifest:{untranscribed / 'labels.jsonl'}")
+    assert corpus.problems == ()
+    assert [u.id for u in corpus.utterances] == ["a", "b", "c"] == [label.utterance.id for label in kept]
+    for utterance, samples in zip(corpus.utterances, LENGTHS, strict=True):
+        assert utterance.text == transcriber(clip(samples)).text != ""
+        assert len(utterance.wave()) == samples
+    records = [json.loads(line) for line in (untranscribed / "labels.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [record["audio_filepath"] for record in records] == ["a.wav", "b.wav", "c.wav"]  # the folder may move
+    assert all(0 < record["confidence"] < 1 for record in records)
+
+
+def test_a_beam_labels_what_the_transcriber_hears_with_it(exported: Path, untranscribed: Path) -> None:
+    transcriber = Transcriber(exported, threads=1, hotwords=["하하하"], hotword_weight=20.0)
+    labels = labelling.label(transcriber, f"folder:{untranscribed}").labels
+    assert [each.text for each in labels[:3]] == [transcriber(clip(samples)).text for samples in LENGTHS]
+    greedy = labelling.label(Transcriber(exported, threads=1), f"folder:{untranscribed}").labels
+    assert all(0 < label.confidence < 1 for label in labels[:3])
+    assert any(with_words.text != alone.text for with_words, alone in zip(labels, greedy, strict=True))
+
+
+def test_slices_and_speakers_go_round_and_a_manifest_elsewhere_names_whole_paths(
+    transcriber: Transcriber, untranscribed: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    source = {"audio_filepath": "b.wav", "offset": 0.5, "duration": 1.0, "speaker": "s1", "id": "middle"}
+    (untranscribed / "slices.jsonl").write_text(json.dumps(source) + "\n")
+    out = tmp_path_factory.mktemp("elsewhere") / "labels.jsonl"
+    labelling.write(labelling.label(transcriber, f"manifest:{untranscribed}/slices.jsonl"), out)
+    with pytest.raises(CorpusError, match="allow-outside"):
+        corpora.read(f"manifest:{out}")
+    (utterance,) = corpora.read(f"manifest:{out}", allow_outside=True).utterances
+    assert (utterance.id, utterance.speaker, utterance.offset, utterance.duration) == ("middle", "s1", 0.5, 1.0)
+    assert utterance.text == transcriber(utterance.wave()).text
+    np.testing.assert_allclose(utterance.wave(), clip(40_000)[8_000:24_000], atol=1e-4)
+
+
+def test_a_recording_that_only_decoding_shows_to_be_damaged_is_counted_and_the_rest_go_on(
+    transcriber: Transcriber, tmp_path: Path
+) -> None:
+    for name in "abc":
+        soundfile.write(tmp_path / f"{name}.flac", clip(32_000), 16_000)
+    whole = (tmp_path / "b.flac").read_bytes()
+    (tmp_path / "b.flac").write_bytes(whole[: len(whole) // 2])
+    seen: list[tuple[int, int]] = []
+    labels = labelling.label(transcriber, f"folder:{tmp_path}", on_progress=lambda *pair: seen.append(pair))
+    assert [each.utterance.id for each in labels.labels] == ["a", "c"]
+    assert (labels.unread, seen) == ({"audio unreadable": 1}, [(3, 3)])
+
+
+def test_what_is_kept_and_what_is_dropped_add_up() -> None:
+    texts = {0.2: "말", 0.5: "세 시", 0.9: "3시 OK", 0.0: "", 0.8: "마\u11af", 0.7: "마 \u11af"}
+    labels = Labels("a:b", tuple(heard(*pair) for pair in texts.items()), {"audio unreadable": 2})
+    assert [label.confidence for label in labels.kept(0.5)] == [0.5, 0.9, 0.8]
+    other = {"audio unreadable": 2, "nothing heard": 1, "lone jamo or other scripts": 1}
+    assert labels.dropped(0.5) == other | {"confidence below 0.5": 1}
+    assert labels.dropped(0.0) == other
+    assert len(labels.kept(0.5)) + sum(labels.dropped(0.5).values()) == len(labels.labels) + 2
+
+
+def test_training_takes_every_label_that_is_kept(transcriber: Transcriber, untranscribed: Path) -> None:
+    labelling.write(labelling.label(transcriber, f"folder:{untranscribed}"), untranscribed / "labels.jsonl")
+    config = recipe.Recipe(text=recipe.Text(foreign="spell"))
+    split = dataset.read_split(f"manifest:{untranscribed / 'labels.jsonl'}", config)
+    assert (len(split.examples), split.dropped) == (3, {})
+
+
+def test_where_nothing_is_sure_enough_nothing_is_written(tmp_path: Path) -> None:
+    labels = Labels("a:b", (heard(0.25),), {})
+    with pytest.raises(CorpusError, match=r"confidence below 0\.3: 1\), the surest 0\.250: lower --min-confidence"):
+        labelling.write(labels, tmp_path / "labels.jsonl", 0.3)
+    with pytest.raises(InputError, match="between 0 and 1"):
+        labelling.write(labels, tmp_path / "labels.jsonl", 30)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("count", [10, 11, 25])
+def test_deciles_hold_every_transcribed_utterance_once_in_rising_confidence(count: int) -> None:
+    random = np.random.default_rng(count)
+    labels = [heard(float(random.random()), "말소리"[: 1 + i % 3], "말소리") for i in range(count)]
+    parts = labelling.deciles([*labels, heard(0.5, reference="")])
+    assert len(parts) == 10
+    assert sum(part.utterances for part in parts) == count
+    assert [part.low for part in parts] == sorted(part.low for part in parts)
+    for part in parts:
+        above = [metrics.characters(each.reference, each.text) for each in labels if each.confidence >= part.low]
+        assert part.cer_from_here == pytest.approx(sum(above, metrics.Counts()).rate)
+    errors = sum(part.cer * part.utterances for part in parts)  # references are of one length
+    assert errors == pytest.approx(count * parts[0].cer_from_here)
+
+
+@pytest.mark.parametrize("count", [0, 9])
+def test_fewer_than_ten_utterances_are_no_deciles(count: int) -> None:
+    assert labelling.deciles([heard(0.5)] * count) == []
+
+
+def test_a_corpus_whose_audio_lies_in_no_files_is_refused(
+    transcriber: Transcriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    utterance = Utterance("1", lambda: b"", "", None, 1.0)
+    monkeypatch.setattr(corpora, "read", lambda *_, **__: corpora.Corpus("hub:a/b", (utterance,), ()))
+    with pytest.raises(CorpusError, match="save the clips as files"):
+        labelling.label(transcriber, "hub:a/b")
+
+
+def test_the_command_prints_deciles_and_counts_and_needs_no_torch(
+    exported: Path, tiny_speech: Path, tmp_path: Path
+) -> None:
+    script = "import sys; sys.modules['torch'] = None; from distilhubert_ko.cli.main import main; main()"
+    arguments = ["label", exported, f"manifest:{tiny_speech}/train.jsonl", "--out", tmp_path / "labels.jsonl"]
+    done = subprocess.run([sys.executable, "-c", script, *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    header, *rows = done.stdout.splitlines()
+    assert header.split() == "confidence from utterances CER CER from here up".split()
+    assert [len(row.split()) for row in rows[:10]] == [4] * 10
+    kept = len((tmp_path / "labels.jsonl").read_text(encoding="utf-8").splitlines())
+    assert rows[10].startswith(f"{tmp_path / 'labels.jsonl'}: {kept} of 18 utterances, 0.0")

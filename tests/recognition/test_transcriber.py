@@ -1,0 +1,258 @@
+"""From audio to words: the Transcriber on an exported folder, and words from planted tokens."""
+
+import io
+import json
+import math
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import soundfile
+
+from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.decoding.ctc import Token
+from distilhubert_ko.errors import AudioError, InputError, ModelError, UnavailableError
+from distilhubert_ko.recognition import transcriber as transcribe
+from distilhubert_ko.recognition.session import CPU, CUDA, Runtime
+from distilhubert_ko.recognition.transcriber import Transcriber
+from distilhubert_ko.recognition.transcript import Syllable, Transcript, Word, from_tokens
+from distilhubert_ko.text.tokenizer import Tokenizer
+from tests.support.model import JAMO, SYLLABLES, clip
+
+
+@pytest.fixture(scope="module")
+def transcriber(exported: Path) -> Transcriber:
+    return Transcriber(exported, threads=2)
+
+
+def test_a_file_its_bytes_and_its_samples_give_the_same_transcript(transcriber: Transcriber, tmp_path: Path) -> None:
+    path = tmp_path / "clip.wav"
+    soundfile.write(path, clip(40_000), audio.SAMPLE_RATE, subtype="FLOAT")
+    transcripts = [transcriber(source) for source in (path, str(path), path.read_bytes(), clip(40_000))]
+    assert len(transcripts[0].text) > 10  # the model has something to say
+    assert all(transcript == transcripts[0] for transcript in transcripts)
+    assert transcripts[0].seconds == 2.5
+
+
+@pytest.mark.parametrize("seconds", [0, 1, 25, 70])
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_the_words_that_are_told_on_the_way_begin_the_text(exported: Path, seconds: int, batch_size: int) -> None:
+    told: list[str] = []
+    wave = clip(seconds * audio.SAMPLE_RATE)
+    found = Transcriber(exported, threads=1, batch_size=batch_size)(wave, on_text=told.append)
+    assert found == Transcriber(exported, threads=1)(wave)
+    assert found.text.split()[: len(" ".join(told).split())] == " ".join(told).split()
+    assert all(told)
+    assert len(told) == {0: 0, 1: 1, 25: 2, 70: 5}[seconds]
+    assert len(found.text) - len(" ".join(told)) < 40  # the last word may always go on
+
+
+def test_a_search_tells_no_words_on_the_way(exported: Path) -> None:
+    told: list[str] = []
+    searching = Transcriber(exported, threads=1, n_best=2)
+    assert searching(clip(25 * audio.SAMPLE_RATE), on_text=told.append).text
+    assert told == []
+
+
+def test_audio_at_another_rate_is_resampled(transcriber: Transcriber) -> None:
+    file = io.BytesIO()
+    soundfile.write(file, np.repeat(clip(20_000), 3), 48_000, format="WAV")
+    transcript = transcriber(file.getvalue())
+    assert transcript.seconds == 1.25
+    assert transcript.text
+
+
+def test_clips_get_the_same_transcript_alone_and_in_batches(transcriber: Transcriber) -> None:
+    lengths = [16_000, 400, 399, 70_001, 0, 33_333, 720, 16_000, 160_000, 5000, 300_000, 8000]
+    clips = [clip(samples, seed) for seed, samples in enumerate(lengths)]
+    together = transcriber.log_probs(clips)
+    assert len(together) == len(clips)
+    for wave, log_probs in zip(clips, together, strict=True):
+        assert transcriber.transcript(log_probs, len(wave)).text == transcriber(wave).text
+
+
+def test_batches_hold_clips_of_like_length_up_to_a_sum_of_padded_lengths(
+    transcriber: Transcriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: list[list[int]] = []
+    compute = Runtime.log_probs
+
+    def listen(runtime: Runtime, waves: list[np.ndarray]) -> list[np.ndarray]:
+        batches.append([len(wave) for wave in waves])
+        return compute(runtime, waves)
+
+    monkeypatch.setattr(Runtime, "log_probs", listen)
+    monkeypatch.setattr(transcribe, "BATCH_SECONDS", 1.0)
+    lengths = [8000, 2000, 20_000, 2000, 8000, 4000, 2000, 8000, 2000, 2000]
+    found = transcriber.log_probs([np.ones(samples, np.float32) for samples in lengths])
+    assert [len(log_probs) for log_probs in found] == [audio.frames(samples) for samples in lengths]
+    assert batches == [[20_000], [8000, 8000], [8000, 4000], [2000] * 5]
+
+
+@pytest.mark.parametrize("samples", [0, 10, 399])
+def test_a_clip_too_short_for_a_frame_has_an_empty_transcript(transcriber: Transcriber, samples: int) -> None:
+    transcript = transcriber(clip(samples))
+    assert transcript == Transcript((), samples / audio.SAMPLE_RATE)
+    assert transcript.text == ""
+
+
+def test_no_clips_have_no_log_probabilities(transcriber: Transcriber) -> None:
+    assert transcriber.log_probs([]) == []
+
+
+@pytest.mark.parametrize("samples", [400, 16_000, 33_333, 160_000])
+def test_the_times_of_words_rise_and_lie_inside_the_audio(transcriber: Transcriber, samples: int) -> None:
+    transcript = transcriber(clip(samples))
+    times = [time for word in transcript.words for time in (word.start, word.end)]
+    assert times == sorted(times)
+    assert all(0 <= time <= samples / audio.SAMPLE_RATE for time in times)
+    assert all(word.start < word.end for word in transcript.words)
+    assert all(0 < word.confidence <= 1 for word in transcript.words)
+    assert samples < 160_000 or len(transcript.words) > 5
+
+
+def test_a_folder_that_is_not_exported_names_the_command(exported: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(exported, tmp_path / "model"))
+    (folder / "model.onnx").unlink()
+    with pytest.raises(ModelError, match=f"distilhubert-ko export {folder}"):
+        Transcriber(folder)
+
+
+def test_a_folder_without_a_vocabulary_is_a_model_error_that_names_the_file(exported: Path, tmp_path: Path) -> None:
+    shutil.copy(exported / "model.onnx", tmp_path)
+    with pytest.raises(ModelError, match=r"vocab\.json"):
+        Transcriber(tmp_path)
+
+
+@pytest.mark.parametrize("tokens", [[*SYLLABLES.tokens, "힣"], SYLLABLES.tokens[:-1]])
+def test_a_vocabulary_that_does_not_fit_the_model_is_a_model_error(
+    tokens: Sequence[str], exported: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(exported, tmp_path / "model"))
+    vocabulary = {token: index for index, token in enumerate(tokens)}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
+    with pytest.raises(ModelError, match=f"has {len(SYLLABLES)} outputs and the vocabulary {len(tokens)} tokens"):
+        Transcriber(folder)
+
+
+def test_tokens_that_say_nothing_make_no_words() -> None:
+    tokens = ("[PAD]", "[UNK]", "|", "<s>", "가")
+    framed = Tokenizer("syllables", tokens, bos_token="<s>")
+    spoken = [Token(id, index, index + 1, 0.0) for index, id in enumerate([3, 2, 4, 3, 2, 3, 2, 4])]
+    assert [word.text for word in from_tokens(spoken, framed, seconds=1.0).words] == ["가", "가"]
+
+
+def test_a_vocabulary_without_a_delimiter_makes_one_run_of_a_text() -> None:
+    joined = Tokenizer("syllables", ("[PAD]", "[UNK]", "가", "나"), delimiter_token=None)
+    spoken = [Token(id, 3 * index, 3 * index + 1, 0.0) for index, id in enumerate([2, 3, 2])]
+    assert [word.text for word in from_tokens(spoken, joined, seconds=1.0).words] == ["가나가"]
+
+
+def test_a_model_that_the_hub_cannot_give_names_both_ways_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(UnavailableError, match="nobody/nothing") as error:
+        Transcriber("nobody/nothing")
+    assert "distilhubert-ko demo" in str(error.value)
+    assert "name the folder" in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["nothing", "./no/folder", "no/such/folder", "/nowhere", "~/nowhere"])
+def test_a_name_that_is_neither_a_folder_nor_a_hub_id_is_a_model_error(name: str) -> None:
+    with pytest.raises(ModelError, match="no such folder"):
+        Transcriber(name)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"device": "tpu"}, "tpu: no such device; choose one of auto, cpu, cuda"),
+        ({"batch_size": 0}, "batch_size 0: give"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options: dict[str, Any], message: str, exported: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        Transcriber(exported, **options)
+
+
+def test_a_gpu_is_taken_where_there_is_one_and_refused_where_there_is_none(
+    exported: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: [CPU])
+    assert Runtime(exported, device="auto").session.get_providers() == [CPU]
+    with pytest.raises(UnavailableError, match="pip install onnxruntime-gpu"):
+        Runtime(exported, device="cuda")
+
+    asked = []
+    session = onnxruntime.InferenceSession
+
+    def without_gpu(path: Path, options: Any, providers: list[str]) -> onnxruntime.InferenceSession:
+        """As ONNX Runtime does where CUDA cannot start: it goes on with the CPU."""
+        asked.append(providers)
+        return session(path, options, providers=[CPU])
+
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: [CUDA, CPU])
+    monkeypatch.setattr("onnxruntime.preload_dlls", lambda: print("no libcudart"))
+    monkeypatch.setattr("onnxruntime.InferenceSession", without_gpu)
+    for device in ("auto", "cpu"):
+        Runtime(exported, device=device)
+    with pytest.raises(UnavailableError, match="the GPU cannot be used"):
+        Runtime(exported, device="cuda")
+    assert asked == [[CUDA, CPU], [CPU], [CUDA, CPU]]
+    assert capsys.readouterr().out == ""  # where transcripts go
+
+
+def test_unreadable_audio_is_an_audio_error(transcriber: Transcriber, tmp_path: Path) -> None:
+    with pytest.raises(AudioError, match=r"missing\.wav"):
+        transcriber(tmp_path / "missing.wav")
+
+
+def planted(text: str, vocabulary: Tokenizer, score: float = 0.0) -> list[Token]:
+    """Tokens that spell `text`, two frames each and one frame of blank after each."""
+    ids = vocabulary.encode(text)
+    return [Token(id, 3 * index, 3 * index + 2, score) for index, id in enumerate(ids)]
+
+
+def test_words_are_split_at_the_delimiter_and_timed_by_their_first_and_last_frames() -> None:
+    words = from_tokens(planted("가나 다", SYLLABLES), SYLLABLES, seconds=1.0).words
+    assert [word.text for word in words] == ["가나", "다"]
+    # Frames of 20 ms: 가 0 and 1, 나 3 and 4, the space 6 and 7, 다 9 and 10.
+    assert [word.start for word in words] == pytest.approx([0.0, 0.18])
+    assert [word.end for word in words] == pytest.approx([0.1, 0.22])
+
+
+def test_delimiters_at_the_ends_or_in_a_row_make_no_words() -> None:
+    transcript = from_tokens(planted(" 가  나 ", SYLLABLES), SYLLABLES, seconds=1.0)
+    assert transcript.text == "가 나"
+    assert from_tokens(planted("  ", SYLLABLES), SYLLABLES, seconds=1.0).words == ()
+    assert from_tokens([], SYLLABLES, seconds=0.0) == Transcript((), 0.0)
+
+
+def test_tokens_a_second_apart_are_of_two_words_even_without_a_delimiter() -> None:
+    first, second = SYLLABLES.encode("가나")
+    for gap, text in ((49, "가나"), (50, "가 나")):
+        tokens = [Token(first, 0, 1, 0.0), Token(second, 1 + gap, 2 + gap, 0.0)]
+        assert from_tokens(tokens, SYLLABLES, seconds=2.0).text == text
+
+
+def test_jamo_are_written_as_syllables() -> None:
+    assert from_tokens(planted("각 난", JAMO), JAMO, seconds=1.0).text == "각 난"
+
+
+def test_the_confidence_of_a_word_is_the_geometric_mean_over_its_units() -> None:
+    first, second, space, third = planted("가나 다", SYLLABLES)
+    scores = [math.log(0.9), math.log(0.4), math.log(0.01), math.log(0.5)]
+    tokens = [
+        Token(token.id, token.start, token.end, score)
+        for token, score in zip((first, second, space, third), scores, strict=True)
+    ]
+    words = from_tokens(tokens, SYLLABLES, seconds=1.0).words
+    assert [word.confidence for word in words] == pytest.approx([math.sqrt(0.9 * 0.4), 0.5])
+
+
+def test_a_word_ends_with_the_audio_at_the_latest() -> None:
+    word = from_tokens(planted("가", SYLLABLES), SYLLABLES, seconds=0.03).words[0]
+    assert word == Word("가", 0.0, 0.03, 1.0, (Syllable("가", 0.0, 0.03, 1.0),))

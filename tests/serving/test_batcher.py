@@ -1,0 +1,240 @@
+"""One Transcriber for many: everybody's answer is the one they would get alone, and nobody waits for ever."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.errors import AudioError, BusyError, UnavailableError
+from distilhubert_ko.recognition import windows
+from distilhubert_ko.recognition.session import Runtime
+from distilhubert_ko.recognition.transcriber import Transcriber
+from distilhubert_ko.recognition.transcript import Transcript
+from distilhubert_ko.serving.batcher import BATCH, INFERENCES, Batcher
+from tests.support.model import clip
+
+LENGTHS = [0, 399, 400, 5000, 16_000, 16_100, 16_500, 33_333, 34_000, 80_000]
+LENGTHS += [windows.WINDOW, windows.WINDOW + 1, 40 * audio.SAMPLE_RATE]
+
+
+@pytest.fixture
+def transcriber(exported: Path) -> Transcriber:
+    return Transcriber(exported, threads=1)
+
+
+class Gate:
+    """A runtime that computes a batch each time that it is let, and remembers the lengths of their waves."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch):
+        self.batches: list[list[int]] = []
+        self.free = threading.Semaphore(0)
+        self._compute = Runtime.log_probs
+        monkeypatch.setattr(Runtime, "log_probs", lambda runtime, waves: self.compute(runtime, waves))
+
+    def compute(self, runtime: Runtime, waves: Sequence[np.ndarray]) -> list[np.ndarray]:
+        self.batches.append([len(wave) for wave in waves])
+        self.free.acquire()
+        return self._compute(runtime, waves)
+
+    def open(self) -> None:
+        for _ in range(10_000):
+            self.free.release()
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
+    return Gate(monkeypatch)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def held_up(transcriber: Transcriber, gate: Gate, **options: int) -> AsyncIterator[tuple[Batcher, list]]:
+    """A batcher whose inferences are all at work on a clip of 4 s each, and the tasks of these."""
+    async with Batcher(transcriber, **options) as batcher:
+        tasks: list[asyncio.Task[Transcript]] = []
+        while len(tasks) < INFERENCES:  # one after the other: together they could be one batch
+            tasks.append(asyncio.create_task(batcher.transcribe(clip(64_000, len(tasks)))))
+            await until(lambda: len(gate.batches) == len(tasks))
+        try:
+            yield batcher, tasks
+        finally:
+            gate.open()
+
+
+def waiting(batcher: Batcher) -> int:
+    return len(batcher._line._waiting)
+
+
+def test_every_answer_is_the_one_that_a_clip_gets_alone(transcriber: Transcriber) -> None:
+    waves = [clip(samples, seed) for seed, samples in enumerate(3 * LENGTHS)]
+
+    async def together() -> list:
+        async with Batcher(transcriber) as batcher:
+            return await asyncio.gather(*map(batcher.transcribe, waves))
+
+    for wave, found in zip(waves, asyncio.run(together()), strict=True):
+        expected = transcriber(wave)
+        assert found.text == expected.text
+        assert found.seconds == expected.seconds
+        assert [(word.start, word.end) for word in found.words] == [(word.start, word.end) for word in expected.words]
+        assert [word.confidence for word in found.words] == pytest.approx(
+            [word.confidence for word in expected.words], abs=1e-4
+        )
+
+
+def test_clips_of_like_length_that_wait_are_one_batch_and_others_are_not(transcriber: Transcriber, gate: Gate) -> None:
+    lengths = [16_000, 70_000, 16_500, 30_000, 15_000, 72_000]
+
+    async def task() -> None:
+        async with held_up(transcriber, gate) as (batcher, tasks):
+            for number, length in enumerate(lengths):
+                tasks.append(asyncio.create_task(batcher.transcribe(clip(length))))
+                await until(lambda number=number: waiting(batcher) > number)
+            gate.open()
+            await asyncio.gather(*tasks)
+
+    asyncio.run(task())
+    assert sorted(gate.batches[INFERENCES:]) == [[16_000, 16_500, 15_000], [30_000], [70_000], [72_000]]
+    assert BATCH < 2 * 72_000
+
+
+def test_a_long_recording_keeps_no_clip_waiting_for_more_than_a_few_of_its_windows(
+    transcriber: Transcriber, gate: Gate
+) -> None:
+    async def task() -> None:
+        async with held_up(transcriber, gate) as (batcher, tasks):
+            long = asyncio.create_task(batcher.transcribe(clip(20 * windows.WINDOW)))
+            await until(lambda: waiting(batcher) == INFERENCES)
+            tasks.append(asyncio.create_task(batcher.transcribe(clip(16_000))))
+            await until(lambda: waiting(batcher) == INFERENCES + 1)
+            gate.open()
+            await asyncio.gather(*tasks)
+            assert not long.done()
+            await long
+
+    asyncio.run(task())
+    assert gate.batches[INFERENCES:].index([16_000]) <= 2 * INFERENCES
+
+
+def test_a_step_of_captions_goes_before_what_waits(transcriber: Transcriber, gate: Gate) -> None:
+    async def task() -> None:
+        async with held_up(transcriber, gate) as (batcher, tasks):
+            tasks += [asyncio.create_task(batcher.transcribe(clip(48_000 + 16_000 * each))) for each in range(3)]
+            await until(lambda: waiting(batcher) == 3)
+            tasks.append(asyncio.create_task(asyncio.to_thread(batcher.stream().feed, clip(8000))))
+            await until(lambda: waiting(batcher) == 4)
+            gate.open()
+            await asyncio.gather(*tasks)
+
+    asyncio.run(task())
+    assert gate.batches[INFERENCES] == [8000]
+
+
+def test_captions_are_those_of_the_transcriber(transcriber: Transcriber) -> None:
+    wave, alone = clip(100_000), transcriber.stream()
+
+    async def task() -> str:
+        async with Batcher(transcriber) as batcher:
+            stream = batcher.stream()
+            for start in range(0, len(wave), 7000):
+                await asyncio.to_thread(stream.feed, wave[start : start + 7000])
+            return (await asyncio.to_thread(stream.finish)).text
+
+    alone.feed(wave)
+    assert asyncio.run(task()) == alone.finish().text
+
+
+def test_more_requests_than_are_taken_are_refused_with_a_time_to_come_back(
+    transcriber: Transcriber, gate: Gate
+) -> None:
+    async def task() -> None:
+        async with held_up(transcriber, gate, requests=INFERENCES + 1) as (batcher, tasks):
+            tasks.append(asyncio.create_task(batcher.transcribe(clip(16_000))))
+            await until(lambda: batcher.requests == INFERENCES + 1)
+            with pytest.raises(BusyError, match=r"3 recordings of 9 s are being transcribed") as error:
+                await batcher.transcribe(clip(16_000))
+            assert 1 <= error.value.retry_after < 60
+            gate.open()
+            await asyncio.gather(*tasks)
+            assert (batcher.requests, batcher.audio_seconds) == (0, 0)
+            await batcher.transcribe(clip(16_000))
+
+    asyncio.run(task())
+
+
+def test_more_audio_than_is_taken_is_refused_but_any_length_of_it_alone(transcriber: Transcriber, gate: Gate) -> None:
+    async def task() -> None:
+        async with held_up(transcriber, gate, audio_seconds=10) as (batcher, tasks):
+            batcher.check(2.0)
+            with pytest.raises(BusyError):
+                batcher.check(2.01)
+            with pytest.raises(BusyError):
+                await batcher.transcribe(clip(40_000))
+            gate.open()
+            await asyncio.gather(*tasks)
+            assert (await batcher.transcribe(clip(11 * 16_000))).seconds == 11
+
+    asyncio.run(task())
+
+
+def test_a_client_who_is_gone_has_nothing_more_computed(transcriber: Transcriber, gate: Gate) -> None:
+    async def task() -> None:
+        async with held_up(transcriber, gate) as (batcher, tasks):
+            long = asyncio.create_task(batcher.transcribe(clip(20 * windows.WINDOW)))
+            await until(lambda: waiting(batcher) == INFERENCES)
+            long.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await long
+            assert batcher.requests == INFERENCES
+            gate.open()
+            await asyncio.gather(*tasks)
+            await batcher.transcribe(clip(16_000))
+
+    asyncio.run(task())
+    assert gate.batches[INFERENCES:] == [[16_000]]
+
+
+def test_what_goes_wrong_with_one_is_nobody_elses(transcriber: Transcriber, monkeypatch: pytest.MonkeyPatch) -> None:
+    compute = Runtime.log_probs
+
+    def fragile(runtime: Runtime, waves: Sequence[np.ndarray]) -> list[np.ndarray]:
+        if any(len(wave) == 16_000 for wave in waves):
+            raise RuntimeError("no memory")
+        return compute(runtime, waves)
+
+    monkeypatch.setattr(Runtime, "log_probs", fragile)
+
+    async def task() -> None:
+        async with Batcher(transcriber) as batcher:
+            waves = [clip(16_000), np.zeros((2, 2), np.float32), clip(80_000)]
+            found = await asyncio.gather(*map(batcher.transcribe, waves), return_exceptions=True)
+            assert [type(each) for each in found[:2]] == [RuntimeError, AudioError]
+            assert found[2].text == transcriber(waves[2]).text
+
+    asyncio.run(task())
+
+
+def test_closing_waits_for_what_was_begun_and_takes_nothing_more(transcriber: Transcriber) -> None:
+    async def task() -> None:
+        batcher = Batcher(transcriber)
+        async with batcher:
+            begun = [asyncio.create_task(batcher.transcribe(clip(160_000, seed))) for seed in range(5)]
+            stream = batcher.stream()
+            await asyncio.sleep(0)
+        assert [(await each).text for each in begun] == [transcriber(clip(160_000, seed)).text for seed in range(5)]
+        with pytest.raises(UnavailableError, match="shutting down"):
+            await batcher.transcribe(clip(16_000))
+        with pytest.raises(UnavailableError, match="shutting down"):
+            stream.feed(clip(16_000))
+        assert not [each for each in threading.enumerate() if each.name.startswith(("inference", "request"))]
+
+    asyncio.run(task())

@@ -1,0 +1,237 @@
+"""Decoding in processes of its own: the same waves, within limits, and one file's end is nobody else's."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.errors import AudioError, DecodingError, TooLongError, UnavailableError
+from distilhubert_ko.serving.decoders import Decoders, Limits
+from tests.conftest import tones
+
+WAVE = tones("나무 바다", pitch=100)
+if not hasattr(os, "mkfifo"):
+    pytest.skip("limits of processes are POSIX's", allow_module_level=True)
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    path = tmp_path / "upload"
+    soundfile.write(path, WAVE, audio.SAMPLE_RATE, format="WAV", subtype="FLOAT")
+    return path
+
+
+@pytest.fixture
+def endless(tmp_path: Path) -> Path:
+    """A file whose worker waits for its first byte for ever."""
+    path = tmp_path / "endless"
+    os.mkfifo(path)
+    return path
+
+
+def within(decoders: Decoders, task: Callable[[Decoders], Coroutine[Any, Any, Any]]) -> Any:
+    """What a task gives that is done while the workers live."""
+
+    async def whole() -> Any:
+        async with decoders:
+            return await task(decoders)
+
+    return asyncio.run(whole())
+
+
+async def outcome(decoders: Decoders, path: Path) -> np.ndarray | AudioError:
+    try:
+        return await decoders.decode(path)
+    except AudioError as error:
+        return error
+
+
+async def busy(decoders: Decoders, count: int) -> None:
+    """Returns once so many workers have been given a file."""
+    while decoders._idle.qsize() > decoders._count - count or len(decoders._alive) < count:
+        await asyncio.sleep(0.01)
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize(("kind", "subtype"), [("WAV", "PCM_16"), ("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("MP3", None)])
+def test_a_wave_is_the_one_that_is_decoded_here_and_leaves_no_file(
+    kind: str, subtype: str | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "upload"
+    soundfile.write(path, np.repeat(WAVE, 3), 48_000, format=kind, subtype=subtype)
+    wave = within(Decoders(workers=1), lambda decoders: decoders.decode(path))
+    assert wave.dtype == np.float32
+    assert np.array_equal(wave, audio.load(path))
+    assert names(tmp_path) == {"upload"}
+
+
+def test_what_ffmpeg_opens_is_decoded_within_the_limits(tmp_path: Path) -> None:
+    pytest.importorskip("av", reason="needs the extra media")
+    from tests.support.media import encoded
+
+    path = tmp_path / "upload"
+    path.write_bytes(encoded(WAVE, audio.SAMPLE_RATE, "ipod", "aac"))
+    wave = within(Decoders(workers=1), lambda decoders: decoders.decode(path))
+    assert np.array_equal(wave, audio.load(path))
+
+
+def test_an_error_says_the_same_but_names_no_path(tmp_path: Path, clip: Path) -> None:
+    path = tmp_path / "noise"
+    path.write_bytes(bytes(range(256)))
+
+    async def task(decoders: Decoders) -> None:
+        with pytest.raises(AudioError, match=r"^the file is not audio") as error:
+            await decoders.decode(path)
+        assert str(tmp_path) not in str(error.value)
+        assert len(await decoders.decode(clip)) == len(WAVE)
+        assert len(decoders._alive) == 1  # the same worker went on
+
+    within(Decoders(workers=1), task)
+    assert names(tmp_path) == {"noise", "upload"}
+
+
+def test_a_recording_that_is_too_long_is_refused_before_it_is_decoded_whole(tmp_path: Path) -> None:
+    path = tmp_path / "bomb"  # ten hours of silence in less than a megabyte
+    with soundfile.SoundFile(path, "w", 16_000, 1, format="FLAC") as file:
+        for _ in range(10):
+            file.write(np.zeros(3600 * 1600, np.int16))
+    assert path.stat().st_size < 1e6
+
+    async def task(decoders: Decoders) -> None:
+        with pytest.raises(TooLongError, match="the file lasts more than 30 s"):
+            await decoders.decode(path)
+
+    within(Decoders(Limits(audio_seconds=30), workers=1), task)
+
+
+@pytest.mark.parametrize("difference", [0, 1])
+def test_the_longest_recording_that_is_taken_has_as_many_samples_as_the_limit_says(difference: int, clip: Path) -> None:
+    limits = Limits(audio_seconds=(len(WAVE) - difference) / audio.SAMPLE_RATE)
+    found = within(Decoders(limits, workers=1), lambda decoders: outcome(decoders, clip))
+    assert isinstance(found, TooLongError if difference else np.ndarray)
+
+
+def test_a_file_that_takes_too_long_ends_its_worker_and_the_next_file_gets_another(endless: Path, clip: Path) -> None:
+    async def task(decoders: Decoders) -> None:
+        with pytest.raises(DecodingError, match=r"more than 0.5 s"):
+            await decoders.decode(endless)
+        assert not decoders._alive
+        assert names(endless.parent) == {"endless", "upload"}
+        assert np.array_equal(await decoders.decode(clip), WAVE)
+
+    within(Decoders(Limits(seconds=0.5), workers=1), task)
+
+
+def test_a_file_that_takes_too_much_memory_ends_its_worker_alone(endless: Path, clip: Path) -> None:
+    def feed() -> None:
+        try:
+            with endless.open("wb", 0) as pipe:
+                while True:
+                    pipe.write(bytes(1 << 20))
+        except BrokenPipeError:
+            pass
+
+    async def task(decoders: Decoders) -> None:
+        feeding = asyncio.to_thread(feed)
+        found, other, _ = await asyncio.gather(outcome(decoders, endless), outcome(decoders, clip), feeding)
+        assert isinstance(found, DecodingError)
+        assert "more than 400 MiB" in str(found)
+        assert np.array_equal(other, WAVE)
+
+    within(Decoders(Limits(memory=400 << 20), workers=2), task)
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL])
+def test_the_death_of_a_worker_costs_its_file_only(number: signal.Signals, endless: Path, clip: Path) -> None:
+    async def task(decoders: Decoders) -> None:
+        lost = asyncio.create_task(outcome(decoders, endless))
+        await busy(decoders, 1)
+        (worker,) = decoders._alive
+        kept = [asyncio.create_task(outcome(decoders, clip)) for _ in range(3)]
+        worker.send_signal(number)
+        assert isinstance(await lost, DecodingError)
+        for each in kept:
+            assert np.array_equal(await each, WAVE)
+
+    within(Decoders(workers=1), task)
+
+
+def test_a_worker_that_dies_while_it_has_nothing_to_do_costs_no_file(clip: Path) -> None:
+    async def task(decoders: Decoders) -> None:
+        (worker,) = decoders._alive
+        worker.kill()
+        await worker.wait()
+        assert np.array_equal(await decoders.decode(clip), WAVE)
+
+    within(Decoders(workers=1), task)
+
+
+def test_a_caller_who_gives_up_frees_the_worker_and_leaves_no_file(endless: Path, clip: Path) -> None:
+    async def task(decoders: Decoders) -> None:
+        gone = asyncio.create_task(decoders.decode(endless))
+        await busy(decoders, 1)
+        gone.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+        assert names(endless.parent) == {"endless", "upload"}
+        assert np.array_equal(await decoders.decode(clip), WAVE)
+
+    within(Decoders(workers=1), task)
+
+
+def test_many_files_share_few_workers_and_neither_processes_nor_descriptors_are_left(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}" for number in range(12)]
+    for number, path in enumerate(paths):
+        soundfile.write(path, WAVE[: 1000 * (number + 1)], audio.SAMPLE_RATE, format="WAV", subtype="FLOAT")
+    descriptors = Path("/proc/self/fd")
+
+    async def task(decoders: Decoders) -> list[int]:
+        waves = await asyncio.gather(*map(decoders.decode, paths))
+        for number, wave in enumerate(waves):
+            assert np.array_equal(wave, WAVE[: 1000 * (number + 1)])
+        assert len(decoders._alive) <= 2
+        return [worker.pid for worker in decoders._alive]
+
+    before = len(list(descriptors.iterdir())) if descriptors.exists() else 0
+    for pid in within(Decoders(workers=2), task):
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    if descriptors.exists():
+        assert len(list(descriptors.iterdir())) == before
+
+
+def test_a_worker_that_cannot_start_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPatch, clip: Path) -> None:
+    monkeypatch.setattr("sys.executable", "/no/python")
+    with pytest.raises(UnavailableError, match="no process could be started"):
+        within(Decoders(workers=1), lambda decoders: decoders.decode(clip))
+    monkeypatch.setattr("sys.executable", "/bin/true")
+    with pytest.raises(UnavailableError, match="did not start"):
+        within(Decoders(workers=1), lambda decoders: decoders.decode(clip))
+
+
+def test_a_wave_that_cannot_be_written_is_no_fault_of_the_file(clip: Path) -> None:
+    clip.with_name("upload.wave").touch()
+
+    async def task(decoders: Decoders) -> None:
+        with pytest.raises(UnavailableError, match=r"no room for decoded audio \(File exists\)"):
+            await decoders.decode(clip)
+
+    within(Decoders(workers=1), task)
+
+
+def test_a_worker_starts_without_what_recognition_needs() -> None:
+    heavy = "{'onnxruntime', 'torch', 'huggingface_hub', 'fastapi'}"
+    script = f"import sys, distilhubert_ko.serving.decoders; print({heavy} & {{*sys.modules}})"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout == "set()\n"

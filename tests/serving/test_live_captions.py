@@ -1,0 +1,185 @@
+"""Live captions over a WebSocket: what Transcriber.stream() says, and every way in which a client may end."""
+
+import contextlib
+import itertools
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import numpy as np
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from distilhubert_ko.audio.reading import SAMPLE_RATE
+from distilhubert_ko.serving import live_captions
+from distilhubert_ko.serving.server import Settings
+from tests.support.model import clip
+from tests.support.serving import PATIENCE, Running, running
+
+STREAMS = 3
+
+
+@pytest.fixture(scope="module")
+def server(exported: Path) -> Iterator[Running]:
+    with running(exported, Settings(streams=STREAMS)) as server:
+        yield server
+
+
+def stream(server: Running, **options: object) -> ClientConnection:
+    options = {"subprotocols": ["captions"], "max_size": None, **options}
+    return connect(f"ws://{server.address}/v1/audio/stream", **options)
+
+
+def pcm(wave: np.ndarray) -> bytes:
+    return (wave * 32767).astype("<i2").tobytes()
+
+
+def told(socket: ClientConnection) -> list[dict]:
+    """All messages until the server closes, for whatever reason."""
+    messages = []
+    with contextlib.suppress(ConnectionClosed):
+        while True:
+            messages.append(json.loads(socket.recv(PATIENCE)))
+    return messages
+
+
+def open_streams(server: Running) -> int:
+    lines = httpx2.get(f"{server.url}/metrics").text.splitlines()
+    return int(float(next(line.split()[1] for line in lines if line.startswith("distilhubert_ko_streams "))))
+
+
+def wait_for_streams(server: Running, count: int) -> None:
+    end = time.monotonic() + PATIENCE
+    while open_streams(server) != count:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+SPEECH = pcm(clip(6 * SAMPLE_RATE))
+
+
+@pytest.mark.parametrize("size", [999, 16_000, len(SPEECH)])
+def test_any_messages_give_what_the_stream_of_the_library_gives(server: Running, size: int) -> None:
+    """Messages of 999 bytes end in the middle of a sample."""
+    with stream(server) as socket:
+        assert socket.subprotocol == "captions"
+        for start in range(0, len(SPEECH), size):
+            socket.send(SPEECH[start : start + size])
+        socket.send('{"type": "stop"}')
+        messages = told(socket)
+        assert socket.close_code == live_captions.NORMAL
+    live = server.transcriber.stream()
+    live.feed(np.frombuffer(SPEECH, "<i2").astype(np.float32) / 32768)
+    expected = live.finish()
+    *rest, done = messages
+    assert done == {"type": "done", "text": expected.text, "duration": 6.0}
+    finals = [message for message in rest if message["type"] == "final"]
+    words = [word for message in finals for word in message["words"]]
+    assert [word["word"] for word in words] == [word.text for word in expected.words]
+    assert " ".join(message["text"] for message in finals) == expected.text
+    assert {"start", "end", "probability"} < {*words[0]}
+    partials = [message["text"] for message in rest if message["type"] == "partial"]
+    assert len(partials) > 5
+    for message, following in itertools.pairwise(messages):  # a client keeps a partial until another comes
+        assert message["type"] != "final" or following["type"] == "partial"
+    assert rest[-1] == {"type": "partial", "text": ""}
+
+
+@pytest.mark.parametrize("data", [b"", b"\0"])
+def test_a_stream_of_nothing_is_done_at_once(server: Running, data: bytes) -> None:
+    with stream(server) as socket:
+        socket.send(data)
+        socket.send('{"type": "stop"}')
+        assert told(socket) == [{"type": "done", "text": "", "duration": 0.0}]
+
+
+@pytest.mark.parametrize("text", ["", "stop", "{}", "[1]", '{"type": "go"}', "[" * 100_000])
+def test_text_that_is_no_stop_is_an_error_that_says_what_to_send(server: Running, text: str) -> None:
+    with stream(server) as socket:
+        socket.send(text)
+        (message,) = told(socket)
+        assert message["type"] == "error"
+        assert '{"type": "stop"}' in message["error"]["message"]
+        assert socket.close_code == live_captions.POLICY
+
+
+def test_a_message_past_the_limit_ends_the_stream(server: Running) -> None:
+    with stream(server) as socket:
+        socket.send(bytes((1 << 20) + 1))
+        with pytest.raises(ConnectionClosed) as closed:
+            socket.recv(PATIENCE)
+        assert closed.value.rcvd.code == 1009
+
+
+def test_streams_past_the_limit_are_refused_and_freed_ones_taken_again(server: Running) -> None:
+    wait_for_streams(server, 0)
+    sockets = [stream(server) for _ in range(STREAMS)]
+    with pytest.raises(InvalidStatus) as refused:
+        stream(server)
+    assert refused.value.response.status_code == 429
+    assert int(refused.value.response.headers["retry-after"]) > 0
+    for socket in sockets:
+        socket.close()
+    wait_for_streams(server, 0)
+    stream(server).close()
+
+
+def test_a_client_that_vanishes_frees_its_stream(server: Running) -> None:
+    wait_for_streams(server, 0)
+    socket = stream(server)
+    for start in range(0, len(SPEECH), 20_000):  # so that it vanishes in the middle of an answer
+        socket.send(SPEECH[start : start + 20_000])
+    wait_for_streams(server, 1)
+    socket.socket.close()
+    wait_for_streams(server, 0)
+
+
+def test_a_client_that_sends_faster_than_it_is_heard_waits_and_loses_nothing(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = 0
+    hear = live_captions._Caption.hear
+
+    async def slow(self: live_captions._Caption, data: bytes) -> None:
+        nonlocal most
+        most = max(most, self._socket._receive.__self__.queue.qsize())  # uvicorn's own queue
+        await hear(self, data)
+
+    monkeypatch.setattr(live_captions._Caption, "hear", slow)
+    part = bytes(500_000)  # digital silence, which no network hears
+    with stream(server) as socket:
+        for _ in range(40):
+            socket.send(part)
+        socket.send('{"type": "stop"}')
+        *_, done = told(socket)
+    assert done["duration"] == 40 * len(part) / 2 / SAMPLE_RATE
+    assert most <= 2
+
+
+def test_a_client_that_falls_silent_is_told_and_closed(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_captions, "IDLE_SECONDS", 0.2)
+    with stream(server) as socket:
+        (message,) = told(socket)
+        assert message["error"]["code"] == "idle"
+
+
+def test_a_stream_that_lasts_too_long_ends_with_an_error(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_captions, "LONGEST_SECONDS", 3.0)
+    with stream(server) as socket:
+        socket.send(SPEECH)
+        assert "at most" in told(socket)[-1]["error"]["message"]
+
+
+def test_a_server_that_shuts_down_finishes_the_open_streams(exported: Path) -> None:
+    with running(exported) as server:
+        socket = stream(server)
+        socket.send(SPEECH[: 2 * SAMPLE_RATE])
+        assert json.loads(socket.recv(PATIENCE))["type"] == "partial"
+    *_, done = told(socket)
+    assert done["type"] == "done"
+    assert done["duration"] == 1.0
+    assert done["text"]
+    assert socket.close_code == live_captions.GOING_AWAY

@@ -1,0 +1,210 @@
+"""OpenAI's audio API, spoken by its own client with a server that really runs."""
+
+import asyncio
+import io
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx2
+import numpy as np
+import openai
+import pytest
+import soundfile
+import webvtt
+
+from distilhubert_ko.audio.reading import SAMPLE_RATE
+from distilhubert_ko.errors import BusyError, UnavailableError
+from distilhubert_ko.recognition.transcript import Transcript
+from tests.support.model import clip
+from tests.support.serving import PATIENCE, Running, running
+
+
+@pytest.fixture(scope="module")
+def server(exported: Path) -> Iterator[Running]:
+    with running(exported) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def client(server: Running) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0) as client:
+        yield client
+
+
+def wav(wave: np.ndarray) -> bytes:
+    """A WAV file of a wave, without loss."""
+    file = io.BytesIO()
+    soundfile.write(file, wave, SAMPLE_RATE, format="WAV", subtype="FLOAT")
+    return file.getvalue()
+
+
+WAVE = clip(3 * SAMPLE_RATE + 77)
+FILE = ("말.wav", wav(WAVE))
+
+
+@pytest.fixture(scope="module")
+def expected(server: Running) -> Transcript:
+    return server.transcriber(WAVE)
+
+
+def test_json_is_the_default_and_has_the_offline_text(client: openai.OpenAI, expected: Transcript) -> None:
+    answer = client.audio.transcriptions.create(file=FILE, model="whisper-1", language="ko")
+    assert answer.text == expected.text
+    assert answer.usage.seconds == 4
+
+
+def test_text_and_subtitles_are_those_of_the_command(client: openai.OpenAI, expected: Transcript) -> None:
+    given = {
+        form: client.audio.transcriptions.create(file=FILE, model="m", response_format=form)
+        for form in ("text", "srt", "vtt")
+    }
+    assert given == {"text": expected.text + "\n", "srt": expected.to_srt(), "vtt": expected.to_vtt()}
+    assert len(webvtt.from_string(given["vtt"]).captions) == len(expected.segments)
+
+
+def test_verbose_json_has_segments_by_default(client: openai.OpenAI, expected: Transcript) -> None:
+    answer = client.audio.transcriptions.create(file=FILE, model="m", response_format="verbose_json")
+    assert (answer.text, answer.language, answer.words) == (expected.text, "korean", None)
+    assert answer.duration == pytest.approx(len(WAVE) / SAMPLE_RATE, abs=1e-3)
+    assert [(s.id, s.text) for s in answer.segments] == [(i, s.text) for i, s in enumerate(expected.segments)]
+    for segment, other in zip(answer.segments, expected.segments, strict=True):
+        assert (segment.start, segment.end) == pytest.approx((other.start, other.end), abs=1e-3)
+        assert np.exp(segment.avg_logprob) == pytest.approx(other.confidence, abs=1e-3)
+
+
+def test_verbose_json_has_words_with_probabilities_where_they_are_asked_for(
+    client: openai.OpenAI, expected: Transcript
+) -> None:
+    answer = client.audio.transcriptions.create(
+        file=FILE, model="m", response_format="verbose_json", timestamp_granularities=["word"]
+    )
+    assert answer.segments is None
+    found = [(word.word, word.start, word.end, word.model_extra["probability"]) for word in answer.words]
+    assert found == [(w.text, round(w.start, 3), round(w.end, 3), round(w.confidence, 4)) for w in expected.words]
+    both = client.audio.transcriptions.create(
+        file=FILE, model="m", response_format="verbose_json", timestamp_granularities=["word", "segment"]
+    )
+    assert both.words == answer.words
+    assert both.segments
+
+
+@pytest.mark.parametrize("seconds", [1, 45])
+def test_the_parts_of_a_stream_make_the_offline_text(client: openai.OpenAI, server: Running, seconds: int) -> None:
+    wave = clip(seconds * SAMPLE_RATE)
+    events = [*client.audio.transcriptions.create(file=("a.wav", wav(wave)), model="m", stream=True)]
+    deltas, last = [event.delta for event in events[:-1]], events[-1]
+    assert {event.type for event in events[:-1]} == {"transcript.text.delta"}
+    assert last.type == "transcript.text.done"
+    assert "".join(deltas) == last.text == server.transcriber(wave).text
+    assert (len(deltas) > 2) == (seconds > 20)
+
+
+def test_a_client_that_leaves_a_stream_frees_what_it_held(client: openai.OpenAI, server: Running) -> None:
+    file = ("a.wav", wav(clip(200 * SAMPLE_RATE)))
+    events = client.audio.transcriptions.create(file=file, model="m", stream=True)
+    assert next(iter(events)).delta
+    events.close()
+    end = time.monotonic() + PATIENCE
+    while "requests_held 0.0" not in httpx2.get(f"{server.url}/metrics").text:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_what_goes_wrong_at_once_in_a_stream_has_its_status(
+    client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(self: object, wave: object, **options: object) -> None:
+        raise BusyError("too much to do", retry_after=7)
+
+    monkeypatch.setattr("distilhubert_ko.serving.batcher.Batcher.transcribe", full)
+    for stream in (False, True):
+        with pytest.raises(openai.RateLimitError, match="too much to do") as refused:
+            client.audio.transcriptions.create(file=FILE, model="m", stream=stream)
+        assert refused.value.response.headers["retry-after"] == "7"
+
+
+def test_what_goes_wrong_later_in_a_stream_is_an_event(client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(self: object, wave: object, on_text: Callable[[str], None]) -> None:
+        on_text("말")
+        await asyncio.sleep(0.1)
+        raise UnavailableError("the server is shutting down")
+
+    monkeypatch.setattr("distilhubert_ko.serving.batcher.Batcher.transcribe", broken)
+    events = client.audio.transcriptions.create(file=FILE, model="m", stream=True)
+    assert next(iter(events)).delta == "말"
+    with pytest.raises(openai.APIError, match="shutting down"):
+        next(iter(events))
+
+
+def test_what_a_client_may_send_beside_is_taken(client: openai.OpenAI, expected: Transcript) -> None:
+    answer = client.audio.transcriptions.create(
+        file=FILE, model="m", language="Korean", prompt="이름", temperature=0.2, chunking_strategy="auto"
+    )
+    assert answer.text == expected.text
+
+
+def test_a_silent_clip_has_an_empty_text_in_every_format(client: openai.OpenAI) -> None:
+    file = ("a.wav", wav(np.zeros(SAMPLE_RATE, np.float32)))
+    for form, text in (("text", "\n"), ("srt", ""), ("vtt", "WEBVTT\n")):
+        assert client.audio.transcriptions.create(file=file, model="m", response_format=form) == text
+    answer = client.audio.transcriptions.create(file=file, model="m", response_format="verbose_json")
+    assert (answer.text, answer.segments, answer.duration) == ("", [], 1.0)
+    events = [*client.audio.transcriptions.create(file=file, model="m", stream=True)]
+    assert [(event.type, event.text) for event in events] == [("transcript.text.done", "")]
+
+
+@pytest.mark.parametrize(
+    ("changed", "words", "param"),
+    [
+        ({"language": "en"}, "Korean alone", "language"),
+        ({"timestamp_granularities": ["word"]}, "verbose_json", "timestamp_granularities[]"),
+        ({"timestamp_granularities": ["line"], "response_format": "verbose_json"}, "'word'", None),
+        ({"response_format": "diarized_json"}, "'json', 'text'", "response_format"),
+        ({"file": ("a.wav", b"")}, "empty", "file"),
+        ({"file": ("a.wav", b"no audio at all")}, "audio", "file"),
+        ({"file": ("a.wav", FILE[1][:5000])}, "truncated", "file"),
+        ({"file": ("a.wav", FILE[1][:5000]), "stream": True}, "truncated", "file"),
+    ],
+)
+def test_a_request_that_cannot_be_served_is_refused_in_the_shape_of_that_api(
+    client: openai.OpenAI, changed: dict, words: str, param: str | None
+) -> None:
+    with pytest.raises(openai.BadRequestError, match=words) as refused:
+        client.audio.transcriptions.create(**{"file": FILE, "model": "m", **changed})
+    body = refused.value.body
+    assert {*body} == {"message", "type", "param", "code"}
+    assert body["type"] == "invalid_request_error"
+    assert param is None or body["param"] == param
+    assert "/tmp" not in body["message"]
+
+
+@pytest.mark.parametrize("left_out", ["file", "model"])
+def test_a_form_that_lacks_a_field_says_which(server: Running, left_out: str) -> None:
+    fields = {"file": FILE, "model": (None, "m")}
+    del fields[left_out]
+    answer = httpx2.post(f"{server.url}/v1/audio/transcriptions", files=fields)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == left_out
+
+
+@pytest.mark.parametrize("kind", ["multipart/form-data; boundary=x", "multipart/form-data", "application/json", "?"])
+def test_a_body_that_is_no_form_is_refused(server: Running, kind: str) -> None:
+    answer = httpx2.post(f"{server.url}/v1/audio/transcriptions", content=b"\0{--x", headers={"content-type": kind})
+    assert answer.status_code == 400
+    assert {*answer.json()["error"]} == {"message", "type", "param", "code"}
+
+
+def test_the_one_model_is_listed_and_found_by_its_name(client: openai.OpenAI) -> None:
+    (model,) = client.models.list()
+    assert (model.id, model.object) == ("tiny", "model")
+    assert client.models.retrieve(model.id) == model
+    with pytest.raises(openai.NotFoundError, match="'tiny' is loaded"):
+        client.models.retrieve("owner/other")
+
+
+def test_the_facts_are_those_of_the_folder(server: Running, exported: Path) -> None:
+    facts = httpx2.get(f"{server.url}/v1/model_facts").json()
+    assert (facts["id"], facts["units"], facts["cer"], facts["language_model"]) == ("tiny", "syllables", None, False)
+    assert facts["size_bytes"] == (exported / "model.onnx").stat().st_size
+    assert facts["realtime_factor"] > 0

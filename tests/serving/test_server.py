@@ -1,0 +1,456 @@
+"""The server as a whole: its gates, its limits, its operations, and how it ends."""
+
+import contextlib
+import io
+import json
+import logging
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx2
+import pytest
+import soundfile
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from distilhubert_ko.audio.reading import SAMPLE_RATE
+from distilhubert_ko.errors import InputError
+from distilhubert_ko.serving import connections, gates, request_log, server
+from distilhubert_ko.serving.server import Settings
+from tests.support.model import clip
+from tests.support.serving import PATIENCE, Running, running
+
+PATH = "/v1/audio/transcriptions"
+OPEN = ("/", "/healthz", "/static/app.js")
+CLOSED = ("/v1/models", "/v1/model_facts", "/metrics", "/docs", "/openapi.json", "/v1/nothing")
+TOKEN = {"authorization": "Bearer second"}
+
+
+def recording(seconds: float) -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, clip(int(seconds * SAMPLE_RATE)), SAMPLE_RATE, format="WAV")
+    return file.getvalue()
+
+
+def form(content: bytes) -> dict:
+    return {"files": {"file": ("a.wav", content)}, "data": {"model": "m"}}
+
+
+def head(length: str = "") -> bytes:
+    """The head of an upload, and the part of its body that comes before the file's content."""
+    lines = [f"POST {PATH} HTTP/1.1", "Host: h", "Content-Type: multipart/form-data; boundary=b", length]
+    part = '--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+    return ("\r\n".join(filter(None, lines)) + "\r\n\r\n" + (part if "chunked" not in length else "")).encode()
+
+
+def opened(server: Running) -> socket.socket:
+    host, port = server.address.split(":")
+    return socket.create_connection((host, int(port)), PATIENCE)
+
+
+def answered(connection: socket.socket) -> str:
+    """What comes until the other side closes."""
+    data = b""
+    try:
+        while part := connection.recv(65536):
+            data += part
+    except ConnectionResetError:
+        pass
+    return data.decode()
+
+
+@pytest.fixture
+def private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where servers that start from now on put their folders."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    return tmp_path
+
+
+def folders(private: Path) -> list[Path]:
+    """Those of servers; a library may have left something of its own beside them."""
+    return [*private.glob("distilhubert-ko-*")]
+
+
+@pytest.fixture(scope="module")
+def open_server(exported: Path) -> Iterator[Running]:
+    with running(exported) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def closed_server(exported: Path) -> Iterator[Running]:
+    with running(exported, Settings(tokens=("first", "second"), origins=("https://app.example",))) as server:
+        yield server
+
+
+# Who may come in
+
+
+@pytest.mark.parametrize("path", CLOSED)
+@pytest.mark.parametrize("given", [{}, {"authorization": "Bearer wrong"}, {"authorization": "Basic second"}])
+def test_without_a_token_of_the_server_all_but_the_page_is_closed(
+    closed_server: Running, path: str, given: dict
+) -> None:
+    answer = httpx2.get(closed_server.url + path, headers=given)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert answer.json()["error"]["code"] == "invalid_api_key"
+
+
+@pytest.mark.parametrize("path", OPEN)
+def test_the_page_and_its_health_need_no_token(closed_server: Running, path: str) -> None:
+    assert httpx2.get(closed_server.url + path).status_code == 200
+
+
+@pytest.mark.parametrize("path", CLOSED)
+def test_any_of_the_tokens_opens(closed_server: Running, path: str) -> None:
+    for token in ("first", "second"):
+        answer = httpx2.get(closed_server.url + path, headers={"authorization": f"bearer {token}"})
+        assert answer.status_code == (404 if path == "/v1/nothing" else 200)
+
+
+@pytest.mark.parametrize(
+    ("headers", "subprotocols", "status"),
+    [
+        ({}, None, 401),
+        ({}, ["captions", "bearer.wrong"], 401),
+        ({}, ["captions", "bearer.first"], 101),
+        (TOKEN, ["captions"], 101),
+        (TOKEN, None, 101),
+        ({"origin": "https://other.example", **TOKEN}, None, 403),
+        ({"origin": "null", **TOKEN}, None, 403),
+        ({"origin": "https://app.example", **TOKEN}, None, 101),
+    ],
+)
+def test_a_stream_opens_to_a_token_and_to_no_page_of_another_origin(
+    closed_server: Running, headers: dict, subprotocols: list | None, status: int
+) -> None:
+    options = {"additional_headers": headers, "subprotocols": subprotocols}
+    if status == 101:
+        with connect(f"ws://{closed_server.address}/v1/audio/stream", **options) as stream:
+            assert stream.subprotocol == ("captions" if subprotocols else None)
+        return
+    with pytest.raises(InvalidStatus) as refused:
+        connect(f"ws://{closed_server.address}/v1/audio/stream", **options)
+    assert refused.value.response.status_code == status
+    assert json.loads(refused.value.response.body)["error"]["message"]
+
+
+def test_a_page_of_another_origin_cannot_post_and_its_own_page_can(open_server: Running) -> None:
+    for origin, status in (("http://evil.example", 403), ("null", 403), (open_server.url, 200), (None, 200)):
+        headers = {"origin": origin} if origin else {}
+        assert httpx2.post(open_server.url + PATH, headers=headers, **form(recording(0.5))).status_code == status
+
+
+def test_cors_is_off_but_for_origins_that_are_named(open_server: Running, closed_server: Running) -> None:
+    asked = {"origin": "https://app.example", "access-control-request-method": "POST"}
+    assert "access-control-allow-origin" not in httpx2.options(open_server.url + PATH, headers=asked).headers
+    allowed = httpx2.options(closed_server.url + PATH, headers=asked)  # a browser sends no token with this
+    assert allowed.headers["access-control-allow-origin"] == "https://app.example"
+    other = httpx2.options(closed_server.url + PATH, headers=asked | {"origin": "https://other.example"})
+    assert "access-control-allow-origin" not in other.headers
+
+
+# What every answer carries
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/static/style.css", "/docs", "/v1/models", "/nothing", "/%2e%2e/pyproject.toml"]
+)
+def test_every_answer_has_the_security_headers(open_server: Running, path: str) -> None:
+    headers = httpx2.get(open_server.url + path).headers
+    assert headers["content-security-policy"] == gates.POLICY
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["permissions-policy"] == "microphone=(self)"
+    assert "server" not in headers
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["../server.py", "..%2fserver.py", "%2e%2e/server.py", "/etc/passwd", "app.js/", "APP.JS", "app.js%00", "", "."],
+)
+def test_no_path_of_a_request_reaches_the_file_system(open_server: Running, path: str) -> None:
+    with opened(open_server) as connection:  # by hand: a client would tidy the path up
+        connection.sendall(f"GET /static/{path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode())
+        status, _, body = answered(connection).partition("\r\n")
+    assert " 404 " in status or " 307 " in status
+    assert "import" not in body
+
+
+def test_the_handbook_needs_no_script_and_names_every_endpoint(open_server: Running) -> None:
+    page = httpx2.get(f"{open_server.url}/docs").text
+    assert "<script" not in page
+    assert "style=" not in page
+    for path in httpx2.get(f"{open_server.url}/openapi.json").json()["paths"]:
+        assert path in page
+    assert "timestamp_granularities[]" in page
+
+
+# Limits
+
+
+def test_a_body_past_the_limit_is_refused_while_it_comes_in_whatever_its_length_says(
+    exported: Path, private: Path
+) -> None:
+    with running(exported, Settings(upload_bytes=100_000)) as server:
+        assert httpx2.post(server.url + PATH, **form(recording(2))).status_code == 200
+        answer = httpx2.post(server.url + PATH, **form(recording(5)))
+        assert answer.status_code == 413
+        assert answer.json()["error"]["type"] == "invalid_request_error"
+
+        def endless() -> Iterator[bytes]:  # without a length, as chunks
+            yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+            for _ in range(30):
+                yield bytes(10_000)
+
+        kind = {"content-type": "multipart/form-data; boundary=b"}
+        assert httpx2.post(server.url + PATH, content=endless(), headers=kind).status_code == 413
+        (folder,) = folders(private)
+        assert not [*folder.iterdir()]
+
+
+def test_a_recording_past_the_limit_is_refused(exported: Path) -> None:
+    with running(exported, Settings(audio_seconds=2)) as server:
+        assert httpx2.post(server.url + PATH, **form(recording(2))).status_code == 200
+        answer = httpx2.post(server.url + PATH, **form(recording(2.1)))
+        assert answer.status_code == 413
+        assert "2 s" in answer.json()["error"]["message"]
+
+
+def test_a_body_that_comes_too_slowly_ends_with_408(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gates.Bodies.__init__, "__defaults__", (0.5,))
+    with running(exported) as server, opened(server) as connection:
+        connection.sendall(head("Content-Length: 1000\r\nConnection: close"))
+        assert " 408 " in answered(connection).partition("\r\n")[0]
+
+
+def test_a_head_that_never_ends_and_a_rest_that_never_comes_are_cut(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "LOOK_SECONDS", 0.3)
+    with running(exported) as server, opened(server) as silent, opened(server) as slow, opened(server) as refused:
+        slow.sendall(b"GET / HTTP/1.1\r\nHost: h\r\nX-Slow: ")
+        refused.sendall(head("Content-Length: 1000000").replace(b"multipart/form-data", b"x/y"))
+        for connection in (silent, slow):
+            assert answered(connection) == ""
+        assert " 400 " in answered(refused).partition("\r\n")[0]
+
+
+def test_a_client_that_reads_nothing_is_cut(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "STUCK_SECONDS", 0.3)
+    with running(exported) as server, opened(server) as deaf:
+        deaf.settimeout(0.3)
+        with contextlib.suppress(TimeoutError, ConnectionError):  # until nothing more is taken, or it is cut already
+            for _ in range(10_000):
+                deaf.sendall(b"GET /static/app.js HTTP/1.1\r\nHost: h\r\n\r\n" * 10)
+        end = time.monotonic() + PATIENCE
+        while server.server.server_state.connections:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+
+
+def test_a_head_that_is_too_large_is_refused(open_server: Running) -> None:
+    with opened(open_server) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: h\r\nX-Large: " + b"a" * 100_000)
+        assert answered(connection)[:12] in ("HTTP/1.1 400", "")  # or cut, with the rest unread
+
+
+def test_connections_past_the_limit_get_503_and_far_past_it_nothing(exported: Path) -> None:
+    with running(exported, Settings(connections=3)) as server:
+        held = [opened(server) for _ in range(3)]
+        time.sleep(0.2)
+        assert httpx2.get(f"{server.url}/healthz").status_code == 503
+        held += [opened(server) for _ in range(3)]
+        time.sleep(0.2)
+        with pytest.raises(httpx2.TransportError):
+            httpx2.get(f"{server.url}/healthz")
+        for connection in held:
+            connection.close()
+        time.sleep(0.2)
+        assert httpx2.get(f"{server.url}/healthz").status_code == 200
+
+
+def test_requests_past_the_limit_get_429_and_a_time_before_their_bodies_are_read(exported: Path) -> None:
+    with running(exported, Settings(requests=2)) as server:
+        held = [opened(server) for _ in range(2)]
+        for connection in held:
+            connection.sendall(head("Content-Length: 1000"))
+        time.sleep(0.5)
+        with opened(server) as third:
+            third.sendall(head("Content-Length: 1000"))
+            start = third.recv(65536).decode()
+            assert " 429 " in start.partition("\r\n")[0]
+            assert re.search(r"retry-after: [1-9]", start)
+            assert '"code":"queue_full"' in start + third.recv(65536).decode() * ("queue_full" not in start)
+        counted = f'requests_total{{method="POST",path="{PATH}",status="429"}} 1.0'
+        assert counted in httpx2.get(f"{server.url}/metrics").text
+        for connection in held:
+            connection.close()
+        end = time.monotonic() + PATIENCE
+        while httpx2.post(server.url + PATH, **form(recording(0.5))).status_code == 429:
+            assert time.monotonic() < end
+
+
+def test_many_clients_at_once_get_each_its_own_answer(open_server: Running) -> None:
+    sounds = [recording(0.3 + 0.2 * number) for number in range(12)]
+    with ThreadPoolExecutor(12) as pool:
+        answers = [
+            *pool.map(lambda sound: httpx2.post(open_server.url + PATH, timeout=PATIENCE, **form(sound)), sounds)
+        ]
+    assert [a.json()["text"] for a in answers] == [open_server.transcriber(sound).text for sound in sounds]
+
+
+# Operations
+
+
+def test_metrics_count_requests_by_template_and_seconds_of_audio(exported: Path) -> None:
+    with running(exported) as server:
+        httpx2.post(server.url + PATH, **form(recording(2)))
+        httpx2.get(f"{server.url}/v1/models/some%20name")
+        httpx2.get(f"{server.url}/some-secret-path")
+        httpx2.request("BREW", f"{server.url}/healthz")
+        text = httpx2.get(f"{server.url}/metrics").text
+    assert f'requests_total{{method="POST",path="{PATH}",status="200"}} 1.0' in text
+    assert f'audio_seconds_total{{path="{PATH}"}} 2.0' in text
+    assert 'path="/v1/models/{name:path}",status="404"' in text
+    assert 'requests_total{method="GET",path="unmatched",status="404"} 1.0' in text
+    assert 'method="other"' in text
+    assert "distilhubert_ko_requests_held 0.0" in text
+    assert "secret" not in text
+
+
+@pytest.mark.parametrize("log_transcripts", [False, True])
+def test_the_log_is_json_lines_without_what_was_said_unless_that_is_asked_for(
+    exported: Path, caplog: pytest.LogCaptureFixture, log_transcripts: bool
+) -> None:
+    with running(exported, Settings(tokens=("hush",), log_transcripts=log_transcripts)) as server:
+        caplog.set_level(logging.INFO, request_log.LOGGER)
+        key = {"authorization": "Bearer hush"}
+        text = httpx2.post(server.url + PATH, headers=key, **form(recording(1))).json()["text"]
+        with connect(f"ws://{server.address}/v1/audio/stream", subprotocols=["captions", "bearer.hush"]) as stream:
+            stream.send('{"type": "stop"}')
+            assert json.loads(stream.recv(PATIENCE))["type"] == "done"
+    lines = [request_log.JsonLines().format(record) for record in caplog.records if hasattr(record, "fields")]
+    post, socket_line = (json.loads(line) for line in lines)
+    assert {"time", "level", "message", "method", "path", "status", "seconds", "audio_seconds"} <= {*post}
+    assert (post["path"], post["status"], post["audio_seconds"]) == (PATH, 200, 1.0)
+    assert (socket_line["method"], socket_line["status"]) == ("WS", 101)
+    assert (post.get("transcript") == text) is log_transcripts
+    assert (text in "".join(lines)) is log_transcripts
+    assert "hush" not in "".join(lines)
+
+
+def test_an_error_that_nobody_expected_is_a_500_that_tells_nothing(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(self: object, wave: object, **options: object) -> None:
+        raise ZeroDivisionError("a secret")
+
+    monkeypatch.setattr("distilhubert_ko.serving.batcher.Batcher.transcribe", fail)
+    with running(exported) as server:
+        answer = httpx2.post(server.url + PATH, **form(recording(1)))
+        assert answer.status_code == 500
+        assert answer.json()["error"]["type"] == "server_error"
+        assert "secret" not in answer.text
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert httpx2.get(f"{server.url}/healthz").status_code == 200
+
+
+# What is left behind
+
+
+def test_an_upload_leaves_nothing_however_it_ends(exported: Path, private: Path) -> None:
+    with running(exported) as server:
+        (folder,) = folders(private)
+        assert folder.stat().st_mode & 0o777 == 0o700
+        sound = recording(2)
+        for content in (sound, sound[:1000], b"", b"no sound", sound * 3):
+            httpx2.post(server.url + PATH, **form(content))
+            assert not [*folder.iterdir()]
+        with opened(server) as connection:  # it leaves while its body comes
+            connection.sendall(head("Content-Length: 5000000") + bytes(1_000_000))
+        with opened(server) as connection:  # and while it is transcribed
+            long = recording(120)
+            ending = b'\r\n--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nm\r\n--b--\r\n'
+            part = head("x: y").partition(b"\r\n\r\n")[2]
+            connection.sendall(head(f"Content-Length: {len(part + long + ending)}") + long + ending)
+            time.sleep(0.3)
+        end = time.monotonic() + PATIENCE
+        while [*folder.iterdir()] or "requests_held 0.0" not in httpx2.get(f"{server.url}/metrics").text:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+    assert not folders(private)
+
+
+@pytest.fixture
+def process(exported: Path, private: Path) -> Iterator[tuple[subprocess.Popen, str]]:
+    """`distilhubert-ko serve` as a process of its own, and its address."""
+    script = "from distilhubert_ko.cli.main import main; main()"
+    options = ["serve", "--model", str(exported), "--port", "0", "--threads", "1"]
+    process = subprocess.Popen([sys.executable, "-c", script, *options], stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr
+        line = json.loads(process.stderr.readline())
+        yield process, line["message"].removeprefix("listening on ")
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_server_told_to_stop_finishes_what_it_holds_and_leaves_nothing(
+    process: tuple[subprocess.Popen, str], private: Path
+) -> None:
+    running, url = process
+    end = time.monotonic() + PATIENCE
+    sound = form(recording(400))
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(httpx2.post, url + PATH, timeout=PATIENCE, **sound) for _ in range(2)]
+        while "requests_held 2.0" not in httpx2.get(f"{url}/metrics").text:
+            assert time.monotonic() < end
+        running.send_signal(signal.SIGTERM)
+        assert [each.result().status_code for each in waiting] == [200] * 2
+    assert running.wait(PATIENCE) in (0, -signal.SIGTERM)
+    assert not folders(private)
+    with pytest.raises(httpx2.TransportError):
+        httpx2.get(f"{url}/healthz")
+
+
+def test_what_a_killed_server_left_goes_when_the_next_one_starts(
+    process: tuple[subprocess.Popen, str], private: Path, exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("distilhubert_ko.serving.uploads.YOUNG", -1)
+    left = folders(private)
+    with running(exported):
+        assert left[0].exists(), "it belongs to a server that runs"
+    process[0].kill()
+    process[0].wait()
+    (left[0] / "upload").write_bytes(b"private")
+    with running(exported):
+        assert not left[0].exists()
+    assert not folders(private)
+
+
+# Where it listens
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("127.0.0.1", True), ("127.8.8.8", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False)],
+)
+def test_loopback_is_told_from_the_rest(host: str, expected: bool) -> None:
+    assert server.is_loopback(host) is expected
+
+
+def test_a_port_that_is_taken_is_an_error_that_says_so(open_server: Running) -> None:
+    with pytest.raises(InputError, match="another --port"):
+        server.listen("127.0.0.1", int(open_server.address.split(":")[1]))

@@ -1,0 +1,98 @@
+"""A server that really runs, on a free port of this machine: in a thread of the tests' process, or in its own."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from distilhubert_ko.recognition.transcriber import Transcriber
+from distilhubert_ko.serving import server, uploads
+from distilhubert_ko.serving.model_facts import facts
+from distilhubert_ko.serving.server import Settings
+
+PATIENCE = 60.0  # seconds, on a busy machine
+
+
+@dataclass
+class Running:
+    """`address` is host:port."""
+
+    address: str
+    transcriber: Transcriber
+    server: server.Server
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address}"
+
+
+@contextmanager
+def running(folder: Path, settings: Settings | None = None) -> Iterator[Running]:
+    """A server of a model folder, which has finished when the block ends."""
+    transcriber = Transcriber(folder, threads=1)
+    settings = settings or Settings()
+    app = server.build(transcriber, facts(transcriber, "tiny"), settings)
+    listening = server.listen("127.0.0.1", 0)
+    config = server.configured(app, settings, *listening.getsockname())
+    process = server.Server(config, app.state.live)
+    thread = threading.Thread(target=process.run, args=([listening],), daemon=True)
+    thread.start()
+    while not process.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    try:
+        yield Running(f"127.0.0.1:{listening.getsockname()[1]}", transcriber, process)
+    finally:
+        process.should_exit = True
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
+@dataclass(frozen=True)
+class Started:
+    """A server in a process of its own, whose temporary files lie in `folder`."""
+
+    url: str
+    folder: Path
+    process: "subprocess.Popen[bytes]"
+
+    def processes(self) -> list[psutil.Process]:
+        """The server's own, and those that decode."""
+        own = psutil.Process(self.process.pid)
+        return [own, *own.children(recursive=True)]
+
+    def memory(self) -> int:
+        """Bytes that all of them hold now."""
+        return sum(each.memory_info().rss for each in self.processes())
+
+
+@contextmanager
+def started(model: Path, folder: Path, *options: str) -> Iterator[Started]:
+    """The command `serve` on a model folder; its log is `folder`/serve.log. It must end well when it is told to."""
+    log, temporary = folder / "serve.log", folder / "temporary"
+    temporary.mkdir()
+    command = [sys.executable, "-c", "from distilhubert_ko.cli.main import main; main()", "serve", "--port", "0"]
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [*command, "--model", str(model), *options], stderr=file, env=os.environ | {"TMPDIR": str(temporary)}
+        )
+    try:
+        while not (found := re.search(r"listening on (http://[^\s\"]+)", log.read_text(encoding="utf-8"))):
+            assert process.poll() is None, log.read_text(encoding="utf-8")
+            time.sleep(0.05)
+        yield Started(found[1], temporary, process)
+        process.terminate()
+        assert process.wait(PATIENCE) in (0, -signal.SIGTERM)  # uvicorn passes it on, once all is done
+        assert [*temporary.glob(f"{uploads.PREFIX}*")] == []
+    finally:
+        process.kill()
+        process.wait()

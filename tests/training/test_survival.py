@@ -1,0 +1,533 @@
+"""Runs that are killed, torn, starved of room or fed damage: what they keep, and where they end when they go on."""
+
+import dataclasses
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from safetensors.torch import load_file
+
+from distilhubert_ko import recipe, training_log
+from distilhubert_ko.data import corpora, dataset
+from distilhubert_ko.errors import AudioError, CorpusError, InputError, TrainingError
+from distilhubert_ko.text.tokenizer import Tokenizer
+from distilhubert_ko.training import checkpoints, failures, finetune, trainer
+from distilhubert_ko.training import clips as batching
+from distilhubert_ko.training.clips import AugmentedClips
+from tests.support.full_disk import no_file_above
+from tests.support.model import TINY
+
+STEPS = 10  # 18 utterances in batches of 4, twice
+FILES = {
+    "average.safetensors",
+    "checksums.json",
+    "config.json",
+    "model.safetensors",
+    "optimizer.pt",
+    "rng_state.pth",
+    "scheduler.pt",
+    "trainer_state.json",
+}
+forked = multiprocessing.get_context("fork")  # a new interpreter would spend most of its life importing torch
+
+
+def small(speech: Path, **training: Any) -> recipe.Recipe:
+    """Everything that has a state: dropout, masks, augmentation, an average, a schedule, buckets, an optimizer."""
+    return recipe.Recipe(
+        name="small",
+        data=recipe.Data(train=f"manifest:{speech}/train.jsonl", eval=f"manifest:{speech}/dev.jsonl"),
+        model=dataclasses.replace(
+            TINY, hidden_dropout=0.1, mask_time_prob=0.3, mask_time_length=2, mask_feature_prob=0.1
+        ),
+        augment=recipe.Augment(speeds=(0.9, 1.1), reverb_prob=0.5, noise_prob=0.5),
+        training=recipe.Training(
+            **{
+                "learning_rate": 1e-3,
+                "train_batch_size": 4,
+                "eval_batch_size": 6,
+                "gradient_accumulation_steps": 1,
+                "lr_scheduler_type": "tri_stage",
+                "lr_scheduler_warmup_steps": 2,
+                "weight_decay": 0.01,
+                "ema_decay": 0.9,
+                "num_epochs": 2,
+                "length_buckets": True,
+                "mixed_precision": False,
+                "eval_steps": 3,
+                "logging_steps": 1,
+                "blank_evaluations": 100,
+            }
+            | training
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tiny_speech: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return finetune.train(small(tiny_speech), tmp_path_factory.mktemp("runs") / "undisturbed")
+
+
+@pytest.fixture
+def copy(undisturbed: Path, tmp_path: Path) -> Path:
+    """Of the undisturbed run, as if it had been stopped before it wrote its model."""
+    (out := tmp_path / "copy").mkdir()
+    for name in ("recipe.toml", "data.json", training_log.LOG):
+        shutil.copy(undisturbed / name, out)
+    shutil.copytree(undisturbed / "checkpoints", out / "checkpoints")
+    return out
+
+
+def assert_the_same_end(out: Path, undisturbed: Path) -> None:
+    """Bit for bit, the best and the last weights, and the log but for what a clock decides."""
+    for folder in (Path("."), Path("last")):
+        found, expected = (load_file(run / folder / "model.safetensors") for run in (out, undisturbed))
+        assert found.keys() == expected.keys()
+        assert all(torch.equal(found[name], expected[name]) for name in found)
+    assert log(out) == log(undisturbed)
+
+
+def log(out: Path) -> list[dict[str, float]]:
+    clocked = ("runtime", "per_second")
+    return [
+        {key: value for key, value in line.items() if not key.endswith(clocked)}
+        for line in training_log.read(out / training_log.LOG)
+        if "train_loss" not in line
+    ]
+
+
+def account(out: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((out / "training.json").read_text(encoding="utf-8"))
+    return found
+
+
+def in_step(monkeypatch: pytest.MonkeyPatch, step: int, act: Callable[[], Any]) -> None:
+    """Calls act() while a run computes the loss that leads to `step`; the runs after it are left in peace."""
+    compute = finetune.CtcTrainer.training_step
+
+    def watched(self: finetune.CtcTrainer, *args: Any, **kwargs: Any) -> torch.Tensor:
+        if self.state.global_step == step - 1:
+            monkeypatch.setattr(finetune.CtcTrainer, "training_step", compute)
+            act()
+        return compute(self, *args, **kwargs)
+
+    monkeypatch.setattr(finetune.CtcTrainer, "training_step", watched)
+
+
+def fail(error: BaseException) -> Callable[[], None]:
+    def act() -> None:
+        raise error
+
+    return act
+
+
+# Killed
+
+
+def killed_at(fatal: int, folder: Path, count: Any, act: Callable[[], Any]) -> None:
+    """Does act() in a process that is killed, by SIGKILL, as it deals with a file in `folder` for the `fatal`-th time.
+
+    Counts those times in count.value; with fatal 0 it lives.
+    """
+
+    def watch(event: str, args: tuple[Any, ...]) -> None:
+        if event in ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir") and str(folder) in str(args[0]):
+            count.value += 1
+            if count.value == fatal:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(watch)
+    act()
+
+
+def life(folder: Path, act: Callable[[], Any], fatal: int = 0) -> tuple[int | None, int]:
+    """The exit code of such a process, and how often it dealt with a file."""
+    count = forked.Value("i", 0)
+    process = forked.Process(target=killed_at, args=(fatal, folder, count, act))
+    process.start()
+    process.join()
+    return process.exitcode, count.value
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a forked process cannot use CUDA, and this is about the CPU")
+def test_a_run_that_is_killed_again_and_again_ends_where_an_undisturbed_run_does(
+    tiny_speech: Path, tmp_path: Path
+) -> None:
+    """On the CPU, in float32, whatever it was at work on when it died."""
+    config, undisturbed, out = small(tiny_speech), tmp_path / "undisturbed", tmp_path / "out"
+    code, moments = life(undisturbed, lambda: finetune.train(config, undisturbed))
+    assert code == 0
+    draw, kills = random.Random(0), 0
+    while True:
+        resume = out.is_dir() and any(out.iterdir())
+        fatal = draw.randint(1, moments // 2) if kills < 5 else 0
+        code, _ = life(out, lambda resume=resume: finetune.train(config, out, resume=resume), fatal)
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL
+        kills += 1
+    assert kills >= 3
+    assert_the_same_end(out, undisturbed)
+    assert [path.name for path in (out / "checkpoints").iterdir() if path.name.startswith("torn")] == []
+
+
+def test_a_process_that_dies_while_saving_leaves_the_old_checkpoint_or_the_new_one(tmp_path: Path) -> None:
+    """At every single step of it."""
+
+    def save(home: Path, step: int) -> None:
+        with checkpoints.written(home, step) as aside:
+            for name in ("model.safetensors", "optimizer.pt"):
+                (checkpoints.folder(aside, step) / name).write_bytes(bytes([step]) * 1000)
+        checkpoints.rotate(home, best=1)
+
+    outcomes = []
+    for fatal in range(1, 100):
+        home = tmp_path / f"{fatal}"
+        home.mkdir()
+        save(home, 1)
+        save(home, 2)
+        code, _ = life(home, lambda home=home: save(home, 3), fatal)
+        assert all(checkpoints.fault(checkpoints.folder(home, step)) == "" for step in checkpoints.steps(home))
+        assert 1 in checkpoints.steps(home)
+        found = checkpoints.last_whole(home)
+        assert found is not None
+        outcomes.append(found.name)
+        assert not (home / checkpoints.ASIDE).exists()
+        save(home, 4)
+        assert checkpoints.steps(home) == [1, 4]
+        if code == 0:
+            break
+    assert outcomes == sorted(outcomes)
+    assert {*outcomes} == {"checkpoint-2", "checkpoint-3"}
+
+
+def test_a_run_that_ended_before_its_first_checkpoint_starts_again(
+    tiny_speech: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    in_step(monkeypatch, 2, fail(ZeroDivisionError()))
+    with pytest.raises(ZeroDivisionError):
+        finetune.train(small(tiny_speech), tmp_path / "out")
+    finetune.train(small(tiny_speech), tmp_path / "out", resume=True)
+    assert "no checkpoint was saved yet" in capsys.readouterr().err
+    assert_the_same_end(tmp_path / "out", undisturbed)
+
+
+def test_a_folder_with_anything_else_in_it_is_not_taken_for_such_a_run(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "thesis.txt").touch()
+    with pytest.raises(InputError, match="no checkpoint to resume from"):
+        trainer.checkpoint(tmp_path, resume=True)
+
+
+def test_a_log_with_half_a_line_at_its_end_is_mended(tiny_speech: Path, undisturbed: Path, copy: Path) -> None:
+    file = copy / training_log.LOG
+    file.write_text(file.read_text(encoding="utf-8")[:-30], encoding="utf-8")
+    shutil.rmtree(checkpoints.folder(copy / "checkpoints", STEPS))
+    finetune.train(small(tiny_speech), copy, resume=True)
+    assert_the_same_end(copy, undisturbed)
+
+
+def test_a_run_that_had_stopped_early_does_not_train_on(tiny_speech: Path, tmp_path: Path) -> None:
+    config = small(tiny_speech, num_epochs=50, eval_steps=1, early_stopping_patience=2, learning_rate=1e-9)
+    out = finetune.train(config, tmp_path / "out")
+    steps, weights = account(out)["total_steps"], load_file(out / "last" / "model.safetensors")
+    (out / "model.safetensors").unlink()
+    finetune.train(config, out, resume=True)
+    assert account(out)["total_steps"] == steps < 50
+    found = load_file(out / "last" / "model.safetensors")
+    assert all(torch.equal(found[name], weights[name]) for name in weights)
+    assert (out / "model.safetensors").exists()
+
+
+def test_a_run_goes_on_where_its_folder_was_moved_to(
+    tiny_speech: Path, undisturbed: Path, copy: Path, tmp_path: Path
+) -> None:
+    moved = Path(shutil.move(copy, tmp_path / "elsewhere"))
+    finetune.train(small(tiny_speech), moved, resume=True)
+    assert account(moved)["best_step"] == account(undisturbed)["best_step"]
+    assert_the_same_end(moved, undisturbed)
+
+
+# Torn
+
+
+def truncate(file: Path) -> None:
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def empty(file: Path) -> None:
+    os.truncate(file, 0)
+
+
+def flip(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 4
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [truncate, empty, flip, Path.unlink])
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_a_checkpoint_with_a_damaged_file_is_passed_over_and_moved_aside(
+    undisturbed: Path, tmp_path: Path, capsys: Any, damage: Callable[[Path], None], name: str
+) -> None:
+    home = Path(shutil.copytree(undisturbed / "checkpoints", tmp_path / "checkpoints"))
+    before, torn = (checkpoints.folder(home, step) for step in checkpoints.steps(home))
+    assert {file.name for file in torn.iterdir()} == FILES
+    assert checkpoints.last_whole(home) == torn
+    damage(torn / name)
+    assert checkpoints.last_whole(home) == before
+    message = capsys.readouterr().err
+    assert message.startswith(f"checkpoint-{STEPS} is torn (")
+    # A checksum that is wrong puts the blame on its file.
+    assert message.partition("(")[2].split()[0] in ({name} if name != checkpoints.CHECKSUMS else FILES)
+    assert f"going on from {before.name}" in message
+    assert message.count("\n") == 1
+    left = {file.name for file in (home / f"torn-checkpoint-{STEPS}-1").iterdir()}
+    assert left == (FILES - {name} if damage is Path.unlink else FILES)
+
+
+def test_where_every_checkpoint_is_torn_the_run_says_so_and_touches_none(copy: Path) -> None:
+    home = copy / "checkpoints"
+    names = sorted(path.name for path in home.iterdir())
+    for name in names:
+        flip(home / name / "optimizer.pt")
+    with pytest.raises(InputError, match=r"every checkpoint is torn.*optimizer\.pt.*new --out"):
+        trainer.checkpoint(copy, resume=True)
+    assert sorted(path.name for path in home.iterdir()) == names
+
+
+def test_a_file_that_somebody_added_tears_no_checkpoint(copy: Path) -> None:
+    last = checkpoints.folder(copy / "checkpoints", STEPS)
+    (last / ".DS_Store").touch()
+    assert checkpoints.fault(last) == ""
+
+
+def test_a_run_whose_last_checkpoint_is_torn_goes_on_from_the_one_before(
+    tiny_speech: Path, undisturbed: Path, copy: Path
+) -> None:
+    flip(checkpoints.folder(copy / "checkpoints", STEPS) / "model.safetensors")
+    finetune.train(small(tiny_speech), copy, resume=True)
+    assert_the_same_end(copy, undisturbed)
+
+
+def test_a_best_checkpoint_that_is_torn_is_not_the_model(
+    tiny_speech: Path, undisturbed: Path, copy: Path, capsys: Any
+) -> None:
+    best = account(undisturbed)["best_step"]
+    assert best != STEPS
+    truncate(checkpoints.folder(copy / "checkpoints", best) / "model.safetensors")
+    finetune.train(small(tiny_speech), copy, resume=True)
+    assert f"checkpoint-{best}, the best so far, is torn (model.safetensors" in capsys.readouterr().err
+    assert account(copy)["best_step"] == STEPS
+
+
+# No room
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.pt"])
+def test_a_checkpoint_that_finds_no_room_leaves_the_ones_before_and_says_how_to_go_on(
+    tiny_speech: Path,
+    undisturbed: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    size = (checkpoints.folder(undisturbed / "checkpoints", STEPS) / name).stat().st_size
+    save, out = finetune.CtcTrainer._save_checkpoint, tmp_path / "out"
+
+    def cramped(self: finetune.CtcTrainer, *args: Any) -> None:
+        with no_file_above(size - 1) if self.state.global_step == 6 else nullcontext():
+            save(self, *args)
+
+    monkeypatch.setattr(finetune.CtcTrainer, "_save_checkpoint", cramped)
+    with pytest.raises(
+        TrainingError, match=r"^the checkpoint of step 6 cannot be written .*GB are free.*--resume"
+    ) as e:
+        finetune.train(small(tiny_speech), out)
+    assert "\n" not in str(e.value)
+    assert [path.name for path in (out / "checkpoints").iterdir()] == ["checkpoint-3"]
+    monkeypatch.setattr(finetune.CtcTrainer, "_save_checkpoint", save)
+    finetune.train(small(tiny_speech), out, resume=True)
+    assert_the_same_end(out, undisturbed)
+
+
+def test_a_model_that_finds_no_room_can_be_written_later(
+    tiny_speech: Path, undisturbed: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = finetune.save
+
+    def cramped(*args: Any) -> None:
+        with no_file_above(10_000):
+            save(*args)
+
+    monkeypatch.setattr(finetune, "save", cramped)
+    with pytest.raises(TrainingError, match=r"^the model cannot be written .*--resume"):
+        finetune.train(small(tiny_speech), copy, resume=True)
+    monkeypatch.setattr(finetune, "save", save)
+    finetune.train(small(tiny_speech), copy, resume=True)
+    assert_the_same_end(copy, undisturbed)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "message"),
+    [
+        (OSError(28, "No space left on device", "log"), TrainingError, r"^log cannot be written \(No space.*--resume$"),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "), TrainingError, r"memory.*--resume$"),
+        (CorpusError("Caught E in worker.\nTraceback\n  x\na.b.CorpusError: copy: it"), CorpusError, "^copy: it$"),
+        (TrainingError("blank collapse"), TrainingError, "^blank collapse$"),
+        (RuntimeError("shapes differ"), RuntimeError, "^shapes differ$"),
+        (OSError(5, "Input/output error"), OSError, "Input/output error$"),
+        (AudioError("utterance x: empty"), AudioError, "^utterance x: empty$"),
+    ],
+)
+def test_what_the_machine_does_to_a_run_is_explained_and_the_rest_left_as_it_is(
+    error: Exception, expected: type[Exception], message: str
+) -> None:
+    with pytest.raises(expected, match=message), failures.in_training():
+        raise error
+
+
+# Clips that cannot be decoded, and workers that die
+
+
+@pytest.fixture
+def damaged(tiny_speech: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Gives a corpus with so many clips, of training or of evaluation, whose header is right and whose samples not."""
+
+    def make(count: int, split: str = "train") -> Path:
+        speech = Path(shutil.copytree(tiny_speech, tmp_path / "speech"))
+        manifest = speech / f"{split}.jsonl"
+        records = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
+        for record in records[3 : 3 + count]:
+            wave, rate = soundfile.read(speech / record["audio_filepath"])
+            record["audio_filepath"] = record["audio_filepath"].replace(".wav", ".flac")
+            soundfile.write(speech / record["audio_filepath"], wave, rate)
+            truncate(speech / record["audio_filepath"])
+        manifest.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+        return speech
+
+    return make
+
+
+def clips(speech: Path) -> AugmentedClips:
+    examples = dataset.split(corpora.read(f"manifest:{speech}/train.jsonl"), recipe.Text(), None).examples
+    tokenizer = Tokenizer.from_texts((example.text for example in examples), "jamo")
+    return AugmentedClips(examples, tokenizer, recipe.Augment(), None, 0)
+
+
+def test_the_place_of_a_clip_that_cannot_be_decoded_is_taken_by_the_next(
+    damaged: Callable[..., Path], capsys: Any
+) -> None:
+    train_clips = clips(damaged(1))
+    for _ in range(2):
+        np.testing.assert_array_equal(train_clips[3]["wave"], train_clips[4]["wave"])
+        np.testing.assert_array_equal(train_clips[3]["labels"], train_clips[4]["labels"])
+    train_clips.check()
+    message = capsys.readouterr().err
+    assert message.startswith(f"left out of training: utterance {train_clips.examples[3].utterance.id}: ")
+    assert "truncated" in message
+    assert message.count("\n") == 1
+    assert train_clips.unreadable() == [train_clips.examples[3].utterance.id]
+
+
+def test_a_share_of_such_clips_stops_the_run(damaged: Callable[..., Path]) -> None:
+    train_clips = clips(damaged(2))
+    with pytest.raises(CorpusError, match=r"^2 of 18 training clips cannot be decoded.*--resume$"):
+        train_clips[3]
+
+
+def test_a_corpus_of_one_clip_that_cannot_be_decoded_is_no_endless_loop(damaged: Callable[..., Path]) -> None:
+    train_clips = clips(damaged(1))
+    alone = AugmentedClips(train_clips.examples[3:4], train_clips.tokenizer, recipe.Augment(), None, 0)
+    with pytest.raises(CorpusError, match=r"^1 of 1 training clips"):
+        alone[0]
+
+
+def test_a_clip_of_the_evaluation_that_cannot_be_decoded_ends_the_run_before_its_first_step(
+    damaged: Callable[..., Path], tmp_path: Path
+) -> None:
+    with pytest.raises(AudioError, match=r"^utterance s4-15: .*truncated or damaged"):
+        finetune.train(small(damaged(1, "dev")), tmp_path / "out")
+    assert not (tmp_path / "out" / training_log.LOG).exists()
+
+
+@pytest.fixture
+def workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A corpus that does not fit in memory, and two processes that read it."""
+    monkeypatch.setattr(batching, "CACHE_HOURS", 0.0)
+    monkeypatch.setattr(trainer, "WORKERS", 2)
+
+
+def test_a_run_goes_on_without_a_clip_that_cannot_be_decoded(
+    damaged: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = small(damaged(1))
+    through = finetune.train(config, tmp_path / "through")
+    assert len(account(through)["unreadable"]) == 1
+    in_step(monkeypatch, 8, fail(ZeroDivisionError()))
+    with pytest.raises(ZeroDivisionError):
+        finetune.train(config, tmp_path / "out")
+    finetune.train(config, tmp_path / "out", resume=True)
+    assert_the_same_end(tmp_path / "out", through)
+
+
+@pytest.mark.usefixtures("workers")
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_worker_tells_the_run_of_a_clip_that_cannot_be_decoded(
+    damaged: Callable[..., Path], tmp_path: Path, count: int
+) -> None:
+    config = small(damaged(count), num_epochs=1)
+    if count == 1:
+        assert len(account(finetune.train(config, tmp_path / "out"))["unreadable"]) == 1
+    else:
+        with pytest.raises(CorpusError, match=r"^2 of 18 training clips cannot be decoded.*--resume$"):
+            finetune.train(config, tmp_path / "out")
+
+
+@pytest.mark.usefixtures("workers")
+def test_an_audio_cache_without_room_ends_a_run_with_advice_and_one_with_room_changes_nothing(
+    tiny_speech: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    config = small(tiny_speech)
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, cache=str(tmp_path / "cache")))
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "clips").touch()  # in the way of a folder
+    with pytest.raises(InputError, match=r"^the audio cache cannot be written to .* --resume goes on with a run$") as e:
+        finetune.train(config, tmp_path / "out")
+    assert "\n" not in str(e.value)
+    (tmp_path / "cache" / "clips").unlink()
+    finetune.train(config, tmp_path / "out", resume=True)
+    assert_the_same_end(tmp_path / "out", undisturbed)
+    assert len(list((tmp_path / "cache" / "clips").glob("*/*"))) == 18 + 6
+
+
+@pytest.mark.usefixtures("workers")
+def test_a_worker_that_dies_ends_the_run_with_advice_and_it_can_go_on(
+    tiny_speech: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill() -> None:
+        for process in multiprocessing.active_children():
+            assert process.pid is not None
+            os.kill(process.pid, signal.SIGKILL)
+            process.join()
+
+    in_step(monkeypatch, 7, kill)
+    with pytest.raises(TrainingError, match=r"^a process that reads audio died.*memory.*--resume$") as error:
+        finetune.train(small(tiny_speech), tmp_path / "out")
+    assert "\n" not in str(error.value)
+    found = checkpoints.last_whole(tmp_path / "out" / "checkpoints")
+    assert found is not None
+    assert found.name == "checkpoint-6"
+    finetune.train(small(tiny_speech), tmp_path / "out", resume=True)
+    assert_the_same_end(tmp_path / "out", undisturbed)
