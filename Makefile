@@ -48,7 +48,7 @@ COMPILE := uv pip compile --quiet --universal --generate-hashes --no-header --no
 lock:
 	$(COMPILE) --extra train --output-file locks/train.txt
 	$(COMPILE) --extra train --extra dev --output-file locks/dev.txt
-	sed -i.bak 's/^torch==.*/&\n    --hash=$(CPU_TORCH) \\/' locks/*.txt && rm locks/*.bak
+	sed -i.bak -e '/$(CPU_TORCH)/d' -e 's/^torch==.*/&\n    --hash=$(CPU_TORCH) \\/' locks/*.txt && rm locks/*.bak
 
 # Known vulnerabilities of what is locked; needs pip-audit and the network.
 audit:

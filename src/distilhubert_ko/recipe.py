@@ -16,7 +16,7 @@ import tomli_w
 from distilhubert_ko.audio.reading import KERNELS
 from distilhubert_ko.errors import RecipeError
 from distilhubert_ko.files import toml_tables
-from distilhubert_ko.files.writing import write
+from distilhubert_ko.files.writing import write_text
 
 Scheduler = Literal["constant_with_warmup", "linear", "cosine", "cosine_with_restarts", "tri_stage"]
 
@@ -330,4 +330,4 @@ def load(path: Path, changes: typing.Sequence[str] = ()) -> Recipe:
 
 def save(recipe: Recipe, path: Path) -> None:
     """Writes the recipe with every key spelled out. Raises InputError where it cannot be written."""
-    write(path, tomli_w.dumps(dataclasses.asdict(recipe)))
+    write_text(path, tomli_w.dumps(dataclasses.asdict(recipe)))

@@ -71,7 +71,7 @@ def folder(exported: Path, measured: Report, tmp_path: Path) -> Path:
     }
     writing.write_json(path / "data.json", data)
     writing.write_json(path / "training.json", run)
-    writing.write(path / training_log.LOG, training_log.write(LOG))
+    writing.write_text(path / training_log.LOG, training_log.write(LOG))
     report.save(measured, path / report.REPORT)
     return path
 
@@ -163,7 +163,7 @@ def test_a_report_knows_the_commits_of_a_model_and_a_corpus_of_the_hub(
 ) -> None:
     home = tmp_path / "models--owner--name"
     shutil.copytree(exported, home / "snapshots" / COMMIT)
-    writing.write(home / "refs" / "main", COMMIT)
+    writing.write_text(home / "refs" / "main", COMMIT)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert model_folder.revision("owner/name") == COMMIT

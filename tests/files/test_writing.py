@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,7 @@ from distilhubert_ko.files import writing
 def test_what_is_written_replaces_the_old_file_and_leaves_nothing_else(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "folder"
     for text in ("하나", "둘\n"):
-        assert writing.write(folder / "a.txt", text) == folder / "a.txt"
+        assert writing.write_text(folder / "a.txt", text) == folder / "a.txt"
         assert (folder / "a.txt").read_text(encoding="utf-8") == text
     assert [file.name for file in folder.iterdir()] == ["a.txt"]
 
@@ -27,7 +30,7 @@ def test_json_reads_back_and_shows_korean_as_it_is(tmp_path: Path) -> None:
 
 def test_the_longest_name_that_a_folder_takes_is_written(tmp_path: Path) -> None:
     path = tmp_path / ("a" * os.pathconf(tmp_path, "PC_NAME_MAX"))
-    assert writing.write(path, "x").read_text() == "x"
+    assert writing.write_text(path, "x").read_text() == "x"
 
 
 @pytest.mark.parametrize("name", ["가" * 100, "file/a.txt", "folder", "file/b/a.txt"])
@@ -35,7 +38,7 @@ def test_what_cannot_be_written_is_an_input_error_of_one_line_without_litter(nam
     (tmp_path / "file").write_text("old")
     (tmp_path / "folder").mkdir()
     with pytest.raises(InputError, match=r"cannot be written .*: name a folder that you may write to") as error:
-        writing.write(tmp_path / name, "new")
+        writing.write_text(tmp_path / name, "new")
     assert str(tmp_path / name) in str(error.value)
     assert len(str(error.value).splitlines()) == 1
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder"]
@@ -44,15 +47,65 @@ def test_what_cannot_be_written_is_an_input_error_of_one_line_without_litter(nam
 def test_a_write_that_fails_half_way_leaves_the_old_file_and_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = writing.write(tmp_path / "a.txt", "old")
+    path = writing.write_text(tmp_path / "a.txt", "old")
 
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(InputError, match="No space left"):
-        writing.write(path, "new")
+        writing.write_text(path, "new")
     assert path.read_text() == "old"
     with pytest.raises(UnicodeEncodeError):
-        writing.write(path, "\ud800")
+        writing.write_text(path, "\ud800")
     assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize("kind", [Path.touch, Path.mkdir])
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_stays(
+    kind: Callable[[Path], None], tmp_path: Path
+) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left, other = (tmp_path / f".{writing.HOST}-{process}-0123abcd.tmp" for process in (ended.pid, os.getppid()))
+    away, forgotten = (tmp_path / f".{host:08x}-1-0123abcd.tmp" for host in (1, 2))
+    for path in (left, other, away, forgotten):
+        kind(path)
+    os.utime(forgotten, (0, 0))
+    writing.write_text(tmp_path / "a.txt", "new")
+    assert {path.name for path in tmp_path.iterdir()} == {"a.txt", other.name, away.name}
+
+
+def test_a_folder_is_exchanged_whole(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "old.txt").touch()
+    with writing.replaced_folder(tmp_path / "model") as temporary:
+        (temporary / "new.txt").touch()
+    assert [path.name for path in tmp_path.rglob("*")] == ["model", "new.txt"]
+
+
+@pytest.mark.parametrize("fatal", ["in the block", "between the two renames"])
+def test_a_folder_whose_exchange_fails_is_the_old_one(
+    fatal: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "old.txt").touch()
+    rename, renamed = os.rename, []
+
+    def failing(source: Path, target: Path) -> None:
+        renamed.append(target)
+        if len(renamed) == 2:
+            raise OSError(28, "No space left on device")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", failing)
+
+    def exchange() -> None:
+        with writing.replaced_folder(tmp_path / "model") as temporary:
+            (temporary / "new.txt").touch()
+            if fatal == "in the block":
+                raise ValueError
+
+    with pytest.raises((OSError, ValueError)):
+        exchange()
+    assert [path.name for path in tmp_path.rglob("*")] == ["model", "old.txt"]

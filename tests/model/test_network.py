@@ -396,3 +396,22 @@ def test_a_checkpoint_whose_weights_do_not_fit_its_configuration_is_refused(tmp_
     (tmp_path / "config.json").write_text(json.dumps(config | {"intermediate_size": 96}), encoding="utf-8")
     with pytest.raises(ModelError, match="do not fit its own config"):
         model.build(dataclasses.replace(TINY, pretrained=str(tmp_path)), SYLLABLES)
+
+
+# Mixed precision
+
+
+@pytest.mark.parametrize(("hidden", "groups"), [(192, 16), (32, 4), (64, 2)])
+def test_in_bf16_logits_stay_near_those_of_float32(hidden: int, groups: int) -> None:
+    """oneDNN's own bf16 convolution of 12 channels a group gives noise on processors with AMX."""
+    config = dataclasses.replace(
+        TINY, hidden_size=hidden, num_conv_pos_embeddings=64, num_conv_pos_embedding_groups=groups
+    )
+    narrow = new_network(config)
+    waves, lengths = padded([clip(samples) for samples in MATES])
+    with torch.no_grad():
+        exact = narrow(waves, lengths).logits
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            logits = narrow(waves, lengths).logits.float()
+    for row, frames in enumerate(narrow.frame_lengths(lengths)):
+        assert (logits[row, :frames] - exact[row, :frames]).norm() < 0.1 * exact[row, :frames].norm()

@@ -136,7 +136,7 @@ def work(shard: Shard, out: Path, storage: Storage, transcriber: Transcriber) ->
             continue
         for number in numbers:
             draft.begun[number] += 1
-        writing.write(place, draft.to_json())
+        writing.write_text(place, draft.to_json())
         group = [shard.inputs[number] for number in numbers]
         draft.records |= zip(numbers, _records(group, storage, transcriber), strict=True)
     write([draft.records[number] for number in sorted(draft.records)], shard.name, out)
@@ -146,7 +146,7 @@ def work(shard: Shard, out: Path, storage: Storage, transcriber: Transcriber) ->
 def write(records: Sequence[Record], name: str, out: Path) -> None:
     """The two files of a shard; the Parquet file, which says that it is done, comes last."""
     lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-    writing.write(out / f"{name}{JSONL}", lines)
+    writing.write_text(out / f"{name}{JSONL}", lines)
     place = out / f"{name}{PARQUET}"
     aside = out / f".{secrets.token_hex(4)}.tmp"
     try:

@@ -139,7 +139,7 @@ def transcribe(
             segments = result.one_word_each() if word_timestamps else result.segmented(layout)
             for form in transcript.FORMATS if chosen == "all" else [chosen]:
                 text = transcript.write(result, form, segments)
-                typer.echo(writing.write((output_dir or Path()) / f"{source.name}.{form}", text))
+                typer.echo(writing.write_text((output_dir or Path()) / f"{source.name}.{form}", text))
         except DistilhubertKoError as error:  # the rest go on
             typer.echo(f"distilhubert-ko: {error}", err=True)
             failed.append(error)
@@ -236,7 +236,7 @@ def align(
         return
     suffix = "TextGrid" if form == "textgrid" else form  # as Praat spells it
     name = f"{Path(audio).stem}.{suffix}"
-    typer.echo(writing.write((output_dir or Path()) / name, alignment.write(result, form)))
+    typer.echo(writing.write_text((output_dir or Path()) / name, alignment.write(result, form)))
 
 
 def _vad_options(wanted: bool, **given: float | None) -> "VadOptions | None":

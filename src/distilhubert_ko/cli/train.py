@@ -133,7 +133,7 @@ def demo(
         return
     clip = corpora.read(config.test_corpus).utterances[0]
     text = Transcriber(out)(clip.wave()).text
-    transcript = writing.write(out / "transcript.txt", f"{text}\n")
+    transcript = writing.write_text(out / "transcript.txt", f"{text}\n")
     typer.echo(figures(report))
     typer.echo(f"card:       {out / 'README.md'}")
     typer.echo(f"curve:      {out / 'learning-curve.png'}")

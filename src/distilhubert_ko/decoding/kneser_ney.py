@@ -168,7 +168,7 @@ def _discounts(count: NDArray[np.int64]) -> tuple[float, float, float]:
 
 def write(model: Ngrams, path: Path) -> Path:
     """Writes an ARPA file, whole or not at all. Raises InputError where it cannot be written."""
-    return writing.write(path, "".join(arpa(model)))
+    return writing.write_text(path, "".join(arpa(model)))
 
 
 def arpa(model: Ngrams) -> Iterator[str]:

@@ -86,7 +86,7 @@ def write(folder: Path) -> Path:
     record = Record(folder)
     text = render(record)
     _plot(record, folder / CURVE)
-    return writing.write(folder / CARD, text)
+    return writing.write_text(folder / CARD, text)
 
 
 def render(record: Record) -> str:

@@ -169,7 +169,7 @@ def write(labels: Labels, path: Path, min_confidence: float = 0.0) -> list[Label
         )
     home = path.absolute().parent
     records = (json.dumps(_record(label, home), ensure_ascii=False) for label in kept)
-    writing.write(path, "".join(f"{record}\n" for record in records))
+    writing.write_text(path, "".join(f"{record}\n" for record in records))
     return kept
 
 

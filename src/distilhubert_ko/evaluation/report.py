@@ -170,7 +170,7 @@ def save(report: Report, path: Path, comparison: Comparison | None = None) -> Pa
     if lines == path:
         raise InputError(f"{path}: the utterances go into this file, and the figures need another: name a .json")
     records = (json.dumps(dataclasses.asdict(each), ensure_ascii=False) for each in report.predictions)
-    writing.write(lines, "".join(f"{record}\n" for record in records))
+    writing.write_text(lines, "".join(f"{record}\n" for record in records))
     writing.write_json(path, report.to_dict() | ({"comparison": comparison.to_dict()} if comparison else {}))
     return lines
 

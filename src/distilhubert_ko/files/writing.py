@@ -1,10 +1,21 @@
-"""Text files that are there whole or not at all, the room for them, and the folder for what nobody asked for."""
+"""Files and folders that are there whole or not at all, and the room for them on the disk.
+
+What is written goes to a temporary name beside its place and is renamed when it is whole. A killed process leaves its
+temporary files behind. The next process that writes beside them removes them.
+"""
 
 import errno
+import functools
 import json
 import os
+import re
 import secrets
 import shutil
+import socket
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +23,66 @@ from distilhubert_ko.errors import InputError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system says of a disk without room."""
+TEMPORARY = re.compile(r"\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.tmp")
+"""Host, process and a random part, so that nobody removes what another process is still writing."""
+HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
+FORGOTTEN = 24 * 3600.0  # seconds after which a temporary file of another host is taken for one of a dead process
 
 
-def write(path: Path, text: str) -> Path:
-    """Writes `text` to `path` as UTF-8, aside first and then renamed; returns `path`.
+@contextmanager
+def replaced_file(path: Path, *, sync: bool = True) -> Iterator[Path]:
+    """Yield a temporary path to write a file to, which becomes `path` when the block ends without an error.
 
-    Folders are made where they are missing. However it ends, nothing lies beside `path`, and an older file is whole.
-    Raises InputError where it cannot be written.
+    Make missing folders. However the block ends, nothing temporary stays, and until the end an older file is whole.
+    Without `sync` the content may be lost if the machine stops within seconds, for files that can be made again.
+    Errors are those of the system.
     """
-    aside = path.with_name(f".{secrets.token_hex(4)}.tmp")  # short: a name that fits must not become too long
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary(path.parent)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        if sync:
+            _sync(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replaced_folder(folder: Path) -> Iterator[Path]:
+    """Yield an empty temporary folder, which becomes `folder` when the block ends without an error.
+
+    An older folder is exchanged whole: it is renamed away before the new one is renamed into its place, and comes back
+    if that fails. Errors are those of the system.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary, old = _temporary(folder.parent), _temporary(folder.parent)
+    temporary.mkdir()
+    try:
+        yield temporary
+        for file in filter(Path.is_file, temporary.rglob("*")):
+            _sync(file)
+        if folder.exists():
+            os.rename(folder, old)
         try:
-            with aside.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())  # or a system that stops now may keep the name and lose the content
-            os.replace(aside, path)
-        finally:
-            aside.unlink(missing_ok=True)
+            os.rename(temporary, folder)
+        except OSError:
+            if old.exists():
+                os.rename(old, folder)
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write `text` to `path` as UTF-8, whole or not at all, and return `path`.
+
+    Make missing folders. Raises InputError where it cannot be written.
+    """
+    try:
+        with replaced_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
     except OSError as error:
         raise InputError(
             f"{path} cannot be written ({error.strerror or error}): name a folder that you may write to, with "
@@ -40,16 +92,54 @@ def write(path: Path, text: str) -> Path:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> Path:
-    """As `write`, for an object that JSON knows, with Korean as it is."""
-    return write(path, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+    """Write an object as JSON with Korean as it is; otherwise as `write_text`."""
+    return write_text(path, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+
+
+@functools.cache  # once for each folder and process: a folder may have many files
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files and folders that killed processes left in `folder`, the first time it is asked to."""
+    for entry in os.scandir(folder):
+        if (match := TEMPORARY.fullmatch(entry.name)) and _is_left_over(Path(entry.path), match[1], int(match[2])):
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                Path(entry.path).unlink(missing_ok=True)
 
 
 def user_cache() -> Path:
-    """Where this program keeps what it can make or fetch again; it need not be there yet."""
+    """Return the folder for what this program can make or fetch again; it need not be there yet."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "distilhubert-ko"
 
 
 def free_gb(place: Path) -> float:
-    """What is free on the disk of a file or folder, which need not be there yet."""
+    """Return the gigabytes that are free on the disk of a file or folder, which need not be there yet."""
     there = next(folder for folder in (place, *place.absolute().parents) if folder.exists())
     return shutil.disk_usage(there).free / 1e9
+
+
+def _temporary(folder: Path) -> Path:
+    """Return a new name in `folder`, short, so that a name that fits the file system does not become too long."""
+    remove_leftovers(folder)
+    return folder / f".{HOST}-{os.getpid()}-{secrets.token_hex(4)}.tmp"
+
+
+def _is_left_over(path: Path, host: str, process: int) -> bool:
+    if host == HOST and os.name == "posix":  # elsewhere, os.kill would end the process
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return True
+        except OSError:  # it belongs to another user, so it is alive
+            return False
+        return False
+    try:
+        return time.time() - path.stat().st_mtime > FORGOTTEN
+    except OSError:  # removed meanwhile
+        return False
+
+
+def _sync(file: Path) -> None:
+    """Flush a file to the disk: otherwise a system that stops now may keep its name and lose its content."""
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())

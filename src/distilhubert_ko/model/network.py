@@ -13,6 +13,7 @@ saved here, and for a single clip it gives the same logits. What differs is the 
 Training makes DistilHuBERT; `load` takes any such folder, whoever made it.
 """
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ from transformers import (
     Wav2Vec2ForCTC,
 )
 from transformers.modeling_outputs import CausalLMOutput
+from transformers.models.hubert.modeling_hubert import HubertPositionalConvEmbedding
+from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2PositionalConvEmbedding
 
 from distilhubert_ko import recipe as recipes
 from distilhubert_ko.audio.reading import KERNELS, SAMPLE_RATE, STRIDES
@@ -39,6 +42,34 @@ from distilhubert_ko.text.tokenizer import Tokenizer
 FIRST_KERNEL, FIRST_STRIDE = KERNELS[0], STRIDES[0]
 SIZES = "vocab_size hidden_size intermediate_size num_attention_heads conv_dim num_conv_pos_embeddings".split()
 """Of a config: those that cannot be larger than the largest dimension of the weights; first that of the head alone."""
+
+
+SAFE_CHANNELS = 16
+"""In bf16, oneDNN on processors with AMX gives wrong results for long convolutions of fewer channels a group."""
+
+
+class _InFloat32:
+    """A positional convolution that computes in float32 on the CPU, in mixed precision too."""
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        on_cpu = hidden_states.device.type == "cpu"
+        with torch.autocast("cpu", enabled=False) if on_cpu else contextlib.nullcontext():
+            result: Tensor = super().forward(hidden_states.float() if on_cpu else hidden_states)  # type: ignore[misc]
+        return result
+
+
+class NarrowHubertPositions(_InFloat32, HubertPositionalConvEmbedding):
+    pass
+
+
+class NarrowWav2Vec2Positions(_InFloat32, Wav2Vec2PositionalConvEmbedding):
+    pass
+
+
+NARROW_POSITIONS = {
+    HubertPositionalConvEmbedding: NarrowHubertPositions,
+    Wav2Vec2PositionalConvEmbedding: NarrowWav2Vec2Positions,
+}
 
 
 class PaddingSafeForCTC(PreTrainedModel):
@@ -54,6 +85,9 @@ class PaddingSafeForCTC(PreTrainedModel):
     def __init__(self, config: HubertConfig | Wav2Vec2Config):
         _check(config)
         super().__init__(config)
+        if config.hidden_size // config.num_conv_pos_embedding_groups < SAFE_CHANNELS:
+            positions = self.base_model.encoder.pos_conv_embed
+            positions.__class__ = NARROW_POSITIONS[type(positions)]
 
     def forward(
         self,

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from distilhubert_ko import training_log
-from distilhubert_ko.files.writing import write
+from distilhubert_ko.files.writing import write_text
 
 
 class Bar(TrainerCallback):
@@ -62,7 +62,7 @@ class LogFile(TrainerCallback):
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, *rest: Any, **kwargs: Any) -> None:
         # From the checkpoint: the file's last line may be half a line, where the process was killed.
-        write(self.path, training_log.write(state.log_history))
+        write_text(self.path, training_log.write(state.log_history))
 
     def on_log(self, args: TrainingArguments, state: TrainerState, *rest: Any, **kwargs: Any) -> None:
         with open(self.path, "a", encoding="utf-8") as file:

@@ -116,7 +116,7 @@ class RecipeTrainer(Trainer):
             self.state = state
             self.forget_torn_best()
             if ranks.leads():
-                writing.write(self.home.parent / training_log.LOG, training_log.write(state.log_history))
+                writing.write_text(self.home.parent / training_log.LOG, training_log.write(state.log_history))
             return
         if self.evaluated.cached:
             for index in range(len(self.evaluated)):

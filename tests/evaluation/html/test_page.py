@@ -97,7 +97,7 @@ def heard(*hypotheses: str) -> list[Prediction]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model")
-    writing.write(path / training_log.LOG, training_log.write(LOG))
+    writing.write_text(path / training_log.LOG, training_log.write(LOG))
     return path
 
 

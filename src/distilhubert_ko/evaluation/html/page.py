@@ -41,7 +41,7 @@ def write(path: Path, sides: Sequence[Side], comparison: Comparison | None, wave
         room -= len(clip) * times
         if room >= 0:
             clips[name] = clip
-    return writing.write(path, render(sides, comparison, clips, datetime.date.today()))
+    return writing.write_text(path, render(sides, comparison, clips, datetime.date.today()))
 
 
 def listed(sides: Sequence[Side], comparison: Comparison | None) -> list[str]:
