@@ -15,7 +15,7 @@ import httpx2  # noqa: E402
 
 from checks import fuzz_server  # noqa: E402
 from checks.fuzz_audio import seeds  # noqa: E402
-from distilhubert_ko.serving.server import Settings  # noqa: E402
+from distilhubert_ko.serving.options import ServerLimits, ServerOptions  # noqa: E402
 from tests.support.serving import Running, Started, running, started  # noqa: E402
 
 SCHEMA_EXAMPLES = 10  # of each operation and phase
@@ -59,7 +59,7 @@ def test_an_attempt_is_the_same_whenever_it_is_made(server: Started, monkeypatch
 
 @pytest.fixture(scope="module")
 def documented(exported: Path) -> Iterator[Running]:
-    with running(exported, Settings(upload_bytes=100_000)) as server:
+    with running(exported, ServerOptions(limits=ServerLimits(upload_bytes=100_000))) as server:
         yield server
 
 

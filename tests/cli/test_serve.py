@@ -10,7 +10,7 @@ from distilhubert_ko.errors import InputError, MissingExtraError
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.serving import server
 from distilhubert_ko.serving.model_facts import Facts
-from distilhubert_ko.serving.server import Settings
+from distilhubert_ko.serving.options import ServerLimits, ServerOptions
 
 
 def test_without_its_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,7 +22,7 @@ def test_without_its_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
         commands_serve.serve("nowhere")
 
 
-def test_options_become_settings(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_become_options(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[object] = []
     monkeypatch.setattr(server, "serve", lambda *arguments: given.extend(arguments))
     (tmp_path / "tokens.txt").write_text("one\n\n  two \n", encoding="utf-8")
@@ -39,17 +39,14 @@ def test_options_become_settings(exported: Path, tmp_path: Path, monkeypatch: py
         max_streams=4,
         log_transcripts=True,
     )
-    transcriber, facts, settings, *where = given
+    transcriber, facts, options, *where = given
     assert isinstance(transcriber, Transcriber)
     assert isinstance(facts, Facts)
     assert where == ["::1", 0]
-    assert settings == Settings(
+    assert options == ServerOptions(
         tokens=("one", "two"),
         origins=("https://a.example",),
-        upload_bytes=2_000_000,
-        audio_seconds=60,
-        requests=3,
-        streams=4,
+        limits=ServerLimits(upload_bytes=2_000_000, audio_seconds=60, requests=3, streams=4),
         log_transcripts=True,
     )
 

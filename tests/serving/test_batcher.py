@@ -16,6 +16,7 @@ from distilhubert_ko.recognition.session import Runtime
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.recognition.transcript import Transcript
 from distilhubert_ko.serving.batcher import BATCH, INFERENCES, Batcher
+from distilhubert_ko.serving.options import ServerLimits
 from tests.support.model import clip
 
 LENGTHS = [0, 399, 400, 5000, 16_000, 16_100, 16_500, 33_333, 34_000, 80_000]
@@ -57,9 +58,11 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def held_up(transcriber: Transcriber, gate: Gate, **options: int) -> AsyncIterator[tuple[Batcher, list]]:
+async def held_up(
+    transcriber: Transcriber, gate: Gate, limits: ServerLimits | None = None
+) -> AsyncIterator[tuple[Batcher, list]]:
     """A batcher whose inferences are all at work on a clip of 4 s each, and the tasks of these."""
-    async with Batcher(transcriber, **options) as batcher:
+    async with Batcher(transcriber, limits) as batcher:
         tasks: list[asyncio.Task[Transcript]] = []
         while len(tasks) < INFERENCES:  # one after the other: together they could be one batch
             tasks.append(asyncio.create_task(batcher.transcribe(clip(64_000, len(tasks)))))
@@ -157,7 +160,7 @@ def test_more_requests_than_are_taken_are_refused_with_a_time_to_come_back(
     transcriber: Transcriber, gate: Gate
 ) -> None:
     async def task() -> None:
-        async with held_up(transcriber, gate, requests=INFERENCES + 1) as (batcher, tasks):
+        async with held_up(transcriber, gate, ServerLimits(requests=INFERENCES + 1)) as (batcher, tasks):
             tasks.append(asyncio.create_task(batcher.transcribe(clip(16_000))))
             await until(lambda: batcher.requests == INFERENCES + 1)
             with pytest.raises(BusyError, match=r"3 recordings of 9 s are being transcribed") as error:
@@ -173,7 +176,7 @@ def test_more_requests_than_are_taken_are_refused_with_a_time_to_come_back(
 
 def test_more_audio_than_is_taken_is_refused_but_any_length_of_it_alone(transcriber: Transcriber, gate: Gate) -> None:
     async def task() -> None:
-        async with held_up(transcriber, gate, audio_seconds=10) as (batcher, tasks):
+        async with held_up(transcriber, gate, ServerLimits(waiting_seconds=10)) as (batcher, tasks):
             batcher.check(2.0)
             with pytest.raises(BusyError):
                 batcher.check(2.01)

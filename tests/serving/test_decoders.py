@@ -15,7 +15,8 @@ import soundfile
 
 from distilhubert_ko.audio import reading as audio
 from distilhubert_ko.errors import AudioError, DecodingError, TooLongError, UnavailableError
-from distilhubert_ko.serving.decoders import Decoders, Limits
+from distilhubert_ko.serving.decoders import Decoders
+from distilhubert_ko.serving.options import ServerLimits
 from tests.conftest import tones
 
 WAVE = tones("나무 바다", pitch=100)
@@ -113,12 +114,12 @@ def test_a_recording_that_is_too_long_is_refused_before_it_is_decoded_whole(tmp_
         with pytest.raises(TooLongError, match="the file lasts more than 30 s"):
             await decoders.decode(path)
 
-    within(Decoders(Limits(audio_seconds=30), workers=1), task)
+    within(Decoders(ServerLimits(audio_seconds=30), workers=1), task)
 
 
 @pytest.mark.parametrize("difference", [0, 1])
 def test_the_longest_recording_that_is_taken_has_as_many_samples_as_the_limit_says(difference: int, clip: Path) -> None:
-    limits = Limits(audio_seconds=(len(WAVE) - difference) / audio.SAMPLE_RATE)
+    limits = ServerLimits(audio_seconds=(len(WAVE) - difference) / audio.SAMPLE_RATE)
     found = within(Decoders(limits, workers=1), lambda decoders: outcome(decoders, clip))
     assert isinstance(found, TooLongError if difference else np.ndarray)
 
@@ -131,7 +132,7 @@ def test_a_file_that_takes_too_long_ends_its_worker_and_the_next_file_gets_anoth
         assert names(endless.parent) == {"endless", "upload"}
         assert np.array_equal(await decoders.decode(clip), WAVE)
 
-    within(Decoders(Limits(seconds=0.5), workers=1), task)
+    within(Decoders(ServerLimits(decoding_seconds=0.5), workers=1), task)
 
 
 def test_a_file_that_takes_too_much_memory_ends_its_worker_alone(endless: Path, clip: Path) -> None:
@@ -150,7 +151,7 @@ def test_a_file_that_takes_too_much_memory_ends_its_worker_alone(endless: Path, 
         assert "more than 400 MiB" in str(found)
         assert np.array_equal(other, WAVE)
 
-    within(Decoders(Limits(memory=400 << 20), workers=2), task)
+    within(Decoders(ServerLimits(decoding_memory=400 << 20), workers=2), task)
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL])

@@ -15,7 +15,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from distilhubert_ko.audio.reading import SAMPLE_RATE
 from distilhubert_ko.serving import live_captions
-from distilhubert_ko.serving.server import Settings
+from distilhubert_ko.serving.options import ServerLimits, ServerOptions
 from tests.support.model import clip
 from tests.support.serving import PATIENCE, Running, running
 
@@ -24,7 +24,7 @@ STREAMS = 3
 
 @pytest.fixture(scope="module")
 def server(exported: Path) -> Iterator[Running]:
-    with running(exported, Settings(streams=STREAMS)) as server:
+    with running(exported, ServerOptions(limits=ServerLimits(streams=STREAMS))) as server:
         yield server
 
 

@@ -24,7 +24,7 @@ from websockets.sync.client import connect
 from distilhubert_ko.audio.reading import SAMPLE_RATE
 from distilhubert_ko.errors import InputError
 from distilhubert_ko.serving import connections, gates, request_log, server
-from distilhubert_ko.serving.server import Settings
+from distilhubert_ko.serving.options import ServerLimits, ServerOptions
 from tests.support.model import clip
 from tests.support.serving import PATIENCE, Running, running
 
@@ -88,7 +88,7 @@ def open_server(exported: Path) -> Iterator[Running]:
 
 @pytest.fixture(scope="module")
 def closed_server(exported: Path) -> Iterator[Running]:
-    with running(exported, Settings(tokens=("first", "second"), origins=("https://app.example",))) as server:
+    with running(exported, ServerOptions(tokens=("first", "second"), origins=("https://app.example",))) as server:
         yield server
 
 
@@ -202,7 +202,7 @@ def test_the_handbook_needs_no_script_and_names_every_endpoint(open_server: Runn
 def test_a_body_past_the_limit_is_refused_while_it_comes_in_whatever_its_length_says(
     exported: Path, private: Path
 ) -> None:
-    with running(exported, Settings(upload_bytes=100_000)) as server:
+    with running(exported, ServerOptions(limits=ServerLimits(upload_bytes=100_000))) as server:
         assert httpx2.post(server.url + PATH, **form(recording(2))).status_code == 200
         answer = httpx2.post(server.url + PATH, **form(recording(5)))
         assert answer.status_code == 413
@@ -220,7 +220,7 @@ def test_a_body_past_the_limit_is_refused_while_it_comes_in_whatever_its_length_
 
 
 def test_a_recording_past_the_limit_is_refused(exported: Path) -> None:
-    with running(exported, Settings(audio_seconds=2)) as server:
+    with running(exported, ServerOptions(limits=ServerLimits(audio_seconds=2))) as server:
         assert httpx2.post(server.url + PATH, **form(recording(2))).status_code == 200
         answer = httpx2.post(server.url + PATH, **form(recording(2.1)))
         assert answer.status_code == 413
@@ -266,7 +266,7 @@ def test_a_head_that_is_too_large_is_refused(open_server: Running) -> None:
 
 
 def test_connections_past_the_limit_get_503_and_far_past_it_nothing(exported: Path) -> None:
-    with running(exported, Settings(connections=3)) as server:
+    with running(exported, ServerOptions(limits=ServerLimits(connections=3))) as server:
         held = [opened(server) for _ in range(3)]
         time.sleep(0.2)
         assert httpx2.get(f"{server.url}/healthz").status_code == 503
@@ -281,7 +281,7 @@ def test_connections_past_the_limit_get_503_and_far_past_it_nothing(exported: Pa
 
 
 def test_requests_past_the_limit_get_429_and_a_time_before_their_bodies_are_read(exported: Path) -> None:
-    with running(exported, Settings(requests=2)) as server:
+    with running(exported, ServerOptions(limits=ServerLimits(requests=2))) as server:
         held = [opened(server) for _ in range(2)]
         for connection in held:
             connection.sendall(head("Content-Length: 1000"))
@@ -333,7 +333,7 @@ def test_metrics_count_requests_by_template_and_seconds_of_audio(exported: Path)
 def test_the_log_is_json_lines_without_what_was_said_unless_that_is_asked_for(
     exported: Path, caplog: pytest.LogCaptureFixture, log_transcripts: bool
 ) -> None:
-    with running(exported, Settings(tokens=("hush",), log_transcripts=log_transcripts)) as server:
+    with running(exported, ServerOptions(tokens=("hush",), log_transcripts=log_transcripts)) as server:
         caplog.set_level(logging.INFO, request_log.LOGGER)
         key = {"authorization": "Bearer hush"}
         text = httpx2.post(server.url + PATH, headers=key, **form(recording(1))).json()["text"]

@@ -17,7 +17,7 @@ import psutil
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.serving import server, uploads
 from distilhubert_ko.serving.model_facts import facts
-from distilhubert_ko.serving.server import Settings
+from distilhubert_ko.serving.options import ServerOptions
 
 PATIENCE = 60.0  # seconds, on a busy machine
 
@@ -36,13 +36,13 @@ class Running:
 
 
 @contextmanager
-def running(folder: Path, settings: Settings | None = None) -> Iterator[Running]:
+def running(folder: Path, options: ServerOptions | None = None) -> Iterator[Running]:
     """A server of a model folder, which has finished when the block ends."""
     transcriber = Transcriber(folder, threads=1)
-    settings = settings or Settings()
-    app = server.build(transcriber, facts(transcriber, "tiny"), settings)
+    options = options or ServerOptions()
+    app = server.build(transcriber, facts(transcriber, "tiny"), options)
     listening = server.listen("127.0.0.1", 0)
-    config = server.configured(app, settings, *listening.getsockname())
+    config = server.configured(app, options, *listening.getsockname())
     process = server.Server(config, app.state.live)
     thread = threading.Thread(target=process.run, args=([listening],), daemon=True)
     thread.start()

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from distilhubert_ko.audio.reading import SAMPLE_RATE
-from distilhubert_ko.serving.server import Settings
+from distilhubert_ko.serving.options import ServerLimits, ServerOptions
 from tests.support.model import clip
 from tests.support.serving import running
 
@@ -46,7 +46,7 @@ def address(exported: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def guarded(exported: Path) -> Iterator[str]:
     """Of a server that wants the token abc~1, takes no more than 100 kB, and has one stream."""
-    with running(exported, Settings(tokens=("abc~1",), upload_bytes=100_000, streams=1)) as server:
+    with running(exported, ServerOptions(("abc~1",), limits=ServerLimits(upload_bytes=100_000, streams=1))) as server:
         yield server.url
 
 

@@ -9,6 +9,10 @@ import typer
 from distilhubert_ko.cli.model import BeamOption, LmOption, exported, shown
 from distilhubert_ko.cli.speech import DEFAULT_MODEL, Device
 from distilhubert_ko.errors import InputError, MissingExtraError
+from distilhubert_ko.serving.options import ServerLimits, ServerOptions
+
+LIMITS = ServerLimits()
+MEGABYTE = 1_000_000
 
 
 def serve(
@@ -26,12 +30,15 @@ def serve(
     cors_origin: Annotated[
         list[str], typer.Option(metavar="ORIGIN", help="Pages from there may use it too; repeatable.")
     ] = [],  # noqa: B006 (typer copies it)
-    max_upload: Annotated[int, typer.Option(min=1, metavar="MB", help="The largest upload.")] = 100,
-    max_seconds: Annotated[float, typer.Option(min=1, help="The longest recording.")] = 3600.0,
+    max_upload: Annotated[int, typer.Option(min=1, metavar="MB", help="The largest upload.")] = LIMITS.upload_bytes
+    // MEGABYTE,
+    max_seconds: Annotated[float, typer.Option(min=1, help="The longest recording.")] = LIMITS.audio_seconds,
     max_requests: Annotated[
         int, typer.Option(min=1, metavar="N", help="Transcriptions in hand at once; more get 429.")
-    ] = 64,
-    max_streams: Annotated[int, typer.Option(min=1, metavar="N", help="Live captions at once; more get 429.")] = 16,
+    ] = LIMITS.requests,
+    max_streams: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Live captions at once; more get 429.")
+    ] = LIMITS.streams,
     log_transcripts: Annotated[bool, typer.Option("--log-transcripts", help="Write what was said to the log.")] = False,
 ) -> None:
     """Serve a model: OpenAI's audio API, live captions, and a page for a browser."""
@@ -43,18 +50,20 @@ def serve(
     from distilhubert_ko.serving.batcher import INFERENCES
     from distilhubert_ko.serving.model_facts import facts
 
-    settings = server.Settings(
+    options = ServerOptions(
         tokens=_tokens(token_file) if token_file else (),
         origins=tuple(cors_origin),
-        upload_bytes=max_upload * 1_000_000,
-        audio_seconds=max_seconds,
-        requests=max_requests,
-        streams=max_streams,
+        limits=ServerLimits(
+            upload_bytes=max_upload * MEGABYTE,
+            audio_seconds=max_seconds,
+            requests=max_requests,
+            streams=max_streams,
+        ),
         log_transcripts=log_transcripts,
     )
     each = max(1, (threads or os.cpu_count() or 1) // INFERENCES)
     transcriber = Transcriber(exported(model), each, device=device.value, lm=lm, beam=beam)
-    server.serve(transcriber, facts(transcriber, shown(model)), settings, host, port)
+    server.serve(transcriber, facts(transcriber, shown(model)), options, host, port)
 
 
 def _tokens(file: Path) -> tuple[str, ...]:

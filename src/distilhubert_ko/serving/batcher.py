@@ -27,6 +27,7 @@ from distilhubert_ko.recognition.session import Runtime
 from distilhubert_ko.recognition.stream import Stream
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.recognition.transcript import Transcript
+from distilhubert_ko.serving.options import ServerLimits
 
 INFERENCES = 2  # at the same time: each takes memory of its own
 BATCH = 8 * audio.SAMPLE_RATE  # samples, padding included: larger batches are no faster on a CPU (docs/lab-notes.md)
@@ -37,18 +38,18 @@ _CLOSED = "the server is shutting down: try again later"
 
 
 class Batcher:
-    """Transcribes waves for at most `requests` clients with at most `audio_seconds` of audio in all; an async context
-    manager, whose end waits for what was begun.
+    """Transcribes waves for as many clients, with as much audio in all, as `limits` says; an async context manager,
+    whose end waits for what was begun.
 
     One recording is taken whatever its length where nothing else is. The Transcriber should use as many threads as
     there are cores for each of INFERENCES.
     """
 
-    def __init__(self, transcriber: Transcriber, requests: int = 64, audio_seconds: float = 7200.0):
+    def __init__(self, transcriber: Transcriber, limits: ServerLimits | None = None):
         self._transcriber = transcriber
-        self._line = _Line(transcriber.runtime)
-        self._threads = ThreadPoolExecutor(requests, "request")
-        self._most = requests, audio_seconds
+        self._line = _Queue(transcriber.runtime)
+        self._limits = limits or ServerLimits()
+        self._threads = ThreadPoolExecutor(self._limits.requests, "request")
         self._closed = False
         self.requests = 0
         """Taken on and not answered."""
@@ -68,8 +69,8 @@ class Batcher:
         """Raises BusyError where a recording of so many seconds would not be taken now, UnavailableError at the end."""
         if self._closed:
             raise UnavailableError(_CLOSED)
-        requests, audio_seconds = self._most
-        if self.requests >= requests or (self.requests and self.audio_seconds + seconds > audio_seconds):
+        full = self.audio_seconds + seconds > self._limits.waiting_seconds
+        if self.requests >= self._limits.requests or (self.requests and full):
             wait = math.ceil(self.audio_seconds / self._line.speed)
             raise BusyError(
                 f"{self.requests} recordings of {self.audio_seconds:.0f} s are being transcribed: try again later",
@@ -114,7 +115,7 @@ class _Task:
     result: Future[NDArray[np.float32]] = field(default_factory=Future)
 
 
-class _Line:
+class _Queue:
     """The one line before a network, from which INFERENCES threads take batches."""
 
     def __init__(self, runtime: Runtime):
@@ -185,7 +186,7 @@ class _Line:
 class _Turns:
     """What one request has in its network's place; `over` is set when nobody wants its answer any more."""
 
-    def __init__(self, line: _Line, urgent: bool = False):
+    def __init__(self, line: _Queue, urgent: bool = False):
         self.vocabulary = line.runtime.vocabulary
         self.over = threading.Event()
         self._line = line

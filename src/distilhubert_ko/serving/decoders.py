@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from distilhubert_ko import errors
 from distilhubert_ko.audio import reading as audio
 from distilhubert_ko.errors import AudioError, DecodingError, TooLongError, UnavailableError
+from distilhubert_ko.serving.options import ServerLimits
 
 try:
     import resource
@@ -32,30 +33,14 @@ _READY = b"ready\n"
 _FILES = 32  # descriptors that a worker may hold
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What one file may take: seconds of audio in it, seconds to decode it, and bytes of memory for that.
-
-    A worker has taken 0.2 GB of addresses before it decodes anything.
-    """
-
-    audio_seconds: float = 3600.0
-    seconds: float = 60.0
-    memory: int = 1 << 30
-
-    @property
-    def samples(self) -> int:
-        return math.floor(self.audio_seconds * audio.SAMPLE_RATE)
-
-
 class Decoders:
     """`workers` processes that decode a file each; an async context manager, at whose end they end.
 
     Raises UnavailableError on entering where they cannot be started.
     """
 
-    def __init__(self, limits: Limits | None = None, workers: int = 2):
-        self.limits = limits or Limits()
+    def __init__(self, limits: ServerLimits | None = None, workers: int = 2):
+        self.limits = limits or ServerLimits()
         self._count = workers
         self._idle: asyncio.LifoQueue[Process | None] = asyncio.LifoQueue()  # None: to be started when it is needed
         self._alive: set[Process] = set()
@@ -98,7 +83,7 @@ class Decoders:
             worker = worker or await self._start()
             assert worker.stdin is not None
             assert worker.stdout is not None
-            async with asyncio.timeout(self.limits.seconds):
+            async with asyncio.timeout(self.limits.decoding_seconds):
                 worker.stdin.write(json.dumps([str(path), str(wave)]).encode() + b"\n")
                 line = await worker.stdout.readline()
             if line.endswith(b"\n"):
@@ -107,15 +92,16 @@ class Decoders:
                 return error
         except TimeoutError:
             raise DecodingError(
-                f"decoding the file took more than {self.limits.seconds:g} s: cut it into parts, or convert it to WAV"
+                f"decoding the file took more than {self.limits.decoding_seconds:g} s: cut it into parts, or convert "
+                "it to WAV"
             ) from None
         finally:
             self._idle.put_nowait(spare)
             if worker and not spare:
                 await self._end(worker)
         raise DecodingError(
-            f"decoding the file ended the process that did it, or took more than {self.limits.memory >> 20:,} MiB: "
-            "check it, or convert it to WAV"
+            "decoding the file ended the process that did it, or took more than "
+            f"{self.limits.decoding_memory >> 20:,} MiB: check it, or convert it to WAV"
         )
 
     async def _start(self) -> Process:
@@ -153,7 +139,7 @@ def main() -> None:
 
     Each answer is a line of JSON: null, or the type and the message of an error.
     """
-    limits = Limits(**json.loads(sys.argv[1]))
+    limits = ServerLimits(**json.loads(sys.argv[1]))
     answers = os.fdopen(os.dup(1), "w")
     sys.stderr = os.fdopen(os.dup(2), "w")  # so that Python's last words are heard, but not libmpg123's many
     nothing = os.open(os.devnull, os.O_WRONLY)
@@ -169,7 +155,7 @@ def main() -> None:
         answers.flush()
 
 
-def _decoded(path: Path, wave: Path, limits: Limits) -> dict[str, str] | None:
+def _decoded(path: Path, wave: Path, limits: ServerLimits) -> dict[str, str] | None:
     try:
         with wave.open("xb") as file:
             _write(path, file, limits)
@@ -181,23 +167,28 @@ def _decoded(path: Path, wave: Path, limits: Limits) -> dict[str, str] | None:
     return None
 
 
-def _write(path: Path, file: BinaryIO, limits: Limits) -> None:
+def _write(path: Path, file: BinaryIO, limits: ServerLimits) -> None:
     samples = 0
     for block in audio.blocks(path):
         samples += len(block)
-        if samples > limits.samples:
+        if samples > _samples(limits):
             raise TooLongError(
                 f"the file lasts more than {limits.audio_seconds:g} s, the most that is taken here: cut it into parts"
             )
         file.write(block.data)
 
 
-def _confine(limits: Limits) -> None:
+def _samples(limits: ServerLimits) -> int:
+    """Return the most samples that one file may hold."""
+    return math.floor(limits.audio_seconds * audio.SAMPLE_RATE)
+
+
+def _confine(limits: ServerLimits) -> None:
     if resource is None:
         return
     for what, most in (
-        (resource.RLIMIT_AS, limits.memory),
-        (resource.RLIMIT_FSIZE, limits.samples * np.float32().itemsize),
+        (resource.RLIMIT_AS, limits.decoding_memory),
+        (resource.RLIMIT_FSIZE, _samples(limits) * np.float32().itemsize),
         (resource.RLIMIT_NOFILE, _FILES),
         (resource.RLIMIT_CORE, 0),
     ):
@@ -211,14 +202,14 @@ def _limit(what: int, most: int) -> None:
     resource.setrlimit(what, (most, most))
 
 
-def _allow_time(limits: Limits) -> None:
+def _allow_time(limits: ServerLimits) -> None:
     """Lets the next file take as much time of the processor as it may take on the clock.
 
     The server ends a worker first; this ends one that it left behind.
     """
     if resource is not None:
         _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time() + limits.seconds) + 1, hard))
+        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time() + limits.decoding_seconds) + 1, hard))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ import logging
 import logging.config
 import socket
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from importlib import resources
 
 import prometheus_client
@@ -22,10 +21,11 @@ from distilhubert_ko.errors import DistilhubertKoError, InputError
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.serving import api_page, connections, gates, live_captions, openai_api, request_log
 from distilhubert_ko.serving.batcher import Batcher
-from distilhubert_ko.serving.decoders import Decoders, Limits
+from distilhubert_ko.serving.decoders import Decoders
 from distilhubert_ko.serving.gates import Refusal
 from distilhubert_ko.serving.live_captions import Captions
 from distilhubert_ko.serving.model_facts import Facts
+from distilhubert_ko.serving.options import ServerOptions
 from distilhubert_ko.serving.request_log import Metrics, Records
 from distilhubert_ko.serving.uploads import Reception
 from distilhubert_ko.version import __version__
@@ -37,22 +37,6 @@ FINISH_SECONDS = 30
 """What the requests that are held at the end have for themselves, and before them the live captions."""
 FIELD_BYTES = 64 * 1024  # of a form's field that is no file
 MEDIA_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-
-
-@dataclass(frozen=True)
-class Settings:
-    """`tokens` are those that open the server, which none leaves open to all; pages of `origins` may use it, and its
-    own. The rest are limits: bytes of an upload and seconds of it, transcriptions and streams at once, connections.
-    """
-
-    tokens: tuple[str, ...] = ()
-    origins: tuple[str, ...] = ()
-    upload_bytes: int = 100_000_000
-    audio_seconds: float = 3600.0
-    requests: int = 64
-    streams: int = 16
-    connections: int = 256
-    log_transcripts: bool = False
 
 
 class Server(uvicorn.Server):
@@ -74,12 +58,12 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def build(transcriber: Transcriber, facts: Facts, settings: Settings) -> FastAPI:
+def build(transcriber: Transcriber, facts: Facts, options: ServerOptions) -> FastAPI:
     """The application. `state.live` are its live captions."""
-    metrics = Metrics()
-    batcher = Batcher(transcriber, settings.requests)
-    reception = Reception(Decoders(Limits(settings.audio_seconds)), batcher)
-    live = Captions(batcher.stream, settings.streams, metrics.streams)
+    metrics, limits = Metrics(), options.limits
+    batcher = Batcher(transcriber, limits)
+    reception = Reception(Decoders(limits), batcher)
+    live = Captions(batcher.stream, limits.streams, metrics.streams)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -106,23 +90,23 @@ def build(transcriber: Transcriber, facts: Facts, settings: Settings) -> FastAPI
     app.add_exception_handler(ClientDisconnect, _left)
     app.add_exception_handler(DistilhubertKoError, _failed)
     # The last one added is the first one passed.
-    app.add_middleware(gates.Bodies, settings.upload_bytes)
-    app.add_middleware(gates.Admission, openai_api.TRANSCRIPTIONS, settings.requests, metrics.held)
-    app.add_middleware(gates.Door, settings.tokens, settings.origins)
-    if settings.origins:
+    app.add_middleware(gates.Bodies, limits.upload_bytes)
+    app.add_middleware(gates.Admission, openai_api.TRANSCRIPTIONS, limits.requests, metrics.held)
+    app.add_middleware(gates.Door, options.tokens, options.origins)
+    if options.origins:
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=settings.origins,
+            allow_origins=options.origins,
             allow_methods=["GET", "POST"],
             allow_headers=["authorization", "content-type"],
             expose_headers=["retry-after"],
         )
-    app.add_middleware(Records, metrics, settings.log_transcripts, (openai_api.TRANSCRIPTIONS, live_captions.PATH))
+    app.add_middleware(Records, metrics, options.log_transcripts, (openai_api.TRANSCRIPTIONS, live_captions.PATH))
     app.add_middleware(gates.SecurityHeaders)
     return app
 
 
-def configured(app: FastAPI, settings: Settings, host: str, port: int) -> uvicorn.Config:
+def configured(app: FastAPI, options: ServerOptions, host: str, port: int) -> uvicorn.Config:
     """uvicorn's configuration for the application, with its limits."""
     return uvicorn.Config(
         app,
@@ -135,21 +119,21 @@ def configured(app: FastAPI, settings: Settings, host: str, port: int) -> uvicor
         log_config=None,  # `serve` has set it up
         access_log=False,
         server_header=False,
-        limit_concurrency=settings.connections,
+        limit_concurrency=options.limits.connections,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=FINISH_SECONDS,
         h11_max_incomplete_event_size=HEAD_BYTES,
     )
 
 
-def serve(transcriber: Transcriber, facts: Facts, settings: Settings, host: str, port: int) -> None:
+def serve(transcriber: Transcriber, facts: Facts, options: ServerOptions, host: str, port: int) -> None:
     """Serves until a signal says stop. Raises InputError where it cannot listen there."""
     logging.config.dictConfig(request_log.logging_config())
-    app = build(transcriber, facts, settings)
-    config = configured(app, settings, host, port)
+    app = build(transcriber, facts, options)
+    config = configured(app, options, host, port)
     listening = listen(host, port)
     if not is_loopback(host):
-        tokens = "" if settings.tokens else " Nobody is asked for a token: give --token-file."
+        tokens = "" if options.tokens else " Nobody is asked for a token: give --token-file."
         logging.getLogger(request_log.LOGGER).warning(
             f"{host} is reached from other machines, unencrypted: put a proxy with TLS before it.{tokens}"
         )

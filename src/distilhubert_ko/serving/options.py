@@ -1,0 +1,40 @@
+"""What a server is told: who may use it, and how much it takes on. The defaults of all limits stand here alone.
+
+This module loads nothing else, so that the command line can read the defaults without the web framework.
+"""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class ServerLimits:
+    """The most that a server takes on, of one upload and of all clients together."""
+
+    upload_bytes: int = 100_000_000
+    """Bytes of a request's body."""
+    audio_seconds: float = 3600.0
+    """Seconds of audio in one recording."""
+    decoding_seconds: float = 60.0
+    """Seconds to decode one recording."""
+    decoding_memory: int = 1 << 30
+    """Bytes of addresses of a process that decodes, which has taken 0.2 GB of them before it begins."""
+    requests: int = 64
+    """Transcriptions at once."""
+    waiting_seconds: float = 7200.0
+    """Seconds of audio in all transcriptions at once; a recording alone is taken whatever its length."""
+    streams: int = 16
+    """Live captions at once."""
+    connections: int = 256
+
+
+@dataclass(frozen=True)
+class ServerOptions:
+    """How a server runs. Without `tokens`, anybody may use it.
+
+    Besides the server's own page, pages of `origins` may use it from a browser.
+    """
+
+    tokens: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    limits: ServerLimits = field(default_factory=ServerLimits)
+    log_transcripts: bool = False
