@@ -137,13 +137,13 @@ def test_a_graph_that_gives_what_torch_gives_is_kept(folder: Path) -> None:
 def test_a_graph_that_gives_something_else_leaves_the_folder_as_it_was(
     wrong: float, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build = graph.build
+    build = graph.build_graph
 
     def other(weights: dict[str, np.ndarray], *args: Any, **kwargs: Any) -> Any:
         bias = weights["lm_head.bias"] + wrong * np.arange(len(weights["lm_head.bias"]), dtype=np.float32)
         return build({**weights, "lm_head.bias": bias}, *args, **kwargs)
 
-    monkeypatch.setattr(graph, "build", other)
+    monkeypatch.setattr(graph, "build_graph", other)
     (folder / GRAPH).write_bytes(b"the old graph")
     before = listing(folder)
     with pytest.raises(ExportError, match="untouched"):
@@ -157,7 +157,7 @@ def test_a_graph_that_does_not_fit_into_one_file_is_refused(
 ) -> None:
     """Protobuf in Python raises the one, in C the other."""
     large = SimpleNamespace(SerializeToString=raising(error))
-    monkeypatch.setattr(graph, "build", lambda *args, **kwargs: large)
+    monkeypatch.setattr(graph, "build_graph", lambda *args, **kwargs: large)
     before = listing(folder)
     with pytest.raises(ExportError, match="2 GiB"):
         exporting.export(folder)
@@ -200,7 +200,13 @@ def raising(error: type[BaseException]) -> Callable[..., Any]:
 
 @pytest.mark.parametrize(
     "where",
-    [(graph, "build"), (exporting, "Runtime"), (calibration, "observe"), (report, "evaluate"), (exporting, "_tokens")],
+    [
+        (graph, "build_graph"),
+        (exporting, "Runtime"),
+        (calibration, "observe"),
+        (report, "evaluate"),
+        (exporting, "_tokens"),
+    ],
     ids=lambda where: where[1],
 )
 def test_whatever_goes_wrong_what_was_there_is_left_as_it_was(

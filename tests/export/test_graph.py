@@ -12,7 +12,7 @@ from onnx import numpy_helper
 
 from distilhubert_ko.audio.reading import KERNELS
 from distilhubert_ko.export import calibration, graph
-from distilhubert_ko.export.graph import OUT, WEIGHT_STEPS, Observed, Steps
+from distilhubert_ko.export.onnx_builder import OUT, WEIGHT_STEPS, Observed, Steps
 from tests.support.model import TINY, clip, new_network, opened, together
 
 NETWORK = new_network(dataclasses.replace(TINY, num_hidden_layers=1))
@@ -68,7 +68,8 @@ def test_outside_the_range_a_value_is_its_nearer_end(low: float, high: float, be
 def test_in_8_bits_a_clip_gets_nearly_the_log_probabilities_of_float32(speech: dict[str, Observed]) -> None:
     clips = [clip(samples, seed=9) for samples in (400, 9001, 16_000, 48_000)]
     exact, near = (
-        np.concatenate(together(opened(graph.build(WEIGHTS, CONFIG, speech=known)), clips)) for known in (None, speech)
+        np.concatenate(together(opened(graph.build_graph(WEIGHTS, CONFIG, speech=known)), clips))
+        for known in (None, speech)
     )
     assert np.corrcoef(exact.ravel(), near.ravel())[0, 1] > 0.99
     assert (exact.argmax(1) == near.argmax(1)).mean() > 0.85
@@ -76,7 +77,7 @@ def test_in_8_bits_a_clip_gets_nearly_the_log_probabilities_of_float32(speech: d
 
 
 def test_in_8_bits_neither_the_batch_nor_the_padding_changes_an_answer(speech: dict[str, Observed]) -> None:
-    session = opened(graph.build(WEIGHTS, CONFIG, speech=speech))
+    session = opened(graph.build_graph(WEIGHTS, CONFIG, speech=speech))
     clips = [clip(samples, seed=9) for samples in (400, 9001, 16_000)]
     alone = [together(session, [one])[0] for one in clips]
     for fill in (0.0, 0.7, np.nan):
@@ -85,7 +86,7 @@ def test_in_8_bits_neither_the_batch_nor_the_padding_changes_an_answer(speech: d
 
 
 def test_weights_keep_to_what_processors_without_vnni_can_add(speech: dict[str, Observed]) -> None:
-    built = graph.build(WEIGHTS, CONFIG, speech=speech)
+    built = graph.build_graph(WEIGHTS, CONFIG, speech=speech)
     tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in built.graph.initializer}
     nodes = [(node, node.input[3]) for node in listed(built, "QLinearConv")]
     nodes += [(node, node.input[1]) for node in listed(built, "MatMulIntegerToFloat")]
@@ -101,7 +102,7 @@ def test_weights_keep_to_what_processors_without_vnni_can_add(speech: dict[str, 
 @pytest.mark.parametrize("left", [(), ("positions",), ("conv3", "conv5"), tuple(CONVOLUTIONS)])
 def test_what_speech_does_not_know_stays_in_float32(left: tuple[str, ...], speech: dict[str, Observed]) -> None:
     known = {name: seen for name, seen in speech.items() if name.removesuffix(OUT) not in left}
-    built = graph.build(WEIGHTS, CONFIG, speech=known)
+    built = graph.build_graph(WEIGHTS, CONFIG, speech=known)
     convolutions = listed(built, "Conv", "QLinearConv")
     operators = dict(zip(CONVOLUTIONS, (node.op_type for node in convolutions), strict=True))
     assert operators == {name: "Conv" if name in left else "QLinearConv" for name in CONVOLUTIONS}
@@ -128,7 +129,7 @@ def off(known: dict[str, Observed], operator: str, expected: NDArray[np.float64]
     nothing = {name: dataclasses.replace(s, mean=0 * s.mean, rounded_mean=0 * s.mean) for name, s in known.items()}
     means = []
     for each in (known, nothing):
-        built = graph.build(WEIGHTS, CONFIG, speech=each)
+        built = graph.build_graph(WEIGHTS, CONFIG, speech=each)
         (node,) = listed(built, operator)
         means.append(heard(built, node.output[0]).mean(0))
     first, second = (float(np.abs(mean - expected.mean(0)).max() / expected.std()) for mean in means)
@@ -140,7 +141,7 @@ def test_a_linear_layer_in_8_bits_gives_on_average_what_it_gives_in_float32(
     name: str, speech: dict[str, Observed]
 ) -> None:
     weight, bias = (WEIGHTS[f"hubert.{name}.{kind}"] for kind in ("weight", "bias"))
-    expected = heard(graph.observing(WEIGHTS, CONFIG), name) @ weight.T + bias
+    expected = heard(graph.build_observing_graph(WEIGHTS, CONFIG), name) @ weight.T + bias
     corrected, plain = off({name: speech[name]}, "MatMulIntegerToFloat", expected)
     assert corrected < 1e-5
     assert plain > 0.01
@@ -152,7 +153,9 @@ def test_a_convolution_in_8_bits_gives_on_average_what_it_gives_in_float32(
 ) -> None:
     """But for its edges, where it hears less, and for the rounding of what it gives."""
     steps = speech[name + OUT].steps
-    expected = steps.values(steps.integers(heard(graph.observing(WEIGHTS, CONFIG), name + OUT))).astype(np.float64)
+    expected = steps.values(steps.integers(heard(graph.build_observing_graph(WEIGHTS, CONFIG), name + OUT))).astype(
+        np.float64
+    )
     known = {each: speech[each] for each in (name, name + OUT)}
     corrected, plain = off(known, "DequantizeLinear", expected)
     assert corrected < 4e-3

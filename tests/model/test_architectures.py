@@ -132,7 +132,9 @@ class Drawn:
         return {name: tensor.numpy() for name, tensor in self.network.state_dict().items()}
 
     def graph(self, speech: Any = None) -> Any:
-        return graph.build(self.weights, self.network.config.to_dict(), normalise=self.made.normalise, speech=speech)
+        return graph.build_graph(
+            self.weights, self.network.config.to_dict(), normalise=self.made.normalise, speech=speech
+        )
 
     def expected(self, wave: np.ndarray) -> np.ndarray:
         """Log-probabilities (frames, vocabulary) by Transformers alone."""

@@ -8,10 +8,11 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from distilhubert_ko.export import graph
-from distilhubert_ko.export.graph import GELU_ZERO, OUT, Observed, Steps
+from distilhubert_ko.export.graph import build_observing_graph
+from distilhubert_ko.export.onnx_builder import OUT, Observed, Steps
 
 KEPT = 20_000  # values of each clip and tensor that the search for a range looks at; 5,000 cost up to 0.4 points
+GELU_ZERO = -4.0  # below it, GELU is 0 in 8 bits
 SHARES = np.linspace(1.0, 0.1, 46)  # of the whole range, tried
 
 
@@ -21,8 +22,8 @@ def observe(
     waves: Sequence[NDArray[np.float32]],
     normalise: bool = False,
 ) -> dict[str, Observed]:
-    """What `graph.build` must know of each tensor, from waves (samples,) of 400 samples or more; heard twice."""
-    model = graph.observing(weights, config, normalise)
+    """What `build_graph` must know of each tensor, from waves (samples,) of 400 samples or more; heard twice."""
+    model = build_observing_graph(weights, config, normalise=normalise)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()[2:]]
 

@@ -21,7 +21,7 @@ from distilhubert_ko.decoding import decoder
 from distilhubert_ko.errors import ExportError, InputError, ModelError
 from distilhubert_ko.evaluation import report
 from distilhubert_ko.export import calibration, graph
-from distilhubert_ko.export.graph import Observed
+from distilhubert_ko.export.onnx_builder import Observed
 from distilhubert_ko.model import network as model
 from distilhubert_ko.model_folder import GRAPH
 from distilhubert_ko.recognition.session import Runtime
@@ -81,7 +81,7 @@ class _Source:
         return cls(folder, network, model.normalises(folder), weights)
 
     def graph(self, speech: Mapping[str, Observed] | None = None) -> onnx.ModelProto:
-        return graph.build(self.weights, self.network.config.to_dict(), normalise=self.normalise, speech=speech)
+        return graph.build_graph(self.weights, self.network.config.to_dict(), normalise=self.normalise, speech=speech)
 
     def sherpa_graph(self, tokenizer: Tokenizer, loudness: float, speech: Mapping[str, Observed]) -> onnx.ModelProto:
         """With the blank as id 0. sherpa-onnx hears one clip at a time, and normalises it by itself."""
@@ -89,7 +89,7 @@ class _Source:
         order = [id for id in order if id < len(self.weights["lm_head.bias"])]
         head = {name: self.weights[name][order] for name in ("lm_head.weight", "lm_head.bias")}
         whole = 1.0 if self.normalise else loudness
-        return graph.build({**self.weights, **head}, self.network.config.to_dict(), whole=whole, speech=speech)
+        return graph.build_graph({**self.weights, **head}, self.network.config.to_dict(), whole=whole, speech=speech)
 
 
 def export(folder: Path, path: Path | None = None) -> float:
