@@ -1,4 +1,4 @@
-"""What would rot: the help in the documents, the tables of figures, the two READMEs in step."""
+"""Tests of what would rot: the help in the documents, figures, links, commands, and the two READMEs in step."""
 
 import importlib.util
 import re
@@ -8,10 +8,15 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).parents[1]
+DOCUMENTS = {
+    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+    for path in sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+}
+FENCED = re.compile(r"```.*?```", re.DOTALL)
+LINK = re.compile(r"\]\((?!http)([^)]+)\)")
 
 
-@pytest.fixture(scope="module")
-def generate() -> ModuleType:
+def load_generator() -> ModuleType:
     specification = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
     assert specification is not None
     assert specification.loader is not None
@@ -20,59 +25,71 @@ def generate() -> ModuleType:
     return module
 
 
-def test_the_help_in_the_documents_is_that_of_the_commands(generate: ModuleType) -> None:
-    assert generate.PAGE.read_text(encoding="utf-8") == generate.commands(), "run `make docs`"
+generate = load_generator()
+COMMANDS = generate.commands()
 
 
-@pytest.mark.parametrize("language", ["en", "ko"])
-def test_the_figures_in_the_readmes_are_those_of_the_reports(generate: ModuleType, language: str) -> None:
-    page = generate.READMES[language].read_text(encoding="utf-8")
-    assert generate.results(language) in page, "run `make docs`"
-    assert page == generate.readme(language), "run `make docs`"
+def code(page: str) -> str:
+    """Return what stands in a page's code blocks."""
+    return "\n".join(FENCED.findall(DOCUMENTS[page]))
 
 
-def test_the_figures_of_reliability_are_those_that_the_benchmarks_wrote(generate: ModuleType) -> None:
-    page = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
-    assert page == generate.reliability(), "run `make docs`"
+def anchors(text: str) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", FENCED.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_the_figures_of_accuracy_are_those_that_the_benchmark_wrote(generate: ModuleType) -> None:
-    page = (ROOT / "docs" / "accuracy.md").read_text(encoding="utf-8")
-    assert page == generate.accuracy(), "run `make docs`"
+def test_the_help_in_the_documents_is_that_of_the_commands() -> None:
+    assert DOCUMENTS["docs/commands.md"] == COMMANDS, "run `make docs`"
 
 
-def test_the_figures_of_scaling_are_those_that_the_benchmark_wrote(generate: ModuleType) -> None:
-    page = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
-    assert page == generate.scaling(), "run `make docs`"
+@pytest.mark.parametrize("page", generate.PAGES)
+def test_the_figures_of_a_page_are_those_of_the_reports(page: str) -> None:
+    assert DOCUMENTS[page] == generate.filled(page), "run `make docs`"
 
 
-def test_the_figures_of_live_captions_are_those_that_the_benchmark_wrote(generate: ModuleType) -> None:
-    page = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
-    assert page == generate.serving(), "run `make docs`"
+def test_every_marker_in_a_page_is_filled_by_the_program() -> None:
+    for page, text in DOCUMENTS.items():
+        assert {*re.findall(r"<!-- ([\w-]+) -->", text)} == {*generate.PAGES.get(page, {})}, page
+
+
+def test_a_page_without_its_markers_is_refused() -> None:
+    assert generate.between("a <!-- x -->1<!-- /x --> b", "x", "2") == "a <!-- x -->2<!-- /x --> b"
+    with pytest.raises(ValueError, match="markers"):
+        generate.between("no markers", "x", "2")
 
 
 def test_both_readmes_show_the_same_commands_and_the_same_files() -> None:
-    english, korean = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.ko.md"))
-    commands = re.compile(r"^(?:distilhubert-ko|make|pip|from|print|for|transcript|    print)\b[^#\n]*", re.MULTILINE)
-    assert [line.strip() for line in commands.findall(english)] == [line.strip() for line in commands.findall(korean)]
-    links = re.compile(r"\]\((?!http)([^)]+)\)")
-    assert {*links.findall(english)} - {"README.ko.md"} == {*links.findall(korean)} - {"README.md"}
+    lines = [
+        [line.partition("  #")[0].rstrip() for line in code(f"README{end}.md").splitlines()] for end in ("", ".ko")
+    ]
+    assert lines[0] == lines[1]
+    english, korean = DOCUMENTS["README.md"], DOCUMENTS["README.ko.md"]
+    files = [[link for link in LINK.findall(text) if link.startswith("docs/")] for text in (english, korean)]
+    assert files[0] == files[1]
     assert len(re.findall("^## ", english, re.MULTILINE)) == len(re.findall("^## ", korean, re.MULTILINE))
 
 
-def test_every_file_that_a_readme_links_to_is_there() -> None:
-    for name in ("README.md", "README.ko.md", "CONTRIBUTING.md"):
-        for link in re.findall(r"\]\((?!http)([^)]+)\)", (ROOT / name).read_text(encoding="utf-8")):
-            assert (ROOT / link.partition("#")[0]).exists(), f"{name}: {link}"
+@pytest.mark.parametrize("page", DOCUMENTS)
+def test_every_link_leads_to_a_file_and_a_heading_of_it(page: str) -> None:
+    for link in LINK.findall(DOCUMENTS[page]):
+        name, _, anchor = link.partition("#")
+        target = ((ROOT / page).parent / name).resolve() if name else ROOT / page
+        assert target.exists(), link
+        if anchor and target.suffix == ".md":
+            assert anchor in anchors(target.read_text(encoding="utf-8")), link
 
 
-def test_every_command_of_the_readme_is_a_command_with_such_options(generate: ModuleType) -> None:
-    help_texts = dict(re.findall(r"## distilhubert-ko (\w+)\n\n```text\n(.*?)```", generate.commands(), re.DOTALL))
-    used = re.findall(
-        r"^distilhubert-ko (\w+)([^#\n]*)", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
-    )
-    assert len(used) >= 6
-    for command, rest in used:
+def test_the_index_lists_every_page() -> None:
+    linked = {f"docs/{link}" for link in LINK.findall(DOCUMENTS["docs/index.md"])}
+    assert {page for page in DOCUMENTS if page.startswith("docs/")} - {"docs/index.md"} <= linked
+
+
+@pytest.mark.parametrize("page", [page for page in DOCUMENTS if page != "docs/commands.md"])
+def test_every_command_in_a_page_is_a_command_with_such_options(page: str) -> None:
+    help_texts = dict(re.findall(r"## distilhubert-ko (\w+)\n\n```text\n(.*?)```", COMMANDS, re.DOTALL))
+    for command, rest in re.findall(r"^distilhubert-ko (\w+)((?:[^#\n\\]|\\\n|#\w)*)", code(page), re.MULTILINE):
         assert command in help_texts
-        for option in re.findall(r"--[a-z-]+", rest):
-            assert option in help_texts[command], f"{command} {option}"
+        for option in re.findall(r"(?<= )--?[a-z-]+", rest):
+            assert f"{option} " in help_texts[command] or f"{option}," in help_texts[command], f"{command} {option}"
