@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from distilhubert_ko import Transcriber
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import SAMPLE_RATE
 
 CANDIDATES = [*itertools.product([(1, 2), (1, 1), (2, 1), (2, 2)], [1, 4, 16])]
 """(Inferences side by side, threads of each), and clips a batch."""
@@ -45,7 +45,7 @@ def measure(folder: Path, turns: int) -> list[dict[str, float]]:
     random = np.random.default_rng(0)
     rows = []
     for seconds, count in CLIPS.items():
-        waves = [*random.normal(0, 0.1, (count, round(seconds * audio.SAMPLE_RATE))).astype(np.float32)]
+        waves = [*random.normal(0, 0.1, (count, round(seconds * SAMPLE_RATE))).astype(np.float32)]
         candidates = [each for each in CANDIDATES if each[1] * seconds <= LONGEST]
         best = dict.fromkeys(candidates, (np.inf, np.inf))
         for _, candidate in itertools.product(range(turns), candidates):

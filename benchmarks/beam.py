@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import FRAMES
 from distilhubert_ko.decoding import beam, kneser_ney, scoring
 from distilhubert_ko.decoding import language_model as lm
 from distilhubert_ko.decoding.hotwords import HotWords
@@ -99,7 +99,7 @@ class Noise:
 
 def measure(heard: Heard, tokenizer: Tokenizer, model: lm.LanguageModel, weights: lm.Weights) -> dict[str, Any]:
     scorer = scoring.scorer(tokenizer, model, weights, HotWords((), 0.0))
-    seconds = sum(audio.seconds(len(matrix)) for matrix in heard.log_probs)
+    seconds = sum(FRAMES.seconds(len(matrix)) for matrix in heard.log_probs)
     rows = [{"beam": 1, "lm": False} | decoded(heard, tokenizer, beam.Options(width=1), None, seconds)]
     for width in sorted({*WIDTHS, beam.Options.width}):
         rows.append({"beam": width, "lm": True} | decoded(heard, tokenizer, beam.Options(width=width), scorer, seconds))

@@ -22,7 +22,7 @@ import ray
 import soundfile
 from pyarrow import parquet
 
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.bulk import run as bulk
 from distilhubert_ko.files import writing
 from distilhubert_ko.recognition.transcriber import Transcriber
@@ -33,10 +33,10 @@ def speech(folder: Path, clips: int, longest: float) -> Path:
     folder.mkdir()
     generator = np.random.default_rng(clips)
     for number, seconds in enumerate(generator.uniform(1.0, longest, clips)):
-        moments = np.arange(int(seconds * audio.SAMPLE_RATE)) / audio.SAMPLE_RATE
+        moments = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
         pitches = np.repeat(generator.uniform(80, 2000, len(moments) // 1600 + 1), 1600)[: len(moments)]
         wave = 0.3 * np.sin(2 * np.pi * pitches * moments) + 0.02 * generator.normal(size=len(moments))
-        soundfile.write(folder / f"{number:04d}.wav", wave, audio.SAMPLE_RATE)
+        soundfile.write(folder / f"{number:04d}.wav", wave, SAMPLE_RATE)
     return folder
 
 

@@ -27,11 +27,12 @@ import numpy as np
 import soundfile
 from websockets.asyncio.client import ClientConnection, connect
 
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import SAMPLE_RATE
+from distilhubert_ko.audio.reading import load_audio
 from distilhubert_ko.files import writing
 
-CHUNK = audio.SAMPLE_RATE // 10
-SILENCE = np.zeros(audio.SAMPLE_RATE * 5 // 2, np.float32)
+CHUNK = SAMPLE_RATE // 10
+SILENCE = np.zeros(SAMPLE_RATE * 5 // 2, np.float32)
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ async def play_all(url: str, files: list[Path]) -> tuple[list[str], list[float],
     partial: list[float] = []
     final: list[float] = []
     for file in files:
-        wave = await asyncio.to_thread(audio.load, file)
+        wave = await asyncio.to_thread(load_audio, file)
         said = await asyncio.to_thread(transcribed, url, wave)
         words += [word["word"] for word in said]
         for times, latencies in zip(latency(said, await play(url, wave)), (partial, final), strict=True):
@@ -100,7 +101,7 @@ async def play_all(url: str, files: list[Path]) -> tuple[list[str], list[float],
 def transcribed(url: str, wave: np.ndarray) -> list[dict[str, Any]]:
     """The words of the server's transcript of a whole wave."""
     file = io.BytesIO()
-    soundfile.write(file, wave, audio.SAMPLE_RATE, format="WAV", subtype="FLOAT")
+    soundfile.write(file, wave, SAMPLE_RATE, format="WAV", subtype="FLOAT")
     fields = {"model": "any", "response_format": "verbose_json", "timestamp_granularities[]": "word"}
     answer = httpx2.post(
         f"{url}/v1/audio/transcriptions", data=fields, files={"file": ("a.wav", file.getvalue())}, timeout=300
@@ -117,7 +118,7 @@ async def play(url: str, wave: np.ndarray) -> list[Shown]:
         watching = asyncio.create_task(watch(socket, start))
         for first in range(0, len(samples), CHUNK):
             chunk = samples[first : first + CHUNK]
-            await asyncio.sleep(start + (first + len(chunk)) / audio.SAMPLE_RATE - loop.time())  # once it was spoken
+            await asyncio.sleep(start + (first + len(chunk)) / SAMPLE_RATE - loop.time())  # once it was spoken
             await socket.send(chunk.tobytes())
         await socket.send('{"type": "stop"}')
         return await watching

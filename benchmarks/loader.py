@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from distilhubert_ko import recipe
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.data import corpora, dataset
 from distilhubert_ko.data.dataset import Example
 from distilhubert_ko.files import writing
@@ -63,7 +63,7 @@ def speed(source: batching.Clips, size: int) -> float:
     started, samples = time.process_time(), 0
     for batch in batches(source, size):
         samples += int(batch["lengths"].sum())
-    return samples / audio.SAMPLE_RATE / 3600 / (time.process_time() - started)
+    return samples / SAMPLE_RATE / 3600 / (time.process_time() - started)
 
 
 def start_seconds(corpus: str, cache: Path | None) -> float:

@@ -27,7 +27,8 @@ import openai
 import soundfile
 
 from distilhubert_ko import Transcriber
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import SAMPLE_RATE
+from distilhubert_ko.audio.reading import encode_mp3
 from distilhubert_ko.data import corpora
 from distilhubert_ko.files import writing
 from tests.support.media import encoded
@@ -95,9 +96,9 @@ def recorded(corpus: str, model: Path) -> list[Recording]:
     found = []
     for seconds in SECONDS:
         for kind in FORMATS:
-            while len(held) < seconds * audio.SAMPLE_RATE:
+            while len(held) < seconds * SAMPLE_RATE:
                 held = np.concatenate([held, next(waves)])
-            wave, held = np.split(held, [seconds * audio.SAMPLE_RATE])
+            wave, held = np.split(held, [seconds * SAMPLE_RATE])
             content = written(wave, kind)
             found.append(Recording(f"{seconds}.{kind}", content, seconds, transcriber(content).text))
     return found
@@ -106,13 +107,13 @@ def recorded(corpus: str, model: Path) -> list[Recording]:
 def written(wave: np.ndarray, kind: str) -> bytes:
     match kind:
         case "m4a":
-            return encoded(wave, audio.SAMPLE_RATE, "ipod", "aac")
+            return encoded(wave, SAMPLE_RATE, "ipod", "aac")
         case "webm":
-            return encoded(np.repeat(wave, RATE // audio.SAMPLE_RATE), RATE, "webm", "libopus")
+            return encoded(np.repeat(wave, RATE // SAMPLE_RATE), RATE, "webm", "libopus")
         case "mp3":
-            return audio.mp3(wave)
+            return encode_mp3(wave)
     with tempfile.TemporaryFile() as file:
-        soundfile.write(file, wave, audio.SAMPLE_RATE, format=kind)
+        soundfile.write(file, wave, SAMPLE_RATE, format=kind)
         file.seek(0)
         return file.read()
 

@@ -22,7 +22,7 @@ import torch
 from transformers import HubertForCTC
 
 from distilhubert_ko import recipe
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.data import corpora, dataset
 from distilhubert_ko.model import network as model
 from distilhubert_ko.text import tokenizer as text
@@ -59,7 +59,7 @@ def measure(way: str, config: recipe.Recipe, corpus: str, batches: int, turn: in
     samples, started = 0, time.perf_counter()
     for indices in drawn:
         samples += step(network, optimizer, clips, indices)
-    return samples / audio.SAMPLE_RATE / (time.perf_counter() - started)
+    return samples / SAMPLE_RATE / (time.perf_counter() - started)
 
 
 def step(network: torch.nn.Module, optimizer: torch.optim.Optimizer, clips: batching.Clips, indices: list[int]) -> int:

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.data import corpora
 from distilhubert_ko.evaluation import metrics
 from distilhubert_ko.text import tokenizer as text
@@ -81,7 +81,7 @@ def main() -> None:
         result = {
             "corpus": arguments.corpus,
             "clips": len(clips),
-            "seconds": sum(map(len, clips)) / audio.SAMPLE_RATE,
+            "seconds": sum(map(len, clips)) / SAMPLE_RATE,
             "threads": arguments.threads,
             "model": str(arguments.model.name) if arguments.model else "full-width DistilHuBERT, random weights",
             "systems": figures,
@@ -314,7 +314,7 @@ def measure(
             elapsed, texts, memory = pipe.recv()
             seconds[system].append(elapsed)
             figures[system] = {"texts": texts, "peak_memory_mib": memory}
-    speech = sum(map(len, clips)) / audio.SAMPLE_RATE
+    speech = sum(map(len, clips)) / SAMPLE_RATE
     for system in systems:
         pipes[system].send(None)
         processes[system].join()
@@ -339,8 +339,8 @@ def error_rates(references: list[str], texts: list[str]) -> dict[str, float]:
 
 def cold_start(folder: Path, clips: list[np.ndarray]) -> dict[str, float]:
     """Seconds from the start of a process: to the text of 3 s of speech, and to the end of an import."""
-    wave = np.concatenate([*clips, *clips])[: 3 * audio.SAMPLE_RATE]
-    soundfile.write(folder / "clip.wav", wave, audio.SAMPLE_RATE)
+    wave = np.concatenate([*clips, *clips])[: 3 * SAMPLE_RATE]
+    soundfile.write(folder / "clip.wav", wave, SAMPLE_RATE)
     command = [str(Path(sys.executable).with_name("distilhubert-ko")), "transcribe", str(folder / "clip.wav")]
 
     def fastest(*arguments: str) -> float:

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.data import corpora
 from distilhubert_ko.evaluation import metrics
 from distilhubert_ko.recognition import windows
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.recognition.transcript import Transcript
 
-GAP = np.zeros(3 * audio.SAMPLE_RATE // 10, np.float32)
+GAP = np.zeros(3 * SAMPLE_RATE // 10, np.float32)
 
 
 def main() -> None:
@@ -39,14 +39,14 @@ def main() -> None:
         score = metrics.score(whole.text, windowed.text)
         everywhere += score
         near += metrics.score(*(around_joints(each) for each in (whole, windowed)))
-        print(f"file {number}: {len(wave) / audio.SAMPLE_RATE:.0f} s, {score.characters.rate:.4f}")
+        print(f"file {number}: {len(wave) / SAMPLE_RATE:.0f} s, {score.characters.rate:.4f}")
     print(f"{len(chosen)} clips, characters that differ: {everywhere.characters.rate:.4f}")
     print(f"within 2 s of a joint: {near.characters.rate:.4f}")
 
 
 def around_joints(transcript: Transcript) -> str:
     """The words whose middle lies within 2 s of where two windows meet."""
-    first, hop = (windows.WINDOW - windows.MARGIN) / audio.SAMPLE_RATE, windows.HOP / audio.SAMPLE_RATE
+    first, hop = (windows.WINDOW - windows.MARGIN) / SAMPLE_RATE, windows.HOP / SAMPLE_RATE
 
     def near(seconds: float) -> bool:
         return seconds > first - 2 and (seconds - first + 2) % hop < 4

@@ -24,7 +24,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import SAMPLE_RATE
+from distilhubert_ko.audio.reading import audio_blocks, audio_duration
 from distilhubert_ko.errors import AudioError
 from tests.support.media import encoded, remuxed
 
@@ -220,15 +221,15 @@ def outcome(source: bytes | Path) -> str:
 
 
 def _length(source: bytes | Path, _: float) -> None:
-    assert 0 < audio.duration(source) < np.inf
+    assert 0 < audio_duration(source) < np.inf
 
 
 def _slice(source: bytes | Path, until: float) -> None:
-    assert _samples(audio.blocks(source, 0.1, 0.2), until) <= 0.2 * audio.SAMPLE_RATE + 1
+    assert _samples(audio_blocks(source, 0.1, 0.2), until) <= 0.2 * SAMPLE_RATE + 1
 
 
 def _whole(source: bytes | Path, until: float) -> None:
-    assert _samples(audio.blocks(source), until) > 0
+    assert _samples(audio_blocks(source), until) > 0
 
 
 def _samples(blocks: Iterator[np.ndarray], until: float) -> int:

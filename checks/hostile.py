@@ -21,7 +21,7 @@ import soundfile
 
 from checks import fuzz_audio
 from distilhubert_ko import recipe
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.data import corpora
 from distilhubert_ko.decoding import decoder, kneser_ney
 from distilhubert_ko.decoding.language_model import LanguageModel
@@ -327,7 +327,7 @@ def _corpus(spec: str, home: Path) -> None:
             assert np.isfinite(utterance.seconds), utterance.seconds
             assert utterance.seconds > 0, utterance.seconds
             try:
-                assert len(utterance.wave()) <= 60 * audio.SAMPLE_RATE
+                assert len(utterance.wave()) <= 60 * SAMPLE_RATE
             except DistilhubertKoError:
                 continue
     finally:

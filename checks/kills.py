@@ -28,12 +28,12 @@ import torch
 from safetensors.torch import load_file
 
 from distilhubert_ko import recipe
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.files import writing
 from distilhubert_ko.training import checkpoints, finetune, trainer
 
 WORDS = ("나무", "바다", "하늘", "구름", "별빛", "강물", "노을", "바람")
-SYLLABLE = audio.SAMPLE_RATE // 5  # samples
+SYLLABLE = SAMPLE_RATE // 5  # samples
 
 
 def speech(folder: Path) -> None:
@@ -42,8 +42,8 @@ def speech(folder: Path) -> None:
     for number, words in enumerate(itertools.permutations(WORDS, 2)):
         written = " ".join(words)
         pitches = np.repeat([130.0 * (1 + ord(syllable) % 16) for syllable in written], SYLLABLE)
-        wave = 0.3 * np.sin(2 * np.pi * pitches * np.arange(len(pitches)) / audio.SAMPLE_RATE)
-        soundfile.write(folder / f"{number}.wav", wave, audio.SAMPLE_RATE)
+        wave = 0.3 * np.sin(2 * np.pi * pitches * np.arange(len(pitches)) / SAMPLE_RATE)
+        soundfile.write(folder / f"{number}.wav", wave, SAMPLE_RATE)
         lines.append(json.dumps({"audio_filepath": f"{number}.wav", "text": written, "duration": 1.0}) + "\n")
     for name, part in (("train", lines[:-8]), ("dev", lines[-8:])):
         (folder / f"{name}.jsonl").write_text("".join(part), encoding="utf-8")

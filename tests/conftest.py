@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from distilhubert_ko.audio.reading import SAMPLE_RATE
+from distilhubert_ko.audio.frames import SAMPLE_RATE
 
 pytest_plugins = ["tests.support.hub", "tests.support.model", "tests.support.web"]
 

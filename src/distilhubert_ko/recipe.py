@@ -13,7 +13,7 @@ from typing import Literal
 
 import tomli_w
 
-from distilhubert_ko.audio.reading import KERNELS
+from distilhubert_ko.audio.frames import KERNELS
 from distilhubert_ko.errors import RecipeError
 from distilhubert_ko.files import toml_tables
 from distilhubert_ko.files.writing import write_text

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio import reading
+from distilhubert_ko.audio.reading import SAMPLE_RATES, as_wave, audio_blocks, audio_duration, load_audio
 from distilhubert_ko.errors import AudioError
 
 RNG = np.random.default_rng(7)
@@ -26,61 +27,6 @@ def encoded(wave: np.ndarray, rate: int = 16_000, format: str = "WAV", subtype: 
     return stream.getvalue()
 
 
-def test_frames_agree_with_torch_convolutions_on_awkward_sizes() -> None:
-    torch = pytest.importorskip("torch")
-    chain = [
-        torch.nn.Conv1d(1, 1, kernel, stride, device="meta")
-        for kernel, stride in zip(audio.KERNELS, audio.STRIDES, strict=True)
-    ]
-
-    def reference(samples: int) -> int:
-        signal = torch.zeros(1, 1, samples, device="meta")
-        for convolution in chain:
-            if signal.shape[-1] < convolution.kernel_size[0]:
-                return 0
-            signal = convolution(signal)
-        return signal.shape[-1]
-
-    sizes = [0, 1, 9, 10, 11, 319, 320, 399, 400, 401, 719, 720, 721, 1039, 1040, 15_999, 16_000, 16_001]
-    sizes += RNG.integers(0, 20_000, 30).tolist()
-    assert [audio.frames(size) for size in sizes] == [reference(size) for size in sizes]
-
-
-def test_kernels_and_strides_are_those_of_hubert() -> None:
-    transformers = pytest.importorskip("transformers")
-    config = transformers.HubertConfig()
-    assert tuple(config.conv_kernel) == audio.KERNELS
-    assert tuple(config.conv_stride) == audio.STRIDES
-
-
-@pytest.mark.parametrize(("samples", "expected"), [(16_000, 49), (400, 1), (399, 0), (0, 0)])
-def test_the_frame_counts_everyone_quotes(samples: int, expected: int) -> None:
-    assert audio.frames(samples) == expected
-    assert isinstance(audio.frames(samples), int)
-
-
-def test_frames_of_an_array_are_the_frames_of_its_elements() -> None:
-    sizes = np.array([[0, 399, 400], [719, 720, 16_000]])
-    expected = [[audio.frames(int(size)) for size in row] for row in sizes]
-    assert audio.frames(sizes).tolist() == expected
-    assert audio.frames(sizes.astype(np.uint16)).tolist() == expected
-    assert audio.frames(np.zeros(0, np.int64)).shape == (0,)
-
-
-def test_one_more_frame_needs_one_more_frame_step_of_samples() -> None:
-    step = round(audio.seconds(1) * audio.SAMPLE_RATE)
-    for frames in (1, 2, 49, 1000):
-        samples = 400 + (frames - 1) * step
-        assert (audio.frames(samples - 1), audio.frames(samples)) == (frames - 1, frames)
-
-
-def test_a_frame_starts_every_20_milliseconds() -> None:
-    assert audio.seconds(0) == 0.0
-    assert audio.seconds(50) == 1.0
-    assert audio.seconds(2.5) == pytest.approx(0.05)
-    np.testing.assert_allclose(audio.seconds(np.array([0, 1, 49])), [0, 0.02, 0.98])
-
-
 @pytest.mark.parametrize("samples", [1, 399, 400, 16_000, 16_001])
 def test_path_string_bytes_and_stream_give_the_same_wave(tmp_path: Path, samples: int) -> None:
     wave = noise(samples)
@@ -88,32 +34,32 @@ def test_path_string_bytes_and_stream_give_the_same_wave(tmp_path: Path, samples
     path.write_bytes(encoded(wave, subtype="FLOAT"))
     with path.open("rb") as stream:
         sources = [path, str(path), path.read_bytes(), io.BytesIO(path.read_bytes()), stream]
-        loaded = [audio.load(source) for source in sources]
+        loaded = [load_audio(source) for source in sources]
     for result in loaded:
         assert result.dtype == np.float32
         np.testing.assert_array_equal(result, wave)
-    assert audio.duration(path) == samples / 16_000
+    assert audio_duration(path) == samples / 16_000
 
 
 @pytest.mark.parametrize(("format", "subtype"), [("FLAC", None), ("OGG", "VORBIS"), ("OGG", "OPUS"), ("MP3", None)])
 def test_compressed_formats_keep_length_and_loudness(format: str, subtype: str | None) -> None:
     wave = 0.3 * np.sin(np.arange(16_001) * 2 * np.pi * 440 / 16_000).astype(np.float32)
     content = encoded(wave, format=format, subtype=subtype)
-    loaded = audio.load(content)
+    loaded = load_audio(content)
     assert loaded.shape == wave.shape
     assert np.std(loaded) == pytest.approx(np.std(wave), rel=0.05)
-    assert audio.duration(content) == len(wave) / 16_000
+    assert audio_duration(content) == len(wave) / 16_000
 
 
 def test_channels_are_averaged() -> None:
     wave = noise(1_000, channels=3)
-    np.testing.assert_allclose(audio.load(encoded(wave, subtype="FLOAT")), wave.mean(axis=1), atol=1e-7)
+    np.testing.assert_allclose(load_audio(encoded(wave, subtype="FLOAT")), wave.mean(axis=1), atol=1e-7)
 
 
 @pytest.mark.parametrize("rate", [8_000, 22_050, 44_100, 48_000])
 def test_resampling_keeps_a_tone_at_its_pitch_and_length(rate: int) -> None:
     tone = 0.5 * np.sin(np.arange(rate) * 2 * np.pi * 1_000 / rate)
-    loaded = audio.load(encoded(tone, rate))
+    loaded = load_audio(encoded(tone, rate))
     assert loaded.dtype == np.float32
     assert len(loaded) == 16_000
     expected = 0.5 * np.sin(np.arange(16_000) * 2 * np.pi * 1_000 / 16_000)
@@ -123,27 +69,27 @@ def test_resampling_keeps_a_tone_at_its_pitch_and_length(rate: int) -> None:
 def test_offset_and_duration_cut_the_same_samples_as_a_slice() -> None:
     wave = noise(32_000)
     content = encoded(wave, subtype="FLOAT")
-    np.testing.assert_array_equal(audio.load(content, 0.25), wave[4_000:])
-    np.testing.assert_array_equal(audio.load(content, 0.25, 0.5), wave[4_000:12_000])
-    np.testing.assert_array_equal(audio.load(content, duration=0.5), wave[:8_000])
-    np.testing.assert_array_equal(audio.load(content, 1.75, 9.0), wave[28_000:])
+    np.testing.assert_array_equal(load_audio(content, 0.25), wave[4_000:])
+    np.testing.assert_array_equal(load_audio(content, 0.25, 0.5), wave[4_000:12_000])
+    np.testing.assert_array_equal(load_audio(content, duration=0.5), wave[:8_000])
+    np.testing.assert_array_equal(load_audio(content, 1.75, 9.0), wave[28_000:])
 
 
 def test_a_file_longer_than_one_block_is_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audio, "_BLOCK", 64)
+    monkeypatch.setattr(reading, "_BLOCK", 64)
     wave = noise(1_000)
-    np.testing.assert_array_equal(audio.load(encoded(wave, subtype="FLOAT")), wave)
+    np.testing.assert_array_equal(load_audio(encoded(wave, subtype="FLOAT")), wave)
 
 
 @pytest.mark.parametrize(("offset", "duration"), [(-0.1, None), (float("nan"), None), (0, 0), (0, -1), (2.0, None)])
 def test_a_slice_that_cannot_be_is_refused(offset: float, duration: float | None) -> None:
     with pytest.raises(AudioError, match="offset"):
-        audio.load(encoded(noise(32_000)), offset, duration)
+        load_audio(encoded(noise(32_000)), offset, duration)
 
 
 def refused(source: str | Path | bytes, complaint: str, by_duration: bool = True) -> None:
     """load refuses it, in one line that gives a reason and a remedy; so does duration if it can know."""
-    readers = [audio.load, audio.duration] if by_duration else [audio.load]
+    readers = [load_audio, audio_duration] if by_duration else [load_audio]
     for reader in readers:
         with pytest.raises(AudioError, match=complaint) as caught:
             reader(source)
@@ -195,7 +141,7 @@ def test_a_wav_written_to_a_pipe_is_read_to_its_end() -> None:
     at = content.index(b"data") + 4
     for promised in (0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000):  # ffmpeg, then two habits of sox
         content[at : at + 4] = struct.pack("<I", promised)
-        np.testing.assert_array_equal(audio.load(bytes(content)), wave)
+        np.testing.assert_array_equal(load_audio(bytes(content)), wave)
 
 
 def test_a_flac_stream_that_does_not_say_its_length_is_refused_without_pyav(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,17 +157,17 @@ def test_a_sample_rate_that_no_recorder_has_is_refused(rate: int) -> None:
     refused(encoded(noise(100), rate=rate), "1,000 to 768,000")
 
 
-@pytest.mark.parametrize("rate", audio.RATES)
+@pytest.mark.parametrize("rate", SAMPLE_RATES)
 def test_the_lowest_and_the_highest_sample_rate_are_read(rate: int) -> None:
-    assert len(audio.load(encoded(noise(rate // 10), rate=rate))) == 1_600
+    assert len(load_audio(encoded(noise(rate // 10), rate=rate))) == 1_600
 
 
 def test_many_channels_are_read_in_blocks_of_no_more_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audio, "_BLOCK", 64)
+    monkeypatch.setattr(reading, "_BLOCK", 64)
     wave = noise(1_000, channels=8)
     content = encoded(wave, subtype="FLOAT")
-    assert max(len(block) for block in audio.blocks(content)) == 8
-    np.testing.assert_allclose(audio.load(content), wave.mean(axis=1), atol=1e-7)
+    assert max(len(block) for block in audio_blocks(content)) == 8
+    np.testing.assert_allclose(load_audio(content), wave.mean(axis=1), atol=1e-7)
 
 
 def test_audio_without_samples_is_refused() -> None:
@@ -242,19 +188,19 @@ def test_a_named_pipe_is_read_once_and_whole(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     writer = threading.Thread(target=pipe.write_bytes, args=(encoded(wave, subtype="FLOAT"),))
     writer.start()
-    np.testing.assert_array_equal(audio.load(pipe), wave)
+    np.testing.assert_array_equal(load_audio(pipe), wave)
     writer.join()
 
 
 def test_an_array_is_a_wave_if_it_is_mono_floating_point_and_finite() -> None:
     wave = noise(100)
-    assert audio.wave(wave) is wave
-    assert audio.wave(wave.astype(np.float64)).dtype == np.float32
-    assert audio.wave(np.zeros(0)).shape == (0,)
+    assert as_wave(wave) is wave
+    assert as_wave(wave.astype(np.float64)).dtype == np.float32
+    assert as_wave(np.zeros(0)).shape == (0,)
     for wrong, complaint in [
         (noise(100, channels=2), r"shape \(100, 2\)"),
         ((wave * 32_767).astype(np.int16), "int16"),
         (np.full(100, np.nan), "NaN"),
     ]:
         with pytest.raises(AudioError, match=complaint):
-            audio.wave(wrong)
+            as_wave(wrong)

@@ -18,7 +18,7 @@ from pyarrow import parquet
 from typer.testing import CliRunner
 
 from distilhubert_ko import Transcriber
-from distilhubert_ko.audio.reading import SAMPLE_RATE
+from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.bulk import inputs, outputs
 from distilhubert_ko.bulk import run as bulk
 from distilhubert_ko.bulk.inputs import Input, Storage

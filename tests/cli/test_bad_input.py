@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import SAMPLE_RATE
+from distilhubert_ko.audio.reading import LOUDEST
 from distilhubert_ko.errors import AudioError
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.recognition.transcript import Transcript
@@ -39,7 +40,7 @@ def refused(transcriber: Transcriber, source: str | Path | bytes | np.ndarray, c
 
 @pytest.mark.parametrize("samples", [1, 10, 399])
 def test_a_file_too_short_for_a_frame_has_an_empty_transcript(transcriber: Transcriber, samples: int) -> None:
-    assert transcriber(wav(clip(samples))) == Transcript((), samples / audio.SAMPLE_RATE)
+    assert transcriber(wav(clip(samples))) == Transcript((), samples / SAMPLE_RATE)
 
 
 def test_an_array_of_no_samples_has_an_empty_transcript(transcriber: Transcriber) -> None:
@@ -58,7 +59,7 @@ def test_a_clipped_wave_has_the_transcript_of_its_samples(transcriber: Transcrib
 
 
 def test_samples_far_beyond_one_have_finite_confidences(transcriber: Transcriber) -> None:
-    words = transcriber(wav(clip(40_000) * np.float32(audio.LOUDEST / 4))).words
+    words = transcriber(wav(clip(40_000) * np.float32(LOUDEST / 4))).words
     assert words
     assert all(0 < word.confidence <= 1 for word in words)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from distilhubert_ko.audio.reading import SAMPLE_RATE
+from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.data import corpora, dataset
 from distilhubert_ko.errors import CorpusError
 from distilhubert_ko.files import writing

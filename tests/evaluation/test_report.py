@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from distilhubert_ko import model_folder, recipe, training_log
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.data import corpora, dataset
 from distilhubert_ko.errors import InputError, ModelError
 from distilhubert_ko.evaluation import breakdown, card, report
@@ -279,8 +279,8 @@ def test_an_utterance_with_more_labels_than_frames_is_scored_but_left_out_of_the
 
     records = []
     for name, samples in (("short", 500), ("long", 16_000)):
-        soundfile.write(tmp_path / f"{name}.wav", np.full(samples, 0.01, dtype=np.float32), audio.SAMPLE_RATE)
-        records.append({"audio_filepath": f"{name}.wav", "text": "가나다", "duration": samples / audio.SAMPLE_RATE})
+        soundfile.write(tmp_path / f"{name}.wav", np.full(samples, 0.01, dtype=np.float32), SAMPLE_RATE)
+        records.append({"audio_filepath": f"{name}.wav", "text": "가나다", "duration": samples / SAMPLE_RATE})
     manifest = tmp_path / "manifest.jsonl"
     manifest.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
     measured = report.evaluate(Transcriber(exported, threads=1), f"manifest:{manifest}")

@@ -21,7 +21,7 @@ import torch
 from google.protobuf.message import EncodeError
 from safetensors.torch import load_file, save_file
 
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import FRAMES, KERNELS, SAMPLE_RATE
 from distilhubert_ko.errors import CorpusError, ExportError, InputError, ModelError
 from distilhubert_ko.evaluation import metrics, report
 from distilhubert_ko.export import calibration, exporting, graph
@@ -72,7 +72,7 @@ def test_the_graph_gives_what_torch_gives(
     with torch.no_grad():
         expected = network(*padded(clips)).logits.log_softmax(-1).numpy()
     for row, (log_probs, samples) in enumerate(zip(found, lengths, strict=True)):
-        assert log_probs.shape == (audio.frames(samples), network.config.vocab_size)
+        assert log_probs.shape == (FRAMES.count(samples), network.config.vocab_size)
         assert np.abs(log_probs - expected[row, : len(log_probs)]).max() < 1e-4
 
 
@@ -88,7 +88,7 @@ def test_what_the_padding_holds_does_not_matter_to_the_graph(runtime: Runtime) -
     clips = [clip(16_000), clip(5000)]
     first, second = ([x.numpy() for x in padded(clips, fill)] for fill in (0.0, 0.7))
     silent, loud = (runtime.session.run(None, {"waves": w, "lengths": n})[0] for w, n in (first, second))
-    frames = audio.frames(5000)
+    frames = FRAMES.count(5000)
     assert np.abs(silent[0] - loud[0]).max() < 1e-4
     assert np.abs(silent[1, :frames] - loud[1, :frames]).max() < 1e-4
 
@@ -97,7 +97,7 @@ def test_the_graph_counts_frames_as_audio_does(runtime: Runtime) -> None:
     lengths = np.array([*range(400, 1100, 7), 15_999, 16_000, 16_001])
     waves = np.zeros((len(lengths), lengths.max()), dtype=np.float32)
     frames = runtime.session.run(["frames"], {"waves": waves, "lengths": lengths})[0]
-    assert frames.tolist() == audio.frames(lengths).tolist()
+    assert frames.tolist() == FRAMES.count(lengths).tolist()
 
 
 def test_a_clip_without_a_frame_has_no_log_probabilities(runtime: Runtime) -> None:
@@ -130,7 +130,7 @@ def listing(folder: Path) -> dict[str, bytes]:
 def test_a_graph_that_gives_what_torch_gives_is_kept(folder: Path) -> None:
     (folder / GRAPH).write_bytes(b"the old graph")
     assert 0 < exporting.export(folder) < 1e-4
-    assert len(Runtime(folder).log_probs([clip(16_000)])[0]) == audio.frames(16_000)
+    assert len(Runtime(folder).log_probs([clip(16_000)])[0]) == FRAMES.count(16_000)
 
 
 @pytest.mark.parametrize("wrong", [0.1, np.nan])
@@ -268,7 +268,7 @@ def test_the_first_rung_that_is_accurate_enough_is_kept(
     assert [trial.float32 for trial in trials] == [None, *exporting.RUNGS[: accepted + 1]]
     nodes = onnx.load(tmp_path / "out" / GRAPH).graph.node
     convolutions = [node.op_type for node in nodes if node.op_type in ("Conv", "QLinearConv")]
-    names = [*(f"conv{number}" for number in range(1, len(audio.KERNELS))), "positions"]
+    names = [*(f"conv{number}" for number in range(1, len(KERNELS))), "positions"]
     kept = {name for name, operator in zip(names, convolutions, strict=True) if operator == "Conv"}
     assert kept == {*exporting.RUNGS[accepted]} - {"conv0"}  # the first convolution is in float32 anyway
     assert sum(node.op_type == "MatMulIntegerToFloat" for node in nodes) == 4  # of one layer, on every rung
@@ -349,7 +349,7 @@ def heard_by_sherpa(folder: Path, wave: np.ndarray) -> str:
         model=str(folder / GRAPH), tokens=str(folder / "tokens.txt")
     )
     stream = recogniser.create_stream()
-    stream.accept_waveform(audio.SAMPLE_RATE, wave)
+    stream.accept_waveform(SAMPLE_RATE, wave)
     recogniser.decode_stream(stream)
     return " ".join(unicodedata.normalize("NFC", stream.result.text).split())
 
@@ -392,7 +392,7 @@ def written(folder: Path, waves: Sequence[np.ndarray]) -> str:
     folder.mkdir()
     lines = []
     for number, wave in enumerate(waves):
-        soundfile.write(folder / f"{number}.wav", wave, audio.SAMPLE_RATE)
+        soundfile.write(folder / f"{number}.wav", wave, SAMPLE_RATE)
         lines.append(json.dumps({"audio_filepath": f"{number}.wav", "text": "가", "duration": len(wave) / 16_000}))
     (folder / "all.jsonl").write_text("\n".join(lines), encoding="utf-8")
     return f"manifest:{folder}/all.jsonl"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from distilhubert_ko.audio.reading import KERNELS
+from distilhubert_ko.audio.frames import KERNELS
 from distilhubert_ko.export import calibration, graph
 from distilhubert_ko.export.onnx_builder import OUT, WEIGHT_STEPS, Observed, Steps
 from tests.support.model import TINY, clip, new_network, opened, together

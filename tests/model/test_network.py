@@ -12,7 +12,7 @@ from torch.nn import functional
 from transformers import HubertConfig, HubertForCTC, HubertModel
 
 from distilhubert_ko import recipe
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import FRAMES
 from distilhubert_ko.errors import ModelError, RecipeError, UnavailableError
 from distilhubert_ko.model import network as model
 from tests.support.model import SYLLABLES, TINY, clip, new_network, padded
@@ -105,10 +105,10 @@ def test_the_state_dict_is_that_of_plain_transformers(network: model.PaddingSafe
 def test_a_single_clip_gets_the_logits_and_the_loss_of_plain_transformers(
     network: model.PaddingSafeHubertForCTC, plain: HubertForCTC, samples: int
 ) -> None:
-    wave, labels = one(samples), spell(max(1, audio.frames(samples) // 3))
+    wave, labels = one(samples), spell(max(1, FRAMES.count(samples) // 3))
     with torch.no_grad():
         ours, theirs = network(wave, labels=labels), plain(wave, labels=labels)
-    assert ours.logits.shape == (1, audio.frames(samples), len(SYLLABLES))
+    assert ours.logits.shape == (1, FRAMES.count(samples), len(SYLLABLES))
     assert theirs.logits.std() > 1  # or the comparison says little
     assert largest_difference(ours.logits, theirs.logits) < 1e-4
     assert ours.loss.item() == pytest.approx(theirs.loss.item(), rel=1e-4)
@@ -118,7 +118,7 @@ def test_a_single_clip_gets_the_logits_and_the_loss_of_plain_transformers(
 def test_a_single_clip_gets_the_gradients_of_plain_transformers(
     network: model.PaddingSafeHubertForCTC, plain: HubertForCTC, samples: int
 ) -> None:
-    wave, labels = one(samples), spell(max(1, audio.frames(samples) // 3))
+    wave, labels = one(samples), spell(max(1, FRAMES.count(samples) // 3))
     ours, theirs = (gradients(one_of, wave, labels) for one_of in (network, plain))
     assert ours.keys() == theirs.keys()
     for name, gradient in theirs.items():
@@ -178,7 +178,7 @@ def test_what_the_padding_holds_does_not_matter(network: model.PaddingSafeHubert
     with torch.no_grad():
         silent, loud = (network(*padded(clips, fill=value)).logits for value in (0.0, fill))
     for before, after, samples in zip(silent, loud, MATES, strict=True):
-        frames = audio.frames(samples)
+        frames = FRAMES.count(samples)
         assert largest_difference(before[:frames], after[:frames]) < 1e-4
 
 
@@ -201,7 +201,7 @@ def padded_labels(labels: list[Tensor]) -> Tensor:
 
 def test_frame_lengths_are_those_of_audio(network: model.PaddingSafeHubertForCTC) -> None:
     samples = np.arange(400, 3000)
-    assert network.frame_lengths(torch.from_numpy(samples)).tolist() == audio.frames(samples).tolist()
+    assert network.frame_lengths(torch.from_numpy(samples)).tolist() == FRAMES.count(samples).tolist()
 
 
 SOUNDS = {

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
 from distilhubert_ko.decoding import ctc
 from distilhubert_ko.errors import InputError
 from distilhubert_ko.evaluation import metrics
@@ -17,7 +17,7 @@ from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.recognition.transcript import Transcript
 from tests.support.model import SYLLABLES, clip
 
-SECOND = audio.SAMPLE_RATE
+SECOND = SAMPLE_RATE
 
 
 class Planted:
@@ -28,13 +28,13 @@ class Planted:
 
     def __call__(self, wave: np.ndarray) -> np.ndarray:
         self.longest = max(self.longest, len(wave))
-        labels = wave[: audio.FRAME_STEP * audio.frames(len(wave)) : audio.FRAME_STEP].astype(int)
+        labels = wave[: FRAMES.step * FRAMES.count(len(wave)) : FRAMES.step].astype(int)
         return np.where(np.arange(len(SYLLABLES)) == labels[:, None], -0.1, -9.0)
 
 
 def wave_of(labels: list[int]) -> np.ndarray:
     """A wave in which Planted hears these labels, and a half frame that it does not."""
-    return np.append(np.repeat(np.array(labels, np.float32), audio.FRAME_STEP), np.zeros(240, np.float32))
+    return np.append(np.repeat(np.array(labels, np.float32), FRAMES.step), np.zeros(240, np.float32))
 
 
 def whole(labels: list[int]) -> Transcript:

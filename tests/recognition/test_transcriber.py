@@ -13,7 +13,7 @@ import onnxruntime
 import pytest
 import soundfile
 
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
 from distilhubert_ko.decoding.ctc import Token
 from distilhubert_ko.errors import AudioError, InputError, ModelError, UnavailableError
 from distilhubert_ko.recognition import transcriber as transcribe
@@ -31,7 +31,7 @@ def transcriber(exported: Path) -> Transcriber:
 
 def test_a_file_its_bytes_and_its_samples_give_the_same_transcript(transcriber: Transcriber, tmp_path: Path) -> None:
     path = tmp_path / "clip.wav"
-    soundfile.write(path, clip(40_000), audio.SAMPLE_RATE, subtype="FLOAT")
+    soundfile.write(path, clip(40_000), SAMPLE_RATE, subtype="FLOAT")
     transcripts = [transcriber(source) for source in (path, str(path), path.read_bytes(), clip(40_000))]
     assert len(transcripts[0].text) > 10  # the model has something to say
     assert all(transcript == transcripts[0] for transcript in transcripts)
@@ -42,7 +42,7 @@ def test_a_file_its_bytes_and_its_samples_give_the_same_transcript(transcriber: 
 @pytest.mark.parametrize("batch_size", [1, 3])
 def test_the_words_that_are_told_on_the_way_begin_the_text(exported: Path, seconds: int, batch_size: int) -> None:
     told: list[str] = []
-    wave = clip(seconds * audio.SAMPLE_RATE)
+    wave = clip(seconds * SAMPLE_RATE)
     found = Transcriber(exported, threads=1, batch_size=batch_size)(wave, on_text=told.append)
     assert found == Transcriber(exported, threads=1)(wave)
     assert found.text.split()[: len(" ".join(told).split())] == " ".join(told).split()
@@ -54,7 +54,7 @@ def test_the_words_that_are_told_on_the_way_begin_the_text(exported: Path, secon
 def test_a_search_tells_no_words_on_the_way(exported: Path) -> None:
     told: list[str] = []
     searching = Transcriber(exported, threads=1, n_best=2)
-    assert searching(clip(25 * audio.SAMPLE_RATE), on_text=told.append).text
+    assert searching(clip(25 * SAMPLE_RATE), on_text=told.append).text
     assert told == []
 
 
@@ -89,14 +89,14 @@ def test_batches_hold_clips_of_like_length_up_to_a_sum_of_padded_lengths(
     monkeypatch.setattr(transcribe, "BATCH_SECONDS", 1.0)
     lengths = [8000, 2000, 20_000, 2000, 8000, 4000, 2000, 8000, 2000, 2000]
     found = transcriber.log_probs([np.ones(samples, np.float32) for samples in lengths])
-    assert [len(log_probs) for log_probs in found] == [audio.frames(samples) for samples in lengths]
+    assert [len(log_probs) for log_probs in found] == [FRAMES.count(samples) for samples in lengths]
     assert batches == [[20_000], [8000, 8000], [8000, 4000], [2000] * 5]
 
 
 @pytest.mark.parametrize("samples", [0, 10, 399])
 def test_a_clip_too_short_for_a_frame_has_an_empty_transcript(transcriber: Transcriber, samples: int) -> None:
     transcript = transcriber(clip(samples))
-    assert transcript == Transcript((), samples / audio.SAMPLE_RATE)
+    assert transcript == Transcript((), samples / SAMPLE_RATE)
     assert transcript.text == ""
 
 
@@ -109,7 +109,7 @@ def test_the_times_of_words_rise_and_lie_inside_the_audio(transcriber: Transcrib
     transcript = transcriber(clip(samples))
     times = [time for word in transcript.words for time in (word.start, word.end)]
     assert times == sorted(times)
-    assert all(0 <= time <= samples / audio.SAMPLE_RATE for time in times)
+    assert all(0 <= time <= samples / SAMPLE_RATE for time in times)
     assert all(word.start < word.end for word in transcript.words)
     assert all(0 < word.confidence <= 1 for word in transcript.words)
     assert samples < 160_000 or len(transcript.words) > 5

@@ -13,7 +13,8 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
+from distilhubert_ko.audio.reading import load_audio
 from distilhubert_ko.data import synthetic
 from distilhubert_ko.errors import InputError, MissingExtraError
 from distilhubert_ko.recognition import vad
@@ -31,7 +32,7 @@ OPTIONS = [
     VadOptions(max_speech_duration_s=2.5, speech_pad_ms=100),
     VadOptions(threshold=0.8, neg_threshold=0.7, min_silence_duration_ms=200, speech_pad_ms=0),
 ]
-SECOND = audio.SAMPLE_RATE
+SECOND = SAMPLE_RATE
 
 
 def noise(seconds: float, seed: int = 0) -> np.ndarray:
@@ -52,7 +53,7 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> list[np.ndarray]:
     lines = synthetic.lines("demo")["test"][:3]
     (folder / "test").mkdir()
     synthetic._speak(folder, lines)
-    return [audio.load(folder / line.path) for line in lines]
+    return [load_audio(folder / line.path) for line in lines]
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +99,7 @@ def test_the_rules_are_those_of_silero_for_any_probabilities(
     expected = silero.get_speech_timestamps_from_probs(
         probabilities.tolist(), audio_length_samples=samples, **keywords(options)
     )
-    step = audio.FRAME_STEP
+    step = FRAMES.step
     assert vad.regions(probabilities, samples, options) == [
         Region(each["start"] // step * step, samples if each["end"] == samples else each["end"] // step * step)
         for each in expected
@@ -115,7 +116,7 @@ def test_regions_rise_do_not_overlap_and_lie_on_whole_frames_inside_the_wave(
     edges = [edge for region in regions for edge in (region.start, region.end)]
     assert edges == sorted(edges)
     assert all(region.start < region.end for region in regions)
-    assert all(edge % audio.FRAME_STEP == 0 for edge in edges if edge != samples)
+    assert all(edge % FRAMES.step == 0 for edge in edges if edge != samples)
     assert not edges or 0 <= edges[0] < edges[-1] <= samples
 
 
@@ -208,7 +209,7 @@ def test_digital_silence_is_an_empty_transcript_without_vad_too(exported: Path, 
     transcriber = Transcriber(exported, threads=1)
     assert transcriber(np.zeros(samples, np.float32)) == Transcript((), samples / SECOND)
     together = transcriber.log_probs([np.zeros(samples, np.float32), clip(16_000)])
-    assert [len(log_probs) for log_probs in together] == [audio.frames(samples), 49]
+    assert [len(log_probs) for log_probs in together] == [FRAMES.count(samples), 49]
     assert heard == [16_000]
 
 
@@ -220,7 +221,7 @@ def test_a_path_bytes_a_file_and_a_pipe_give_the_same_transcript(
     os.mkfifo(pipe)
     threading.Thread(target=lambda: pipe.write_bytes(path.read_bytes()), daemon=True).start()
     transcriber = Transcriber(exported, threads=1)
-    sources = [path, path.read_bytes(), io.BytesIO(path.read_bytes()), audio.load(path), pipe]
+    sources = [path, path.read_bytes(), io.BytesIO(path.read_bytes()), load_audio(path), pipe]
     transcripts = [transcriber(source, VadOptions()) for source in sources]
     assert transcripts[0].text
     assert all(each == transcripts[0] for each in transcripts)
@@ -236,4 +237,4 @@ def test_progress_rises_to_the_end_of_the_recording_with_and_without_vad(
         transcriber(wave, options, seconds.append)
         assert len(seconds) > 1
         assert seconds == sorted(seconds)
-        assert seconds[-1] == audio.seconds(audio.frames(len(wave)))
+        assert seconds[-1] == FRAMES.seconds(FRAMES.count(len(wave)))

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio import reading
+from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
+from distilhubert_ko.audio.reading import audio_blocks, load_audio
 from distilhubert_ko.recognition import windows as longform
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.recognition.windows import Region
@@ -28,7 +30,7 @@ class Positions:
     def log_probs(self, waves: list[np.ndarray]) -> list[np.ndarray]:
         self.longest = max(self.longest, *map(len, waves))
         self.batches.append(len(waves))
-        return [wave[: 320 * audio.frames(len(wave)) : 320, None] for wave in waves]
+        return [wave[: 320 * FRAMES.count(len(wave)) : 320, None] for wave in waves]
 
 
 @pytest.mark.parametrize("samples", SIZES)
@@ -40,7 +42,7 @@ def test_the_pieces_hold_every_frame_of_the_wave_once_and_in_order(samples: int,
     blocks = (wave[start : start + block] for start in range(0, samples, block))
     pieces = [*longform.log_probs(runtime, blocks, batch)]  # type: ignore[arg-type]
     heard = np.concatenate(pieces)[:, 0] if pieces else np.empty(0)
-    assert np.array_equal(heard, 320.0 * np.arange(audio.frames(samples)))
+    assert np.array_equal(heard, 320.0 * np.arange(FRAMES.count(samples)))
     assert runtime.longest <= longform.WINDOW
 
 
@@ -65,9 +67,9 @@ def test_frames_within_regions_are_those_of_the_wave_and_silence_stands_between(
     regions = [Region(start, end) for start, end in zip(steps[::2], steps[1::2], strict=False)]
     blocks = (wave[start : start + block] for start in range(0, samples, block))
     pieces = longform.log_probs_within(Positions(), blocks, regions, lambda frames: np.zeros((frames, 1)), batch)  # type: ignore[arg-type]
-    expected = np.zeros(audio.frames(samples))
+    expected = np.zeros(FRAMES.count(samples))
     for region in regions:
-        starts = region.start + 320 * np.arange(audio.frames(region.end - region.start))
+        starts = region.start + 320 * np.arange(FRAMES.count(region.end - region.start))
         expected[starts // 320] = starts + 1
     assert np.array_equal(np.concatenate([*pieces])[:, 0], expected)
 
@@ -77,7 +79,7 @@ def test_windows_of_long_regions_and_of_several_are_computed_together() -> None:
     regions = [Region(0, longform.WINDOW + 3200), Region(longform.WINDOW + 6400, longform.WINDOW + 9600)]
     network = Positions()
     pieces = longform.log_probs_within(network, [wave], regions, lambda frames: np.zeros((frames, 1)), 2)  # type: ignore[arg-type]
-    assert sum(map(len, pieces)) == audio.frames(len(wave))
+    assert sum(map(len, pieces)) == FRAMES.count(len(wave))
     assert network.batches == [2, 1]
 
 
@@ -96,7 +98,7 @@ def test_no_more_is_read_ahead_than_a_batch_of_windows(batch: int) -> None:
     for piece in longform.log_probs(network, blocks(), batch):  # type: ignore[arg-type]
         assert read - 320 * done <= longform.WINDOW + batch * longform.HOP + block
         done += len(piece)
-    assert done == audio.frames(300 * block)
+    assert done == FRAMES.count(300 * block)
     assert max(network.batches) == batch
 
 
@@ -110,7 +112,7 @@ def test_a_frame_in_a_window_after_the_first_has_a_margin_on_its_left_and_right(
 
 
 def test_a_recording_of_minutes_gets_the_same_answer_in_batches_of_any_size(exported: Path) -> None:
-    wave = clip(180 * audio.SAMPLE_RATE)
+    wave = clip(180 * SAMPLE_RATE)
     alone, *others = (Transcriber(exported, threads=1, batch_size=size) for size in (1, 2, 5))
     expected, text = np.concatenate([*longform.log_probs(alone, [wave])]), alone(wave).text
     assert len(text) > 100
@@ -122,9 +124,9 @@ def test_a_recording_of_minutes_gets_the_same_answer_in_batches_of_any_size(expo
 
 def test_a_long_recording_gets_the_same_answer_in_a_batch_and_in_a_call_of_its_own(exported: Path) -> None:
     transcriber = Transcriber(exported, threads=1)
-    waves = [clip(9000), clip(longform.WINDOW + 5 * audio.SAMPLE_RATE), clip(40_000)]
+    waves = [clip(9000), clip(longform.WINDOW + 5 * SAMPLE_RATE), clip(40_000)]
     for wave, log_probs in zip(waves, transcriber.log_probs(waves), strict=True):
-        assert len(log_probs) == audio.frames(len(wave))
+        assert len(log_probs) == FRAMES.count(len(wave))
         alone, expected = transcriber(wave), transcriber.transcript(log_probs, len(wave))
         assert alone.text
         assert [(w.text, w.start, w.end) for w in alone.words] == [(w.text, w.start, w.end) for w in expected.words]
@@ -138,9 +140,9 @@ def test_a_file_of_another_rate_gives_the_same_samples_in_blocks_as_at_once(
     import soundfile
 
     soundfile.write(tmp_path / "speech.wav", clip(100_000), 44_100)
-    whole = audio.load(tmp_path / "speech.wav")
-    monkeypatch.setattr(audio, "_BLOCK", 10_007)
-    pieces = [*audio.blocks(tmp_path / "speech.wav")]
+    whole = load_audio(tmp_path / "speech.wav")
+    monkeypatch.setattr(reading, "_BLOCK", 10_007)
+    pieces = [*audio_blocks(tmp_path / "speech.wav")]
     assert len(pieces) > 5
     assert np.array_equal(np.concatenate(pieces), whole)
     assert len(whole) == pytest.approx(100_000 * 16_000 / 44_100, abs=1)

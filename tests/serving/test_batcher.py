@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.errors import AudioError, BusyError, UnavailableError
 from distilhubert_ko.recognition import windows
 from distilhubert_ko.recognition.session import Runtime
@@ -20,7 +20,7 @@ from distilhubert_ko.serving.options import ServerLimits
 from tests.support.model import clip
 
 LENGTHS = [0, 399, 400, 5000, 16_000, 16_100, 16_500, 33_333, 34_000, 80_000]
-LENGTHS += [windows.WINDOW, windows.WINDOW + 1, 40 * audio.SAMPLE_RATE]
+LENGTHS += [windows.WINDOW, windows.WINDOW + 1, 40 * SAMPLE_RATE]
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import SAMPLE_RATE
+from distilhubert_ko.audio.reading import load_audio
 from distilhubert_ko.errors import AudioError, DecodingError, TooLongError, UnavailableError
 from distilhubert_ko.serving.decoders import Decoders
 from distilhubert_ko.serving.options import ServerLimits
@@ -27,7 +28,7 @@ if not hasattr(os, "mkfifo"):
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
     path = tmp_path / "upload"
-    soundfile.write(path, WAVE, audio.SAMPLE_RATE, format="WAV", subtype="FLOAT")
+    soundfile.write(path, WAVE, SAMPLE_RATE, format="WAV", subtype="FLOAT")
     return path
 
 
@@ -74,7 +75,7 @@ def test_a_wave_is_the_one_that_is_decoded_here_and_leaves_no_file(
     soundfile.write(path, np.repeat(WAVE, 3), 48_000, format=kind, subtype=subtype)
     wave = within(Decoders(workers=1), lambda decoders: decoders.decode(path))
     assert wave.dtype == np.float32
-    assert np.array_equal(wave, audio.load(path))
+    assert np.array_equal(wave, load_audio(path))
     assert names(tmp_path) == {"upload"}
 
 
@@ -83,9 +84,9 @@ def test_what_ffmpeg_opens_is_decoded_within_the_limits(tmp_path: Path) -> None:
     from tests.support.media import encoded
 
     path = tmp_path / "upload"
-    path.write_bytes(encoded(WAVE, audio.SAMPLE_RATE, "ipod", "aac"))
+    path.write_bytes(encoded(WAVE, SAMPLE_RATE, "ipod", "aac"))
     wave = within(Decoders(workers=1), lambda decoders: decoders.decode(path))
-    assert np.array_equal(wave, audio.load(path))
+    assert np.array_equal(wave, load_audio(path))
 
 
 def test_an_error_says_the_same_but_names_no_path(tmp_path: Path, clip: Path) -> None:
@@ -119,7 +120,7 @@ def test_a_recording_that_is_too_long_is_refused_before_it_is_decoded_whole(tmp_
 
 @pytest.mark.parametrize("difference", [0, 1])
 def test_the_longest_recording_that_is_taken_has_as_many_samples_as_the_limit_says(difference: int, clip: Path) -> None:
-    limits = ServerLimits(audio_seconds=(len(WAVE) - difference) / audio.SAMPLE_RATE)
+    limits = ServerLimits(audio_seconds=(len(WAVE) - difference) / SAMPLE_RATE)
     found = within(Decoders(limits, workers=1), lambda decoders: outcome(decoders, clip))
     assert isinstance(found, TooLongError if difference else np.ndarray)
 
@@ -195,7 +196,7 @@ def test_a_caller_who_gives_up_frees_the_worker_and_leaves_no_file(endless: Path
 def test_many_files_share_few_workers_and_neither_processes_nor_descriptors_are_left(tmp_path: Path) -> None:
     paths = [tmp_path / f"{number}" for number in range(12)]
     for number, path in enumerate(paths):
-        soundfile.write(path, WAVE[: 1000 * (number + 1)], audio.SAMPLE_RATE, format="WAV", subtype="FLOAT")
+        soundfile.write(path, WAVE[: 1000 * (number + 1)], SAMPLE_RATE, format="WAV", subtype="FLOAT")
     descriptors = Path("/proc/self/fd")
 
     async def task(decoders: Decoders) -> list[int]:

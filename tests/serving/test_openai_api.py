@@ -13,7 +13,7 @@ import pytest
 import soundfile
 import webvtt
 
-from distilhubert_ko.audio.reading import SAMPLE_RATE
+from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.errors import BusyError, UnavailableError
 from distilhubert_ko.recognition.transcript import Transcript
 from tests.support.model import clip

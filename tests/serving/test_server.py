@@ -21,7 +21,7 @@ import soundfile
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from distilhubert_ko.audio.reading import SAMPLE_RATE
+from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.errors import InputError
 from distilhubert_ko.serving import connections, gates, request_log, server
 from distilhubert_ko.serving.options import ServerLimits, ServerOptions

@@ -18,7 +18,7 @@ import pytest
 import soundfile
 import webvtt
 
-from distilhubert_ko.audio.reading import SAMPLE_RATE
+from distilhubert_ko.audio.frames import SAMPLE_RATE
 from tests.support.web import SPEECH, peaks, until
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from distilhubert_ko.audio.reading import SAMPLE_RATE
+from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.recognition import transcript
 from distilhubert_ko.recognition.transcript import Transcript, Word
 from distilhubert_ko.text.tokenizer import Units

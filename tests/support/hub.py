@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from distilhubert_ko.audio.reading import SAMPLE_RATE
+from distilhubert_ko.audio.frames import SAMPLE_RATE
 
 NAME = "owner/name"
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from distilhubert_ko import recipe
-from distilhubert_ko.audio.reading import SAMPLE_RATE
+from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.export import exporting
 from distilhubert_ko.model import network as model
 from distilhubert_ko.text.tokenizer import Tokenizer

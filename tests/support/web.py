@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from distilhubert_ko.audio.reading import SAMPLE_RATE
+from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.serving.options import ServerLimits, ServerOptions
 from tests.support.model import clip
 from tests.support.serving import running

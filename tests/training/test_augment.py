@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
 from distilhubert_ko.recipe import Augment
 from distilhubert_ko.training.augment import at_speed, augmented, in_room, level, with_noise
 from tests.support.model import clip
@@ -22,7 +22,7 @@ def generator(seed: int = 0) -> np.random.Generator:
 
 def dominant(wave: np.ndarray) -> float:
     """Frequency in Hz with the most energy."""
-    return float(np.abs(np.fft.rfft(wave)).argmax()) * audio.SAMPLE_RATE / len(wave)
+    return float(np.abs(np.fft.rfft(wave)).argmax()) * SAMPLE_RATE / len(wave)
 
 
 @given(samples=st.sampled_from([400, 401, 1600, 7999, 16_000]), seed=st.integers(0, 2**32))
@@ -50,7 +50,7 @@ def test_a_recipe_without_augmentation_changes_nothing() -> None:
 
 @pytest.mark.parametrize("speed", [0.9, 1.1])
 def test_speed_changes_length_and_pitch_alike(speed: float) -> None:
-    tone = np.sin(2 * np.pi * 400 * np.arange(32_000) / audio.SAMPLE_RATE).astype(np.float32)
+    tone = np.sin(2 * np.pi * 400 * np.arange(32_000) / SAMPLE_RATE).astype(np.float32)
     faster = at_speed(tone, speed)
     assert len(faster) == pytest.approx(32_000 / speed, abs=1)
     assert dominant(faster) == pytest.approx(400 * speed, abs=1)
@@ -59,14 +59,14 @@ def test_speed_changes_length_and_pitch_alike(speed: float) -> None:
 def test_a_clip_is_not_sped_up_past_the_frames_that_its_labels_need() -> None:
     wave = clip(16_000)
     only_fast = Augment(speeds=(1.1,))
-    frames = audio.frames(16_000)
+    frames = FRAMES.count(16_000)
     assert len(augmented(wave, only_fast, generator(), frames)) == 16_000
-    assert len(augmented(wave, only_fast, generator(), audio.frames(14_545))) == pytest.approx(14_545, abs=1)
+    assert len(augmented(wave, only_fast, generator(), FRAMES.count(14_545))) == pytest.approx(14_545, abs=1)
 
 
 def test_a_clip_without_labels_is_not_sped_up_past_its_last_frame() -> None:
     wave = augmented(np.ones(420, np.float32), Augment(speeds=(1.1,)), np.random.default_rng(0), 0)
-    assert audio.frames(len(wave)) == 1
+    assert FRAMES.count(len(wave)) == 1
 
 
 @pytest.mark.parametrize("snr", [-5.0, 0.0, 20.0])

@@ -22,7 +22,7 @@ from torch.utils.data import BatchSampler
 from transformers import Wav2Vec2FeatureExtractor
 
 from distilhubert_ko import recipe, training_log
-from distilhubert_ko.audio.reading import SAMPLE_RATE
+from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.data import dataset
 from distilhubert_ko.errors import CorpusError, InputError, TrainingError
 from distilhubert_ko.model import network as model

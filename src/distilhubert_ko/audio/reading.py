@@ -1,7 +1,6 @@
-"""Sound files to 16 kHz mono waves, and the project's only frame arithmetic.
+"""Audio files as 16 kHz mono waves, whole or block by block, and their lengths.
 
-A wave is a float32 array of shape (samples,) at `SAMPLE_RATE`. A frame is one output step of the
-convolutions in front of HuBERT's transformer: 400 samples wide, 320 samples apart.
+A wave is a float32 array of shape (samples,) at `SAMPLE_RATE`.
 """
 
 import io
@@ -9,42 +8,32 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, overload
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.errors import AudioError
 
 if TYPE_CHECKING:
     from distilhubert_ko.audio.ffmpeg import Media
 
-SAMPLE_RATE = 16_000
-"""Samples per second of every wave in the project."""
-
-RATES = 1_000, 768_000
+SAMPLE_RATES = 1_000, 768_000
 """The lowest and the highest sample rate that is read: a header that says 1 Hz would give 16,000 times the samples."""
 
 LOUDEST = 2.0**31
 """A sample may be as large, as where 32-bit integers were written as floating point; past about 1e15 HuBERT's
 sums of squares overflow."""
 
-KERNELS = (10, 3, 3, 3, 3, 2, 2)
-STRIDES = (5, 2, 2, 2, 2, 2, 2)
-"""The seven unpadded convolutions of wav2vec 2.0 (Baevski et al., 2020, section 4.2), which HuBERT and
-DistilHuBERT keep."""
-
-FRAME_STEP = int(np.prod(STRIDES))
-"""Samples from the start of a frame to the start of the next: waves are cut at multiples of it."""
-
 _BLOCK = 1 << 20  # samples read at a time, over all channels: no header's promise can exhaust memory
 _UNKNOWN_LENGTH = 2**63 - 1  # what libsndfile says of a FLAC stream whose header gives no length
 _STREAMED = 0x7FFF_0000  # a WAV written to a pipe promises this many bytes or more, and means "to the end"
 
 
-def load(
+def load_audio(
     source: str | Path | bytes | BinaryIO, offset: float = 0.0, duration: float | None = None
 ) -> NDArray[np.float32]:
     """Read a sound file, or `duration` seconds of it from `offset` seconds on, as a wave.
@@ -58,19 +47,19 @@ def load(
 
     Raises:
         AudioError: the source is missing, a folder, forbidden, empty, not audio or truncated, or it holds
-            no samples, samples that are not finite or a sample rate outside `RATES`; or the slice begins
+            no samples, samples that are not finite or a sample rate outside `SAMPLE_RATES`; or the slice begins
             past the end.
     """
-    return np.concatenate([*blocks(source, offset, duration)])
+    return np.concatenate([*audio_blocks(source, offset, duration)])
 
 
-def blocks(
+def audio_blocks(
     source: str | Path | bytes | BinaryIO, offset: float = 0.0, duration: float | None = None
 ) -> Iterator[NDArray[np.float32]]:
-    """As `load`, but a piece (samples,) at a time, so that a recording of hours needs little memory.
+    """As `load_audio`, but a piece (samples,) at a time, so that a recording of hours needs little memory.
 
     Raises:
-        AudioError: as for `load`; what only decoding can find comes after the pieces before it.
+        AudioError: as for `load_audio`; what only decoding can find comes after the pieces before it.
     """
     name = _name(source)
     if not 0 <= offset < np.inf or (duration is not None and not 0 < duration < np.inf):
@@ -87,7 +76,7 @@ def blocks(
             raise AudioError(f"{name}: too few samples at {rate} Hz to hear: leave this clip out")
 
 
-def wave(samples: NDArray[np.floating]) -> NDArray[np.float32]:
+def as_wave(samples: NDArray[np.floating]) -> NDArray[np.float32]:
     """Samples (samples,) at 16 kHz, between -1 and 1, as a wave; there may be none.
 
     Raises:
@@ -101,7 +90,7 @@ def wave(samples: NDArray[np.floating]) -> NDArray[np.float32]:
     return _checked(samples.astype(np.float32, copy=False), "the array")
 
 
-def mp3(wave: NDArray[np.float32]) -> bytes:
+def encode_mp3(wave: NDArray[np.float32]) -> bytes:
     """A wave (samples,) as an MP3 file of about 4 kB a second, which unlike Opus plays in every browser."""
     file = io.BytesIO()
     options = {"bitrate_mode": "VARIABLE", "compression_level": 0.7}  # 32 kbit/s: more is not heard at 16 kHz
@@ -109,47 +98,16 @@ def mp3(wave: NDArray[np.float32]) -> bytes:
     return file.getvalue()
 
 
-def duration(source: str | Path | bytes | BinaryIO) -> float:
+def audio_duration(source: str | Path | bytes | BinaryIO) -> float:
     """Length in seconds, from the header, so a truncated FLAC or MP3 shows only when it is loaded.
 
     What FFmpeg reads is decoded to its end where its header does not say.
 
     Raises:
-        AudioError: as for `load`, save for what only decoding can find.
+        AudioError: as for `load_audio`, save for what only decoding can find.
     """
     with _open(source) as file:
         return float(file.frames / file.samplerate) if isinstance(file, soundfile.SoundFile) else file.seconds()
-
-
-@overload
-def frames(samples: int) -> int: ...
-@overload
-def frames(samples: NDArray[np.integer]) -> NDArray[np.int64]: ...
-def frames(samples: int | NDArray[np.integer]) -> int | NDArray[np.int64]:
-    """Number of encoder frames for a number of samples, or for an array of them; never below 0.
-
-    Each convolution without padding makes floor((length - kernel) / stride) + 1 out of length.
-    """
-    length = np.asarray(samples, dtype=np.int64)
-    for kernel, stride in zip(KERNELS, STRIDES, strict=True):
-        length = np.maximum((length - kernel) // stride + 1, 0)
-    return length if isinstance(samples, np.ndarray) else int(length)
-
-
-@overload
-def seconds(frame: float) -> float: ...
-@overload
-def seconds(frame: NDArray[np.number]) -> NDArray[np.float64]: ...
-def seconds(frame: float | NDArray[np.number]) -> float | NDArray[np.number]:
-    """Time in seconds at which a frame starts, or an array of frames: 0.02 s apart."""
-    return frame * FRAME_STEP / SAMPLE_RATE
-
-
-def whole_frames(samples: int) -> int:
-    """Frame steps in a number of samples, which must be a multiple of the step: where a window may be cut."""
-    step, rest = divmod(samples, FRAME_STEP)
-    assert rest == 0, samples
-    return step
 
 
 class _Memory(io.BytesIO):
@@ -231,10 +189,11 @@ def _opened(handle: bytes | str | _Memory, name: str) -> "soundfile.SoundFile | 
 
 
 def _check_header(file: "soundfile.SoundFile | Media", name: str) -> None:
-    if not RATES[0] <= file.samplerate <= RATES[1]:
+    lowest, highest = SAMPLE_RATES
+    if not lowest <= file.samplerate <= highest:
         raise AudioError(
-            f"{name} has {file.samplerate:,} samples a second, not {RATES[0]:,} to {RATES[1]:,}: write it again "
-            "with its true rate"
+            f"{name} has {file.samplerate:,} samples a second, not {lowest:,} to {highest:,}: write it again with its "
+            "true rate"
         )
     if not isinstance(file, soundfile.SoundFile):
         return

@@ -17,7 +17,8 @@ import pyarrow
 from numpy.typing import NDArray
 from pyarrow import parquet
 
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import SAMPLE_RATE
+from distilhubert_ko.audio.reading import audio_duration, load_audio
 from distilhubert_ko.bulk import inputs
 from distilhubert_ko.bulk.inputs import Input, Key, Storage
 from distilhubert_ko.errors import DistilhubertKoError, InputError
@@ -192,9 +193,9 @@ def _heard(each: Input, storage: Storage, transcriber: Transcriber) -> Transcrip
     """The wave of a short input, the transcript of a long one, which need not be in memory as a whole."""
     source = storage.read(each.audio) if inputs.remote(each.audio) else each.audio
     whole = not each.offset and each.length is None
-    if whole and audio.duration(source) * audio.SAMPLE_RATE > windows.WINDOW:
+    if whole and audio_duration(source) * SAMPLE_RATE > windows.WINDOW:
         return transcriber(source)
-    wave = audio.load(source, each.offset, each.length)
+    wave = load_audio(source, each.offset, each.length)
     return wave if len(wave) <= windows.WINDOW else transcriber(wave)
 
 

@@ -265,14 +265,14 @@ def _bar(sources: "Sequence[Source]") -> "Progress":
 
 def _seconds(sources: "Sequence[Source]") -> float | None:
     """The length of all sources, or None where one of them, such as a pipe, does not say; unreadable ones have none."""
-    from distilhubert_ko.audio import reading as audio
+    from distilhubert_ko.audio.reading import audio_duration
 
     total = 0.0
     for source in sources:
         if not Path(source.path).is_file():
             return None
         try:
-            total += audio.duration(source.path)
+            total += audio_duration(source.path)
         except DistilhubertKoError:
             continue  # reported when its turn comes
     return total

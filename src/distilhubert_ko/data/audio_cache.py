@@ -25,12 +25,12 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.reading import load_audio
 from distilhubert_ko.data.corpus_formats import Audio
 from distilhubert_ko.errors import InputError
 from distilhubert_ko.files import writing
 
-VERSION = 1  # raise it when the layout below changes, or when audio.load gives another wave of the same source
+VERSION = 1  # raise it when the layout below changes, or when load_audio gives another wave of the same source
 CHECKSUM = 4  # bytes of CRC-32, which finds any burst of up to 32 wrong bits; little-endian, as are the samples
 STEP = np.float32(2**-15)  # between two neighbours of what 16-bit integers become
 ASIDE = ".tmp"
@@ -49,25 +49,25 @@ class AudioCache:
     """What decodes, and its version: the last bits of what another one left here may differ, so it is not used."""
 
     def wave(self, source: Audio, offset: float = 0.0, duration: float | None = None) -> NDArray[np.float32]:
-        """The (samples,) at 16 kHz that `audio.load` gives, bit for bit, from here or else decoded and kept here.
+        """The (samples,) at 16 kHz that `load_audio` gives, bit for bit, from here or else decoded and kept here.
 
         A file is known by its path, and decoded anew where its size or its time of modification is another. What a
         function fetches has neither: it is fetched each time, and known by its SHA-256.
 
         Raises:
-            AudioError: as `audio.load`; such a clip is tried again each time.
+            AudioError: as `load_audio`; such a clip is tried again each time.
             OSError: the function could not fetch.
             InputError: the clip cannot be written here.
         """
         sound = source if isinstance(source, Path) else source()
         state = _state(sound)  # before it is decoded: if it changes meanwhile, what is kept has a state that was
         if state is None:
-            return audio.load(sound, offset, duration)  # for what it says of a file that is not there
+            return load_audio(sound, offset, duration)  # for what it says of a file that is not there
         name = os.path.abspath(sound) if isinstance(sound, Path) else state
         file, made_from = self._file("clips", f"{name}\n{offset}\n{duration}"), f"{state}; {self.decoder}"
         if (content := _read(file, made_from)) is not None:
             return unpacked(content)
-        wave = audio.load(sound, offset, duration)
+        wave = load_audio(sound, offset, duration)
         self._write(file, made_from, packed(wave))
         return wave
 

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.reading import audio_duration, load_audio
 from distilhubert_ko.data import audio_cache, corpus_formats
 from distilhubert_ko.data.audio_cache import AudioCache, Length
 from distilhubert_ko.data.corpus_formats import Audio, Entry
@@ -54,13 +54,13 @@ class Utterance:
     def wave(self) -> NDArray[np.float32]:
         """(samples,) float32 at 16 kHz.
 
-        Raises AudioError as `audio.load` does, InputError for a cache without room, and UnavailableError.
+        Raises AudioError as `load_audio` does, InputError for a cache without room, and UnavailableError.
         """
         try:
             if self.cache:
                 return self.cache.wave(self.audio, self.offset, self.duration)
             source = self.audio if isinstance(self.audio, Path) else self.audio()
-            return audio.load(source, self.offset, self.duration)
+            return load_audio(source, self.offset, self.duration)
         except UnavailableError:
             raise  # an OSError, which says nothing about the clip
         except (AudioError, OSError) as error:
@@ -272,10 +272,10 @@ def _length(source: Audio) -> Length:
     try:
         if isinstance(source, Path):
             if source.is_file():
-                return audio.duration(source)
+                return audio_duration(source)
             # A pipe or a device among the files of a corpus might keep the reader for ever.
             return "audio unreadable" if source.exists() else "audio missing"
-        return audio.duration(source())
+        return audio_duration(source())
     except FileNotFoundError:
         return "audio missing"
     except UnavailableError:

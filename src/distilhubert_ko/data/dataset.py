@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distilhubert_ko import recipe
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
 from distilhubert_ko.data import corpora
 from distilhubert_ko.data.corpora import Corpus, Utterance
 from distilhubert_ko.decoding import ctc
@@ -32,7 +32,7 @@ class Example:
 
     @property
     def samples(self) -> int:
-        return round(self.utterance.seconds * audio.SAMPLE_RATE)
+        return round(self.utterance.seconds * SAMPLE_RATE)
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def unlabelled(spec: str, config: recipe.Recipe, *, measured: bool = True) -> Sp
     examples = []
     for example in (Example(utterance, "") for utterance in corpus.utterances):
         reason = _length(example.utterance, config.data)
-        if not reason and example.utterance.seconds_from != "text" and audio.frames(example.samples) < 1:
+        if not reason and example.utterance.seconds_from != "text" and FRAMES.count(example.samples) < 1:
             reason = TOO_SHORT
         if reason:
             dropped[reason] += 1
@@ -232,7 +232,7 @@ def has_frames(example: Example, tokenizer: text.Tokenizer) -> bool:
     """Whether the clip has the frames that CTC needs for its labels, as far as its length is known."""
     if example.utterance.seconds_from == "text":
         return True
-    return ctc.min_frames(tokenizer.encode(example.text)) <= audio.frames(example.samples)
+    return ctc.min_frames(tokenizer.encode(example.text)) <= FRAMES.count(example.samples)
 
 
 def unfit(example: Example, samples: int, labels: NDArray[np.int64], limits: recipe.Data) -> str:
@@ -242,9 +242,9 @@ def unfit(example: Example, samples: int, labels: NDArray[np.int64], limits: rec
     """
     if example.utterance.seconds_from == "audio":
         return ""
-    heard = replace(example.utterance, seconds=samples / audio.SAMPLE_RATE, seconds_from="audio")
+    heard = replace(example.utterance, seconds=samples / SAMPLE_RATE, seconds_from="audio")
     fewest = max(1, ctc.min_frames(labels.tolist()))
-    return _length(heard, limits) or ("" if fewest <= audio.frames(samples) else TOO_FEW_FRAMES)
+    return _length(heard, limits) or ("" if fewest <= FRAMES.count(samples) else TOO_FEW_FRAMES)
 
 
 def check_unchanged(before: Path, account: dict[str, Any]) -> None:

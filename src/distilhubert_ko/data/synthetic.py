@@ -22,7 +22,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from distilhubert_ko.audio.reading import SAMPLE_RATE
+from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.errors import CorpusError, MissingExtraError
 from distilhubert_ko.files import writing
 from distilhubert_ko.text import tokenizer as text

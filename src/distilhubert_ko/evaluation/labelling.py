@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.data import corpora
 from distilhubert_ko.data.corpora import Utterance
 from distilhubert_ko.decoding import ctc
@@ -109,7 +109,7 @@ def label(
         matrices = transcriber.log_probs([wave for _, wave in chunk])
         for (utterance, wave), log_probs in zip(chunk, matrices, strict=True):
             tokens = transcriber.decoder.decode([log_probs])[0].tokens
-            heard = transcript.from_tokens(tokens, transcriber.tokenizer, len(wave) / audio.SAMPLE_RATE).text
+            heard = transcript.from_tokens(tokens, transcriber.tokenizer, len(wave) / SAMPLE_RATE).text
             sure = confidence(log_probs, [token.id for token in tokens], transcriber.tokenizer.blank_id)
             labels.append(Label(utterance, heard, sure, _reference(utterance, recipe.text.foreign == "spell")))
         if on_progress:

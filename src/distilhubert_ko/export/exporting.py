@@ -15,7 +15,7 @@ import transformers
 from google.protobuf.message import EncodeError
 from torch import Tensor
 
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import FRAMES, KERNELS, SAMPLE_RATE
 from distilhubert_ko.data.dataset import Example
 from distilhubert_ko.decoding import decoder
 from distilhubert_ko.errors import ExportError, InputError, ModelError
@@ -32,7 +32,7 @@ TOLERANCE = 1e-3  # of log-probabilities in float32
 CHECKED = ((400,), (401, 33_333), (720, 48_000, 9001))  # samples of the clips in the batches that parity is checked on
 ALLOWED = 0.003  # by which the CER in int8 may exceed that in float32
 CLIPS = 256  # of the corpus, spread evenly, that ranges are observed on; 64 cost Pansori 0.3 points more
-LONGEST = 15 * audio.SAMPLE_RATE  # samples of such a clip that are heard
+LONGEST = 15 * SAMPLE_RATE  # samples of such a clip that are heard
 COMPANIONS = (
     "added_tokens.json",
     "config.json",
@@ -43,7 +43,7 @@ COMPANIONS = (
     "tokenizer_config.json",
     "vocab.json",
 )
-LATER = tuple(tuple(f"conv{number}" for number in range(first, len(audio.KERNELS))) for first in (4, 3, 2, 0))
+LATER = tuple(tuple(f"conv{number}" for number in range(first, len(KERNELS))) for first in (4, 3, 2, 0))
 RUNGS = ((), ("positions",), *(("positions", *convolutions) for convolutions in LATER))
 """What stays in float32, from the fastest graph to the one that is nearest to float32."""
 
@@ -249,7 +249,7 @@ def _spread(examples: Sequence[Example]) -> list[np.ndarray]:
     count = min(CLIPS, len(examples))
     chosen = [examples[number * len(examples) // count] for number in range(count)]
     waves = [example.utterance.wave()[:LONGEST] for example in chosen]
-    heard = [wave for wave in waves if audio.frames(len(wave))]
+    heard = [wave for wave in waves if FRAMES.count(len(wave))]
     if not heard:
         raise InputError("no utterance of the corpus is long enough to observe: give one with speech")
     return heard

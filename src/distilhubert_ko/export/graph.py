@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from distilhubert_ko.audio.reading import KERNELS, STRIDES
+from distilhubert_ko.audio.frames import KERNELS, STRIDES
 from distilhubert_ko.export.onnx_builder import CONV_EPS, Array, Observed, OnnxBuilder, slice_inputs
 
 

@@ -17,7 +17,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from distilhubert_ko.audio.reading import KERNELS, STRIDES
+from distilhubert_ko.audio.frames import KERNELS, STRIDES
 
 Array = NDArray[Any]
 Input = str | Array | np.generic  # of a node: the name of another's output, or a constant

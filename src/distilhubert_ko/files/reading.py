@@ -27,7 +27,7 @@ class Source:
     name: str
 
     def read(self) -> str | bytes:
-        """What audio.blocks takes: the path, or all bytes of standard input."""
+        """What audio_blocks takes: the path, or all bytes of standard input."""
         return sys.stdin.buffer.read() if self.path == STDIN else self.path
 
 

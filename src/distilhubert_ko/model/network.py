@@ -35,7 +35,7 @@ from transformers.models.hubert.modeling_hubert import HubertPositionalConvEmbed
 from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2PositionalConvEmbedding
 
 from distilhubert_ko import recipe as recipes
-from distilhubert_ko.audio.reading import KERNELS, SAMPLE_RATE, STRIDES
+from distilhubert_ko.audio.frames import KERNELS, SAMPLE_RATE, STRIDES
 from distilhubert_ko.errors import DistilhubertKoError, ModelError, RecipeError, UnavailableError
 from distilhubert_ko.text.tokenizer import Tokenizer
 

@@ -9,7 +9,8 @@ from typing import BinaryIO
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import SAMPLE_RATE
+from distilhubert_ko.audio.reading import load_audio
 from distilhubert_ko.decoding import ctc
 from distilhubert_ko.errors import InputError
 from distilhubert_ko.recognition import textgrid, transcript
@@ -73,11 +74,11 @@ def align(transcriber: Transcriber, source: str | Path | bytes | BinaryIO | np.n
     lines, left_out, untimed = _read(text, transcriber.tokenizer)
     if not lines:
         raise InputError("the text holds no words that can be aligned: give what is said, in Hangul")
-    wave = source if isinstance(source, np.ndarray) else audio.load(source)
+    wave = source if isinstance(source, np.ndarray) else load_audio(source)
     if np.abs(wave).max(initial=0.0) < SILENCE:
         raise InputError("the audio is silent: check that this is the right recording")
     (log_probs,) = transcriber.log_probs([wave])
-    seconds = len(wave) / audio.SAMPLE_RATE
+    seconds = len(wave) / SAMPLE_RATE
     words = _timed(lines, log_probs, transcriber.tokenizer, seconds)
     segments = []
     for line in lines:

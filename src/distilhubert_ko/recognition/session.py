@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 
 from distilhubert_ko import model_folder
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import FRAMES
 from distilhubert_ko.errors import InputError, ModelError, UnavailableError
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -55,7 +55,7 @@ class Runtime:
         Waves too short for a frame give no frames.
         """
         results = [np.zeros((0, self.vocabulary), dtype=np.float32) for _ in waves]
-        long = [i for i, wave in enumerate(waves) if audio.frames(len(wave)) > 0]
+        long = [i for i, wave in enumerate(waves) if FRAMES.count(len(wave)) > 0]
         if not long:
             return results
         lengths = np.array([len(waves[i]) for i in long], dtype=np.int64)

@@ -14,16 +14,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
 from distilhubert_ko.decoding import ctc
 from distilhubert_ko.errors import InputError
 from distilhubert_ko.recognition import transcript
 from distilhubert_ko.recognition.transcript import Transcript, Word
 from distilhubert_ko.text.tokenizer import Tokenizer
 
-STEP = audio.SAMPLE_RATE // 2  # samples, as LEFT and RIGHT; all three are whole frame steps
-LEFT = 8 * audio.SAMPLE_RATE
-RIGHT = audio.SAMPLE_RATE
+STEP = SAMPLE_RATE // 2  # samples, as LEFT and RIGHT; all three are whole frame steps
+LEFT = 8 * SAMPLE_RATE
+RIGHT = SAMPLE_RATE
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Stream:
 
     @property
     def _seconds(self) -> float:
-        return (self._start * audio.FRAME_STEP + len(self._held)) / audio.SAMPLE_RATE
+        return (self._start * FRAMES.step + len(self._held)) / SAMPLE_RATE
 
     def _hear(self, ending: bool) -> None:
         """Runs the network over the window and takes what is final of its frames; all of them at the end."""
@@ -93,22 +93,22 @@ class Stream:
         heard = self._log_probs(self._held)[self._done - self._start :]
         final = len(heard)
         if not ending:
-            end = self._start + audio.whole_frames(len(self._held))
-            final = max(0, end - audio.whole_frames(RIGHT) - self._done)
+            end = self._start + FRAMES.steps(len(self._held))
+            final = max(0, end - FRAMES.steps(RIGHT) - self._done)
         ctc.extend(self._open, heard[:final], self._done, self._tokenizer.blank_id)
         self._done += final
         self._settle(ending)
         rest = list(self._open)
         ctc.extend(rest, heard[final:], self._done, self._tokenizer.blank_id)
         self._partial = transcript.from_tokens(rest, self._tokenizer, self._seconds).text
-        start = max(0, self._done - audio.whole_frames(LEFT))
-        self._held = self._held[(start - self._start) * audio.FRAME_STEP :]
+        start = max(0, self._done - FRAMES.steps(LEFT))
+        self._held = self._held[(start - self._start) * FRAMES.step :]
         self._start = start
 
     def _settle(self, ending: bool) -> None:
         """Makes words of the open tokens that nothing can change any more."""
         count = transcript.settled(self._open, self._tokenizer)
-        if self._open and (ending or audio.seconds(self._done - self._open[-1].end) >= transcript.PARTED):
+        if self._open and (ending or FRAMES.seconds(self._done - self._open[-1].end) >= transcript.PARTED):
             count = len(self._open)
         self._words += transcript.from_tokens(self._open[:count], self._tokenizer, self._seconds).words
         del self._open[:count]

@@ -8,7 +8,8 @@ from typing import BinaryIO, Unpack
 
 import numpy as np
 
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
+from distilhubert_ko.audio.reading import as_wave, audio_blocks
 from distilhubert_ko.decoding import beam, ctc, decoder
 from distilhubert_ko.decoding.decoder import Settings
 from distilhubert_ko.errors import InputError, ModelError
@@ -108,7 +109,7 @@ class Transcriber:
         return self._transcript(self.decoder.decode([log_probs]), samples)
 
     def _transcript(self, hypotheses: Sequence[beam.Hypothesis], samples: int) -> Transcript:
-        seconds = samples / audio.SAMPLE_RATE
+        seconds = samples / SAMPLE_RATE
         best, *others = [transcript.from_tokens(each.tokens, self.tokenizer, seconds) for each in hypotheses]
         scores = [each.score - hypotheses[0].score for each in hypotheses[1:]]
         alternatives = [Alternative(each.text, score) for each, score in zip(others, scores, strict=True)]
@@ -120,7 +121,7 @@ class Transcriber:
 
         Waves of nothing but zeros are silent without the network, which was never taught digital silence.
         """
-        results = [self._silence(audio.frames(len(wave))) for wave in waves]
+        results = [self._silence(FRAMES.count(len(wave))) for wave in waves]
         order = sorted((i for i, wave in enumerate(waves) if wave.any()), key=lambda i: len(waves[i]))
         while order:
             batch = [order.pop()]  # the longest sets the width
@@ -129,7 +130,7 @@ class Transcriber:
                 pieces = windows.log_probs(self, [waves[batch[0]]], self.batch_size)
                 results[batch[0]] = np.concatenate([*pieces])
                 continue
-            room = max(self.batch_size, int(BATCH_SECONDS * audio.SAMPLE_RATE / max(1, longest)))
+            room = max(self.batch_size, int(BATCH_SECONDS * SAMPLE_RATE / max(1, longest)))
             while order and len(batch) < room:
                 batch.append(order.pop())
             for i, result in zip(batch, self.runtime.log_probs([waves[i] for i in batch]), strict=True):
@@ -143,7 +144,7 @@ class Transcriber:
             ctc.extend(tokens, piece, frames, self.tokenizer.blank_id)
             frames += len(piece)
             count = transcript.settled(tokens, self.tokenizer)
-            if text := transcript.from_tokens(tokens[:count], self.tokenizer, audio.seconds(frames)).text:
+            if text := transcript.from_tokens(tokens[:count], self.tokenizer, FRAMES.seconds(frames)).text:
                 on_text(text)
             del tokens[:count]
             yield piece
@@ -161,11 +162,11 @@ class Transcriber:
 
 def _blocks(source: Source) -> Iterable[np.ndarray]:
     if not isinstance(source, np.ndarray):
-        return audio.blocks(source)
+        return audio_blocks(source)
     if source.ndim != 1:
-        return [audio.wave(source)]  # which refuses it
+        return [as_wave(source)]  # which refuses it
     # In pieces, since a long recording may be mapped from a disk rather than held.
-    return (audio.wave(source[start:][: windows.WINDOW]) for start in range(0, len(source) or 1, windows.WINDOW))
+    return (as_wave(source[start:][: windows.WINDOW]) for start in range(0, len(source) or 1, windows.WINDOW))
 
 
 def _rereadable(source: Source) -> Source:
@@ -179,5 +180,5 @@ def _reported(pieces: Iterable[np.ndarray], on_progress: Callable[[float], None]
     frames = 0
     for piece in pieces:
         frames += len(piece)
-        on_progress(audio.seconds(frames))
+        on_progress(FRAMES.seconds(frames))
         yield piece

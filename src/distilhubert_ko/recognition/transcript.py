@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import FRAMES
 from distilhubert_ko.decoding.ctc import Token
 from distilhubert_ko.text.tokenizer import Tokenizer
 
@@ -145,7 +145,7 @@ def from_tokens(tokens: Sequence[Token], tokenizer: Tokenizer, seconds: float) -
     run: list[Token] = []
     for token in tokens:
         spoken = token.id != tokenizer.delimiter_id
-        if run and (not spoken or audio.seconds(token.start - run[-1].end) >= PARTED):
+        if run and (not spoken or FRAMES.seconds(token.start - run[-1].end) >= PARTED):
             words.append(word(run, tokenizer, seconds))
             run = []
         if spoken:
@@ -222,8 +222,8 @@ def _times(run: Sequence[Token], seconds: float) -> tuple[float, float, float]:
     """Start, end and confidence of a run."""
     score = sum(token.score for token in run) / len(run)
     # A frame starts where its window does; the last window may end a little after its successor starts.
-    end = min(audio.seconds(run[-1].end), seconds)
-    return audio.seconds(run[0].start), end, math.exp(score)
+    end = min(FRAMES.seconds(run[-1].end), seconds)
+    return FRAMES.seconds(run[0].start), end, math.exp(score)
 
 
 def _cue(segment: Segment, point: str, escape: bool = False) -> str:

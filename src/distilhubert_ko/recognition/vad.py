@@ -14,7 +14,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
 from distilhubert_ko.errors import InputError, MissingExtraError
 from distilhubert_ko.recognition.windows import Region
 
@@ -22,7 +22,7 @@ CHUNK = 512  # samples that get one probability
 _CONTEXT = 64  # samples before a chunk that the network sees again
 _STATE = (2, 1, 128)
 _PAUSE = 0.098  # seconds of silence at which a region that grows too long may be cut
-_MILLISECOND = audio.SAMPLE_RATE // 1000  # samples
+_MILLISECOND = SAMPLE_RATE // 1000  # samples
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class VadOptions:
             if not 0 <= getattr(self, name) < math.inf:
                 raise InputError(f"VAD {name} {getattr(self, name)}: give milliseconds from 0 on")
         if not self.longest > 0:
-            least = 2 * self.speech_pad_ms / 1000 + CHUNK / audio.SAMPLE_RATE
+            least = 2 * self.speech_pad_ms / 1000 + CHUNK / SAMPLE_RATE
             raise InputError(
                 f"VAD max_speech_duration_s {self.max_speech_duration_s}: give more than {least:.2f} s, "
                 "which the padding on both sides takes, or pad less"
@@ -65,7 +65,7 @@ class VadOptions:
     @property
     def longest(self) -> float:
         """Samples of speech before padding at which a region is cut."""
-        return self.max_speech_duration_s * audio.SAMPLE_RATE - CHUNK - 2 * self.speech_pad_ms * _MILLISECOND
+        return self.max_speech_duration_s * SAMPLE_RATE - CHUNK - 2 * self.speech_pad_ms * _MILLISECOND
 
 
 class Detector:
@@ -99,7 +99,7 @@ class Detector:
         samples = 0
         state = np.zeros(_STATE, np.float32)
         seen = np.zeros((1, _CONTEXT + CHUNK), np.float32)
-        rate = np.array(audio.SAMPLE_RATE, np.int64)
+        rate = np.array(SAMPLE_RATE, np.int64)
         for chunk in _chunks(blocks):
             samples += len(chunk)
             seen[0, :_CONTEXT] = seen[0, -_CONTEXT:]
@@ -112,7 +112,7 @@ class Detector:
 
 def regions(probabilities: NDArray[np.float32], samples: int, options: VadOptions) -> list[Region]:
     """Regions of speech in a wave of `samples` from the probability of each of its chunks (chunks,)."""
-    step = audio.FRAME_STEP
+    step = FRAMES.step
     return [
         # Both ends move back to a whole frame step, so that regions that touch still do.
         Region(start // step * step, end if end == samples else end // step * step)
@@ -143,7 +143,7 @@ def _spans(probabilities: list[float], samples: int, options: VadOptions) -> Ite
     for number, probability in enumerate(probabilities):
         now = number * CHUNK
         if probability >= options.threshold and quiet is not None:
-            if now - quiet > _PAUSE * audio.SAMPLE_RATE:
+            if now - quiet > _PAUSE * SAMPLE_RATE:
                 pauses.append((quiet, now))
             quiet = None
         if start is None:

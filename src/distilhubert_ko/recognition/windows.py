@@ -12,10 +12,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
 
-WINDOW = 20 * audio.SAMPLE_RATE  # samples; the full-width network takes 40 MB a second of it
-MARGIN = 2 * audio.SAMPLE_RATE
+WINDOW = 20 * SAMPLE_RATE  # samples; the full-width network takes 40 MB a second of it
+MARGIN = 2 * SAMPLE_RATE
 HOP = WINDOW - 2 * MARGIN
 
 
@@ -47,7 +47,7 @@ class Window:
     @property
     def frames(self) -> int:
         """How many are kept."""
-        return (audio.frames(len(self.wave)) if self.last is None else self.last) - self.first
+        return (FRAMES.count(len(self.wave)) if self.last is None else self.last) - self.first
 
 
 def windows(blocks: Iterable[NDArray[np.float32]]) -> Iterator[Window]:
@@ -55,13 +55,13 @@ def windows(blocks: Iterable[NDArray[np.float32]]) -> Iterator[Window]:
 
     A wave no longer than WINDOW is one window, so that it gets the answer of the whole clip.
     """
-    margin = audio.whole_frames(MARGIN)
+    margin = FRAMES.steps(MARGIN)
     held = np.empty(0, np.float32)
     first = 0
     for block in blocks:
         held = np.concatenate([held, block])
         while len(held) > WINDOW:  # so more than two margins are left for the next one
-            yield Window(held[:WINDOW], first, audio.whole_frames(WINDOW) - margin)
+            yield Window(held[:WINDOW], first, FRAMES.steps(WINDOW) - margin)
             held = held[HOP:]
             first = margin
     yield Window(held, first, None)
@@ -102,7 +102,7 @@ def log_probs_within(
         for window in windows(tape.play(region.start, region.end)):
             if not window.frames:  # a few samples at the very end may begin where the wave's last frame has begun
                 continue
-            start = max(done, audio.whole_frames(region.start))
+            start = max(done, FRAMES.steps(region.start))
             waiting.append((start - done, window))
             done = start + window.frames
             if len(waiting) == batch:
@@ -110,7 +110,7 @@ def log_probs_within(
                 waiting.clear()
     if waiting:
         yield from pieces()
-    yield silence(audio.frames(tape.wind()) - done)
+    yield silence(FRAMES.count(tape.wind()) - done)
 
 
 def _heard(network: Network, group: Sequence[Window]) -> Iterator[NDArray[np.float32]]:

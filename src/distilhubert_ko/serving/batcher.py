@@ -21,7 +21,7 @@ from typing import Any, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.errors import BusyError, UnavailableError
 from distilhubert_ko.recognition.session import Runtime
 from distilhubert_ko.recognition.stream import Stream
@@ -30,7 +30,7 @@ from distilhubert_ko.recognition.transcript import Transcript
 from distilhubert_ko.serving.options import ServerLimits
 
 INFERENCES = 2  # at the same time: each takes memory of its own
-BATCH = 8 * audio.SAMPLE_RATE  # samples, padding included: larger batches are no faster on a CPU (docs/lab-notes.md)
+BATCH = 8 * SAMPLE_RATE  # samples, padding included: larger batches are no faster on a CPU (docs/lab-notes.md)
 LIKE = 0.8  # of the longest clip of a batch, the least length of the others: padding is computed, too
 _FIRST_SPEED = 10.0  # seconds of audio a second, until it is measured
 _PATIENCE = 600  # seconds: the most that a client is told to wait
@@ -83,7 +83,7 @@ class Batcher:
 
         Raises what `check` and the Transcriber raise.
         """
-        seconds = len(wave) / audio.SAMPLE_RATE
+        seconds = len(wave) / SAMPLE_RATE
         self.check(seconds)
         turns = _Turns(self._line)
         self.requests, self.audio_seconds = self.requests + 1, self.audio_seconds + seconds
@@ -160,7 +160,7 @@ class _Queue:
                 continue
             for task, matrix in zip(batch, matrices, strict=True):
                 task.result.set_result(matrix)
-            seconds = sum(len(task.wave) for task in batch) / audio.SAMPLE_RATE
+            seconds = sum(len(task.wave) for task in batch) / SAMPLE_RATE
             self.speed += 0.1 * (INFERENCES * seconds / (time.perf_counter() - started) - self.speed)
 
     def _next(self) -> list[_Task]:

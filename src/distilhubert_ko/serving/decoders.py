@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distilhubert_ko import errors
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import SAMPLE_RATE
+from distilhubert_ko.audio.reading import audio_blocks
 from distilhubert_ko.errors import AudioError, DecodingError, TooLongError, UnavailableError
 from distilhubert_ko.serving.options import ServerLimits
 
@@ -169,7 +170,7 @@ def _decoded(path: Path, wave: Path, limits: ServerLimits) -> dict[str, str] | N
 
 def _write(path: Path, file: BinaryIO, limits: ServerLimits) -> None:
     samples = 0
-    for block in audio.blocks(path):
+    for block in audio_blocks(path):
         samples += len(block)
         if samples > _samples(limits):
             raise TooLongError(
@@ -180,7 +181,7 @@ def _write(path: Path, file: BinaryIO, limits: ServerLimits) -> None:
 
 def _samples(limits: ServerLimits) -> int:
     """Return the most samples that one file may hold."""
-    return math.floor(limits.audio_seconds * audio.SAMPLE_RATE)
+    return math.floor(limits.audio_seconds * SAMPLE_RATE)
 
 
 def _confine(limits: ServerLimits) -> None:

@@ -19,7 +19,7 @@ from prometheus_client import Gauge
 from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from distilhubert_ko.audio.reading import SAMPLE_RATE
+from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.errors import DistilhubertKoError
 from distilhubert_ko.recognition.stream import Stream
 from distilhubert_ko.recognition.transcript import Word

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from distilhubert_ko import model_folder
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.recognition.transcriber import Transcriber
 
 TRIAL = 10  # seconds of noise that speed is measured on
@@ -56,7 +56,7 @@ def facts(transcriber: Transcriber, name: str) -> Facts:
 
 def _speed(transcriber: Transcriber) -> float:
     """Seconds of audio a second, the second time, when memory is warm."""
-    noise = 0.1 * np.random.default_rng(0).normal(size=TRIAL * audio.SAMPLE_RATE).astype(np.float32)
+    noise = 0.1 * np.random.default_rng(0).normal(size=TRIAL * SAMPLE_RATE).astype(np.float32)
     transcriber(noise)
     start = time.perf_counter()
     transcriber(noise)

@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import BatchSampler, Dataset, Sampler
 
 from distilhubert_ko import recipe
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import FRAMES
 from distilhubert_ko.data.dataset import UNFIT, Example, unfit
 from distilhubert_ko.decoding import ctc
 from distilhubert_ko.errors import AudioError, CorpusError
@@ -137,7 +137,7 @@ class AugmentedClips(Clips):
             return None
         wave, written = spliced
         labels = np.array(self.tokenizer.encode(written), dtype=np.int64)
-        long_enough = ctc.min_frames(labels.tolist()) <= audio.frames(len(wave))
+        long_enough = ctc.min_frames(labels.tolist()) <= FRAMES.count(len(wave))
         return {"wave": wave, "labels": labels} if long_enough else None
 
 

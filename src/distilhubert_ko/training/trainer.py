@@ -24,7 +24,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import EvalPrediction, set_seed
 
 from distilhubert_ko import recipe, training_log
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import FRAMES
 from distilhubert_ko.errors import InputError, TrainingError
 from distilhubert_ko.files import writing
 from distilhubert_ko.training import checkpoints, failures, optimizer, progress, ranks
@@ -352,7 +352,7 @@ def _arguments(training: recipe.Training, out: Path, precision: str, workers: in
 def _size(batch: dict[str, Tensor]) -> Size:
     """Of a batch that `collate` made."""
     lengths = batch["lengths"].cpu().numpy()
-    return Size(len(lengths), int(np.sum(audio.frames(lengths))))
+    return Size(len(lengths), int(np.sum(FRAMES.count(lengths))))
 
 
 def _silence() -> dict[str, Tensor]:

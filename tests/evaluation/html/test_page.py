@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from distilhubert_ko import training_log
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.frames import SAMPLE_RATE
+from distilhubert_ko.audio.reading import encode_mp3, load_audio
 from distilhubert_ko.evaluation import breakdown, metrics
 from distilhubert_ko.evaluation.breakdown import Prediction
 from distilhubert_ko.evaluation.html import page
@@ -199,8 +200,8 @@ def test_an_utterance_has_a_player_where_there_is_a_clip(folder: Path) -> None:
 def test_clips_that_would_make_the_page_too_large_are_left_out(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wave = np.random.default_rng(0).normal(0, 0.1, audio.SAMPLE_RATE).astype(np.float32)
-    monkeypatch.setattr(page, "SPEECH", 2 * len(audio.mp3(wave)))
+    wave = np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE).astype(np.float32)
+    monkeypatch.setattr(page, "SPEECH", 2 * len(encode_mp3(wave)))
     path = page.write(tmp_path / "page.html", [side(FEW, folder)], None, lambda name: wave)
     tags = read(path.read_text(encoding="utf-8")).tags
     assert [tag for tag, _ in tags].count("audio") == 2
@@ -271,11 +272,11 @@ def test_the_template_travels_with_the_package() -> None:
 
 
 def test_a_clip_is_heard_as_it_was() -> None:
-    time = np.arange(audio.SAMPLE_RATE) / audio.SAMPLE_RATE
+    time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
     wave = (0.3 * np.sin(2 * np.pi * 440 * time)).astype(np.float32)
-    clip = audio.mp3(wave)
+    clip = encode_mp3(wave)
     assert len(clip) < 8000
-    again = audio.load(clip)
+    again = load_audio(clip)
     assert len(again) == pytest.approx(len(wave), abs=2000)
     spectrum = np.abs(np.fft.rfft(again[2000:14000]))
-    assert np.argmax(spectrum) * audio.SAMPLE_RATE / 12000 == pytest.approx(440, abs=2)
+    assert np.argmax(spectrum) * SAMPLE_RATE / 12000 == pytest.approx(440, abs=2)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from distilhubert_ko.audio import reading as audio
+from distilhubert_ko.audio.reading import encode_mp3
 from distilhubert_ko.evaluation.breakdown import Comparison, Contrast
 from distilhubert_ko.evaluation.html import charts, sections
 from distilhubert_ko.evaluation.html.charts import Series
@@ -37,7 +37,7 @@ def write(path: Path, sides: Sequence[Side], comparison: Comparison | None, wave
     clips: dict[str, bytes] = {}
     room = SPEECH
     for name, times in Counter(listed(sides, comparison)).items():
-        clip = audio.mp3(wave(name))
+        clip = encode_mp3(wave(name))
         room -= len(clip) * times
         if room >= 0:
             clips[name] = clip
