@@ -9,7 +9,7 @@ from distilhubert_ko.cli import serve as commands_serve
 from distilhubert_ko.errors import InputError, MissingExtraError
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.serving import server
-from distilhubert_ko.serving.model_facts import Facts
+from distilhubert_ko.serving.model_facts import ModelFacts
 from distilhubert_ko.serving.options import ServerLimits, ServerOptions
 
 
@@ -24,7 +24,7 @@ def test_without_its_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
 
 def test_options_become_options(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[object] = []
-    monkeypatch.setattr(server, "serve", lambda *arguments: given.extend(arguments))
+    monkeypatch.setattr(server, "run_server", lambda *arguments: given.extend(arguments))
     (tmp_path / "tokens.txt").write_text("one\n\n  two \n", encoding="utf-8")
     commands_serve.serve(
         str(exported),
@@ -41,7 +41,7 @@ def test_options_become_options(exported: Path, tmp_path: Path, monkeypatch: pyt
     )
     transcriber, facts, options, *where = given
     assert isinstance(transcriber, Transcriber)
-    assert isinstance(facts, Facts)
+    assert isinstance(facts, ModelFacts)
     assert where == ["::1", 0]
     assert options == ServerOptions(
         tokens=("one", "two"),

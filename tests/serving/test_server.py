@@ -228,7 +228,7 @@ def test_a_recording_past_the_limit_is_refused(exported: Path) -> None:
 
 
 def test_a_body_that_comes_too_slowly_ends_with_408(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gates.Bodies.__init__, "__defaults__", (0.5,))
+    monkeypatch.setattr(gates.BodyLimit.__init__, "__defaults__", (0.5,))
     with running(exported) as server, opened(server) as connection:
         connection.sendall(head("Content-Length: 1000\r\nConnection: close"))
         assert " 408 " in answered(connection).partition("\r\n")[0]
@@ -453,4 +453,4 @@ def test_loopback_is_told_from_the_rest(host: str, expected: bool) -> None:
 
 def test_a_port_that_is_taken_is_an_error_that_says_so(open_server: Running) -> None:
     with pytest.raises(InputError, match="another --port"):
-        server.listen("127.0.0.1", int(open_server.address.split(":")[1]))
+        server.listening_socket("127.0.0.1", int(open_server.address.split(":")[1]))

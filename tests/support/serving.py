@@ -16,7 +16,7 @@ import psutil
 
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.serving import server, uploads
-from distilhubert_ko.serving.model_facts import facts
+from distilhubert_ko.serving.model_facts import gather_facts
 from distilhubert_ko.serving.options import ServerOptions
 
 PATIENCE = 60.0  # seconds, on a busy machine
@@ -40,9 +40,9 @@ def running(folder: Path, options: ServerOptions | None = None) -> Iterator[Runn
     """A server of a model folder, which has finished when the block ends."""
     transcriber = Transcriber(folder, threads=1)
     options = options or ServerOptions()
-    app = server.build(transcriber, facts(transcriber, "tiny"), options)
-    listening = server.listen("127.0.0.1", 0)
-    config = server.configured(app, options, *listening.getsockname())
+    app = server.create_app(transcriber, gather_facts(transcriber, "tiny"), options)
+    listening = server.listening_socket("127.0.0.1", 0)
+    config = server.uvicorn_config(app, options, *listening.getsockname())
     process = server.Server(config, app.state.live)
     thread = threading.Thread(target=process.run, args=([listening],), daemon=True)
     thread.start()

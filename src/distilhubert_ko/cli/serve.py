@@ -48,7 +48,7 @@ def serve(
         raise MissingExtraError(f'serving needs pip install "distilhubert-ko[serve]" ({error})') from error
     from distilhubert_ko.recognition.transcriber import Transcriber
     from distilhubert_ko.serving.batcher import INFERENCES
-    from distilhubert_ko.serving.model_facts import facts
+    from distilhubert_ko.serving.model_facts import gather_facts
 
     options = ServerOptions(
         tokens=_tokens(token_file) if token_file else (),
@@ -63,7 +63,7 @@ def serve(
     )
     each = max(1, (threads or os.cpu_count() or 1) // INFERENCES)
     transcriber = Transcriber(exported(model), each, device=device.value, lm=lm, beam=beam)
-    server.serve(transcriber, facts(transcriber, shown(model)), options, host, port)
+    server.run_server(transcriber, gather_facts(transcriber, shown(model)), options, host, port)
 
 
 def _tokens(file: Path) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ class _Unstuck(asyncio.Protocol):
             self._stuck.cancel()
 
 
-class Http(_Unstuck, H11Protocol):
+class HttpConnection(_Unstuck, H11Protocol):
     """HTTP/1.1. Connections past twice uvicorn's `limit_concurrency`, up to which it answers 503, are cut at once."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -65,7 +65,7 @@ class Http(_Unstuck, H11Protocol):
         self._look = self.loop.call_later(LOOK_SECONDS, self._look_again)
 
 
-class WebSocket(_Unstuck, WebSocketsSansIOProtocol):
+class WebSocketConnection(_Unstuck, WebSocketsSansIOProtocol):
     """RFC 6455, with pings after which a client that has vanished is cut."""
 
     async def send(self, message: Any) -> None:

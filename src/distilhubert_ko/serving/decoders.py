@@ -135,7 +135,7 @@ class Decoders:
         await worker.wait()
 
 
-def main() -> None:
+def run_worker() -> None:
     """Decodes what standard input names, a JSON list of a file's path and its wave's on each line, until it ends.
 
     Each answer is a line of JSON: null, or the type and the message of an error.
@@ -214,4 +214,4 @@ def _allow_time(limits: ServerLimits) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_worker()

@@ -11,16 +11,13 @@ from urllib.parse import urlsplit
 
 from prometheus_client import Gauge
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from distilhubert_ko.errors import BusyError, DistilhubertKoError, InputError, TooLongError
+from distilhubert_ko.serving.refusals import RETRY_SECONDS, Refusal, busy_refusal
 
 OPEN = ("/", "/healthz")
 OPEN_FOLDER = "/static/"
 BEARER = "bearer."  # before the token in a WebSocket's subprotocols: a browser can send it nowhere else
-RETRY_SECONDS = 2  # what a refused client is told to wait: about the time of a dozen short clips
 FIRST_SECONDS = 30.0  # for a body to begin, and the slack that it keeps
 SLOWEST = 20_000  # bytes a second that a body must come with after that
 POLICY = "; ".join(
@@ -46,47 +43,6 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
-KINDS = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
-
-
-class Refusal(HTTPException):
-    """An answer in the shape of the OpenAI API's errors; `param` is the parameter that is at fault."""
-
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        *,
-        param: str | None = None,
-        code: str | None = None,
-        headers: dict[str, str] | None = None,
-    ):
-        super().__init__(status, message, headers)
-        self.param, self.code = param, code
-
-    @property
-    def error(self) -> dict[str, str | None]:
-        kind = KINDS.get(self.status_code, "server_error" if self.status_code >= 500 else "invalid_request_error")
-        return {"message": self.detail, "type": kind, "param": self.param, "code": self.code}
-
-    def response(self) -> JSONResponse:
-        return JSONResponse({"error": self.error}, self.status_code, self.headers)
-
-
-def busy(message: str, retry_after: int = RETRY_SECONDS) -> Refusal:
-    return Refusal(429, message, code="queue_full", headers={"retry-after": str(retry_after)})
-
-
-def refusal(error: DistilhubertKoError) -> Refusal:
-    """What a request that met one of our errors is answered."""
-    match error:
-        case BusyError():
-            return busy(str(error), error.retry_after)
-        case TooLongError():
-            return Refusal(413, str(error), param="file")
-        case InputError():
-            return Refusal(400, str(error), param="file")
-    return Refusal(503, str(error))
 
 
 class SecurityHeaders:
@@ -106,7 +62,7 @@ class SecurityHeaders:
         await self.app(scope, receive, guarded)
 
 
-class Door:
+class AccessControl:
     """Lets in who has a token, where there are tokens, and no page of another origin but `origins`.
 
     Without the second rule any page that is open in a browser could use a server on the same machine. A client that is
@@ -152,7 +108,7 @@ class Door:
         )
 
 
-class Bodies:
+class BodyLimit:
     """Takes a body of at most `limit` bytes, counted as they come, and waits for it as long as it comes with SLOWEST
     bytes a second, after `first_seconds`. 413 or 408 then.
 
@@ -210,7 +166,7 @@ class Admission:
         if scope["type"] != "http" or scope["path"] != self.path:
             return await self.app(scope, receive, send)
         if self._held >= self.limit:
-            full = busy(f"{self.limit} requests are being worked on: try again in {RETRY_SECONDS} s")
+            full = busy_refusal(f"{self.limit} requests are being worked on: try again in {RETRY_SECONDS} s")
             return await full.response()(scope, receive, send)
         self._held += 1
         self._gauge.inc()

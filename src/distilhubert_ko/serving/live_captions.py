@@ -23,8 +23,8 @@ from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.errors import DistilhubertKoError
 from distilhubert_ko.recognition.stream import Stream
 from distilhubert_ko.recognition.transcript import Word
-from distilhubert_ko.serving.gates import Refusal, busy, refusal
-from distilhubert_ko.serving.openai_api import word
+from distilhubert_ko.serving.openai_replies import word_json
+from distilhubert_ko.serving.refusals import Refusal, busy_refusal, refusal_of
 
 PATH = "/v1/audio/stream"
 PROTOCOL = "captions"
@@ -35,7 +35,7 @@ NORMAL, GOING_AWAY, POLICY = 1000, 1001, 1008  # RFC 6455, section 7.4.1
 Result = TypeVar("Result")
 
 
-class Captions:
+class LiveCaptions:
     """All open streams of a server, at most `limit`; `stream` starts one."""
 
     def __init__(self, stream: Callable[[], Stream], limit: int, open_streams: Gauge):
@@ -51,11 +51,11 @@ class Captions:
         if self._closing.is_set():
             return await socket.send_denial_response(Refusal(503, "the server is closing: try again later").response())
         if len(self._open) >= self._limit:
-            full = busy(f"{self._limit} streams are open: try again later")
+            full = busy_refusal(f"{self._limit} streams are open: try again later")
             return await socket.send_denial_response(full.response())
         self._open.add(socket)
         self._gauge.inc()
-        caption = _Caption(socket, self._stream(), self._pool)
+        caption = _CaptionStream(socket, self._stream(), self._pool)
         try:
             await socket.accept(PROTOCOL if PROTOCOL in socket.scope["subprotocols"] else None)
             code = await self._hear(socket, caption)
@@ -75,7 +75,7 @@ class Captions:
             await asyncio.sleep(0.05)
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def _hear(self, socket: WebSocket, caption: "_Caption") -> int:
+    async def _hear(self, socket: WebSocket, caption: "_CaptionStream") -> int:
         """The code to close with, once the client says stop, errs, or falls silent, or the server closes."""
         try:
             while message := await self._next(socket):
@@ -85,7 +85,7 @@ class Captions:
                     await caption.finish()
                     return NORMAL
         except (Refusal, DistilhubertKoError) as error:
-            refused = error if isinstance(error, Refusal) else refusal(error)
+            refused = error if isinstance(error, Refusal) else refusal_of(error)
             await socket.send_json({"type": "error", "error": refused.error})
             return POLICY
         await caption.finish()
@@ -110,7 +110,7 @@ class Captions:
                 task.cancel()
 
 
-class _Caption:
+class _CaptionStream:
     """What one stream has heard and told."""
 
     def __init__(self, socket: WebSocket, stream: Stream, pool: ThreadPoolExecutor):
@@ -151,7 +151,7 @@ class _Caption:
         if words:
             self._words += len(words)
             text = " ".join(each.text for each in words)
-            await self._socket.send_json({"type": "final", "text": text, "words": [word(each) for each in words]})
+            await self._socket.send_json({"type": "final", "text": text, "words": [word_json(each) for each in words]})
         if words or partial != self._partial:
             self._partial = partial
             await self._socket.send_json({"type": "partial", "text": partial})

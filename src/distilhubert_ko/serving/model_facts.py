@@ -17,7 +17,7 @@ TRIAL = 10  # seconds of noise that speed is measured on
 
 
 @dataclass(frozen=True)
-class Facts:
+class ModelFacts:
     """Of a loaded model. None where the folder does not say.
 
     `size_bytes` is that of the graph; `cer` is a fraction, as measured on `cer_corpus`; `realtime_factor` is how many
@@ -36,11 +36,11 @@ class Facts:
     realtime_factor: float | None = None
 
 
-def facts(transcriber: Transcriber, name: str) -> Facts:
+def gather_facts(transcriber: Transcriber, name: str) -> ModelFacts:
     """Those of a model that is called `name`."""
     report = _json(transcriber.folder / "report.json")
     graph = model_folder.graph(transcriber.folder).stat()
-    return Facts(
+    return ModelFacts(
         id=name,
         created=int(graph.st_mtime),
         units=transcriber.tokenizer.units,

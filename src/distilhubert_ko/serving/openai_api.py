@@ -4,24 +4,25 @@ https://platform.openai.com/docs/api-reference/audio/createTranscription
 """
 
 import asyncio
-import json
-import math
-import zlib
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import asdict
-from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
-from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 from starlette.requests import ClientDisconnect
 
-from distilhubert_ko.errors import DistilhubertKoError
-from distilhubert_ko.recognition import transcript
-from distilhubert_ko.recognition.transcript import Segment, Transcript, Word
-from distilhubert_ko.serving.gates import Refusal, refusal
-from distilhubert_ko.serving.model_facts import Facts
-from distilhubert_ko.serving.uploads import Reception
+from distilhubert_ko.recognition.transcript import Transcript
+from distilhubert_ko.serving.model_facts import ModelFacts
+from distilhubert_ko.serving.openai_replies import (
+    Granularity,
+    ResponseFormat,
+    server_sent_event,
+    transcript_response,
+    with_late_error,
+)
+from distilhubert_ko.serving.refusals import Refusal
+from distilhubert_ko.serving.uploads import Uploads
 
 TRANSCRIPTIONS = "/v1/audio/transcriptions"
 LANGUAGES = ("ko", "kor", "korean")
@@ -31,28 +32,15 @@ Result = TypeVar("Result")
 router = APIRouter()
 
 
-class ResponseFormat(StrEnum):
-    JSON = "json"
-    TEXT = "text"
-    SRT = "srt"
-    VTT = "vtt"
-    VERBOSE_JSON = "verbose_json"
+def _uploads(request: Request) -> Uploads:
+    return request.app.state.uploads
 
 
-class Granularity(StrEnum):
-    WORD = "word"
-    SEGMENT = "segment"
-
-
-def reception(request: Request) -> Reception:
-    return request.app.state.reception
-
-
-def facts(request: Request) -> Facts:
+def _facts(request: Request) -> ModelFacts:
     return request.app.state.facts
 
 
-Known = Annotated[Facts, Depends(facts)]
+Known = Annotated[ModelFacts, Depends(_facts)]
 
 
 @router.post(
@@ -63,7 +51,7 @@ Known = Annotated[Facts, Depends(facts)]
 )
 async def transcribe(
     request: Request,
-    desk: Annotated[Reception, Depends(reception)],
+    uploads: Annotated[Uploads, Depends(_uploads)],
     file: Annotated[UploadFile, File(description="A recording, in any format that FFmpeg reads.")],
     model: Annotated[str, Form(min_length=1, description="Any name: the model that is loaded is used.")],
     language: Annotated[str | None, Form(description="ko, or nothing.")] = None,
@@ -89,14 +77,14 @@ async def transcribe(
             "timestamp_granularities need response_format=verbose_json",
             param="timestamp_granularities[]",
         )
-    wave = await _unless_left(request, desk.wave(file.file))
+    wave = await _unless_left(request, uploads.wave(file.file))
     if stream:
-        events = _events(request, desk.texts(wave))
+        events = _events(request, uploads.texts(wave))
         first = await anext(events)  # what goes wrong at once still has a status of its own
-        return StreamingResponse(_chained(first, events), media_type="text/event-stream")
-    found = await _unless_left(request, desk.transcript(wave))
+        return StreamingResponse(with_late_error(first, events), media_type="text/event-stream")
+    found = await _unless_left(request, uploads.transcript(wave))
     _note(request, found)
-    return _response(found, response_format, timestamp_granularities or [Granularity.SEGMENT])
+    return transcript_response(found, response_format, timestamp_granularities or [Granularity.SEGMENT])
 
 
 @router.get("/v1/models", tags=["OpenAI"])
@@ -119,90 +107,18 @@ async def model_facts(known: Known) -> dict[str, Any]:
     return asdict(known)
 
 
-def _model(known: Facts) -> dict[str, Any]:
+def _model(known: ModelFacts) -> dict[str, Any]:
     return {"id": known.id, "object": "model", "created": known.created, "owned_by": "distilhubert-ko"}
-
-
-def _response(found: Transcript, form: ResponseFormat, granularities: list[Granularity]) -> Response:
-    match form:
-        case ResponseFormat.TEXT:
-            return PlainTextResponse(found.text + "\n")
-        case ResponseFormat.SRT | ResponseFormat.VTT:
-            return PlainTextResponse(transcript.write(found, form.value))
-        case ResponseFormat.VERBOSE_JSON:
-            return JSONResponse(_verbose(found, granularities))
-        case ResponseFormat.JSON:
-            return JSONResponse({"text": found.text, "usage": _usage(found)})
-
-
-def _verbose(found: Transcript, granularities: list[Granularity]) -> dict[str, Any]:
-    body: dict[str, Any] = {
-        "task": "transcribe",
-        "language": "korean",
-        "duration": round(found.seconds, 3),
-        "text": found.text,
-        "usage": _usage(found),
-    }
-    if Granularity.WORD in granularities:
-        body["words"] = [word(each) for each in found.words]
-    if Granularity.SEGMENT in granularities:
-        body["segments"] = [_segment(number, each) for number, each in enumerate(found.segments)]
-    return body
-
-
-def word(each: Word) -> dict[str, Any]:
-    """As the API has it, in seconds, and its `probability`, in 0..1, which the API does not have."""
-    return {
-        "word": each.text,
-        "start": round(each.start, 3),
-        "end": round(each.end, 3),
-        "probability": round(each.confidence, 4),
-    }
-
-
-def _segment(number: int, segment: Segment) -> dict[str, Any]:
-    """Whisper's fields. It has no tokens, no seek and no probability of silence to tell, so those are empty or 0."""
-    raw = segment.text.encode()
-    return {
-        "id": number,
-        "seek": 0,
-        "start": round(segment.start, 3),
-        "end": round(segment.end, 3),
-        "text": segment.text,
-        "tokens": [],
-        "temperature": 0.0,
-        "avg_logprob": round(math.log(max(segment.confidence, 1e-9)), 4),
-        "compression_ratio": round(len(raw) / len(zlib.compress(raw)), 4),
-        "no_speech_prob": 0.0,
-    }
-
-
-def _usage(found: Transcript) -> dict[str, Any]:
-    return {"type": "duration", "seconds": math.ceil(found.seconds)}
 
 
 async def _events(request: Request, parts: AsyncIterator[str | Transcript]) -> AsyncIterator[str]:
     """Server-sent events: a delta for each part of the text, and the whole of it at the end."""
     async for part in parts:
         if isinstance(part, str):
-            yield _event({"type": "transcript.text.delta", "delta": part})
+            yield server_sent_event({"type": "transcript.text.delta", "delta": part})
         else:
             _note(request, part)
-            yield _event({"type": "transcript.text.done", "text": part.text})
-
-
-def _event(content: dict[str, Any]) -> str:
-    return f"event: {content['type']}\ndata: {json.dumps(content, ensure_ascii=False)}\n\n"
-
-
-async def _chained(first: str, rest: AsyncIterator[str]) -> AsyncIterator[str]:
-    """Events, the last of them an error where one comes too late for a status."""
-    yield first
-    try:
-        async for each in rest:
-            yield each
-    except DistilhubertKoError as error:
-        yield f"event: error\ndata: {json.dumps({'error': refusal(error).error}, ensure_ascii=False)}\n\n"
+            yield server_sent_event({"type": "transcript.text.done", "text": part.text})
 
 
 def _note(request: Request, found: Transcript) -> None:

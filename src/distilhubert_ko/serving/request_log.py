@@ -12,7 +12,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from distilhubert_ko.serving.gates import Refusal
+from distilhubert_ko.serving.refusals import Refusal
 
 LOGGER = "distilhubert_ko"
 METHODS = ("GET", "HEAD", "POST", "OPTIONS")  # the rest are counted as one: a client may invent any number
@@ -70,7 +70,7 @@ def logging_config() -> dict[str, Any]:
     }
 
 
-class Records:
+class RequestLog:
     """Counts and logs each request, and answers 500 for an error that nobody expected.
 
     An endpoint leaves `audio_seconds` and `transcript` in the request's state. Paths are the application's templates,

@@ -22,12 +22,12 @@ from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.serving import api_page, connections, gates, live_captions, openai_api, request_log
 from distilhubert_ko.serving.batcher import Batcher
 from distilhubert_ko.serving.decoders import Decoders
-from distilhubert_ko.serving.gates import Refusal
-from distilhubert_ko.serving.live_captions import Captions
-from distilhubert_ko.serving.model_facts import Facts
+from distilhubert_ko.serving.live_captions import LiveCaptions
+from distilhubert_ko.serving.model_facts import ModelFacts
 from distilhubert_ko.serving.options import ServerOptions
-from distilhubert_ko.serving.request_log import Metrics, Records
-from distilhubert_ko.serving.uploads import Reception
+from distilhubert_ko.serving.refusals import Refusal, refusal_of
+from distilhubert_ko.serving.request_log import Metrics, RequestLog
+from distilhubert_ko.serving.uploads import Uploads
 from distilhubert_ko.version import __version__
 
 MESSAGE_BYTES = 1 << 20  # of a WebSocket message: half a minute of speech
@@ -42,7 +42,7 @@ MEDIA_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", 
 class Server(uvicorn.Server):
     """uvicorn's, which says where it listens, and lets live captions end before it closes their connections."""
 
-    def __init__(self, config: uvicorn.Config, live: Captions):
+    def __init__(self, config: uvicorn.Config, live: LiveCaptions):
         super().__init__(config)
         self._live = live
 
@@ -58,16 +58,16 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def build(transcriber: Transcriber, facts: Facts, options: ServerOptions) -> FastAPI:
+def create_app(transcriber: Transcriber, facts: ModelFacts, options: ServerOptions) -> FastAPI:
     """The application. `state.live` are its live captions."""
     metrics, limits = Metrics(), options.limits
     batcher = Batcher(transcriber, limits)
-    reception = Reception(Decoders(limits), batcher)
-    live = Captions(batcher.stream, limits.streams, metrics.streams)
+    uploads = Uploads(Decoders(limits), batcher)
+    live = LiveCaptions(batcher.stream, limits.streams, metrics.streams)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with reception:
+        async with uploads:
             yield
 
     app = FastAPI(
@@ -80,7 +80,7 @@ def build(transcriber: Transcriber, facts: Facts, options: ServerOptions) -> Fas
         lifespan=lifespan,
         form_limits={"max_files": 1, "max_fields": 32, "max_part_size": FIELD_BYTES},
     )
-    app.state.reception, app.state.facts, app.state.live = reception, facts, live
+    app.state.uploads, app.state.facts, app.state.live = uploads, facts, live
     app.include_router(openai_api.router)
     app.add_api_websocket_route(live_captions.PATH, live.serve)
     _add_operations(app, metrics)
@@ -90,9 +90,9 @@ def build(transcriber: Transcriber, facts: Facts, options: ServerOptions) -> Fas
     app.add_exception_handler(ClientDisconnect, _left)
     app.add_exception_handler(DistilhubertKoError, _failed)
     # The last one added is the first one passed.
-    app.add_middleware(gates.Bodies, limits.upload_bytes)
+    app.add_middleware(gates.BodyLimit, limits.upload_bytes)
     app.add_middleware(gates.Admission, openai_api.TRANSCRIPTIONS, limits.requests, metrics.held)
-    app.add_middleware(gates.Door, options.tokens, options.origins)
+    app.add_middleware(gates.AccessControl, options.tokens, options.origins)
     if options.origins:
         app.add_middleware(
             CORSMiddleware,
@@ -101,19 +101,19 @@ def build(transcriber: Transcriber, facts: Facts, options: ServerOptions) -> Fas
             allow_headers=["authorization", "content-type"],
             expose_headers=["retry-after"],
         )
-    app.add_middleware(Records, metrics, options.log_transcripts, (openai_api.TRANSCRIPTIONS, live_captions.PATH))
+    app.add_middleware(RequestLog, metrics, options.log_transcripts, (openai_api.TRANSCRIPTIONS, live_captions.PATH))
     app.add_middleware(gates.SecurityHeaders)
     return app
 
 
-def configured(app: FastAPI, options: ServerOptions, host: str, port: int) -> uvicorn.Config:
+def uvicorn_config(app: FastAPI, options: ServerOptions, host: str, port: int) -> uvicorn.Config:
     """uvicorn's configuration for the application, with its limits."""
     return uvicorn.Config(
         app,
         host,
         port,
-        http=connections.Http,
-        ws=connections.WebSocket,
+        http=connections.HttpConnection,
+        ws=connections.WebSocketConnection,
         ws_max_size=MESSAGE_BYTES,
         ws_per_message_deflate=False,  # sound does not shrink, and a bomb would grow
         log_config=None,  # `serve` has set it up
@@ -126,12 +126,12 @@ def configured(app: FastAPI, options: ServerOptions, host: str, port: int) -> uv
     )
 
 
-def serve(transcriber: Transcriber, facts: Facts, options: ServerOptions, host: str, port: int) -> None:
+def run_server(transcriber: Transcriber, facts: ModelFacts, options: ServerOptions, host: str, port: int) -> None:
     """Serves until a signal says stop. Raises InputError where it cannot listen there."""
     logging.config.dictConfig(request_log.logging_config())
-    app = build(transcriber, facts, options)
-    config = configured(app, options, host, port)
-    listening = listen(host, port)
+    app = create_app(transcriber, facts, options)
+    config = uvicorn_config(app, options, host, port)
+    listening = listening_socket(host, port)
     if not is_loopback(host):
         tokens = "" if options.tokens else " Nobody is asked for a token: give --token-file."
         logging.getLogger(request_log.LOGGER).warning(
@@ -140,7 +140,7 @@ def serve(transcriber: Transcriber, facts: Facts, options: ServerOptions, host: 
     Server(config, app.state.live).run([listening])
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listening_socket(host: str, port: int) -> socket.socket:
     """A socket that is bound there; port 0 is any free one. Raises InputError where that cannot be."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -217,4 +217,4 @@ async def _left(_: Request, error: Exception) -> Response:
 
 async def _failed(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, DistilhubertKoError)
-    return gates.refusal(error).response()
+    return refusal_of(error).response()

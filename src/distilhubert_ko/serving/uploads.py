@@ -25,7 +25,7 @@ PREFIX = "distilhubert-ko-"
 YOUNG = 60.0  # seconds within which a folder may be made and not locked yet
 
 
-class Reception:
+class Uploads:
     """Takes uploads in, an async context manager for as long as the server runs.
 
     An upload lies in a folder of its own, which only this user may read, until it is decoded. What a server left that

@@ -1,0 +1,100 @@
+"""The OpenAI audio API's answers: a transcript in each format, its words, and server-sent events."""
+
+import json
+import math
+import zlib
+from collections.abc import AsyncIterator
+from enum import StrEnum
+from typing import Any
+
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+
+from distilhubert_ko.errors import DistilhubertKoError
+from distilhubert_ko.recognition import transcript
+from distilhubert_ko.recognition.transcript import Segment, Transcript, Word
+from distilhubert_ko.serving.refusals import refusal_of
+
+
+class ResponseFormat(StrEnum):
+    JSON = "json"
+    TEXT = "text"
+    SRT = "srt"
+    VTT = "vtt"
+    VERBOSE_JSON = "verbose_json"
+
+
+class Granularity(StrEnum):
+    WORD = "word"
+    SEGMENT = "segment"
+
+
+def transcript_response(found: Transcript, form: ResponseFormat, granularities: list[Granularity]) -> Response:
+    match form:
+        case ResponseFormat.TEXT:
+            return PlainTextResponse(found.text + "\n")
+        case ResponseFormat.SRT | ResponseFormat.VTT:
+            return PlainTextResponse(transcript.write(found, form.value))
+        case ResponseFormat.VERBOSE_JSON:
+            return JSONResponse(_verbose(found, granularities))
+        case ResponseFormat.JSON:
+            return JSONResponse({"text": found.text, "usage": _usage(found)})
+
+
+def _verbose(found: Transcript, granularities: list[Granularity]) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "task": "transcribe",
+        "language": "korean",
+        "duration": round(found.seconds, 3),
+        "text": found.text,
+        "usage": _usage(found),
+    }
+    if Granularity.WORD in granularities:
+        body["words"] = [word_json(each) for each in found.words]
+    if Granularity.SEGMENT in granularities:
+        body["segments"] = [_segment(number, each) for number, each in enumerate(found.segments)]
+    return body
+
+
+def word_json(each: Word) -> dict[str, Any]:
+    """As the API has it, in seconds, and its `probability`, in 0..1, which the API does not have."""
+    return {
+        "word": each.text,
+        "start": round(each.start, 3),
+        "end": round(each.end, 3),
+        "probability": round(each.confidence, 4),
+    }
+
+
+def _segment(number: int, segment: Segment) -> dict[str, Any]:
+    """Whisper's fields. It has no tokens, no seek and no probability of silence to tell, so those are empty or 0."""
+    raw = segment.text.encode()
+    return {
+        "id": number,
+        "seek": 0,
+        "start": round(segment.start, 3),
+        "end": round(segment.end, 3),
+        "text": segment.text,
+        "tokens": [],
+        "temperature": 0.0,
+        "avg_logprob": round(math.log(max(segment.confidence, 1e-9)), 4),
+        "compression_ratio": round(len(raw) / len(zlib.compress(raw)), 4),
+        "no_speech_prob": 0.0,
+    }
+
+
+def _usage(found: Transcript) -> dict[str, Any]:
+    return {"type": "duration", "seconds": math.ceil(found.seconds)}
+
+
+def server_sent_event(content: dict[str, Any]) -> str:
+    return f"event: {content['type']}\ndata: {json.dumps(content, ensure_ascii=False)}\n\n"
+
+
+async def with_late_error(first: str, rest: AsyncIterator[str]) -> AsyncIterator[str]:
+    """Events, the last of them an error where one comes too late for a status."""
+    yield first
+    try:
+        async for each in rest:
+            yield each
+    except DistilhubertKoError as error:
+        yield f"event: error\ndata: {json.dumps({'error': refusal_of(error).error}, ensure_ascii=False)}\n\n"
