@@ -227,7 +227,7 @@ def fine_tune(work: Path, speech: Path, name: str, seed: int) -> None:
         finetune.train(config, out, resume=(out / trainer.CHECKPOINTS).is_dir())
     if not (out / report.REPORT).is_file():
         exporting.export(out)
-        report.save(
+        report.save_report(
             report.evaluate(Transcriber(out, threads=1), CORPUS.format("test"), root=speech), out / report.REPORT
         )
 
@@ -306,9 +306,9 @@ def tuned(work: Path, speech: Path, row: str, path: Path) -> Path:
     model_folder = work / "rows" / f"{row}-0"
     transcriber = Transcriber(model_folder, threads=1, lm=path)
     assert transcriber.decoder.model is not None
-    heard = tuning.hear(transcriber, report.read_split(model_folder, CORPUS.format("dev"), speech))
-    trials = tuning.tune(heard, transcriber.tokenizer, transcriber.decoder.model, transcriber.decoder.options)
-    writing.write_json(folder / decoder.ATTRS, dataclasses.asdict(tuning.best(trials).weights))
+    heard = tuning.recognise_split(transcriber, report.read_split(model_folder, CORPUS.format("dev"), speech))
+    trials = tuning.tune_weights(heard, transcriber.tokenizer, transcriber.decoder.model, transcriber.decoder.options)
+    writing.write_json(folder / decoder.ATTRS, dataclasses.asdict(tuning.best_trial(trials).weights))
     return there
 
 
@@ -322,7 +322,7 @@ def decode(work: Path, texts: Path, speech: Path, names: Sequence[str]) -> None:
                 out = folder / f"{way}.json"
                 if (folder / report.REPORT).is_file() and not out.is_file():
                     transcriber = Transcriber(folder, threads=1, lm=tuned(work, speech, row, path), beam=width)
-                    report.save(report.evaluate(transcriber, CORPUS.format("test"), root=speech), out)
+                    report.save_report(report.evaluate(transcriber, CORPUS.format("test"), root=speech), out)
                     print(f"{row}-{seed} {way}: done", flush=True)
 
 
@@ -332,16 +332,16 @@ def predictions(folder: Path, name: str) -> dict[str, dict[str, Any]]:
     return {record["id"]: record for record in records}
 
 
-def counts(folder: Path, name: str) -> dict[str, metrics.Counts]:
+def counts(folder: Path, name: str) -> dict[str, metrics.ErrorCounts]:
     """Errors of each utterance."""
     found = predictions(folder, name)
     return {id_: metrics.characters(each["reference"], each["hypothesis"]) for id_, each in found.items()}
 
 
-def pooled(folders: Sequence[Path], name: str) -> list[metrics.Counts]:
+def pooled(folders: Sequence[Path], name: str) -> list[metrics.ErrorCounts]:
     """Errors of each utterance, in the order of their ids, summed over the seeds of a row."""
     each = [counts(folder, name) for folder in folders]
-    return [sum((errors[id_] for errors in each), metrics.Counts()) for id_ in sorted(each[0])]
+    return [sum((errors[id_] for errors in each), metrics.ErrorCounts()) for id_ in sorted(each[0])]
 
 
 def seeds(work: Path, row: str, name: str) -> list[Path]:
@@ -371,7 +371,10 @@ def table(work: Path) -> list[dict[str, Any]]:
             record |= {
                 key: statistics.mean(each[key] for each in reports) for key in ("cer", "cer_no_space", "jer", "wer")
             }
-            record |= {"ci95": metrics.interval(errors), "ci95_speakers": metrics.interval(errors, groups=speakers)}
+            record |= {
+                "ci95": metrics.bootstrap_interval(errors),
+                "ci95_speakers": metrics.bootstrap_interval(errors, groups=speakers),
+            }
             others = [("published", "greedy"), ("jamo", way), *([("random", way)] if row == "distilled" else [])]
             for other, decoded in others:
                 against = [work / "rows" / f"{other}-{folder.name.rpartition('-')[2]}" for folder in folders]
@@ -379,7 +382,7 @@ def table(work: Path) -> list[dict[str, Any]]:
                 if row != other and all((folder / theirs).is_file() for folder in against):
                     baseline = pooled(against, theirs)
                     for unit, groups in (("utterances", None), ("speakers", speakers)):
-                        test = metrics.paired(errors, baseline, groups=groups)
+                        test = metrics.paired_bootstrap(errors, baseline, groups=groups)
                         record[f"against_{other}_{unit}"] = dataclasses.asdict(test)
             records.append(record)
     return records

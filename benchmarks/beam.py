@@ -25,7 +25,7 @@ from distilhubert_ko.decoding import beam, kneser_ney, scoring
 from distilhubert_ko.decoding import language_model as lm
 from distilhubert_ko.decoding.hotwords import HotWords
 from distilhubert_ko.evaluation import metrics, report, tuning
-from distilhubert_ko.evaluation.tuning import Heard
+from distilhubert_ko.evaluation.tuning import RecognisedCorpus
 from distilhubert_ko.files import writing
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.text.tokenizer import Tokenizer
@@ -46,7 +46,7 @@ def main() -> None:
     results: dict[str, Any] = {}
     if arguments.model:
         transcriber = Transcriber(arguments.model, 1, lm=arguments.lm)
-        heard = tuning.hear(transcriber, report.read_split(transcriber.folder, arguments.corpus, Path()))
+        heard = tuning.recognise_split(transcriber, report.read_split(transcriber.folder, arguments.corpus, Path()))
         decoder = transcriber.decoder
         assert decoder.model is not None, "name a language model with --lm"
         result = measure(heard, transcriber.tokenizer, decoder.model, decoder.weights)
@@ -65,7 +65,7 @@ def made_up(paths: list[Path], units: str) -> dict[str, Any]:
     drawn = [line for line in lines[:2000] if 15 <= len(line) <= 60][:SENTENCES]
     known = [[lm.BOUNDARY if c == " " else c for c in line] for line in lines if line not in {*drawn}]
     tokenizer = Tokenizer.from_texts(lines, units)  # type: ignore[arg-type]
-    heard = Heard(tuple(drawn), tuple(Noise(tokenizer)(line) for line in drawn))
+    heard = RecognisedCorpus(tuple(drawn), tuple(Noise(tokenizer)(line) for line in drawn))
     with tempfile.TemporaryDirectory() as folder:
         path = kneser_ney.write(kneser_ney.train(known, lm.ORDER[False], lm.CUTOFFS[False]), Path(folder) / "lm.arpa")
         return measure(heard, tokenizer, lm.LanguageModel(path), lm.Weights(0.6, 2.0))
@@ -97,7 +97,9 @@ class Noise:
         return (logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)).astype(np.float32)
 
 
-def measure(heard: Heard, tokenizer: Tokenizer, model: lm.LanguageModel, weights: lm.Weights) -> dict[str, Any]:
+def measure(
+    heard: RecognisedCorpus, tokenizer: Tokenizer, model: lm.LanguageModel, weights: lm.Weights
+) -> dict[str, Any]:
     scorer = scoring.scorer(tokenizer, model, weights, HotWords((), 0.0))
     seconds = sum(FRAMES.seconds(len(matrix)) for matrix in heard.log_probs)
     rows = [{"beam": 1, "lm": False} | decoded(heard, tokenizer, beam.Options(width=1), None, seconds)]
@@ -115,7 +117,7 @@ def measure(heard: Heard, tokenizer: Tokenizer, model: lm.LanguageModel, weights
 
 
 def decoded(
-    heard: Heard, tokenizer: Tokenizer, options: beam.Options, scorer: beam.Scorer | None, seconds: float
+    heard: RecognisedCorpus, tokenizer: Tokenizer, options: beam.Options, scorer: beam.Scorer | None, seconds: float
 ) -> dict[str, float]:
     started = time.process_time()
     found = [beam.search(matrix, options, scorer, tokenizer.blank_id)[0] for matrix in heard.log_probs]

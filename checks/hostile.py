@@ -26,7 +26,7 @@ from distilhubert_ko.data import corpora
 from distilhubert_ko.decoding import decoder, kneser_ney
 from distilhubert_ko.decoding.language_model import LanguageModel
 from distilhubert_ko.errors import DistilhubertKoError
-from distilhubert_ko.evaluation import report as reports
+from distilhubert_ko.evaluation.report import Report, load_report
 from distilhubert_ko.files import reading as files
 from distilhubert_ko.model import network as model
 from distilhubert_ko.recognition.transcriber import Transcriber
@@ -269,7 +269,7 @@ def readers(folder: Path) -> dict[str, Reader]:
             0.02, {"text.txt": transcripts}, ("text.txt",), lambda home: files.read_text(home / "text.txt")
         ),
         "checkpoints": Reader(0.06, sealed, tuple(sealed), lambda home: checkpoints.last_whole(home)),
-        "reports": Reader(0.03, {"report.json": _report()}, ("report.json",), lambda home: reports.load(home)),
+        "reports": Reader(0.03, {"report.json": _report()}, ("report.json",), lambda home: load_report(home)),
         "language models": Reader(
             0.07,
             {"lm.arpa": arpa, "words/lm.arpa": in_words, "attrs.json": attrs},
@@ -311,7 +311,7 @@ def _checkpoint() -> Files:
 
 def _report() -> bytes:
     values = {"str": "manifest:m.jsonl#test", "int": 3, "float": 0.5}
-    fields = {field.name: values.get(str(field.type), {}) for field in dataclasses.fields(reports.Report)}
+    fields = {field.name: values.get(str(field.type), {}) for field in dataclasses.fields(Report)}
     return json.dumps(fields | {"cer_ci95": [0, 1], "cer_no_space_ci95": [0, 1]}, indent=2).encode()
 
 

@@ -231,18 +231,18 @@ def test_a_report_says_how_it_was_decoded(folder: Path, arpa: Path, tiny_speech:
     with_lm = report.evaluate(Transcriber(folder, threads=1, lm=arpa, beam=7), spec)
     assert with_lm.decoding["lm"] == "lm.arpa"
     assert with_lm.decoding["beam"] == 7
-    report.save(with_lm, tmp_path / report.REPORT)
-    assert report.load(tmp_path).decoding == with_lm.decoding
+    report.save_report(with_lm, tmp_path / report.REPORT)
+    assert report.load_report(tmp_path).decoding == with_lm.decoding
     table = json.loads((tmp_path / report.REPORT).read_text())
     del table["decoding"]  # as reports once were
     (tmp_path / report.REPORT).write_text(json.dumps(table))
-    assert report.load(tmp_path).decoding == decoding.GREEDY
+    assert report.load_report(tmp_path).decoding == decoding.GREEDY
 
 
 # Tuning
 
 
-def heard(size: int = 12) -> tuning.Heard:
+def heard(size: int = 12) -> tuning.RecognisedCorpus:
     """Matrices in which every syllable is a little likelier to be another one than the one of the reference."""
     rng = np.random.default_rng(0)
     references, matrices = [], []
@@ -256,20 +256,20 @@ def heard(size: int = 12) -> tuning.Heard:
             frames += [frame / frame.sum(), np.eye(len(KNOWN))[KNOWN.blank_id] * 0.99 + 1e-4]
         references.append(text)
         matrices.append(np.log(np.array(frames)).astype(np.float32))
-    return tuning.Heard(tuple(references), tuple(matrices))
+    return tuning.RecognisedCorpus(tuple(references), tuple(matrices))
 
 
 def test_tuning_tries_a_grid_and_then_around_the_best_and_each_once(arpa: Path) -> None:
-    shown: list[tuning.Trial] = []
+    shown: list[tuning.WeightTrial] = []
     options = tuning.beam.Options(width=4)
     corpus, model = heard(), lm.LanguageModel(arpa)
-    trials = tuning.tune(corpus, KNOWN, model, options, shown.append)
+    trials = tuning.tune_weights(corpus, KNOWN, model, options, shown.append)
     assert trials == shown
     pairs = [(trial.weights.alpha, trial.weights.beta) for trial in trials]
     assert len(set(pairs)) == len(pairs)
     assert {(alpha, beta) for alpha in tuning.ALPHAS for beta in tuning.BETAS} <= {*pairs}
     assert len(pairs) > len(tuning.ALPHAS) * len(tuning.BETAS)
-    best = tuning.best(trials)
+    best = tuning.best_trial(trials)
     assert best.cer == min(trial.cer for trial in trials)
     assert best.cer == tuning.error_rate(corpus, KNOWN, model, best.weights, options)
     assert best.cer < tuning.error_rate(corpus, KNOWN, None, Weights(), options)
@@ -278,7 +278,7 @@ def test_tuning_tries_a_grid_and_then_around_the_best_and_each_once(arpa: Path) 
 @pytest.mark.parametrize("spec", ["zeroth:x#test", "hub:a/b#test_clean", "librispeech:x#Test-other"])
 def test_weights_are_not_tuned_on_a_test_split(spec: str) -> None:
     with pytest.raises(CorpusError, match="test split"):
-        tuning.refuse_test(spec)
+        tuning.refuse_test_split(spec)
 
 
 def test_a_sample_is_drawn_from_a_long_corpus(
@@ -286,9 +286,9 @@ def test_a_sample_is_drawn_from_a_long_corpus(
 ) -> None:
     transcriber = Transcriber(exported, threads=1)
     split = report.read_split(exported, f"manifest:{tiny_speech}/train.jsonl", Path())
-    assert len(tuning.hear(transcriber, split).references) == 18
+    assert len(tuning.recognise_split(transcriber, split).references) == 18
     monkeypatch.setattr(tuning, "SPEECH", 5.0)
-    drawn = tuning.hear(transcriber, split)
+    drawn = tuning.recognise_split(transcriber, split)
     assert 3 <= len(drawn.references) == len(drawn.log_probs) <= 5
     assert {*drawn.references} <= {example.text for example in split.examples}
 

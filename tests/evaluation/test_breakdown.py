@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from distilhubert_ko.errors import InputError
 from distilhubert_ko.evaluation import breakdown, metrics, syllables
 from distilhubert_ko.evaluation.breakdown import Breakdown, Prediction
-from distilhubert_ko.evaluation.metrics import Counts
+from distilhubert_ko.evaluation.metrics import ErrorCounts
 
 TEXTS = st.text(alphabet="가각나낙 ", max_size=8)
 PREDICTIONS = st.lists(
@@ -33,8 +33,8 @@ def test_groups_of_length_hold_every_utterance_once_and_their_counts_add_up(pred
     found = Breakdown(predictions)
     groups = found.by_length
     assert sum(group.utterances for group in groups.values()) == len(predictions)
-    assert sum((group.cer.counts for group in groups.values()), Counts()) == sum(
-        (each.score.characters for each in predictions), Counts()
+    assert sum((group.cer.counts for group in groups.values()), ErrorCounts()) == sum(
+        (each.score.characters for each in predictions), ErrorCounts()
     )
     for (low, high), group in groups.items():
         assert low * group.utterances <= group.seconds
@@ -56,7 +56,7 @@ def test_groups_of_speakers_hold_the_utterances_whose_speaker_is_known(predictio
 def test_tables_of_jamo_count_what_the_positions_count(predictions: list[Prediction]) -> None:
     found = Breakdown(predictions)
     for name, table in found.jamo.items():
-        counts = sum((getattr(each.positions, name) for each in predictions), Counts())
+        counts = sum((getattr(each.positions, name) for each in predictions), ErrorCounts())
         assert sum(times for (one, other), times in table.items() if one == other) == counts.hits
         assert sum(times for (one, other), times in table.items() if one and not other) == counts.deletions
         assert sum(times for (one, other), times in table.items() if other and not one) == counts.insertions
@@ -68,7 +68,7 @@ def test_confusions_are_the_substitutions_of_the_alignments_the_most_frequent_fi
     predictions: list[Prediction],
 ) -> None:
     found = Breakdown(predictions)
-    pairs = [pair for each in predictions for pair in syllables.alignment(each.reference, each.hypothesis)]
+    pairs = [pair for each in predictions for pair in syllables.syllable_pairs(each.reference, each.hypothesis)]
     expected = Counter((one, other) for one, other in pairs if one and other and one != other)
     assert {(one, other): times for one, other, times, _ in found.confusions} == expected
     assert [row[2] for row in found.confusions] == sorted(expected.values(), reverse=True)
@@ -81,19 +81,19 @@ def test_figures_are_those_of_the_scores() -> None:
     total = sum((metrics.score(each.reference, each.hypothesis) for each in FEW), metrics.Score())
     assert figures["cer"].counts == total.characters
     assert figures["wer"].counts == total.words
-    assert figures["cer"].ci95 == metrics.interval([each.score.characters for each in FEW])
-    grouped = metrics.interval([each.score.characters for each in FEW], groups=["s1", "s1", "s2", "s2"])
+    assert figures["cer"].ci95 == metrics.bootstrap_interval([each.score.characters for each in FEW])
+    grouped = metrics.bootstrap_interval([each.score.characters for each in FEW], groups=["s1", "s1", "s2", "s2"])
     assert figures["cer"].speakers_ci95 == grouped
     # 각 heard as 가 twice, 각나 lost, and a 가 too many.
-    assert figures["final"].counts == Counts(hits=6, substitutions=2, deletions=2, insertions=1)
-    assert figures["initial"].counts == Counts(hits=8, deletions=2, insertions=1)
+    assert figures["final"].counts == ErrorCounts(hits=6, substitutions=2, deletions=2, insertions=1)
+    assert figures["initial"].counts == ErrorCounts(hits=8, deletions=2, insertions=1)
 
 
 @pytest.mark.parametrize("speakers", [["s1", "s1", "s1", "s1"], ["s1", None, "s2", "s2"], [None] * 4])
 def test_without_two_known_speakers_there_is_no_interval_over_them(speakers: list[str | None]) -> None:
     predictions = [dataclasses.replace(each, speaker=name) for each, name in zip(FEW, speakers, strict=True)]
     assert all(figure.speakers_ci95 is None for figure in Breakdown(predictions).figures.values())
-    assert breakdown.compare(predictions, predictions).cer.over_speakers is None
+    assert breakdown.compare_predictions(predictions, predictions).cer.over_speakers is None
 
 
 def test_the_worst_come_first_and_what_is_right_is_not_among_them() -> None:
@@ -106,7 +106,7 @@ def test_the_worst_come_first_and_what_is_right_is_not_among_them() -> None:
 def test_an_empty_hypothesis_loses_everything() -> None:
     figures = Breakdown([FEW[2]]).figures
     assert figures["cer"].rate == figures["wer"].rate == figures["final"].rate == 1
-    assert figures["spaces"].counts == Counts()
+    assert figures["spaces"].counts == ErrorCounts()
 
 
 def test_nothing_cannot_be_broken_down() -> None:
@@ -120,35 +120,35 @@ def heard(*hypotheses: str) -> list[Prediction]:
 
 def test_a_comparison_takes_the_rates_of_both_and_the_paired_test_between_them() -> None:
     other = heard("가나 다라", "각나", "각", "각각")
-    found = breakdown.compare(FEW, other)
+    found = breakdown.compare_predictions(FEW, other)
     counts = [[each.score.characters for each in side] for side in (FEW, other)]
-    assert found.cer.first == sum(counts[0], Counts()).rate
-    assert found.cer.second == sum(counts[1], Counts()).rate
-    assert found.cer.over_utterances == metrics.paired(*counts)
-    assert found.cer.over_speakers == metrics.paired(*counts, groups=["s1", "s1", "s2", "s2"])
+    assert found.cer.first == sum(counts[0], ErrorCounts()).rate
+    assert found.cer.second == sum(counts[1], ErrorCounts()).rate
+    assert found.cer.over_utterances == metrics.paired_bootstrap(*counts)
+    assert found.cer.over_speakers == metrics.paired_bootstrap(*counts, groups=["s1", "s1", "s2", "s2"])
     assert (found.utterances, found.left_out) == (4, 0)
 
 
 def test_utterances_that_changed_most_come_first_in_either_direction_and_the_same_are_left_out() -> None:
-    found = breakdown.compare(FEW, heard("나", "각나", "각", "각각"))
+    found = breakdown.compare_predictions(FEW, heard("나", "각나", "각", "각각"))
     better, worse = found.changed(9)
     assert [pair[0].id for pair in better] == ["a"]
     assert [pair[0].id for pair in worse][-1] in ("b", "c")
     assert {pair[0].id for pair in worse} == {"b", "c", "d"}
-    assert breakdown.compare(FEW, FEW).changed(9) == ([], [])
+    assert breakdown.compare_predictions(FEW, FEW).changed(9) == ([], [])
     assert [len(part) for part in found.changed(1)] == [1, 1]
 
 
 def test_a_comparison_leaves_out_what_only_one_was_given_or_with_another_reference() -> None:
     other = [FEW[0], dataclasses.replace(FEW[1], reference="각"), FEW[2], Prediction("e", "가", "가")]
-    found = breakdown.compare(FEW, other)
+    found = breakdown.compare_predictions(FEW, other)
     assert found.utterances == 2
     assert found.left_out == 3  # b differs, d and e are in one alone
     with pytest.raises(InputError, match="in common"):
-        breakdown.compare(FEW[:1], FEW[1:])
+        breakdown.compare_predictions(FEW[:1], FEW[1:])
 
 
 def test_the_json_of_a_comparison_has_its_figures_and_no_transcripts() -> None:
-    table = breakdown.compare(FEW, FEW[::-1]).to_dict()
+    table = breakdown.compare_predictions(FEW, FEW[::-1]).to_dict()
     assert table.keys() == {"utterances", "left_out", "cer", "cer_no_space"}
     assert table["cer"]["over_utterances"].keys() == {"difference", "ci95", "probability", "p"}

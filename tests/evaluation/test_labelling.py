@@ -76,8 +76,8 @@ def test_a_louder_peak_is_surer_and_length_alone_does_not_matter() -> None:
 def test_the_manifest_is_read_back_as_the_corpus_with_what_the_model_heard(
     transcriber: Transcriber, untranscribed: Path
 ) -> None:
-    labels = labelling.label(transcriber, f"folder:{untranscribed}")
-    kept = labelling.write(labels, untranscribed / "labels.jsonl")
+    labels = labelling.label_corpus(transcriber, f"folder:{untranscribed}")
+    kept = labelling.write_labels(labels, untranscribed / "labels.jsonl")
     corpus = corpora.read(f"manifest:{untranscribed / 'labels.jsonl'}")
     assert corpus.problems == ()
     assert [u.id for u in corpus.utterances] == ["a", "b", "c"] == [label.utterance.id for label in kept]
@@ -91,9 +91,9 @@ def test_the_manifest_is_read_back_as_the_corpus_with_what_the_model_heard(
 
 def test_a_beam_labels_what_the_transcriber_hears_with_it(exported: Path, untranscribed: Path) -> None:
     transcriber = Transcriber(exported, threads=1, hotwords=["하하하"], hotword_weight=20.0)
-    labels = labelling.label(transcriber, f"folder:{untranscribed}").labels
+    labels = labelling.label_corpus(transcriber, f"folder:{untranscribed}").labels
     assert [each.text for each in labels[:3]] == [transcriber(clip(samples)).text for samples in LENGTHS]
-    greedy = labelling.label(Transcriber(exported, threads=1), f"folder:{untranscribed}").labels
+    greedy = labelling.label_corpus(Transcriber(exported, threads=1), f"folder:{untranscribed}").labels
     assert all(0 < label.confidence < 1 for label in labels[:3])
     assert any(with_words.text != alone.text for with_words, alone in zip(labels, greedy, strict=True))
 
@@ -104,7 +104,7 @@ def test_slices_and_speakers_go_round_and_a_manifest_elsewhere_names_whole_paths
     source = {"audio_filepath": "b.wav", "offset": 0.5, "duration": 1.0, "speaker": "s1", "id": "middle"}
     (untranscribed / "slices.jsonl").write_text(json.dumps(source) + "\n")
     out = tmp_path_factory.mktemp("elsewhere") / "labels.jsonl"
-    labelling.write(labelling.label(transcriber, f"manifest:{untranscribed}/slices.jsonl"), out)
+    labelling.write_labels(labelling.label_corpus(transcriber, f"manifest:{untranscribed}/slices.jsonl"), out)
     with pytest.raises(CorpusError, match="allow-outside"):
         corpora.read(f"manifest:{out}")
     (utterance,) = corpora.read(f"manifest:{out}", allow_outside=True).utterances
@@ -121,7 +121,7 @@ def test_a_recording_that_only_decoding_shows_to_be_damaged_is_counted_and_the_r
     whole = (tmp_path / "b.flac").read_bytes()
     (tmp_path / "b.flac").write_bytes(whole[: len(whole) // 2])
     seen: list[tuple[int, int]] = []
-    labels = labelling.label(transcriber, f"folder:{tmp_path}", on_progress=lambda *pair: seen.append(pair))
+    labels = labelling.label_corpus(transcriber, f"folder:{tmp_path}", on_progress=lambda *pair: seen.append(pair))
     assert [each.utterance.id for each in labels.labels] == ["a", "c"]
     assert (labels.unread, seen) == ({"audio unreadable": 1}, [(3, 3)])
 
@@ -137,7 +137,9 @@ def test_what_is_kept_and_what_is_dropped_add_up() -> None:
 
 
 def test_training_takes_every_label_that_is_kept(transcriber: Transcriber, untranscribed: Path) -> None:
-    labelling.write(labelling.label(transcriber, f"folder:{untranscribed}"), untranscribed / "labels.jsonl")
+    labelling.write_labels(
+        labelling.label_corpus(transcriber, f"folder:{untranscribed}"), untranscribed / "labels.jsonl"
+    )
     config = recipe.Recipe(text=recipe.Text(foreign="spell"))
     split = dataset.read_split(f"manifest:{untranscribed / 'labels.jsonl'}", config)
     assert (len(split.examples), split.dropped) == (3, {})
@@ -146,9 +148,9 @@ def test_training_takes_every_label_that_is_kept(transcriber: Transcriber, untra
 def test_where_nothing_is_sure_enough_nothing_is_written(tmp_path: Path) -> None:
     labels = Labels("a:b", (heard(0.25),), {})
     with pytest.raises(CorpusError, match=r"confidence below 0\.3: 1\), the surest 0\.250: lower --min-confidence"):
-        labelling.write(labels, tmp_path / "labels.jsonl", 0.3)
+        labelling.write_labels(labels, tmp_path / "labels.jsonl", 0.3)
     with pytest.raises(InputError, match="between 0 and 1"):
-        labelling.write(labels, tmp_path / "labels.jsonl", 30)
+        labelling.write_labels(labels, tmp_path / "labels.jsonl", 30)
     assert not list(tmp_path.iterdir())
 
 
@@ -162,7 +164,7 @@ def test_deciles_hold_every_transcribed_utterance_once_in_rising_confidence(coun
     assert [part.low for part in parts] == sorted(part.low for part in parts)
     for part in parts:
         above = [metrics.characters(each.reference, each.text) for each in labels if each.confidence >= part.low]
-        assert part.cer_from_here == pytest.approx(sum(above, metrics.Counts()).rate)
+        assert part.cer_from_here == pytest.approx(sum(above, metrics.ErrorCounts()).rate)
     errors = sum(part.cer * part.utterances for part in parts)  # references are of one length
     assert errors == pytest.approx(count * parts[0].cer_from_here)
 
@@ -178,7 +180,7 @@ def test_a_corpus_whose_audio_lies_in_no_files_is_refused(
     utterance = Utterance("1", lambda: b"", "", None, 1.0)
     monkeypatch.setattr(corpora, "read", lambda *_, **__: corpora.Corpus("hub:a/b", (utterance,), ()))
     with pytest.raises(CorpusError, match="save the clips as files"):
-        labelling.label(transcriber, "hub:a/b")
+        labelling.label_corpus(transcriber, "hub:a/b")
 
 
 def test_the_command_prints_deciles_and_counts_and_needs_no_torch(

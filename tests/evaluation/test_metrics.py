@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from distilhubert_ko.errors import InputError
 from distilhubert_ko.evaluation import metrics
-from distilhubert_ko.evaluation.metrics import Counts, Score
+from distilhubert_ko.evaluation.metrics import ErrorCounts, Score
 
 # Few enough characters that two texts often share some; spaces lead, trail and come in runs.
 KOREAN = st.text(alphabet="가각나낙값닭의 a1", max_size=14)
 PAIRS = st.tuples(KOREAN, KOREAN)
-COUNTS = st.builds(Counts, *[st.integers(0, 9)] * 4)
+COUNTS = st.builds(ErrorCounts, *[st.integers(0, 9)] * 4)
 VIEWS = ["characters", "characters_no_space", "jamo", "words"]
 
 
@@ -34,15 +34,15 @@ def unspaced(text: str) -> str:
     return text.replace(" ", "")
 
 
-def jiwer_counts(output: jiwer.CharacterOutput | jiwer.WordOutput) -> Counts:
-    return Counts(output.hits, output.substitutions, output.deletions, output.insertions)
+def jiwer_counts(output: jiwer.CharacterOutput | jiwer.WordOutput) -> ErrorCounts:
+    return ErrorCounts(output.hits, output.substitutions, output.deletions, output.insertions)
 
 
-def utterances(number: int, seed: int = 0) -> list[Counts]:
+def utterances(number: int, seed: int = 0) -> list[ErrorCounts]:
     """Utterances of 20 to 60 characters with about one error in ten."""
     random = np.random.default_rng(seed)
     lengths = random.integers(20, 60, size=number)
-    return [Counts(int(n - e), int(e)) for n, e in zip(lengths, random.binomial(lengths, 0.1), strict=True)]
+    return [ErrorCounts(int(n - e), int(e)) for n, e in zip(lengths, random.binomial(lengths, 0.1), strict=True)]
 
 
 def width(ends: tuple[float, float]) -> float:
@@ -111,7 +111,7 @@ def test_decomposed_text_scores_as_composed_text(pair: tuple[str, str]):
     decomposed = [normalize("NFD", text) for text in pair]
     assert metrics.score(*decomposed) == metrics.score(*pair)
     assert metrics.score(decomposed[0], hypothesis) == metrics.score(reference, hypothesis)
-    assert metrics.alignment(*decomposed) == metrics.alignment(*pair)
+    assert metrics.character_pairs(*decomposed) == metrics.character_pairs(*pair)
 
 
 @given(KOREAN)
@@ -123,25 +123,25 @@ def test_a_text_has_no_errors_against_itself(text: str):
 
 def test_each_view_sees_its_own_errors():
     score = metrics.score("값이 비싸다", "갑이비싸다")
-    assert score.characters == Counts(hits=4, substitutions=1, deletions=1)
-    assert score.characters_no_space == Counts(hits=4, substitutions=1)
+    assert score.characters == ErrorCounts(hits=4, substitutions=1, deletions=1)
+    assert score.characters_no_space == ErrorCounts(hits=4, substitutions=1)
     # 값 is ㄱ ㅏ ㅄ and 갑 is ㄱ ㅏ ㅂ; the other four syllables are open.
-    assert score.jamo == Counts(hits=10, substitutions=1)
+    assert score.jamo == ErrorCounts(hits=10, substitutions=1)
     assert score.words.errors == 2
     assert score.words.rate == 1
 
 
 def test_an_empty_reference_has_one_error_for_each_insertion():
-    assert metrics.characters("", "") == Counts()
-    assert Counts().rate == 0
-    assert metrics.characters("", "네네") == Counts(insertions=2)
+    assert metrics.characters("", "") == ErrorCounts()
+    assert ErrorCounts().rate == 0
+    assert metrics.characters("", "네네") == ErrorCounts(insertions=2)
     assert metrics.characters("", "네네").rate == 2 == jiwer.cer("", "네네")
     assert metrics.characters("네네", "").rate == 1
 
 
 @given(st.lists(COUNTS))
-def test_counts_add_up(counts: list[Counts]):
-    total = sum(counts, Counts())
+def test_counts_add_up(counts: list[ErrorCounts]):
+    total = sum(counts, ErrorCounts())
     assert total.reference == sum(count.reference for count in counts)
     assert total.errors == sum(count.errors for count in counts)
     assert total.hits == sum(count.hits for count in counts)
@@ -151,10 +151,10 @@ def test_counts_add_up(counts: list[Counts]):
 
 @given(PAIRS)
 def test_an_alignment_spells_both_texts_and_shows_the_counted_errors(pair: tuple[str, str]):
-    pairs = metrics.alignment(*pair)
+    pairs = metrics.character_pairs(*pair)
     assert "".join(said for said, _ in pairs) == pair[0].strip()
     assert "".join(heard for _, heard in pairs) == pair[1].strip()
-    shown = Counts(
+    shown = ErrorCounts(
         hits=sum(said == heard for said, heard in pairs),
         substitutions=sum(said != heard and "" not in (said, heard) for said, heard in pairs),
         deletions=sum(heard == "" for _, heard in pairs),
@@ -165,74 +165,78 @@ def test_an_alignment_spells_both_texts_and_shows_the_counted_errors(pair: tuple
 
 def test_an_alignment_leaves_gaps_where_characters_are_missing():
     expected = [("가", "가"), ("나", ""), ("다", "다"), ("라", "라"), ("마", "마"), ("", "바")]
-    assert metrics.alignment("가나다라마", "가다라마바") == expected
+    assert metrics.character_pairs("가나다라마", "가다라마바") == expected
 
 
 def test_an_interval_holds_the_rate_and_is_the_same_every_time():
     counts = utterances(200)
-    low, high = metrics.interval(counts, seed=3)
-    assert 0 < low < sum(counts, Counts()).rate < high < 1
-    assert metrics.interval(counts, seed=3) == (low, high)
-    assert metrics.interval(counts, seed=4) != (low, high)
+    low, high = metrics.bootstrap_interval(counts, seed=3)
+    assert 0 < low < sum(counts, ErrorCounts()).rate < high < 1
+    assert metrics.bootstrap_interval(counts, seed=3) == (low, high)
+    assert metrics.bootstrap_interval(counts, seed=4) != (low, high)
 
 
 def test_an_interval_is_as_wide_as_theory_says():
     counts = utterances(1000)
     # Errors are binomial with rate 0.1, so the corpus rate is near to normal.
     error = np.sqrt(0.1 * 0.9 / sum(count.reference for count in counts))
-    assert width(metrics.interval(counts)) == pytest.approx(2 * 1.96 * error, rel=0.1)
-    assert width(metrics.interval(counts, level=0.68)) == pytest.approx(2 * error, rel=0.1)
+    assert width(metrics.bootstrap_interval(counts)) == pytest.approx(2 * 1.96 * error, rel=0.1)
+    assert width(metrics.bootstrap_interval(counts, level=0.68)) == pytest.approx(2 * error, rel=0.1)
 
 
 def test_an_interval_weighs_utterances_by_their_length():
-    counts = [Counts(hits=99, substitutions=1)] * 50 + [Counts(substitutions=1)] * 50
-    low, high = metrics.interval(counts)
+    counts = [ErrorCounts(hits=99, substitutions=1)] * 50 + [ErrorCounts(substitutions=1)] * 50
+    low, high = metrics.bootstrap_interval(counts)
     assert low < 100 / 5050 < high < 0.1
 
 
 def test_an_interval_shrinks_with_more_data():
-    assert width(metrics.interval(utterances(1600))) < 0.7 * width(metrics.interval(utterances(100)))
+    assert width(metrics.bootstrap_interval(utterances(1600))) < 0.7 * width(
+        metrics.bootstrap_interval(utterances(100))
+    )
 
 
 def test_an_interval_is_wider_when_speakers_err_together():
-    good, bad = Counts(hits=19, substitutions=1), Counts(hits=14, substitutions=6)
+    good, bad = ErrorCounts(hits=19, substitutions=1), ErrorCounts(hits=14, substitutions=6)
     counts = [good if speaker % 2 else bad for speaker in range(10) for _ in range(20)]
     speakers = [f"speaker {speaker}" for speaker in range(10) for _ in range(20)]
-    grouped = metrics.interval(counts, groups=speakers)
-    assert width(grouped) > 3 * width(metrics.interval(counts))
-    assert grouped[0] < sum(counts, Counts()).rate < grouped[1]
+    grouped = metrics.bootstrap_interval(counts, groups=speakers)
+    assert width(grouped) > 3 * width(metrics.bootstrap_interval(counts))
+    assert grouped[0] < sum(counts, ErrorCounts()).rate < grouped[1]
 
 
 def test_groups_of_one_utterance_are_utterances():
     counts = utterances(30)
-    assert metrics.interval(counts, groups=[f"{index:02}" for index in range(30)]) == metrics.interval(counts)
+    assert metrics.bootstrap_interval(
+        counts, groups=[f"{index:02}" for index in range(30)]
+    ) == metrics.bootstrap_interval(counts)
 
 
 def test_one_utterance_or_one_speaker_has_an_interval_of_no_width():
-    assert metrics.interval([Counts(hits=3, substitutions=1)]) == (0.25, 0.25)
-    counts = [Counts(hits=4), Counts(substitutions=4)]
-    assert metrics.interval(counts, groups=["a", "a"]) == (0.5, 0.5)
+    assert metrics.bootstrap_interval([ErrorCounts(hits=3, substitutions=1)]) == (0.25, 0.25)
+    counts = [ErrorCounts(hits=4), ErrorCounts(substitutions=4)]
+    assert metrics.bootstrap_interval(counts, groups=["a", "a"]) == (0.5, 0.5)
 
 
 def test_an_interval_of_silence_is_finite():
-    assert metrics.interval([Counts(), Counts()]) == (0, 0)
-    assert np.isfinite(metrics.interval([Counts(), Counts(insertions=3)])).all()
+    assert metrics.bootstrap_interval([ErrorCounts(), ErrorCounts()]) == (0, 0)
+    assert np.isfinite(metrics.bootstrap_interval([ErrorCounts(), ErrorCounts(insertions=3)])).all()
 
 
 def test_an_interval_of_nothing_is_refused():
     with pytest.raises(InputError, match="no utterances"):
-        metrics.interval([])
+        metrics.bootstrap_interval([])
     with pytest.raises(InputError, match="1 groups for 2 utterances"):
-        metrics.interval(utterances(2), groups=["a"])
+        metrics.bootstrap_interval(utterances(2), groups=["a"])
 
 
 @pytest.mark.parametrize("wrong", [{"level": 0.0}, {"level": 1.0}, {"level": 95.0}, {"resamples": 0}])
 def test_an_interval_needs_a_fraction_and_a_resample(wrong: dict[str, float]):
     with pytest.raises(InputError, match=next(iter(wrong))):
-        metrics.interval(utterances(2), **wrong)
+        metrics.bootstrap_interval(utterances(2), **wrong)
 
 
-def by_hand(first: list[Counts], second: list[Counts], draws: list[list[int]]) -> list[float]:
+def by_hand(first: list[ErrorCounts], second: list[ErrorCounts], draws: list[list[int]]) -> list[float]:
     """The difference of the two rates in each draw of utterances, summed one utterance at a time."""
     found = []
     for draw in draws:
@@ -242,12 +246,12 @@ def by_hand(first: list[Counts], second: list[Counts], draws: list[list[int]]) -
     return found
 
 
-def two_systems(number: int) -> tuple[list[Counts], list[Counts]]:
+def two_systems(number: int) -> tuple[list[ErrorCounts], list[ErrorCounts]]:
     """On the same references, the second with errors of its own."""
     random = np.random.default_rng(7)
     first = utterances(number)
     wrong = [int(random.binomial(count.reference, 0.12)) for count in first]
-    return first, [Counts(hits=c.reference - e, substitutions=e) for c, e in zip(first, wrong, strict=True)]
+    return first, [ErrorCounts(hits=c.reference - e, substitutions=e) for c, e in zip(first, wrong, strict=True)]
 
 
 def test_a_paired_test_agrees_with_one_that_sums_each_draw_by_hand():
@@ -255,8 +259,8 @@ def test_a_paired_test_agrees_with_one_that_sums_each_draw_by_hand():
     random = np.random.default_rng(3)
     draws = [[int(index) for index in random.integers(25, size=25)] for _ in range(4000)]
     differences = np.array(by_hand(first, second, draws))
-    found = metrics.paired(first, second)
-    assert found.difference == pytest.approx(sum(first, Counts()).rate - sum(second, Counts()).rate)
+    found = metrics.paired_bootstrap(first, second)
+    assert found.difference == pytest.approx(sum(first, ErrorCounts()).rate - sum(second, ErrorCounts()).rate)
     assert found.ci95 == pytest.approx(np.quantile(differences, [0.025, 0.975]), abs=0.002)
     better = np.mean(differences < 0) + np.mean(differences == 0) / 2
     assert found.probability == pytest.approx(better, abs=0.02)
@@ -265,7 +269,7 @@ def test_a_paired_test_agrees_with_one_that_sums_each_draw_by_hand():
 
 def test_a_paired_test_of_swapped_systems_is_its_mirror_image():
     first, second = two_systems(30)
-    one, other = metrics.paired(first, second), metrics.paired(second, first)
+    one, other = metrics.paired_bootstrap(first, second), metrics.paired_bootstrap(second, first)
     assert one.difference == -other.difference
     assert one.ci95 == pytest.approx((-other.ci95[1], -other.ci95[0]))
     assert one.probability == pytest.approx(1 - other.probability)
@@ -274,39 +278,39 @@ def test_a_paired_test_of_swapped_systems_is_its_mirror_image():
 
 def test_a_system_differs_from_itself_by_nothing():
     same = utterances(9)
-    assert metrics.paired(same, same) == metrics.Paired(0.0, (0.0, 0.0), 0.5, 1.0)
+    assert metrics.paired_bootstrap(same, same) == metrics.PairedTest(0.0, (0.0, 0.0), 0.5, 1.0)
 
 
 def test_pairing_narrows_the_interval_where_the_same_utterances_are_hard_for_both():
     first = utterances(60)
-    second = [Counts(c.hits - 1, c.substitutions + 1) for c in first]
-    found = metrics.paired(first, second)
-    assert width(found.ci95) < width(metrics.interval(first)) / 3
+    second = [ErrorCounts(c.hits - 1, c.substitutions + 1) for c in first]
+    found = metrics.paired_bootstrap(first, second)
+    assert width(found.ci95) < width(metrics.bootstrap_interval(first)) / 3
     assert found.ci95[1] < 0
     assert found.probability == 1
     assert found.p == pytest.approx(2 / 10_001)
 
 
 def test_a_paired_test_over_groups_draws_whole_groups():
-    better, worse = Counts(hits=10), Counts(hits=5, substitutions=5)
+    better, worse = ErrorCounts(hits=10), ErrorCounts(hits=5, substitutions=5)
     first = [better if speaker < 6 else worse for speaker in range(10) for _ in range(20)]
     second = [worse if speaker < 6 else better for speaker in range(10) for _ in range(20)]
     speakers = [f"{speaker}" for speaker in range(10) for _ in range(20)]
-    grouped, single = metrics.paired(first, second, groups=speakers), metrics.paired(first, second)
+    grouped, single = metrics.paired_bootstrap(first, second, groups=speakers), metrics.paired_bootstrap(first, second)
     assert grouped.difference == single.difference < 0
     assert width(grouped.ci95) > 3 * width(single.ci95)
     assert grouped.p > 0.2 > 0.05 > single.p
-    assert metrics.paired(first, second, groups=["a"] * 200).ci95 == (single.difference,) * 2
+    assert metrics.paired_bootstrap(first, second, groups=["a"] * 200).ci95 == (single.difference,) * 2
 
 
 def test_a_paired_test_needs_the_same_references():
     with pytest.raises(InputError, match="other references"):
-        metrics.paired([Counts(hits=3)], [Counts(hits=4)])
+        metrics.paired_bootstrap([ErrorCounts(hits=3)], [ErrorCounts(hits=4)])
     with pytest.raises(InputError, match="other references"):
-        metrics.paired(utterances(2), utterances(1))
+        metrics.paired_bootstrap(utterances(2), utterances(1))
     with pytest.raises(InputError, match="no utterances"):
-        metrics.paired([], [])
+        metrics.paired_bootstrap([], [])
 
 
 def test_a_paired_test_of_silence_is_finite():
-    assert metrics.paired([Counts()], [Counts(insertions=2)]).difference == -2
+    assert metrics.paired_bootstrap([ErrorCounts()], [ErrorCounts(insertions=2)]).difference == -2

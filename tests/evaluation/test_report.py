@@ -16,7 +16,7 @@ from distilhubert_ko import model_folder, recipe, training_log
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.data import corpora, dataset
 from distilhubert_ko.errors import InputError, ModelError
-from distilhubert_ko.evaluation import breakdown, card, report
+from distilhubert_ko.evaluation import breakdown, card, learning_curve, report
 from distilhubert_ko.evaluation.report import Report
 from distilhubert_ko.files import writing
 from distilhubert_ko.model import network as model
@@ -33,7 +33,7 @@ def measured(exported: Path, tiny_speech: Path) -> Report:
 
 def test_figures_and_utterances_are_not_written_into_one_file(measured: Report, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"name a \.json"):
-        report.save(measured, tmp_path / "figures.jsonl")
+        report.save_report(measured, tmp_path / "figures.jsonl")
     assert not (tmp_path / "figures.jsonl").exists()
 
 
@@ -72,7 +72,7 @@ def folder(exported: Path, measured: Report, tmp_path: Path) -> Path:
     writing.write_json(path / "data.json", data)
     writing.write_json(path / "training.json", run)
     writing.write_text(path / training_log.LOG, training_log.write(LOG))
-    report.save(measured, path / report.REPORT)
+    report.save_report(measured, path / report.REPORT)
     return path
 
 
@@ -122,7 +122,7 @@ def test_the_report_counts_utterances_hours_and_unknown_characters(measured: Rep
 
 
 def test_json_has_the_keys_of_the_contract_and_a_line_an_utterance_beside_it(measured: Report, tmp_path: Path) -> None:
-    lines = report.save(measured, tmp_path / "figures.json")
+    lines = report.save_report(measured, tmp_path / "figures.json")
     assert lines == tmp_path / "figures.jsonl"
     figures = json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))
     rates = {"cer", "cer_no_space", "jer", "wer", "loss", "cer_ci95"}
@@ -146,16 +146,16 @@ def test_predictions_know_their_speaker_and_length_and_make_the_figures_again(me
 
 
 def test_a_comparison_stands_in_the_json_and_the_report_is_still_read(measured: Report, tmp_path: Path) -> None:
-    comparison = breakdown.compare(measured.predictions, measured.predictions)
-    report.save(measured, tmp_path / report.REPORT, comparison)
+    comparison = breakdown.compare_predictions(measured.predictions, measured.predictions)
+    report.save_report(measured, tmp_path / report.REPORT, comparison)
     written = json.loads((tmp_path / report.REPORT).read_text(encoding="utf-8"))["comparison"]
     assert written["cer"]["first"] == written["cer"]["second"] == measured.cer
     assert written["cer"]["over_utterances"] == {"difference": 0.0, "ci95": [0.0, 0.0], "probability": 0.5, "p": 1.0}
-    assert report.load(tmp_path) == replace(measured, predictions=())
+    assert report.load_report(tmp_path) == replace(measured, predictions=())
 
 
 def test_a_saved_report_is_loaded_as_it_was(folder: Path, measured: Report) -> None:
-    assert report.load(folder) == replace(measured, predictions=())
+    assert report.load_report(folder) == replace(measured, predictions=())
 
 
 def test_a_report_knows_the_commits_of_a_model_and_a_corpus_of_the_hub(
@@ -180,7 +180,7 @@ def test_an_older_report_is_greedy_and_knows_no_commits(folder: Path, measured: 
     for name in ("decoding", "corpus_revision", "model_revision"):
         del table[name]
     writing.write_json(folder / report.REPORT, table)
-    assert report.load(folder) == replace(measured, predictions=())
+    assert report.load_report(folder) == replace(measured, predictions=())
 
 
 @pytest.mark.parametrize("content", [None, "{", "{}", '{"cer_ci95": 1}'])
@@ -190,7 +190,7 @@ def test_a_missing_or_torn_report_is_a_model_error_that_says_how_to_measure_agai
     if content is not None:
         (tmp_path / report.REPORT).write_text(content)
     with pytest.raises(ModelError, match="distilhubert-ko evaluate"):
-        report.load(tmp_path)
+        report.load_report(tmp_path)
 
 
 def test_the_results_table_repeats_the_latest_training_loss_and_says_no_log_before_the_first() -> None:
@@ -204,7 +204,7 @@ def test_the_results_table_repeats_the_latest_training_loss_and_says_no_log_befo
 
 
 def test_the_card_has_the_published_sections_in_order_and_nothing_left_to_fill_in(folder: Path) -> None:
-    text = card.write(folder).read_text(encoding="utf-8")
+    text = card.write_card(folder).read_text(encoding="utf-8")
     headings = [line for line in text.splitlines() if line.startswith("#")]
     assert headings == [
         "# tiny",
@@ -217,27 +217,27 @@ def test_the_card_has_the_published_sections_in_order_and_nothing_left_to_fill_i
         "### Framework versions",
     ]
     assert "More information needed" not in text
-    assert (folder / card.CURVE).read_bytes().startswith(b"\x89PNG")
+    assert (folder / learning_curve.CURVE).read_bytes().startswith(b"\x89PNG")
     assert sorted(folder.glob(".*")) == []
 
 
 def test_the_card_takes_its_figures_from_the_report(folder: Path, measured: Report) -> None:
     changed = replace(measured, cer=0.12345, loss=0.54321)
-    report.save(changed, folder / report.REPORT)
-    text = card.write(folder).read_text(encoding="utf-8")
+    report.save_report(changed, folder / report.REPORT)
+    text = card.write_card(folder).read_text(encoding="utf-8")
     assert "- Cer: 0.1235 (" in text or "- Cer: 0.1234 (" in text
     assert "- Loss: 0.5432" in text
 
 
 def test_the_card_names_every_lever_that_a_recipe_pulls_and_no_other(folder: Path) -> None:
-    plain = card.write(folder).read_text(encoding="utf-8")
+    plain = card.write_card(folder).read_text(encoding="utf-8")
     assert "Adam with betas" in plain
     assert not re.search(r"^- (model|augment|training|teaching)\.", plain, re.MULTILINE)
     used = recipe.load(folder / "recipe.toml", ["training.ema_decay=0.999", "training.weight_decay=0.01"])
     augment = recipe.Augment(speeds=(0.9, 1.1), splice_prob=0.3, splice_model="/home/somebody/runs/first")
     model = replace(used.model, mask_time_prob=0.15, hidden_dropout=0.2, final_dropout=0.1)
     recipe.save(replace(used, augment=augment, model=model), folder / "recipe.toml")
-    text = card.write(folder).read_text(encoding="utf-8")
+    text = card.write_card(folder).read_text(encoding="utf-8")
     assert re.findall(r"^- ((?:model|augment|training|teaching)\..*)", text, re.MULTILINE) == [
         "model.final_dropout: 0.1",
         "model.mask_time_prob: 0.15",
@@ -251,7 +251,7 @@ def test_the_card_names_every_lever_that_a_recipe_pulls_and_no_other(folder: Pat
 
 
 def test_the_metadata_of_the_card_is_yaml_with_a_filled_model_index(folder: Path, measured: Report) -> None:
-    text = card.write(folder).read_text(encoding="utf-8")
+    text = card.write_card(folder).read_text(encoding="utf-8")
     metadata = yaml.safe_load(text.split("---")[1])
     assert metadata["language"] == ["ko"]
     assert metadata["license"] == "apache-2.0"
@@ -268,7 +268,7 @@ def test_a_card_without_a_record_is_refused_and_the_old_one_stays(folder: Path, 
     (folder / missing).unlink()
     (folder / card.CARD).write_text("old")
     with pytest.raises(ValueError, match=missing.replace(".", r"\.")):
-        card.write(folder)
+        card.write_card(folder)
     assert (folder / card.CARD).read_text() == "old"
 
 
@@ -298,13 +298,13 @@ def test_a_corpus_is_found_from_the_root_given_and_not_from_that_of_the_models_r
 
 
 def test_the_card_names_the_commits_of_what_came_from_the_hub(folder: Path, measured: Report) -> None:
-    assert "revision" not in card.render(card.Record(folder))
-    report.save(replace(measured, corpus_revision=COMMIT), folder / report.REPORT)
+    assert "revision" not in card.render_card(card.ModelRecord(folder))
+    report.save_report(replace(measured, corpus_revision=COMMIT), folder / report.REPORT)
     data, run = (json.loads((folder / name).read_text(encoding="utf-8")) for name in ("data.json", "training.json"))
     data["splits"]["train"]["revision"] = "2" * 40
     writing.write_json(folder / "data.json", data)
     writing.write_json(folder / "training.json", run | {"pretrained_revision": "3" * 40})
-    text = card.render(card.Record(folder))
+    text = card.render_card(card.ModelRecord(folder))
     metadata = yaml.safe_load(text.split("---")[1])
     assert metadata["model-index"][0]["results"][0]["dataset"]["revision"] == COMMIT
     assert f"(https://huggingface.co/ntu-spml/distilhubert) at revision `{'3' * 40}` on" in text
@@ -313,10 +313,10 @@ def test_the_card_names_the_commits_of_what_came_from_the_hub(folder: Path, meas
 
 
 def test_the_card_says_how_its_figures_were_decoded(folder: Path, measured: Report) -> None:
-    assert "Greedy decoding, no language model." in card.render(card.Record(folder))
+    assert "Greedy decoding, no language model." in card.render_card(card.ModelRecord(folder))
     lm = {"beam": 32, "lm": "lm.arpa", "lm_order": 6, "alpha": 0.75, "beta": 2.0}
-    report.save(replace(measured, decoding=lm), folder / report.REPORT)
-    page = card.render(card.Record(folder))
+    report.save_report(replace(measured, decoding=lm), folder / report.REPORT)
+    page = card.render_card(card.ModelRecord(folder))
     assert (
         "Beam search of width 32 with the language model `lm.arpa`, an n-gram of order 6, alpha 0.75, beta 2." in page
     )

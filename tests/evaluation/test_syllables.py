@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distilhubert_ko.evaluation import metrics, syllables
-from distilhubert_ko.evaluation.metrics import Counts
-from distilhubert_ko.evaluation.syllables import Positions
+from distilhubert_ko.evaluation.metrics import ErrorCounts
+from distilhubert_ko.evaluation.syllables import PositionCounts
 from distilhubert_ko.text import tokenizer as text
 
 LONE = "\u1100\u1161\u11a8"
@@ -41,7 +41,7 @@ def differing(said: str, heard: str) -> int:
 
 
 def fewest(reference: str, hypothesis: str) -> int:
-    """Positions that differ in the best of all alignments, each of which is tried."""
+    """PositionCounts that differ in the best of all alignments, each of which is tried."""
 
     @cache
     def rest(i: int, j: int) -> int:
@@ -60,7 +60,7 @@ def fewest(reference: str, hypothesis: str) -> int:
 @settings(deadline=None)
 @given(PAIRS)
 def test_an_alignment_spells_both_texts_and_no_other_has_fewer_differing_positions(pair: tuple[str, str]) -> None:
-    pairs = syllables.alignment(*pair)
+    pairs = syllables.syllable_pairs(*pair)
     reference, hypothesis = map(characters, pair)
     assert "".join(said for said, _ in pairs) == reference
     assert "".join(heard for _, heard in pairs) == hypothesis
@@ -70,7 +70,7 @@ def test_an_alignment_spells_both_texts_and_no_other_has_fewer_differing_positio
 
 @given(PAIRS)
 def test_every_jamo_and_every_missing_final_of_both_texts_is_counted_once(pair: tuple[str, str]) -> None:
-    counts = syllables.positions(*pair)
+    counts = syllables.position_counts(*pair)
     for written, length in (
         (pair[0], lambda each: each.reference),
         (pair[1], lambda each: each.hits + each.substitutions + each.insertions),
@@ -87,10 +87,10 @@ def test_every_jamo_and_every_missing_final_of_both_texts_is_counted_once(pair: 
 
 @given(st.tuples(*[st.text(alphabet="가각나낙값닭의", max_size=10)] * 2))
 def test_where_all_is_syllables_they_are_lost_and_added_whole(pair: tuple[str, str]) -> None:
-    counts = syllables.positions(*pair)
-    gaps = syllables.alignment(*pair)
+    counts = syllables.position_counts(*pair)
+    gaps = syllables.syllable_pairs(*pair)
     for name in POSITIONS:
-        each: Counts = getattr(counts, name)
+        each: ErrorCounts = getattr(counts, name)
         assert each.deletions == sum(heard == "" for _, heard in gaps)
         assert each.insertions == sum(said == "" for said, _ in gaps)
 
@@ -98,10 +98,10 @@ def test_where_all_is_syllables_they_are_lost_and_added_whole(pair: tuple[str, s
 @given(st.tuples(*[st.text(alphabet="가각나낙값닭의 ", max_size=10)] * 2))
 def test_the_three_positions_explain_at_least_the_errors_in_jamo(pair: tuple[str, str]) -> None:
     """Leaving out missing finals that were lost or added, which are no jamo, they are an edit of one into the other."""
-    counts = syllables.positions(*pair)
+    counts = syllables.position_counts(*pair)
     silent = sum(
         (said == "" or heard == "") and text.positions(said or heard)[2] == text.NO_FINAL
-        for said, heard in syllables.alignment(*pair)
+        for said, heard in syllables.syllable_pairs(*pair)
     )
     errors = sum(getattr(counts, name).errors for name in POSITIONS)
     assert metrics.jamo(*pair).errors <= errors - silent
@@ -120,20 +120,20 @@ def test_the_three_positions_explain_at_least_the_errors_in_jamo(pair: tuple[str
 def test_a_wrong_or_missing_or_needless_jamo_is_one_substitution_in_its_position(
     said: str, heard: str, wrong: str
 ) -> None:
-    counts = syllables.positions(said, heard)
+    counts = syllables.position_counts(said, heard)
     for name in POSITIONS:
-        assert getattr(counts, name) == (Counts(substitutions=1) if name == wrong else Counts(hits=1))
+        assert getattr(counts, name) == (ErrorCounts(substitutions=1) if name == wrong else ErrorCounts(hits=1))
 
 
 def test_a_syllable_heard_as_a_foreign_character_is_deleted_and_one_heard_for_it_inserted() -> None:
-    assert syllables.positions("가", "a").initial == Counts(deletions=1)
-    assert syllables.positions("a", "가").final == Counts(insertions=1)
-    assert syllables.positions("a", "b") == Positions()
-    assert syllables.positions("", "") == Positions()
+    assert syllables.position_counts("가", "a").initial == ErrorCounts(deletions=1)
+    assert syllables.position_counts("a", "가").final == ErrorCounts(insertions=1)
+    assert syllables.position_counts("a", "b") == PositionCounts()
+    assert syllables.position_counts("", "") == PositionCounts()
 
 
 def test_a_syllable_stands_beside_the_one_that_it_resembles() -> None:
-    assert syllables.alignment("날씨가 좋다", "날시 조타") == [
+    assert syllables.syllable_pairs("날씨가 좋다", "날시 조타") == [
         *(("날", "날"), ("씨", "시"), ("가", ""), ("좋", "조"), ("다", "타")),
     ]
 
@@ -150,23 +150,23 @@ def test_in_the_same_characters_spaces_are_compared_place_by_place(first: list[s
             position += len(word)
             found.add(position)
     said, heard = places
-    counts = syllables.positions(" ".join(first), " ".join(parts)).spaces
-    assert counts == Counts(hits=len(said & heard), deletions=len(said - heard), insertions=len(heard - said))
+    counts = syllables.position_counts(" ".join(first), " ".join(parts)).spaces
+    assert counts == ErrorCounts(hits=len(said & heard), deletions=len(said - heard), insertions=len(heard - said))
 
 
 @given(PAIRS)
 def test_errors_in_spaces_and_in_characters_are_together_an_edit_of_the_whole(pair: tuple[str, str]) -> None:
-    spaces = syllables.positions(*pair).spaces
+    spaces = syllables.position_counts(*pair).spaces
     assert spaces.reference == max(0, len(pair[0].split()) - 1)
     assert spaces.hits + spaces.insertions == max(0, len(pair[1].split()) - 1)
-    closed = sum(said != heard for said, heard in syllables.alignment(*pair))
+    closed = sum(said != heard for said, heard in syllables.syllable_pairs(*pair))
     reference, hypothesis = (" ".join(each.split()) for each in pair)
     assert metrics.characters(reference, hypothesis).errors <= closed + spaces.errors
 
 
 def test_positions_add_up_over_a_corpus() -> None:
-    one, other = syllables.positions("각 나", "가나"), syllables.positions("다 라", "다 가라")
+    one, other = syllables.position_counts("각 나", "가나"), syllables.position_counts("다 라", "다 가라")
     total = one + other
     assert total.initial == one.initial + other.initial
     assert total.final.substitutions == 1
-    assert total.spaces == Counts(hits=1, deletions=1)
+    assert total.spaces == ErrorCounts(hits=1, deletions=1)

@@ -11,7 +11,7 @@ from distilhubert_ko.cli.model import BeamOption, ModelArgument, OutsideOption, 
 from distilhubert_ko.errors import InputError
 
 if TYPE_CHECKING:
-    from distilhubert_ko.evaluation.tuning import Trial
+    from distilhubert_ko.evaluation.tuning import WeightTrial
 
 
 class LmUnits(StrEnum):
@@ -72,7 +72,7 @@ def tune(
     from distilhubert_ko.evaluation import report, tuning
     from distilhubert_ko.recognition.transcriber import Transcriber
 
-    tuning.refuse_test(corpus)
+    tuning.refuse_test_split(corpus)
     if save:
         decoder.check_installable(Path(model), lm)
     transcriber = Transcriber(exported(model), lm=lm, beam=beam)
@@ -80,13 +80,15 @@ def tune(
     split = report.read_split(transcriber.folder, corpus, Path(), allow_outside)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("listening", total=None)
-        heard = tuning.hear(transcriber, split, lambda done, all_: progress.update(task, completed=done, total=all_))
+        heard = tuning.recognise_split(
+            transcriber, split, lambda done, all_: progress.update(task, completed=done, total=all_)
+        )
     options = transcriber.decoder.options
     plain = tuning.error_rate(heard, transcriber.tokenizer, None, Weights(), Options(width=1))
     typer.echo(f"{len(heard.references):,} utterances of {corpus}, beam {options.width}")
     typer.echo(f" alpha    beta     CER\n     greedy     {plain:.4f}")
-    trials = tuning.tune(heard, transcriber.tokenizer, transcriber.decoder.model, options, on_trial=_show)
-    best = tuning.best(trials)
+    trials = tuning.tune_weights(heard, transcriber.tokenizer, transcriber.decoder.model, options, on_trial=_show)
+    best = tuning.best_trial(trials)
     typer.echo(f"best: alpha {best.weights.alpha:g}, beta {best.weights.beta:g}: CER {best.cer:.4f}")
     if save:
         if best.cer >= plain:
@@ -94,5 +96,5 @@ def tune(
         typer.echo(decoder.install(transcriber.folder, lm, best.weights))
 
 
-def _show(trial: "Trial") -> None:
+def _show(trial: "WeightTrial") -> None:
     typer.echo(f"{trial.weights.alpha:6.3f}  {trial.weights.beta:6.3f}  {trial.cer:.4f}")

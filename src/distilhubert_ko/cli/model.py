@@ -55,18 +55,18 @@ def evaluate(
     allow_outside: OutsideOption = False,
 ) -> None:
     """Score a model on a corpus: CER with and without spaces, jamo and word error rates, loss, speed."""
-    from distilhubert_ko.evaluation import breakdown
-    from distilhubert_ko.evaluation import report as reports
+    from distilhubert_ko.evaluation.breakdown import compare_predictions
+    from distilhubert_ko.evaluation.report import save_report
 
     names = [model] if against is None else [model, against]
     measured = [evaluated(name, corpus, Path(), allow_outside, lm=lm, beam=beam) for name in names]
     for letter, name, report in zip("AB", names, measured, strict=False):
         typer.echo(f"{letter}: {name}\n{figures(report)}\n" if against else figures(report))
-    comparison = breakdown.compare(*(report.predictions for report in measured)) if against else None
+    comparison = compare_predictions(*(report.predictions for report in measured)) if against else None
     if comparison:
         typer.echo(compared(comparison))
     if json_file:
-        lines = reports.save(measured[0], json_file, comparison)
+        lines = save_report(measured[0], json_file, comparison)
         typer.echo(f"report: {json_file}  utterances: {lines}")
     if html:
         typer.echo(f"page: {_page(html, names, measured, corpus, comparison, allow_outside)}")
@@ -81,7 +81,7 @@ def _page(
     allow_outside: bool,
 ) -> Path:
     """Writes the page of one model or two, with speech read from the corpus anew."""
-    from distilhubert_ko.evaluation.html import page
+    from distilhubert_ko.evaluation.html.page import write_page
     from distilhubert_ko.evaluation.html.sections import Side
     from distilhubert_ko.evaluation.report import read_split
     from distilhubert_ko.model_folder import resolve
@@ -89,7 +89,7 @@ def _page(
     sides = [Side(shown(model), resolve(model), report) for model, report in zip(models, reports, strict=True)]
     split = read_split(sides[0].folder, corpus, Path(), allow_outside)
     spoken = {example.utterance.id: example.utterance for example in split.examples}
-    return page.write(path, sides, comparison, lambda name: spoken[name].wave())
+    return write_page(path, sides, comparison, lambda name: spoken[name].wave())
 
 
 def shown(model: str) -> str:
@@ -100,9 +100,9 @@ def shown(model: str) -> str:
 
 def card(model: ModelArgument) -> None:
     """Write README.md into a model folder again from its recorded report."""
-    from distilhubert_ko.evaluation import card as cards
+    from distilhubert_ko.evaluation.card import write_card
 
-    typer.echo(cards.write(Path(model)))
+    typer.echo(write_card(Path(model)))
 
 
 def export(
@@ -178,13 +178,13 @@ def evaluated(
     from rich.console import Console
     from rich.progress import Progress
 
-    from distilhubert_ko.evaluation import report as reports
+    from distilhubert_ko.evaluation.report import evaluate as evaluate_model
     from distilhubert_ko.recognition.transcriber import Transcriber
 
     transcriber = Transcriber(exported(model), lm=lm, beam=beam)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("evaluating", total=None)
-        return reports.evaluate(
+        return evaluate_model(
             transcriber,
             corpus,
             root=root,

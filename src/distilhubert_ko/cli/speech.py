@@ -311,7 +311,7 @@ def label(
     transcriber = Transcriber(exported(model), lm=lm, beam=beam)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("labelling", total=None)
-        labels = labelling.label(
+        labels = labelling.label_corpus(
             transcriber,
             corpus,
             allow_outside=allow_outside,
@@ -321,7 +321,7 @@ def label(
         typer.echo("confidence from  utterances     CER  CER from here up")
         for part in parts:
             typer.echo(f"{part.low:15.3f} {part.utterances:11,} {part.cer:7.4f} {part.cer_from_here:17.4f}")
-    kept = labelling.write(labels, out, min_confidence)
+    kept = labelling.write_labels(labels, out, min_confidence)
     hours = sum(each.utterance.seconds for each in kept) / 3600
     typer.echo(f"{out}: {len(kept):,} of {len(labels.labels):,} utterances, {hours:.2f} h")
     for reason, count in labels.dropped(min_confidence).items():

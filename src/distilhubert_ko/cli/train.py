@@ -151,10 +151,10 @@ def _loaded(recipe: str, changes: list[str], allow_outside: bool) -> "Recipe":
 
 def _train(config: "Recipe", folder: Path, resume: bool) -> "Report | None":
     """Trains, exports, evaluates and writes the card; of several ranks all train, and the first does the rest."""
-    from distilhubert_ko.evaluation import report as reports
+    from distilhubert_ko.evaluation.report import REPORT, save_report
 
     try:
-        from distilhubert_ko.evaluation import card as cards
+        from distilhubert_ko.evaluation.card import write_card
         from distilhubert_ko.training import finetune as training
     except ImportError as error:
         raise missing_train(error) from error
@@ -165,6 +165,6 @@ def _train(config: "Recipe", folder: Path, resume: bool) -> "Report | None":
         return None
     write_graph(folder)
     report = evaluated(str(folder), config.test_corpus, config.root, config.data.allow_outside)
-    reports.save(report, folder / reports.REPORT)
-    cards.write(folder)
+    save_report(report, folder / REPORT)
+    write_card(folder)
     return report

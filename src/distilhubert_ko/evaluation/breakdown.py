@@ -12,8 +12,8 @@ from typing import Any
 
 from distilhubert_ko.errors import InputError
 from distilhubert_ko.evaluation import metrics, syllables
-from distilhubert_ko.evaluation.metrics import Counts, Paired, Score
-from distilhubert_ko.evaluation.syllables import Positions
+from distilhubert_ko.evaluation.metrics import ErrorCounts, PairedTest, Score
+from distilhubert_ko.evaluation.syllables import PositionCounts
 from distilhubert_ko.text import tokenizer as text
 
 LENGTHS = (0, 2, 4, 6, 8, 10, 15, 20, 30)
@@ -35,8 +35,8 @@ class Prediction:
         return metrics.score(self.reference, self.hypothesis)
 
     @cached_property
-    def positions(self) -> Positions:
-        return syllables.positions(self.reference, self.hypothesis)
+    def positions(self) -> PositionCounts:
+        return syllables.position_counts(self.reference, self.hypothesis)
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Figure:
     The second is None where a speaker is unknown or there is only one, and both for a figure that has none.
     """
 
-    counts: Counts
+    counts: ErrorCounts
     ci95: tuple[float, float] | None = None
     speakers_ci95: tuple[float, float] | None = None
 
@@ -56,7 +56,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Group:
+class GroupFigures:
     """CER of some of the utterances: those of one speaker, or of one range of lengths."""
 
     utterances: int
@@ -80,7 +80,7 @@ class Breakdown:
     @cached_property
     def figures(self) -> dict[str, Figure]:
         """Figures by name: those of report.json, the positions of jamo, and the spaces."""
-        views: dict[str, Callable[[Prediction], Counts]] = {
+        views: dict[str, Callable[[Prediction], ErrorCounts]] = {
             "cer": lambda each: each.score.characters,
             "cer_no_space": lambda each: each.score.characters_no_space,
             "jer": lambda each: each.score.jamo,
@@ -90,18 +90,18 @@ class Breakdown:
             "wer": lambda each: each.score.words,
             "spaces": lambda each: each.positions.spaces,
         }
-        groups = speakers(self.predictions)
+        groups = known_speakers(self.predictions)
         return {name: _figure([view(each) for each in self.predictions], groups) for name, view in views.items()}
 
     @cached_property
-    def by_length(self) -> dict[tuple[float, float], Group]:
+    def by_length(self) -> dict[tuple[float, float], GroupFigures]:
         """(from, to) in seconds -> the utterances at least as long as the first and shorter than the second."""
         ranges = zip(LENGTHS, [*LENGTHS[1:], float("inf")], strict=True)
         parts = {(low, high): [p for p in self.predictions if low <= p.seconds < high] for low, high in ranges}
         return {ends: _group(part) for ends, part in parts.items() if part}
 
     @cached_property
-    def by_speaker(self) -> dict[str, Group]:
+    def by_speaker(self) -> dict[str, GroupFigures]:
         """Speaker -> utterances, for the speakers that are known; the highest CER first."""
         parts: dict[str, list[Prediction]] = {}
         for each in self.predictions:
@@ -114,7 +114,7 @@ class Breakdown:
     def pairs(self) -> Counter[tuple[str, str]]:
         """(said, heard) -> how often, over the characters of all alignments, equal ones and gaps included."""
         return Counter(
-            pair for each in self.predictions for pair in syllables.alignment(each.reference, each.hypothesis)
+            pair for each in self.predictions for pair in syllables.syllable_pairs(each.reference, each.hypothesis)
         )
 
     @cached_property
@@ -151,8 +151,8 @@ class Contrast:
 
     first: float
     second: float
-    over_utterances: Paired
-    over_speakers: Paired | None
+    over_utterances: PairedTest
+    over_speakers: PairedTest | None
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ class Comparison:
         return {name: getattr(self, name) for name in names} | contrasts
 
 
-def compare(first: Sequence[Prediction], second: Sequence[Prediction]) -> Comparison:
+def compare_predictions(first: Sequence[Prediction], second: Sequence[Prediction]) -> Comparison:
     """Two models on one corpus. Raises InputError where they have no utterance in common."""
     others = {each.id: each for each in second}
     pairs = [(each, others[each.id]) for each in first if each.id in others]
@@ -198,15 +198,15 @@ def compare(first: Sequence[Prediction], second: Sequence[Prediction]) -> Compar
             "the two models have no utterance with the same reference in common: evaluate both on the same corpus, "
             "under the same text rules"
         )
-    groups = speakers([one for one, _ in pairs])
+    groups = known_speakers([one for one, _ in pairs])
 
-    def contrast(view: Callable[[Score], Counts]) -> Contrast:
+    def contrast(view: Callable[[Score], ErrorCounts]) -> Contrast:
         one, other = ([view(each.score) for each in side] for side in zip(*pairs, strict=True))
         return Contrast(
-            sum(one, Counts()).rate,
-            sum(other, Counts()).rate,
-            metrics.paired(one, other),
-            metrics.paired(one, other, groups=groups) if groups else None,
+            sum(one, ErrorCounts()).rate,
+            sum(other, ErrorCounts()).rate,
+            metrics.paired_bootstrap(one, other),
+            metrics.paired_bootstrap(one, other, groups=groups) if groups else None,
         )
 
     return Comparison(
@@ -218,20 +218,20 @@ def compare(first: Sequence[Prediction], second: Sequence[Prediction]) -> Compar
     )
 
 
-def speakers(predictions: Sequence[Prediction]) -> list[str] | None:
+def known_speakers(predictions: Sequence[Prediction]) -> list[str] | None:
     """The speaker of each utterance, to draw by; None where one is unknown or there is only one."""
     names = [each.speaker for each in predictions if each.speaker is not None]
     return names if len(names) == len(predictions) and len(set(names)) > 1 else None
 
 
-def _figure(counts: Sequence[Counts], groups: Sequence[str] | None) -> Figure:
-    by_speaker = metrics.interval(counts, groups=groups) if groups else None
-    return Figure(sum(counts, Counts()), metrics.interval(counts), by_speaker)
+def _figure(counts: Sequence[ErrorCounts], groups: Sequence[str] | None) -> Figure:
+    by_speaker = metrics.bootstrap_interval(counts, groups=groups) if groups else None
+    return Figure(sum(counts, ErrorCounts()), metrics.bootstrap_interval(counts), by_speaker)
 
 
-def _group(predictions: Sequence[Prediction]) -> Group:
+def _group(predictions: Sequence[Prediction]) -> GroupFigures:
     seconds = sum(each.seconds for each in predictions)
-    return Group(len(predictions), seconds, _figure([each.score.characters for each in predictions], None))
+    return GroupFigures(len(predictions), seconds, _figure([each.score.characters for each in predictions], None))
 
 
 def _said(pairs: Counter[tuple[str, str]]) -> Counter[str]:

@@ -1,8 +1,7 @@
-"""The model card and the learning curve, written from what a model folder recorded; no figure is typed by hand."""
+"""The model card, written from what a model folder recorded; no figure in it is typed by hand."""
 
 import dataclasses
 import json
-import os
 import platform
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -12,12 +11,13 @@ from typing import Any
 
 from distilhubert_ko import recipe, training_log
 from distilhubert_ko.data import corpus_formats
-from distilhubert_ko.errors import MissingExtraError, ModelError
-from distilhubert_ko.evaluation import report
+from distilhubert_ko.errors import ModelError
+from distilhubert_ko.evaluation.learning_curve import CURVE, draw_learning_curve
+from distilhubert_ko.evaluation.report import Report, load_report
 from distilhubert_ko.files import writing
 from distilhubert_ko.version import __version__
 
-CARD, CURVE = "README.md", "learning-curve.png"
+CARD = "README.md"
 FOREIGN = {
     "drop": "utterances with digits, Latin letters or other scripts are left out",
     "spell": "digits and Latin letters are spelled out in Korean",
@@ -31,7 +31,7 @@ TOLD -= {name for name in TOLD if name.startswith("mask_")} | {"feat_proj_dropou
 
 
 @dataclass(frozen=True)
-class Record:
+class ModelRecord:
     """What training and evaluation left in a model folder. Raises ModelError where something is missing."""
 
     folder: Path
@@ -41,8 +41,8 @@ class Record:
         return recipe.load(self.folder / "recipe.toml")
 
     @cached_property
-    def report(self) -> report.Report:
-        return report.load(self.folder)
+    def report(self) -> Report:
+        return load_report(self.folder)
 
     @cached_property
     def data(self) -> dict[str, Any]:
@@ -78,18 +78,18 @@ class Record:
         return "" if name == "random" or Path(name).exists() or name.count("/") != 1 else name
 
 
-def write(folder: Path) -> Path:
+def write_card(folder: Path) -> Path:
     """Writes the card and the learning curve into `folder` from its records; the card's path.
 
     Raises ModelError where a record is missing and MissingExtraError without matplotlib.
     """
-    record = Record(folder)
-    text = render(record)
-    _plot(record, folder / CURVE)
+    record = ModelRecord(folder)
+    text = render_card(record)
+    draw_learning_curve(folder / CURVE, record.recipe.name, record.log, record.training["best_step"])
     return writing.write_text(folder / CARD, text)
 
 
-def render(record: Record) -> str:
+def render_card(record: ModelRecord) -> str:
     """The card as Markdown, in the order of the sections that a Transformers Trainer writes."""
     sections = [
         _metadata(record),
@@ -106,7 +106,7 @@ def render(record: Record) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def _metadata(record: Record) -> str:
+def _metadata(record: ModelRecord) -> str:
     """The YAML block that the Hub reads. JSON strings are YAML strings."""
     lines = ["---", "language:", "- ko", f"license: {record.recipe.license}", "library_name: transformers"]
     if record.pretrained:
@@ -139,7 +139,7 @@ def _location(spec: str) -> str:
     return corpus_formats.hub_name(location)[0] if scheme == "hub" else Path(location).name
 
 
-def _summary(record: Record) -> str:
+def _summary(record: ModelRecord) -> str:
     result = record.report
     base = (
         f"is a fine-tuned version of [{record.pretrained}](https://huggingface.co/{record.pretrained})"
@@ -152,8 +152,8 @@ def _summary(record: Record) -> str:
         f"It achieves the following results on the evaluation set `{result.corpus}`{_at(result.corpus_revision)} "
         f"({result.utterances:,} utterances, {result.hours:.2f} h, {result.speakers} speakers):\n\n"
         f"- Loss: {result.loss:.4f}\n"
-        f"- Cer: {result.cer:.4f} (95 % interval {_interval(result.cer_ci95)})\n"
-        f"- Cer without spaces: {result.cer_no_space:.4f} (95 % interval {_interval(result.cer_no_space_ci95)})\n"
+        f"- Cer: {result.cer:.4f} (95 % interval {_interval_text(result.cer_ci95)})\n"
+        f"- Cer without spaces: {result.cer_no_space:.4f} (95 % interval {_interval_text(result.cer_no_space_ci95)})\n"
         f"- Jamo error rate: {result.jer:.4f}\n"
         f"- Wer: {result.wer:.4f}\n"
         f"- Speed: {result.speed:.0f} seconds of speech a second on {result.threads} CPU threads, reading and scoring "
@@ -178,16 +178,16 @@ def _decoding(used: dict[str, Any]) -> str:
     )
 
 
-def _weights(record: Record) -> str:
+def _weights(record: ModelRecord) -> str:
     name = record.recipe.model.pretrained
     return "random weights" if name == "random" else f"the local checkpoint `{Path(name).name}`"
 
 
-def _interval(interval: tuple[float, float]) -> str:
+def _interval_text(interval: tuple[float, float]) -> str:
     return f"{interval[0]:.4f} to {interval[1]:.4f}"
 
 
-def _description(record: Record) -> str:
+def _description(record: ModelRecord) -> str:
     units = record.data["units"]
     meaning = "Hangul syllables" if units == "syllables" else "conjoining jamo, recomposed to syllables (NFC)"
     return (
@@ -210,7 +210,7 @@ def _description(record: Record) -> str:
     )
 
 
-def _uses(record: Record) -> str:
+def _uses(record: ModelRecord) -> str:
     result = record.report
     limits = [
         "It recognises Korean read or spoken as in its training data; other domains, far microphones, noise and "
@@ -227,7 +227,7 @@ def _uses(record: Record) -> str:
     )
 
 
-def _data(record: Record) -> str:
+def _data(record: ModelRecord) -> str:
     rows = ["| split | corpus | utterances | hours | speakers | distinct sentences | dropped |", "|---" * 7 + "|"]
     for name, split in record.data["splits"].items():
         dropped = "; ".join(f"{reason}: {count:,}" for reason, count in split["dropped"].items()) or "none"
@@ -249,7 +249,7 @@ def _data(record: Record) -> str:
     )
 
 
-def _hyperparameters(record: Record) -> str:
+def _hyperparameters(record: ModelRecord) -> str:
     training, ranks = record.recipe.training, record.training.get("ranks", 1)
     adam = "AdamW" if training.weight_decay else "Adam"
     lines = [
@@ -312,7 +312,7 @@ def results_table(log: Sequence[dict[str, Any]]) -> str:
     return "\n".join(rows)
 
 
-def _selection(record: Record) -> str:
+def _selection(record: ModelRecord) -> str:
     data = record.recipe.data
     warning = "" if record.recipe.test_corpus != data.eval else ", which is also the set reported above"
     return (
@@ -321,37 +321,8 @@ def _selection(record: Record) -> str:
     )
 
 
-def _versions(record: Record) -> str:
+def _versions(record: ModelRecord) -> str:
     versions = record.training["versions"] | {"distilhubert-ko": __version__}
     return "\n".join(f"- {name} {version}" for name, version in versions.items()) + (
         f"\n- Card and figures: Python {platform.python_version()}"
     )
-
-
-def _plot(record: Record, path: Path) -> None:
-    """Loss and CER over the steps, one above the other."""
-    try:
-        from matplotlib.figure import Figure
-        from matplotlib.ticker import LogFormatter
-    except ImportError:
-        raise MissingExtraError('the learning curve needs matplotlib: pip install "distilhubert-ko[train]"') from None
-    figure = Figure(figsize=(7, 5), layout="constrained")
-    above, below = figure.subplots(2, 1, sharex=True)
-    training = [(line["step"], line["loss"]) for line in record.log if "loss" in line]
-    evaluation = [line for line in record.log if "eval_loss" in line]
-    steps = [line["step"] for line in evaluation]
-    above.plot(*zip(*training, strict=True), label="training") if training else None
-    above.plot(steps, [line["eval_loss"] for line in evaluation], "o-", label="validation")
-    above.set(ylabel="CTC loss per label", yscale="log", title=record.recipe.name)
-    above.yaxis.set_major_formatter("{x:g}")  # 0.1, not 10^-1; between decades where there is room
-    above.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.5)))
-    above.legend()
-    below.plot(steps, [line["eval_cer"] for line in evaluation], "o-", color="C1", label="validation")
-    below.axvline(record.training["best_step"], color="grey", linestyle=":", label="weights kept")
-    below.set(xlabel="optimizer step", ylabel="CER", ylim=(0, None))
-    below.legend(loc="lower left")
-    for axes in (above, below):
-        axes.grid(alpha=0.3)
-    aside = path.with_name(f".{path.name}")
-    figure.savefig(aside, dpi=120, format="png")
-    os.replace(aside, path)

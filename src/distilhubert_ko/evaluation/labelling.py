@@ -70,7 +70,7 @@ class Labels:
 
 
 @dataclass(frozen=True)
-class Part:
+class ConfidenceDecile:
     """A tenth of the transcribed utterances, from the confidence `low` on, and the CER there and from there up."""
 
     low: float
@@ -79,7 +79,7 @@ class Part:
     cer_from_here: float
 
 
-def label(
+def label_corpus(
     transcriber: Transcriber,
     spec: str,
     *,
@@ -134,7 +134,7 @@ def confidence(log_probs: np.ndarray, units: Sequence[int], blank: int) -> float
     return math.exp(-ctc.loss(log_probs, units, blank) / len(units)) if units else 0.0
 
 
-def deciles(labels: Sequence[Label]) -> list[Part]:
+def deciles(labels: Sequence[Label]) -> list[ConfidenceDecile]:
     """The utterances that have a transcript in ten parts of rising confidence; fewer than ten give none."""
     scored = sorted((label for label in labels if label.reference), key=lambda label: label.confidence)
     if len(scored) < 10:
@@ -142,17 +142,17 @@ def deciles(labels: Sequence[Label]) -> list[Part]:
     counts = [metrics.characters(label.reference, label.text) for label in scored]
     starts = [len(scored) * tenth // 10 for tenth in range(10)]
     return [
-        Part(
+        ConfidenceDecile(
             scored[start].confidence,
             end - start,
-            sum(counts[start:end], metrics.Counts()).rate,
-            sum(counts[start:], metrics.Counts()).rate,
+            sum(counts[start:end], metrics.ErrorCounts()).rate,
+            sum(counts[start:], metrics.ErrorCounts()).rate,
         )
         for start, end in zip(starts, [*starts[1:], len(scored)], strict=True)
     ]
 
 
-def write(labels: Labels, path: Path, min_confidence: float = 0.0) -> list[Label]:
+def write_labels(labels: Labels, path: Path, min_confidence: float = 0.0) -> list[Label]:
     """Writes a NeMo manifest of the labels that are sure enough, and returns them.
 
     Raises CorpusError where none is, and InputError where the file cannot be written.
@@ -175,7 +175,7 @@ def write(labels: Labels, path: Path, min_confidence: float = 0.0) -> list[Label
 
 def _record(label: Label, home: Path) -> dict[str, Any]:
     utterance = label.utterance
-    assert isinstance(utterance.audio, Path), "label() takes no others"
+    assert isinstance(utterance.audio, Path), "label_corpus() takes no others"
     path = utterance.audio.absolute()
     return {
         "id": utterance.id,

@@ -19,10 +19,10 @@ _DRAWN = 1 << 18  # units drawn at a time: all resamples of a large corpus at on
 
 
 @dataclass(frozen=True)
-class Counts:
+class ErrorCounts:
     """How a hypothesis differs from its reference, in numbers of characters, jamo or words.
 
-    `sum(counts, Counts())` adds up a corpus.
+    `sum(counts, ErrorCounts())` adds up a corpus.
     """
 
     hits: int = 0
@@ -30,8 +30,8 @@ class Counts:
     deletions: int = 0
     insertions: int = 0
 
-    def __add__(self, other: "Counts") -> "Counts":
-        return Counts(
+    def __add__(self, other: "ErrorCounts") -> "ErrorCounts":
+        return ErrorCounts(
             self.hits + other.hits,
             self.substitutions + other.substitutions,
             self.deletions + other.deletions,
@@ -61,10 +61,10 @@ class Counts:
 class Score:
     """All the counts of one utterance, or of a corpus: `sum(scores, Score()).characters.rate` is its CER."""
 
-    characters: Counts = field(default_factory=Counts)
-    characters_no_space: Counts = field(default_factory=Counts)
-    jamo: Counts = field(default_factory=Counts)
-    words: Counts = field(default_factory=Counts)
+    characters: ErrorCounts = field(default_factory=ErrorCounts)
+    characters_no_space: ErrorCounts = field(default_factory=ErrorCounts)
+    jamo: ErrorCounts = field(default_factory=ErrorCounts)
+    words: ErrorCounts = field(default_factory=ErrorCounts)
 
     def __add__(self, other: "Score") -> "Score":
         return Score(
@@ -76,8 +76,8 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Paired:
-    """How the rates of two systems differ on the same utterances; see `paired`."""
+class PairedTest:
+    """How the rates of two systems differ on the same utterances; see `paired_bootstrap`."""
 
     difference: float
     """Rate of the first system less that of the second: negative where the first is better."""
@@ -88,26 +88,26 @@ class Paired:
     """Two-sided: twice the share of the resamples on the rarer side of no difference, at most 1."""
 
 
-def characters(reference: str, hypothesis: str) -> Counts:
-    """Counts of characters; a syllable block is one character and a space between words is another."""
+def characters(reference: str, hypothesis: str) -> ErrorCounts:
+    """ErrorCounts of characters; a syllable block is one character and a space between words is another."""
     return _counts(_composed(reference), _composed(hypothesis))
 
 
-def characters_no_space(reference: str, hypothesis: str) -> Counts:
-    """Counts of characters without any spaces: the fair measure where references disagree on spacing."""
+def characters_no_space(reference: str, hypothesis: str) -> ErrorCounts:
+    """ErrorCounts of characters without any spaces: the fair measure where references disagree on spacing."""
     return _counts(_unspaced(compose(reference)), _unspaced(compose(hypothesis)))
 
 
-def jamo(reference: str, hypothesis: str) -> Counts:
-    """Counts of conjoining jamo (initial, medial and final of each syllable), without any spaces.
+def jamo(reference: str, hypothesis: str) -> ErrorCounts:
+    """ErrorCounts of conjoining jamo (initial, medial and final of each syllable), without any spaces.
 
     A doubled or compound jamo is one, so 값 has three: ㄱ, ㅏ, ㅄ. Any other character stays what it is.
     """
     return _counts(_unspaced(decompose(reference)), _unspaced(decompose(hypothesis)))
 
 
-def words(reference: str, hypothesis: str) -> Counts:
-    """Counts of words (eojeol), as the spaces divide them."""
+def words(reference: str, hypothesis: str) -> ErrorCounts:
+    """ErrorCounts of words (eojeol), as the spaces divide them."""
     return _counts(compose(reference).split(), compose(hypothesis).split())
 
 
@@ -121,7 +121,7 @@ def score(reference: str, hypothesis: str) -> Score:
     )
 
 
-def alignment(reference: str, hypothesis: str) -> list[tuple[str, str]]:
+def character_pairs(reference: str, hypothesis: str) -> list[tuple[str, str]]:
     """The pairs (reference character, hypothesis character) that `characters` counts; "" stands for a gap."""
     reference, hypothesis = _composed(reference), _composed(hypothesis)
     pairs: list[tuple[str, str]] = []
@@ -133,8 +133,8 @@ def alignment(reference: str, hypothesis: str) -> list[tuple[str, str]]:
     return pairs
 
 
-def interval(
-    counts: Sequence[Counts],
+def bootstrap_interval(
+    counts: Sequence[ErrorCounts],
     *,
     groups: Sequence[str] | None = None,
     resamples: int = 1000,
@@ -155,21 +155,21 @@ def interval(
     return _quantiles(errors / np.maximum(lengths, 1), level)
 
 
-def paired(
-    first: Sequence[Counts],
-    second: Sequence[Counts],
+def paired_bootstrap(
+    first: Sequence[ErrorCounts],
+    second: Sequence[ErrorCounts],
     *,
     groups: Sequence[str] | None = None,
     resamples: int = 10_000,
     seed: int = 0,
-) -> Paired:
+) -> PairedTest:
     """The difference of two systems' rates on the same utterances, by the paired bootstrap of Bisani and Ney (2004).
 
     Each resample draws utterances, or with `groups` whole groups, and takes both systems' errors on the same draw: what
     is hard for both does not widen the interval. The probability is theirs "of improvement", with ties counting half; p
     counts each side of 0 with its ties and one resample more (Davison and Hinkley, "Bootstrap Methods and their
     Application", 1997, section 4.2), so it is never 0. InputError where the two do not fit each other, and as in
-    `interval`.
+    `bootstrap_interval`.
     """
     if [count.reference for count in first] != [count.reference for count in second]:
         raise InputError("the two systems were scored on other references: give the same utterances in one order")
@@ -179,7 +179,7 @@ def paired(
     observed = totals.sum(axis=0)
     fewer, more = np.count_nonzero(errors < 0), np.count_nonzero(errors > 0)
     ties = resamples - fewer - more
-    return Paired(
+    return PairedTest(
         difference=float(observed[0] / max(observed[1], 1)),
         ci95=_quantiles(errors / np.maximum(lengths, 1), 0.95),
         probability=float(fewer + ties / 2) / resamples,
@@ -229,11 +229,11 @@ def _unspaced(text: str) -> str:
     return "".join(text.split())
 
 
-def _counts(reference: Sequence[str], hypothesis: Sequence[str]) -> Counts:
-    """Counts of a shortest edit from reference to hypothesis (Levenshtein distance, every edit costing 1)."""
+def _counts(reference: Sequence[str], hypothesis: Sequence[str]) -> ErrorCounts:
+    """ErrorCounts of a shortest edit from reference to hypothesis (Levenshtein distance, every edit costing 1)."""
     tags = [edit.tag for edit in Levenshtein.editops(reference, hypothesis)]
     substitutions, deletions = tags.count("replace"), tags.count("delete")
-    return Counts(
+    return ErrorCounts(
         hits=len(reference) - substitutions - deletions,
         substitutions=substitutions,
         deletions=deletions,

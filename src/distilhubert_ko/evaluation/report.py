@@ -133,9 +133,9 @@ def _report(
         hours=split.hours,
         speakers=len(split.speakers),
         cer=total.characters.rate,
-        cer_ci95=metrics.interval([score.characters for score in scores]),
+        cer_ci95=metrics.bootstrap_interval([score.characters for score in scores]),
         cer_no_space=total.characters_no_space.rate,
-        cer_no_space_ci95=metrics.interval([score.characters_no_space for score in scores]),
+        cer_no_space_ci95=metrics.bootstrap_interval([score.characters_no_space for score in scores]),
         jer=total.jamo.rate,
         wer=total.words.rate,
         loss=float(np.mean(finite)) if finite else float("inf"),
@@ -160,7 +160,7 @@ def recipe_of(folder: Path) -> Recipe:
     return load_recipe(path) if path.is_file() else Recipe()
 
 
-def save(report: Report, path: Path, comparison: Comparison | None = None) -> Path:
+def save_report(report: Report, path: Path, comparison: Comparison | None = None) -> Path:
     """Writes the figures as JSON to `path` and a line an utterance to the JSONL beside it, whose path it returns.
 
     `comparison`, with another model, stands in the JSON under that name. Raises InputError where the two would be one
@@ -175,7 +175,7 @@ def save(report: Report, path: Path, comparison: Comparison | None = None) -> Pa
     return lines
 
 
-def load(folder: Path) -> Report:
+def load_report(folder: Path) -> Report:
     """The Report recorded in a model folder, without its predictions. Raises ModelError where there is none."""
     try:
         table = json.loads((folder / REPORT).read_text(encoding="utf-8"))

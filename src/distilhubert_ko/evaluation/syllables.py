@@ -10,21 +10,21 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from distilhubert_ko.evaluation.metrics import Counts
+from distilhubert_ko.evaluation.metrics import ErrorCounts
 from distilhubert_ko.text import tokenizer as text
 
 
 @dataclass(frozen=True)
-class Positions:
-    """Counts by the position in the syllable, and of the spaces between words; see `positions`."""
+class PositionCounts:
+    """ErrorCounts by the position in the syllable, and of the spaces between words; see `position_counts`."""
 
-    initial: Counts = field(default_factory=Counts)
-    medial: Counts = field(default_factory=Counts)
-    final: Counts = field(default_factory=Counts)
-    spaces: Counts = field(default_factory=Counts)
+    initial: ErrorCounts = field(default_factory=ErrorCounts)
+    medial: ErrorCounts = field(default_factory=ErrorCounts)
+    final: ErrorCounts = field(default_factory=ErrorCounts)
+    spaces: ErrorCounts = field(default_factory=ErrorCounts)
 
-    def __add__(self, other: "Positions") -> "Positions":
-        return Positions(
+    def __add__(self, other: "PositionCounts") -> "PositionCounts":
+        return PositionCounts(
             self.initial + other.initial,
             self.medial + other.medial,
             self.final + other.final,
@@ -32,7 +32,7 @@ class Positions:
         )
 
 
-def alignment(reference: str, hypothesis: str) -> list[tuple[str, str]]:
+def syllable_pairs(reference: str, hypothesis: str) -> list[tuple[str, str]]:
     """Pairs (reference character, hypothesis character) without spaces, "" for a gap, each syllable beside the one
     that it most resembles.
 
@@ -64,8 +64,8 @@ def alignment(reference: str, hypothesis: str) -> list[tuple[str, str]]:
     return pairs[::-1]
 
 
-def positions(reference: str, hypothesis: str) -> Positions:
-    """Counts of initials, medials and finals, and of spaces, in the pairs of `alignment`.
+def position_counts(reference: str, hypothesis: str) -> PositionCounts:
+    """ErrorCounts of initials, medials and finals, and of spaces, in the pairs of `syllable_pairs`.
 
     A missing final is a class of its own, `text.NO_FINAL`, so a syllable of the reference always has a final: to hear
     가 for 각, or 각 for 가, substitutes it, and a syllable that is lost deletes all three. A character that is not
@@ -75,10 +75,10 @@ def positions(reference: str, hypothesis: str) -> Positions:
     A space is a hit where the other text, too, has one between the same aligned characters; otherwise it is deleted
     or inserted.
     """
-    pairs = alignment(reference, hypothesis)
+    pairs = syllable_pairs(reference, hypothesis)
     found = [(text.positions(said), text.positions(heard)) for said, heard in pairs]
     initial, medial, final = (_slot([(said[place], heard[place]) for said, heard in found]) for place in range(3))
-    return Positions(initial, medial, final, _spaces(reference, hypothesis, pairs))
+    return PositionCounts(initial, medial, final, _spaces(reference, hypothesis, pairs))
 
 
 def _numbers(characters: str) -> NDArray[np.int64]:
@@ -89,9 +89,9 @@ def _numbers(characters: str) -> NDArray[np.int64]:
     return np.array(numbers, dtype=np.int64).reshape(-1, 3)
 
 
-def _slot(pairs: Sequence[tuple[str, str]]) -> Counts:
-    """Counts of one position over aligned pairs of letters, "" where there is none."""
-    return Counts(
+def _slot(pairs: Sequence[tuple[str, str]]) -> ErrorCounts:
+    """ErrorCounts of one position over aligned pairs of letters, "" where there is none."""
+    return ErrorCounts(
         hits=sum(said == heard != "" for said, heard in pairs),
         substitutions=sum(said != heard and said != "" != heard for said, heard in pairs),
         deletions=sum(said != "" == heard for said, heard in pairs),
@@ -99,7 +99,7 @@ def _slot(pairs: Sequence[tuple[str, str]]) -> Counts:
     )
 
 
-def _spaces(reference: str, hypothesis: str, pairs: Sequence[tuple[str, str]]) -> Counts:
+def _spaces(reference: str, hypothesis: str, pairs: Sequence[tuple[str, str]]) -> ErrorCounts:
     """Each space may stand anywhere between the columns of the characters around it; two that may meet are one."""
     said = _gaps(text.compose(reference).split(), [column for column, pair in enumerate(pairs) if pair[0]])
     heard = _gaps(text.compose(hypothesis).split(), [column for column, pair in enumerate(pairs) if pair[1]])
@@ -111,7 +111,7 @@ def _spaces(reference: str, hypothesis: str, pairs: Sequence[tuple[str, str]]) -
             j += 1
         else:
             hits, i, j = hits + 1, i + 1, j + 1
-    return Counts(hits=hits, deletions=len(said) - hits, insertions=len(heard) - hits)
+    return ErrorCounts(hits=hits, deletions=len(said) - hits, insertions=len(heard) - hits)
 
 
 def _gaps(words: Sequence[str], columns: Sequence[int]) -> list[tuple[int, int]]:

@@ -23,7 +23,7 @@ HALVINGS = 2  # of the steps between them, around the best so far
 
 
 @dataclass(frozen=True)
-class Trial:
+class WeightTrial:
     """Weights and the CER that they gave."""
 
     weights: Weights
@@ -31,20 +31,22 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Heard:
+class RecognisedCorpus:
     """What the network gives for a corpus: a matrix (frames, vocabulary) for each reference."""
 
     references: tuple[str, ...]
     log_probs: tuple[NDArray[np.float32], ...]
 
 
-def refuse_test(spec: str) -> None:
+def refuse_test_split(spec: str) -> None:
     """CorpusError for a corpus that figures are reported on: what was tuned on it would flatter them."""
     if spec.partition("#")[2].lower().startswith("test"):
         raise CorpusError(f"{spec}: weights are not tuned on a test split; give a development split, such as #dev")
 
 
-def hear(transcriber: Transcriber, split: Split, on_progress: Callable[[int, int], None] | None = None) -> Heard:
+def recognise_split(
+    transcriber: Transcriber, split: Split, on_progress: Callable[[int, int], None] | None = None
+) -> RecognisedCorpus:
     """Log-probabilities of SPEECH seconds of a split, or of all of it."""
     examples = _drawn(split.examples)
     matrices: list[NDArray[np.float32]] = []
@@ -52,7 +54,7 @@ def hear(transcriber: Transcriber, split: Split, on_progress: Callable[[int, int
         matrices += transcriber.log_probs([example.utterance.wave() for example in examples[start : start + 64]])
         if on_progress:
             on_progress(len(matrices), len(examples))
-    return Heard(tuple(example.text for example in examples), tuple(matrices))
+    return RecognisedCorpus(tuple(example.text for example in examples), tuple(matrices))
 
 
 def _drawn(examples: Sequence[Example]) -> list[Example]:
@@ -66,21 +68,21 @@ def _drawn(examples: Sequence[Example]) -> list[Example]:
     return [examples[index] for index in sorted(drawn)]
 
 
-def tune(
-    heard: Heard,
+def tune_weights(
+    heard: RecognisedCorpus,
     tokenizer: Tokenizer,
     model: LanguageModel,
     options: beam.Options,
-    on_trial: Callable[[Trial], None] | None = None,
-) -> list[Trial]:
+    on_trial: Callable[[WeightTrial], None] | None = None,
+) -> list[WeightTrial]:
     """Trials of weights, in the order in which they were made: a grid, then finer ones around the best."""
-    trials: dict[tuple[float, float], Trial] = {}
+    trials: dict[tuple[float, float], WeightTrial] = {}
 
     def attempt(alpha: float, beta: float) -> None:
         pair = round(alpha, 4), round(beta, 4)
         if pair not in trials and alpha >= 0:
             weights = replace(untuned(model), alpha=pair[0], beta=pair[1])
-            trials[pair] = Trial(weights, error_rate(heard, tokenizer, model, weights, options))
+            trials[pair] = WeightTrial(weights, error_rate(heard, tokenizer, model, weights, options))
             if on_trial:
                 on_trial(trials[pair])
 
@@ -90,24 +92,24 @@ def tune(
     steps = ALPHAS[1] - ALPHAS[0], BETAS[1] - BETAS[0]
     for _ in range(HALVINGS):
         steps = steps[0] / 2, steps[1] / 2
-        middle = best(list(trials.values())).weights
+        middle = best_trial(list(trials.values())).weights
         for alpha in (-steps[0], 0.0, steps[0]):
             for beta in (-steps[1], 0.0, steps[1]):
                 attempt(middle.alpha + alpha, middle.beta + beta)
     return list(trials.values())
 
 
-def best(trials: Sequence[Trial]) -> Trial:
+def best_trial(trials: Sequence[WeightTrial]) -> WeightTrial:
     """The trial with the lowest CER, the first of several."""
     return min(trials, key=lambda trial: trial.cer)
 
 
 def error_rate(
-    heard: Heard, tokenizer: Tokenizer, model: LanguageModel | None, weights: Weights, options: beam.Options
+    heard: RecognisedCorpus, tokenizer: Tokenizer, model: LanguageModel | None, weights: Weights, options: beam.Options
 ) -> float:
     """CER of the best hypotheses."""
     worth = scorer(tokenizer, model, weights, HotWords((), 0.0))
-    total = metrics.Counts()
+    total = metrics.ErrorCounts()
     for reference, matrix in zip(heard.references, heard.log_probs, strict=True):
         found = beam.search(matrix, options, worth, tokenizer.blank_id)[0]
         total += metrics.characters(reference, tokenizer.decode(token.id for token in found.tokens))

@@ -210,7 +210,7 @@ class CtcTrainer(RecipeTrainer):
         return None, (best.masked_fill(padding, self.tokenizer.blank_id), losses.float()), labels
 
     def _compute_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
-        counts = metrics.Counts()
+        counts = metrics.ErrorCounts()
         said = 0
         predictions: Any = prediction.predictions
         best, losses = predictions

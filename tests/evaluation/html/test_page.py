@@ -59,9 +59,9 @@ def side(predictions: list[Prediction], folder: Path, name: str = "model") -> Si
         hours=sum(each.seconds for each in predictions) / 3600,
         speakers=len({each.speaker for each in predictions} - {None}),
         cer=total.characters.rate,
-        cer_ci95=metrics.interval([score.characters for score in scores]),
+        cer_ci95=metrics.bootstrap_interval([score.characters for score in scores]),
         cer_no_space=total.characters_no_space.rate,
-        cer_no_space_ci95=metrics.interval([score.characters_no_space for score in scores]),
+        cer_no_space_ci95=metrics.bootstrap_interval([score.characters_no_space for score in scores]),
         jer=total.jamo.rate,
         wer=total.words.rate,
         loss=1.25,
@@ -79,8 +79,8 @@ def side(predictions: list[Prediction], folder: Path, name: str = "model") -> Si
 
 
 def rendered(*sides: Side, clips: dict[str, bytes] | None = None) -> str:
-    comparison = breakdown.compare(*(each.report.predictions for each in sides)) if len(sides) > 1 else None
-    return page.render(sides, comparison, clips or {}, DATE)
+    comparison = breakdown.compare_predictions(*(each.report.predictions for each in sides)) if len(sides) > 1 else None
+    return page.render_page(sides, comparison, clips or {}, DATE)
 
 
 def read(html: str) -> Reader:
@@ -153,7 +153,7 @@ def test_the_figures_of_the_page_are_those_of_the_report(both: tuple[Side, Side]
 
 def test_two_models_stand_side_by_side_with_the_test_between_them(both: tuple[Side, Side]) -> None:
     html = rendered(*both)
-    comparison = breakdown.compare(*(each.report.predictions for each in both))
+    comparison = breakdown.compare_predictions(*(each.report.predictions for each in both))
     part = html[html.index('id="comparison"') : html.index('id="figures"')]
     for contrast in (comparison.cer, comparison.cer_no_space):
         for paired in (contrast.over_utterances, contrast.over_speakers):
@@ -202,7 +202,7 @@ def test_clips_that_would_make_the_page_too_large_are_left_out(
 ) -> None:
     wave = np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE).astype(np.float32)
     monkeypatch.setattr(page, "SPEECH", 2 * len(encode_mp3(wave)))
-    path = page.write(tmp_path / "page.html", [side(FEW, folder)], None, lambda name: wave)
+    path = page.write_page(tmp_path / "page.html", [side(FEW, folder)], None, lambda name: wave)
     tags = read(path.read_text(encoding="utf-8")).tags
     assert [tag for tag, _ in tags].count("audio") == 2
     assert sum(attributes.get("class") == "utterance" for _, attributes in tags) == 3

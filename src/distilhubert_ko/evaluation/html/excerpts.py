@@ -41,7 +41,7 @@ def excerpt(heard: Sequence[Prediction], clip: bytes | None) -> str:
 
 
 def _aligned(prediction: Prediction, name: str) -> str:
-    pairs = metrics.alignment(prediction.reference, prediction.hypothesis)
+    pairs = metrics.character_pairs(prediction.reference, prediction.hypothesis)
     columns = "".join(_column(said, heard) for said, heard in pairs)
     said, heard = escaped(prediction.reference), escaped(prediction.hypothesis)
     spoken = f"{both('말한 글', 'Said')}: {said}. {both('들은 글', 'Heard')}: {heard}."

@@ -20,7 +20,7 @@ from distilhubert_ko.evaluation.html import charts, sections
 from distilhubert_ko.evaluation.html.charts import Series
 from distilhubert_ko.evaluation.html.excerpts import excerpt, legend
 from distilhubert_ko.evaluation.html.markup import both, escaped, percent, points, table, tag
-from distilhubert_ko.evaluation.html.sections import METRICS, Side, interval, side_tag
+from distilhubert_ko.evaluation.html.sections import METRICS, Side, interval_text, side_tag
 from distilhubert_ko.files import writing
 from distilhubert_ko.version import __version__
 
@@ -28,7 +28,9 @@ WORST, CHANGED = 20, 10  # utterances shown, the latter in each direction
 SPEECH = 3_000_000  # bytes of MP3 in a page, which base64 makes a third larger: it stays below 5 MB
 
 
-def write(path: Path, sides: Sequence[Side], comparison: Comparison | None, wave: Callable[[str], np.ndarray]) -> Path:
+def write_page(
+    path: Path, sides: Sequence[Side], comparison: Comparison | None, wave: Callable[[str], np.ndarray]
+) -> Path:
     """Writes the page of one model, or of two with their comparison, to `path`.
 
     `wave` gives the speech of an utterance, by its id, for those that are listed. Raises InputError where `path`
@@ -36,32 +38,32 @@ def write(path: Path, sides: Sequence[Side], comparison: Comparison | None, wave
     """
     clips: dict[str, bytes] = {}
     room = SPEECH
-    for name, times in Counter(listed(sides, comparison)).items():
+    for name, times in Counter(listed_ids(sides, comparison)).items():
         clip = encode_mp3(wave(name))
         room -= len(clip) * times
         if room >= 0:
             clips[name] = clip
-    return writing.write_text(path, render(sides, comparison, clips, datetime.date.today()))
+    return writing.write_text(path, render_page(sides, comparison, clips, datetime.date.today()))
 
 
-def listed(sides: Sequence[Side], comparison: Comparison | None) -> list[str]:
+def listed_ids(sides: Sequence[Side], comparison: Comparison | None) -> list[str]:
     """The ids of the utterances that the page lists, as often as it does."""
     changed = comparison.changed(CHANGED) if comparison else ([], [])
     return [each.id for each in sides[0].breakdown.worst(WORST)] + [pair[0].id for part in changed for pair in part]
 
 
-def render(
+def render_page(
     sides: Sequence[Side], comparison: Comparison | None, clips: Mapping[str, bytes], date: datetime.date
 ) -> str:
     """The page as HTML. `clips` are MP3 files by utterance; one that is missing has no player."""
     contents_of = {
         ("setup", "평가 조건", "Setup"): _facts(sides, date),
         ("comparison", "비교", "Comparison"): _comparison(comparison) if comparison else "",
-        ("figures", "오류율", "Error rates"): sections.figures(sides),
-        ("length", "길이별", "By length"): sections.lengths(sides),
-        ("speakers", "화자별", "By speaker"): sections.speakers(sides),
-        ("syllables", "헷갈린 음절", "Syllables"): sections.syllables(sides),
-        ("jamo", "헷갈린 자모", "Jamo"): sections.jamo(sides),
+        ("figures", "오류율", "Error rates"): sections.rates_section(sides),
+        ("length", "길이별", "By length"): sections.lengths_section(sides),
+        ("speakers", "화자별", "By speaker"): sections.speakers_section(sides),
+        ("syllables", "헷갈린 음절", "Syllables"): sections.syllables_section(sides),
+        ("jamo", "헷갈린 자모", "Jamo"): sections.jamo_section(sides),
         ("training", "학습 곡선", "Learning curve"): _training(sides),
         ("worst", "가장 많이 틀린 발화", "Worst utterances"): _worst(sides, clips),
         ("changed", "가장 달라진 발화", "Largest changes"): _changed(comparison, clips) if comparison else "",
@@ -145,7 +147,7 @@ def _tiles(sides: Sequence[Side]) -> str:
             figure = side.breakdown.figures[name]
             lines.append(
                 f"<p>{side_tag(sides, index)}<strong>{percent(figure.rate)}</strong>"
-                f"<small>{both('95% 구간', '95 % interval')} <span>{interval(figure.ci95)}</span></small></p>"
+                f"<small>{both('95% 구간', '95 % interval')} <span>{interval_text(figure.ci95)}</span></small></p>"
             )
         tiles.append(f'<div class="tile"><h3>{both(*METRICS[name])}</h3>{"".join(lines)}</div>')
     return f'<div class="tiles">{"".join(tiles)}</div>'

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from distilhubert_ko import training_log
-from distilhubert_ko.evaluation.breakdown import Breakdown, Figure, Group
+from distilhubert_ko.evaluation.breakdown import Breakdown, Figure, GroupFigures
 from distilhubert_ko.evaluation.html import charts
 from distilhubert_ko.evaluation.html.markup import both, escaped, percent, table, tag
 from distilhubert_ko.evaluation.report import Report
@@ -62,11 +62,11 @@ def side_tag(sides: Collection[object], index: int) -> str:
     return tag(index) if len(sides) > 1 else ""
 
 
-def interval(ends: tuple[float, float] | None) -> str:
+def interval_text(ends: tuple[float, float] | None) -> str:
     return f"{percent(ends[0])[:-1]}–{percent(ends[1])}" if ends else charts.GAP
 
 
-def figures(sides: Sequence[Side]) -> str:
+def rates_section(sides: Sequence[Side]) -> str:
     found = [side.breakdown.figures for side in sides]
     top = max(figure.rate for each in found for figure in each.values()) * ROOM
     by_speaker = any(figure.speakers_ci95 for each in found for figure in each.values())
@@ -77,7 +77,7 @@ def figures(sides: Sequence[Side]) -> str:
         for index, each in enumerate(found):
             figure, counts = each[name], each[name].counts
             cells = _rate(sides, index, figure, top)
-            cells += [f'<td class="range">{interval(figure.speakers_ci95)}</td>'] if by_speaker else []
+            cells += [f'<td class="range">{interval_text(figure.speakers_ci95)}</td>'] if by_speaker else []
             numbers = (counts.substitutions, counts.deletions, counts.insertions, counts.reference)
             lines.append("".join([*cells, *(f"<td>{number:,}</td>" for number in numbers)]))
         rows.append(_headed(f"<th scope=row{kind}{_span(sides)}>{both(*label)}</th>", lines))
@@ -115,11 +115,13 @@ def _rate(sides: Collection[object], index: int, figure: Figure, top: float) -> 
         *model,
         f'<td class="rate">{percent(figure.rate)}</td>',
         f'<td class="chart">{chart}</td>',
-        f'<td class="range">{interval(figure.ci95)}</td>',
+        f'<td class="range">{interval_text(figure.ci95)}</td>',
     ]
 
 
-def _groups(sides: Sequence[Side], groups: Sequence[Mapping[Any, Group]], labels: Mapping[Any, str]) -> list[list[str]]:
+def _groups(
+    sides: Sequence[Side], groups: Sequence[Mapping[Any, GroupFigures]], labels: Mapping[Any, str]
+) -> list[list[str]]:
     """A row for each key of `labels`: CER of each model, utterances and minutes."""
     top = max((group.cer.rate for each in groups for group in each.values()), default=0.0) * ROOM
     rows = []
@@ -142,7 +144,7 @@ def _group_head(sides: Sequence[Side], name: str) -> list[str]:
     return [name, *_rate_head(sides, "CER"), both("발화", "Utterances"), both("분", "Minutes")]
 
 
-def lengths(sides: Sequence[Side]) -> str:
+def lengths_section(sides: Sequence[Side]) -> str:
     groups = [side.breakdown.by_length for side in sides]
     labels = {}
     for low, high in sorted({ends for each in groups for ends in each}):
@@ -153,7 +155,7 @@ def lengths(sides: Sequence[Side]) -> str:
     return table(head, _groups(sides, groups, labels), both("길이별 CER", "CER by length"))
 
 
-def speakers(sides: Sequence[Side]) -> str:
+def speakers_section(sides: Sequence[Side]) -> str:
     groups = [side.breakdown.by_speaker for side in sides]
     labels = {name: escaped(name) for each in groups for name in each}
     if not labels:
@@ -168,7 +170,7 @@ def speakers(sides: Sequence[Side]) -> str:
     return f'<p class="note">{note}</p>{content}'
 
 
-def syllables(sides: Sequence[Side]) -> str:
+def syllables_section(sides: Sequence[Side]) -> str:
     parts = []
     for index, side in enumerate(sides):
         found = side.breakdown.confusions[:CONFUSED]
@@ -190,7 +192,7 @@ def syllables(sides: Sequence[Side]) -> str:
     return f'<div class="pair">{"".join(parts)}</div>' if any(parts) else ""
 
 
-def jamo(sides: Sequence[Side]) -> str:
+def jamo_section(sides: Sequence[Side]) -> str:
     maps = []
     for position, letters in POSITIONS.items():
         for index, side in enumerate(sides):
