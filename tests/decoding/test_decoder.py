@@ -19,8 +19,8 @@ from distilhubert_ko.decoding.language_model import Weights
 from distilhubert_ko.errors import CorpusError, InputError, MissingExtraError, ModelError
 from distilhubert_ko.evaluation import report, tuning
 from distilhubert_ko.export import exporting
-from distilhubert_ko.recognition import transcript
 from distilhubert_ko.recognition.transcriber import Transcriber
+from distilhubert_ko.recognition.transcript import Transcript
 from distilhubert_ko.text.tokenizer import Tokenizer
 from distilhubert_ko.training import splice
 from tests.cli.test_main import call
@@ -77,7 +77,7 @@ def test_alternatives_are_other_texts_in_falling_order_and_in_the_json(exported:
     assert [0, *scores] == sorted([0, *scores], reverse=True)
     written = json.loads(result.to_json())
     assert [each["text"] for each in written["alternatives"]] == [each.text for each in result.alternatives]
-    assert "alternatives" not in json.loads(transcript.Transcript((), 1.0).to_json())
+    assert "alternatives" not in json.loads(Transcript((), 1.0).to_json())
 
 
 def test_no_text_is_its_own_alternative(exported: Path) -> None:

@@ -145,18 +145,18 @@ def test_each_format_has_the_lines_of_the_text_with_their_times() -> None:
     result = aligned("오늘은 --> 책< 3시 &\n안녕!", "오늘은 책 세 시 안녕")
     rows = [(round(1000 * each.start), round(1000 * each.end), each.text) for each in result.segments]
     assert [text for _, _, text in rows] == ["오늘은 --> 책< 3시 &", "안녕!"]
-    srt = pysubs2.SSAFile.from_string(alignment.write(result, "srt"), format_="srt", keep_html_tags=True)
+    srt = pysubs2.SSAFile.from_string(result.render("srt"), format_="srt", keep_html_tags=True)
     assert [(cue.start, cue.end, cue.text) for cue in srt] == rows
-    vtt = webvtt.from_string(alignment.write(result, "vtt"))
+    vtt = webvtt.from_string(result.render("vtt"))
     cues = [(cue.start_time.in_milliseconds(), cue.end_time.in_milliseconds(), cue.text) for cue in vtt]
     assert [(start, end, html.unescape(text)) for start, end, text in cues] == rows
-    tsv = [line.split("\t") for line in alignment.write(result, "tsv").splitlines()[1:]]
+    tsv = [line.split("\t") for line in result.render("tsv").splitlines()[1:]]
     assert [(int(start), int(end), text) for start, end, text in tsv] == rows
-    first, second = json.loads(alignment.write(result, "json"))["segments"]
+    first, second = json.loads(result.render("json"))["segments"]
     assert [word["text"] for word in first["words"]] == ["오늘은 -->", "책<", "3시 &"]
     assert [syllable["text"] for syllable in first["words"][2]["syllables"]] == ["세", "시"]
     assert (second["start"], second["text"]) == (rows[1][0] / 1000, "안녕!")
-    grid = alignment.write(result, "textgrid")
+    grid = result.render("textgrid")
     assert all(f'text = "{text}"' in grid for text in ("오늘은 -->", "책<", "3시 &", "안녕!", "세"))
 
 

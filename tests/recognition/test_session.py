@@ -1,13 +1,15 @@
-"""Where the graph of a model folder is looked for. What the graph gives is in test_export."""
+"""Where the graph of a model folder is looked for, and the device it runs on. What it gives is in test_export."""
 
 import os
 from pathlib import Path
+from typing import Any
 
+import onnxruntime
 import pytest
 
-from distilhubert_ko.errors import ModelError
+from distilhubert_ko.errors import ModelError, UnavailableError
 from distilhubert_ko.model_folder import COPYING, GRAPH, graph, weights
-from distilhubert_ko.recognition.session import Runtime
+from distilhubert_ko.recognition.session import CPU, CUDA, Runtime
 
 
 @pytest.fixture
@@ -70,3 +72,30 @@ def test_the_weights_may_be_several_files(folder: Path) -> None:
     (folder / names[1]).write_text("more", encoding="utf-8")
     assert [file.name for file in weights(folder)] == names
     assert graph(folder) != whole
+
+
+def test_a_gpu_is_taken_where_there_is_one_and_refused_where_there_is_none(
+    exported: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: [CPU])
+    assert Runtime(exported, device="auto").session.get_providers() == [CPU]
+    with pytest.raises(UnavailableError, match="pip install onnxruntime-gpu"):
+        Runtime(exported, device="cuda")
+
+    asked = []
+    session = onnxruntime.InferenceSession
+
+    def without_gpu(path: Path, options: Any, providers: list[str]) -> onnxruntime.InferenceSession:
+        """As ONNX Runtime does where CUDA cannot start: it goes on with the CPU."""
+        asked.append(providers)
+        return session(path, options, providers=[CPU])
+
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: [CUDA, CPU])
+    monkeypatch.setattr("onnxruntime.preload_dlls", lambda: print("no libcudart"))
+    monkeypatch.setattr("onnxruntime.InferenceSession", without_gpu)
+    for device in ("auto", "cpu"):
+        Runtime(exported, device=device)
+    with pytest.raises(UnavailableError, match="the GPU cannot be used"):
+        Runtime(exported, device="cuda")
+    assert asked == [[CUDA, CPU], [CPU], [CUDA, CPU]]
+    assert capsys.readouterr().out == ""  # where transcripts go

@@ -11,10 +11,11 @@ from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
 from distilhubert_ko.decoding import ctc
 from distilhubert_ko.errors import InputError
 from distilhubert_ko.evaluation import metrics
-from distilhubert_ko.recognition import stream, transcript
+from distilhubert_ko.recognition import stream
 from distilhubert_ko.recognition.stream import Stream
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.recognition.transcript import Transcript
+from distilhubert_ko.recognition.words import WORD_GAP, Word
 from tests.support.model import SYLLABLES, clip
 
 SECOND = SAMPLE_RATE
@@ -40,7 +41,7 @@ def wave_of(labels: list[int]) -> np.ndarray:
 def whole(labels: list[int]) -> Transcript:
     wave = wave_of(labels)
     tokens = ctc.greedy(Planted()(wave), SYLLABLES.blank_id)
-    return transcript.from_tokens(tokens, SYLLABLES, len(wave) / SECOND)
+    return Transcript.from_tokens(tokens, SYLLABLES, len(wave) / SECOND)
 
 
 RUNS = st.lists(
@@ -88,7 +89,7 @@ def test_the_size_of_the_chunks_changes_nothing(transcriber: Transcriber, size: 
 def test_final_text_only_grows_and_no_final_word_is_lost(transcriber: Transcriber) -> None:
     wave = clip(15 * SECOND)
     live = transcriber.stream()
-    words: list[transcript.Word] = []
+    words: list[Word] = []
     partials = set()
     for start in range(0, len(wave), 3000):
         before = live.text
@@ -122,7 +123,7 @@ def test_a_word_is_final_after_a_long_silence_without_a_space() -> None:
     (ga,) = SYLLABLES.encode("가")
     live = Stream(Planted(), SYLLABLES)
     live.feed(wave_of([ga] * 5))
-    update = live.feed(np.zeros(stream.RIGHT + int(transcript.PARTED * SECOND) + 2 * stream.STEP, np.float32))
+    update = live.feed(np.zeros(stream.RIGHT + int(WORD_GAP * SECOND) + 2 * stream.STEP, np.float32))
     assert [word.text for word in update.final] == ["가"]
 
 

@@ -1,27 +1,23 @@
-"""From audio to words: the Transcriber on an exported folder, and words from planted tokens."""
+"""From audio to words: the Transcriber on an exported folder."""
 
 import io
 import json
-import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
 import soundfile
 
 from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
-from distilhubert_ko.decoding.ctc import Token
 from distilhubert_ko.errors import AudioError, InputError, ModelError, UnavailableError
 from distilhubert_ko.recognition import transcriber as transcribe
-from distilhubert_ko.recognition.session import CPU, CUDA, Runtime
+from distilhubert_ko.recognition.session import Runtime
 from distilhubert_ko.recognition.transcriber import Transcriber
-from distilhubert_ko.recognition.transcript import Syllable, Transcript, Word, from_tokens
-from distilhubert_ko.text.tokenizer import Tokenizer
-from tests.support.model import JAMO, SYLLABLES, clip
+from distilhubert_ko.recognition.transcript import Transcript
+from tests.support.model import SYLLABLES, clip
 
 
 @pytest.fixture(scope="module")
@@ -139,19 +135,6 @@ def test_a_vocabulary_that_does_not_fit_the_model_is_a_model_error(
         Transcriber(folder)
 
 
-def test_tokens_that_say_nothing_make_no_words() -> None:
-    tokens = ("[PAD]", "[UNK]", "|", "<s>", "가")
-    framed = Tokenizer("syllables", tokens, bos_token="<s>")
-    spoken = [Token(id, index, index + 1, 0.0) for index, id in enumerate([3, 2, 4, 3, 2, 3, 2, 4])]
-    assert [word.text for word in from_tokens(spoken, framed, seconds=1.0).words] == ["가", "가"]
-
-
-def test_a_vocabulary_without_a_delimiter_makes_one_run_of_a_text() -> None:
-    joined = Tokenizer("syllables", ("[PAD]", "[UNK]", "가", "나"), delimiter_token=None)
-    spoken = [Token(id, 3 * index, 3 * index + 1, 0.0) for index, id in enumerate([2, 3, 2])]
-    assert [word.text for word in from_tokens(spoken, joined, seconds=1.0).words] == ["가나가"]
-
-
 def test_a_model_that_the_hub_cannot_give_names_both_ways_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(UnavailableError, match="nobody/nothing") as error:
@@ -178,81 +161,6 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, Any], message
         Transcriber(exported, **options)
 
 
-def test_a_gpu_is_taken_where_there_is_one_and_refused_where_there_is_none(
-    exported: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: [CPU])
-    assert Runtime(exported, device="auto").session.get_providers() == [CPU]
-    with pytest.raises(UnavailableError, match="pip install onnxruntime-gpu"):
-        Runtime(exported, device="cuda")
-
-    asked = []
-    session = onnxruntime.InferenceSession
-
-    def without_gpu(path: Path, options: Any, providers: list[str]) -> onnxruntime.InferenceSession:
-        """As ONNX Runtime does where CUDA cannot start: it goes on with the CPU."""
-        asked.append(providers)
-        return session(path, options, providers=[CPU])
-
-    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: [CUDA, CPU])
-    monkeypatch.setattr("onnxruntime.preload_dlls", lambda: print("no libcudart"))
-    monkeypatch.setattr("onnxruntime.InferenceSession", without_gpu)
-    for device in ("auto", "cpu"):
-        Runtime(exported, device=device)
-    with pytest.raises(UnavailableError, match="the GPU cannot be used"):
-        Runtime(exported, device="cuda")
-    assert asked == [[CUDA, CPU], [CPU], [CUDA, CPU]]
-    assert capsys.readouterr().out == ""  # where transcripts go
-
-
 def test_unreadable_audio_is_an_audio_error(transcriber: Transcriber, tmp_path: Path) -> None:
     with pytest.raises(AudioError, match=r"missing\.wav"):
         transcriber(tmp_path / "missing.wav")
-
-
-def planted(text: str, vocabulary: Tokenizer, score: float = 0.0) -> list[Token]:
-    """Tokens that spell `text`, two frames each and one frame of blank after each."""
-    ids = vocabulary.encode(text)
-    return [Token(id, 3 * index, 3 * index + 2, score) for index, id in enumerate(ids)]
-
-
-def test_words_are_split_at_the_delimiter_and_timed_by_their_first_and_last_frames() -> None:
-    words = from_tokens(planted("가나 다", SYLLABLES), SYLLABLES, seconds=1.0).words
-    assert [word.text for word in words] == ["가나", "다"]
-    # Frames of 20 ms: 가 0 and 1, 나 3 and 4, the space 6 and 7, 다 9 and 10.
-    assert [word.start for word in words] == pytest.approx([0.0, 0.18])
-    assert [word.end for word in words] == pytest.approx([0.1, 0.22])
-
-
-def test_delimiters_at_the_ends_or_in_a_row_make_no_words() -> None:
-    transcript = from_tokens(planted(" 가  나 ", SYLLABLES), SYLLABLES, seconds=1.0)
-    assert transcript.text == "가 나"
-    assert from_tokens(planted("  ", SYLLABLES), SYLLABLES, seconds=1.0).words == ()
-    assert from_tokens([], SYLLABLES, seconds=0.0) == Transcript((), 0.0)
-
-
-def test_tokens_a_second_apart_are_of_two_words_even_without_a_delimiter() -> None:
-    first, second = SYLLABLES.encode("가나")
-    for gap, text in ((49, "가나"), (50, "가 나")):
-        tokens = [Token(first, 0, 1, 0.0), Token(second, 1 + gap, 2 + gap, 0.0)]
-        assert from_tokens(tokens, SYLLABLES, seconds=2.0).text == text
-
-
-def test_jamo_are_written_as_syllables() -> None:
-    assert from_tokens(planted("각 난", JAMO), JAMO, seconds=1.0).text == "각 난"
-
-
-def test_the_confidence_of_a_word_is_the_geometric_mean_over_its_units() -> None:
-    first, second, space, third = planted("가나 다", SYLLABLES)
-    scores = [math.log(0.9), math.log(0.4), math.log(0.01), math.log(0.5)]
-    tokens = [
-        Token(token.id, token.start, token.end, score)
-        for token, score in zip((first, second, space, third), scores, strict=True)
-    ]
-    words = from_tokens(tokens, SYLLABLES, seconds=1.0).words
-    assert [word.confidence for word in words] == pytest.approx([math.sqrt(0.9 * 0.4), 0.5])
-
-
-def test_a_word_ends_with_the_audio_at_the_latest() -> None:
-    word = from_tokens(planted("가", SYLLABLES), SYLLABLES, seconds=0.03).words[0]
-    assert word == Word("가", 0.0, 0.03, 1.0, (Syllable("가", 0.0, 0.03, 1.0),))

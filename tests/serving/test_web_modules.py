@@ -14,8 +14,9 @@ import pytest
 import soundfile
 
 from distilhubert_ko.audio.frames import SAMPLE_RATE
-from distilhubert_ko.recognition import transcript
-from distilhubert_ko.recognition.transcript import Transcript, Word
+from distilhubert_ko.recognition.formats import TRANSCRIPT_FORMATS, render_transcript
+from distilhubert_ko.recognition.transcript import Transcript
+from distilhubert_ko.recognition.words import Word
 from distilhubert_ko.text.tokenizer import Units
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Tags(HTMLParser):
 
 
 TAGS = Tags(FILES["index.html"]).found
+PAGE_FORMATS = [str(each["data-format"]) for _, each in TAGS if "data-format" in each]
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +109,16 @@ def test_every_element_that_the_scripts_ask_for_is_there_once() -> None:
 # Transcripts
 
 
+def test_the_page_offers_formats_of_the_program_and_knows_how_to_write_each() -> None:
+    assert {*PAGE_FORMATS} <= {*TRANSCRIPT_FORMATS}
+    types = re.search(r"const TYPES = \{(.+)\};", FILES["player.js"])
+    assert types
+    assert re.findall(r"(\w+):", types[1]) == PAGE_FORMATS
+    writer = FILES["transcript.js"]
+    writer = writer[writer.index("export function written(") : writer.index("no transcript format")]
+    assert re.findall(r'case "(\w+)"', writer) == PAGE_FORMATS
+
+
 def made(random_: random.Random, count: int) -> tuple[list[Word], float]:
     """Words one after another, some of them long, with pauses of which some end a segment."""
     words, time = [], 0.0
@@ -130,10 +142,10 @@ def test_the_page_writes_the_files_that_the_program_writes(page: "sync_api.Page"
     }"""
     random_ = random.Random(0)
     made_ones = [made(random_, count) for count in (0, 1, 2, 3, *random_.choices(range(4, 80), k=30), 3000)]
-    cases = [(form, words, seconds) for words, seconds in made_ones for form in ("txt", "srt", "vtt")]
+    cases = [(form, words, seconds) for words, seconds in made_ones for form in PAGE_FORMATS if form != "json"]
     results = page.evaluate(script, [[form, listed(words), seconds] for form, words, seconds in cases])
     for (form, words, seconds), result in zip(cases, results, strict=True):
-        assert result == transcript.write(Transcript(tuple(words), seconds), form)
+        assert result == render_transcript(Transcript(tuple(words), seconds), form)
 
 
 def test_json_holds_the_words_and_the_segments_of_the_program(page: "sync_api.Page") -> None:

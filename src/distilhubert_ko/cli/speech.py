@@ -9,6 +9,7 @@ import typer
 
 from distilhubert_ko.cli.model import BeamOption, LmOption, ModelArgument, OutsideOption, exported
 from distilhubert_ko.errors import DistilhubertKoError, InputError, MissingExtraError
+from distilhubert_ko.recognition.formats import ALIGNMENT_FORMATS, FORMATS, TRANSCRIPT_FORMATS, render_transcript
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "Bingsu/distilhubert-ko-zeroth"
 LONG = 300.0  # seconds of audio that take long enough for a progress bar
 
+ALL = "all"
+OutputFormat = StrEnum("OutputFormat", {name.upper(): name for name in (*TRANSCRIPT_FORMATS, ALL)})  # type: ignore[misc]
+AlignmentFormat = StrEnum("AlignmentFormat", {name.upper(): name for name in ALIGNMENT_FORMATS})  # type: ignore[misc]
+
 HotwordOption = Annotated[
     list[str], typer.Option("--hotword", metavar="WORD", help="A word or name to listen for; repeatable.")
 ]
@@ -30,27 +35,10 @@ NBestOption = Annotated[
 ]
 
 
-class OutputFormat(StrEnum):
-    TXT = "txt"
-    SRT = "srt"
-    VTT = "vtt"
-    TSV = "tsv"
-    JSON = "json"
-    ALL = "all"
-
-
 class Device(StrEnum):
     AUTO = "auto"
     CPU = "cpu"
     CUDA = "cuda"
-
-
-class AlignmentFormat(StrEnum):
-    SRT = "srt"
-    VTT = "vtt"
-    TSV = "tsv"
-    JSON = "json"
-    TEXTGRID = "textgrid"
 
 
 def transcribe(
@@ -99,10 +87,10 @@ def transcribe(
         int | None, typer.Option(help="Added on both sides of a region; 400 by default.")
     ] = None,
 ) -> None:
-    """Print the text of recordings of any length, a line each, or write txt, srt, vtt, tsv or json files."""
+    """Print the text of recordings of any length, a line each, or write files of one format or all."""
     from distilhubert_ko.files import reading as files
     from distilhubert_ko.files import writing
-    from distilhubert_ko.recognition import transcript
+    from distilhubert_ko.recognition.segments import Layout
     from distilhubert_ko.recognition.transcriber import Transcriber
 
     vad = _vad_options(
@@ -126,7 +114,7 @@ def transcribe(
         n_best=n_best,
     )
     bar = _bar(sources)
-    layout = transcript.Layout(max_line_width, max_line_count)
+    layout = Layout(max_line_width, max_line_count)
     chosen = output_format.value if output_format else "txt"
     failed: list[DistilhubertKoError] = []
     for source in sources:
@@ -137,9 +125,10 @@ def transcribe(
                 typer.echo(result.text)
                 continue
             segments = result.one_word_each() if word_timestamps else result.segmented(layout)
-            for form in transcript.FORMATS if chosen == "all" else [chosen]:
-                text = transcript.write(result, form, segments)
-                typer.echo(writing.write_text((output_dir or Path()) / f"{source.name}.{form}", text))
+            for form in TRANSCRIPT_FORMATS if chosen == ALL else [chosen]:
+                text = render_transcript(result, form, segments)
+                name = f"{source.name}.{FORMATS[form].extension}"
+                typer.echo(writing.write_text((output_dir or Path()) / name, text))
         except DistilhubertKoError as error:  # the rest go on
             typer.echo(f"distilhubert-ko: {error}", err=True)
             failed.append(error)
@@ -232,11 +221,10 @@ def align(
         typer.echo(f"distilhubert-ko: {warning}", err=True)
     form = output_format.value if output_format else "tsv"
     if output_dir is None and output_format is None:
-        typer.echo(alignment.write(result, form), nl=False)
+        typer.echo(result.render(form), nl=False)
         return
-    suffix = "TextGrid" if form == "textgrid" else form  # as Praat spells it
-    name = f"{Path(audio).stem}.{suffix}"
-    typer.echo(writing.write_text((output_dir or Path()) / name, alignment.write(result, form)))
+    name = f"{Path(audio).stem}.{FORMATS[form].extension}"
+    typer.echo(writing.write_text((output_dir or Path()) / name, result.render(form)))
 
 
 def _vad_options(wanted: bool, **given: float | None) -> "VadOptions | None":

@@ -22,8 +22,8 @@ from distilhubert_ko.decoding import ctc
 from distilhubert_ko.errors import AudioError, CorpusError, InputError
 from distilhubert_ko.evaluation import metrics, report
 from distilhubert_ko.files import writing
-from distilhubert_ko.recognition import transcript
 from distilhubert_ko.recognition.transcriber import Transcriber
+from distilhubert_ko.recognition.transcript import Transcript
 from distilhubert_ko.text import tokenizer as text
 
 CHUNK = 64  # utterances recognised at a time
@@ -109,7 +109,7 @@ def label_corpus(
         matrices = transcriber.log_probs([wave for _, wave in chunk])
         for (utterance, wave), log_probs in zip(chunk, matrices, strict=True):
             tokens = transcriber.decoder.decode([log_probs])[0].tokens
-            heard = transcript.from_tokens(tokens, transcriber.tokenizer, len(wave) / SAMPLE_RATE).text
+            heard = Transcript.from_tokens(tokens, transcriber.tokenizer, len(wave) / SAMPLE_RATE).text
             sure = confidence(log_probs, [token.id for token in tokens], transcriber.tokenizer.blank_id)
             labels.append(Label(utterance, heard, sure, _reference(utterance, recipe.text.foreign == "spell")))
         if on_progress:

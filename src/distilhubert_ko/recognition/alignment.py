@@ -13,12 +13,13 @@ from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.audio.reading import load_audio
 from distilhubert_ko.decoding import ctc
 from distilhubert_ko.errors import InputError
-from distilhubert_ko.recognition import textgrid, transcript
+from distilhubert_ko.recognition.formats import render_transcript
+from distilhubert_ko.recognition.segments import Segment
 from distilhubert_ko.recognition.transcriber import Transcriber
-from distilhubert_ko.recognition.transcript import Segment, Transcript, Word
+from distilhubert_ko.recognition.transcript import Transcript
+from distilhubert_ko.recognition.words import Word, word_from_tokens
 from distilhubert_ko.text.tokenizer import Tokenizer, normalise
 
-FORMATS = ("srt", "vtt", "tsv", "json", "textgrid")
 SILENCE = 1e-4  # -80 dB of full scale: above the dither of 16 bits, below any room
 
 
@@ -37,6 +38,10 @@ class Alignment:
     """The characters that the vocabulary cannot spell, in order and with repeats."""
     untimed: tuple[str, ...]
     """The lines with nothing to align, such as a row of dashes."""
+
+    def render(self, name: str) -> str:
+        """Return the alignment as the text of a file in one of ALIGNMENT_FORMATS."""
+        return render_transcript(self.transcript, name, self.segments)
 
     def warnings(self) -> Iterator[str]:
         """What a user should know of the text that was not aligned, a line each."""
@@ -86,13 +91,6 @@ def align(transcriber: Transcriber, source: str | Path | bytes | BinaryIO | np.n
         segments.append(Segment(group[0].start, group[-1].end, (" ".join(line.words),), group))
     aligned = tuple(word for segment in segments for word in segment.words)
     return Alignment(Transcript(aligned, seconds), tuple(segments), tuple(left_out), tuple(untimed))
-
-
-def write(alignment: Alignment, form: str) -> str:
-    """The alignment as the text of a file: srt, vtt, tsv, json (see `transcript.write`) or textgrid (Praat)."""
-    if form == "textgrid":
-        return textgrid.write(alignment.transcript)
-    return transcript.write(alignment.transcript, form, alignment.segments)
 
 
 def spoken(words: Sequence[str]) -> list[str]:
@@ -164,4 +162,4 @@ def _timed(lines: Sequence[_Line], log_probs: np.ndarray, tokenizer: Tokenizer, 
     for token, owner in zip(tokens, owners, strict=True):
         if token.id != delimiter:
             runs[owner].append(token)
-    return (transcript.word(run, tokenizer, seconds, text) for run, text in zip(runs, written, strict=True))
+    return (word_from_tokens(run, tokenizer, seconds, text) for run, text in zip(runs, written, strict=True))

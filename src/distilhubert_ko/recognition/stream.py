@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
 from distilhubert_ko.decoding import ctc
 from distilhubert_ko.errors import InputError
-from distilhubert_ko.recognition import transcript
-from distilhubert_ko.recognition.transcript import Transcript, Word
+from distilhubert_ko.recognition.transcript import Transcript
+from distilhubert_ko.recognition.words import WORD_GAP, Word, settled_count, words_from_tokens
 from distilhubert_ko.text.tokenizer import Tokenizer
 
 STEP = SAMPLE_RATE // 2  # samples, as LEFT and RIGHT; all three are whole frame steps
@@ -100,17 +100,17 @@ class Stream:
         self._settle(ending)
         rest = list(self._open)
         ctc.extend(rest, heard[final:], self._done, self._tokenizer.blank_id)
-        self._partial = transcript.from_tokens(rest, self._tokenizer, self._seconds).text
+        self._partial = Transcript.from_tokens(rest, self._tokenizer, self._seconds).text
         start = max(0, self._done - FRAMES.steps(LEFT))
         self._held = self._held[(start - self._start) * FRAMES.step :]
         self._start = start
 
     def _settle(self, ending: bool) -> None:
         """Makes words of the open tokens that nothing can change any more."""
-        count = transcript.settled(self._open, self._tokenizer)
-        if self._open and (ending or FRAMES.seconds(self._done - self._open[-1].end) >= transcript.PARTED):
+        count = settled_count(self._open, self._tokenizer)
+        if self._open and (ending or FRAMES.seconds(self._done - self._open[-1].end) >= WORD_GAP):
             count = len(self._open)
-        self._words += transcript.from_tokens(self._open[:count], self._tokenizer, self._seconds).words
+        self._words += words_from_tokens(self._open[:count], self._tokenizer, self._seconds)
         del self._open[:count]
 
 

@@ -14,11 +14,12 @@ from distilhubert_ko.decoding import beam, ctc, decoder
 from distilhubert_ko.decoding.decoder import Settings
 from distilhubert_ko.errors import InputError, ModelError
 from distilhubert_ko.model_folder import resolve
-from distilhubert_ko.recognition import transcript, windows
+from distilhubert_ko.recognition import windows
 from distilhubert_ko.recognition.session import Runtime
 from distilhubert_ko.recognition.stream import Stream
 from distilhubert_ko.recognition.transcript import Alternative, Transcript
 from distilhubert_ko.recognition.vad import Detector, VadOptions
+from distilhubert_ko.recognition.words import settled_count
 from distilhubert_ko.text.tokenizer import Tokenizer
 
 BATCH_SECONDS = 40.0  # of audio, padding included, in one batch, unless more windows are asked for
@@ -110,7 +111,7 @@ class Transcriber:
 
     def _transcript(self, hypotheses: Sequence[beam.Hypothesis], samples: int) -> Transcript:
         seconds = samples / SAMPLE_RATE
-        best, *others = [transcript.from_tokens(each.tokens, self.tokenizer, seconds) for each in hypotheses]
+        best, *others = [Transcript.from_tokens(each.tokens, self.tokenizer, seconds) for each in hypotheses]
         scores = [each.score - hypotheses[0].score for each in hypotheses[1:]]
         alternatives = [Alternative(each.text, score) for each, score in zip(others, scores, strict=True)]
         return replace(best, alternatives=tuple(alternatives))
@@ -143,8 +144,8 @@ class Transcriber:
         for piece in pieces:
             ctc.extend(tokens, piece, frames, self.tokenizer.blank_id)
             frames += len(piece)
-            count = transcript.settled(tokens, self.tokenizer)
-            if text := transcript.from_tokens(tokens[:count], self.tokenizer, FRAMES.seconds(frames)).text:
+            count = settled_count(tokens, self.tokenizer)
+            if text := Transcript.from_tokens(tokens[:count], self.tokenizer, FRAMES.seconds(frames)).text:
                 on_text(text)
             del tokens[:count]
             yield piece

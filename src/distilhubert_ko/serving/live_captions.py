@@ -22,7 +22,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.errors import DistilhubertKoError
 from distilhubert_ko.recognition.stream import Stream
-from distilhubert_ko.recognition.transcript import Word
+from distilhubert_ko.recognition.words import Word
 from distilhubert_ko.serving.openai_replies import word_json
 from distilhubert_ko.serving.refusals import Refusal, busy_refusal, refusal_of
 

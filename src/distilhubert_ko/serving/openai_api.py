@@ -15,6 +15,8 @@ from starlette.requests import ClientDisconnect
 from distilhubert_ko.recognition.transcript import Transcript
 from distilhubert_ko.serving.model_facts import ModelFacts
 from distilhubert_ko.serving.openai_replies import (
+    DEFAULT_FORMAT,
+    VERBOSE_JSON,
     Granularity,
     ResponseFormat,
     server_sent_event,
@@ -58,7 +60,7 @@ async def transcribe(
     prompt: Annotated[str | None, Form(description="Taken, and ignored.")] = None,
     response_format: Annotated[
         ResponseFormat, Form(description=f"{', '.join(ResponseFormat)}; json by default.")
-    ] = ResponseFormat.JSON,
+    ] = DEFAULT_FORMAT,
     temperature: Annotated[float | None, Form(description="Taken, and ignored.")] = None,
     timestamp_granularities: Annotated[
         list[Granularity] | None,
@@ -71,7 +73,7 @@ async def transcribe(
     """The text of a recording, as json, text, srt, vtt or verbose_json, whole or as server-sent events."""
     if language and language.lower() not in LANGUAGES:
         raise Refusal(400, f"this model knows Korean alone: give the language ko, not {language!r}", param="language")
-    if timestamp_granularities and response_format is not ResponseFormat.VERBOSE_JSON:
+    if timestamp_granularities and response_format != VERBOSE_JSON:
         raise Refusal(
             400,
             "timestamp_granularities need response_format=verbose_json",

@@ -10,17 +10,17 @@ from typing import Any
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from distilhubert_ko.errors import DistilhubertKoError
-from distilhubert_ko.recognition import transcript
-from distilhubert_ko.recognition.transcript import Segment, Transcript, Word
+from distilhubert_ko.recognition.formats import SERVED_FORMATS, render_transcript
+from distilhubert_ko.recognition.segments import Segment
+from distilhubert_ko.recognition.transcript import Transcript
+from distilhubert_ko.recognition.words import Word
 from distilhubert_ko.serving.refusals import refusal_of
 
-
-class ResponseFormat(StrEnum):
-    JSON = "json"
-    TEXT = "text"
-    SRT = "srt"
-    VTT = "vtt"
-    VERBOSE_JSON = "verbose_json"
+JSON, TEXT, VERBOSE_JSON = "json", "text", "verbose_json"  # the API's own; the others are files
+ResponseFormat = StrEnum(  # type: ignore[misc]  # mypy wants the members spelled out
+    "ResponseFormat", {name.upper(): name for name in (JSON, TEXT, *SERVED_FORMATS, VERBOSE_JSON)}
+)
+DEFAULT_FORMAT = ResponseFormat(JSON)
 
 
 class Granularity(StrEnum):
@@ -29,15 +29,11 @@ class Granularity(StrEnum):
 
 
 def transcript_response(found: Transcript, form: ResponseFormat, granularities: list[Granularity]) -> Response:
-    match form:
-        case ResponseFormat.TEXT:
-            return PlainTextResponse(found.text + "\n")
-        case ResponseFormat.SRT | ResponseFormat.VTT:
-            return PlainTextResponse(transcript.write(found, form.value))
-        case ResponseFormat.VERBOSE_JSON:
-            return JSONResponse(_verbose(found, granularities))
-        case ResponseFormat.JSON:
-            return JSONResponse({"text": found.text, "usage": _usage(found)})
+    if form == JSON:
+        return JSONResponse({"text": found.text, "usage": _usage(found)})
+    if form == VERBOSE_JSON:
+        return JSONResponse(_verbose(found, granularities))
+    return PlainTextResponse(found.text + "\n" if form == TEXT else render_transcript(found, form.value))
 
 
 def _verbose(found: Transcript, granularities: list[Granularity]) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 // The words of a recording, {word, start, end, probability} in seconds, and the files that hold them. One that a
-// person typed has the probability null. Segments and files are those of transcript.py; a test holds the two together.
+// person typed has the probability null. Segments and files are those of recognition/segments.py and formats.py; a test holds the two together.
 
 const PAUSE = 0.7; // seconds of silence between words that end a segment
 const LONGEST = 7.0; // seconds of a segment

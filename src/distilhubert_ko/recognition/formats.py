@@ -1,0 +1,203 @@
+"""The file formats of transcripts: one class each, and FORMATS, from which every list of formats derives.
+
+To add a format, write its class, put it into FORMATS, and test it. The classes need nothing at run time but the data
+that they are given, so the command can list the formats before it imports anything heavy.
+"""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from distilhubert_ko.recognition.segments import Segment
+    from distilhubert_ko.recognition.transcript import Transcript
+    from distilhubert_ko.recognition.words import Syllable, Word
+
+
+class Format(ABC):
+    """A file format. `extension` is that of its files; the rest says where the format is on offer."""
+
+    extension: str
+    transcribed = True  # `transcribe` writes it
+    aligned = True  # `align` writes it
+    served = False  # the server's transcriptions may ask for it
+
+    @abstractmethod
+    def render(self, transcript: "Transcript", segments: "Sequence[Segment]") -> str:
+        """Return a transcript, shown in `segments`, as the text of a file."""
+
+
+class Text(Format):
+    """Plain text, one line per segment."""
+
+    extension = "txt"
+    aligned = False
+
+    def render(self, transcript: "Transcript", segments: "Sequence[Segment]") -> str:
+        return "".join(f"{segment.text}\n" for segment in segments)
+
+
+class SubRip(Format):
+    """SubRip subtitles."""
+
+    extension = "srt"
+    served = True
+
+    def render(self, transcript: "Transcript", segments: "Sequence[Segment]") -> str:
+        cues = (f"{number}\n{_cue(each, ',')}\n" for number, each in enumerate(segments, start=1))
+        return "\n".join(cues)
+
+
+class WebVtt(Format):
+    """WebVTT subtitles."""
+
+    extension = "vtt"
+    served = True
+
+    def render(self, transcript: "Transcript", segments: "Sequence[Segment]") -> str:
+        return "\n".join(["WEBVTT\n", *(f"{_cue(each, '.', escape=True)}\n" for each in segments)])
+
+
+class Tsv(Format):
+    """A table of the segments: start and end in whole milliseconds, and the text."""
+
+    extension = "tsv"
+
+    def render(self, transcript: "Transcript", segments: "Sequence[Segment]") -> str:
+        rows = (f"{_milliseconds(s.start)}\t{_milliseconds(s.end)}\t{s.text}\n" for s in segments)
+        return "".join(["start\tend\ttext\n", *rows])
+
+
+class Json(Format):
+    """All that is known of a transcript: segments, words and syllables, with times in seconds and confidences."""
+
+    extension = "json"
+
+    def render(self, transcript: "Transcript", segments: "Sequence[Segment]") -> str:
+        table: dict[str, Any] = {
+            "text": transcript.text,
+            "language": "ko",
+            "duration": round(transcript.seconds, 3),
+            "segments": [
+                {
+                    "id": number,
+                    "start": round(segment.start, 3),
+                    "end": round(segment.end, 3),
+                    "text": segment.text,
+                    "confidence": round(segment.confidence, 4),
+                    "words": [_rounded(asdict(word)) for word in segment.words],
+                }
+                for number, segment in enumerate(segments)
+            ],
+        }
+        if transcript.alternatives:
+            table["alternatives"] = [_rounded(asdict(each)) for each in transcript.alternatives]
+        return json.dumps(table, ensure_ascii=False, indent=2) + "\n"
+
+
+class TextGrid(Format):
+    """Praat's TextGrid in its long text format, with the tiers `words` and `syllables`; it shows no segments.
+
+    The intervals of a tier lie end to end from 0 s to the end of the recording; the empty ones say nothing. The format
+    is in Praat's manual under "TextGrid file formats".
+    """
+
+    extension = "TextGrid"  # as Praat spells it
+    transcribed = False
+
+    def render(self, transcript: "Transcript", segments: "Sequence[Segment]") -> str:
+        tiers: dict[str, Sequence[Word | Syllable]] = {
+            "words": transcript.words,
+            "syllables": [syllable for word in transcript.words for syllable in word.syllables],
+        }
+        lines = [
+            'File type = "ooTextFile"',
+            'Object class = "TextGrid"',
+            "",
+            *self._span(0.0, transcript.seconds),
+            "tiers? <exists>",
+            f"size = {len(tiers)}",
+            "item []:",
+        ]
+        for number, (name, spoken) in enumerate(tiers.items(), start=1):
+            lines.append(f"    item [{number}]:")
+            lines += [f"        {line}" for line in self._tier(name, spoken, transcript.seconds)]
+        return "\n".join(lines) + "\n"
+
+    def _tier(self, name: str, spoken: "Sequence[Word | Syllable]", seconds: float) -> Iterator[str]:
+        intervals = list(self._intervals(spoken, seconds))
+        yield 'class = "IntervalTier"'
+        yield f'name = "{name}"'
+        yield from self._span(0.0, seconds)
+        yield f"intervals: size = {len(intervals)}"
+        for number, (start, end, text) in enumerate(intervals, start=1):
+            yield f"intervals [{number}]:"
+            yield from (f"    {line}" for line in self._span(start, end))
+            quoted = text.replace('"', '""')
+            yield f'    text = "{quoted}"'
+
+    @staticmethod
+    def _intervals(spoken: "Sequence[Word | Syllable]", seconds: float) -> Iterator[tuple[float, float, str]]:
+        """Yield start, end and text of what is spoken and of the gaps; Praat takes no interval of no length."""
+        done = 0.0
+        for each in spoken:
+            if each.start > done:
+                yield done, each.start, ""
+            yield each.start, each.end, each.text
+            done = each.end
+        if seconds > done:
+            yield done, seconds, ""
+
+    @staticmethod
+    def _span(start: float, end: float) -> tuple[str, str]:
+        return f"xmin = {round(start, 6)}", f"xmax = {round(end, 6)}"
+
+
+FORMATS: dict[str, Format] = {
+    "txt": Text(),
+    "srt": SubRip(),
+    "vtt": WebVtt(),
+    "tsv": Tsv(),
+    "json": Json(),
+    "textgrid": TextGrid(),
+}
+TRANSCRIPT_FORMATS = tuple(name for name, form in FORMATS.items() if form.transcribed)
+ALIGNMENT_FORMATS = tuple(name for name, form in FORMATS.items() if form.aligned)
+SERVED_FORMATS = tuple(name for name, form in FORMATS.items() if form.served)
+
+
+def render_transcript(transcript: "Transcript", name: str, segments: "Sequence[Segment] | None" = None) -> str:
+    """Return a transcript as the text of a file in the format `name`, with its own segments by default."""
+    if name not in FORMATS:
+        raise ValueError(f"{name!r} is no transcript format: choose one of {', '.join(FORMATS)}")
+    return FORMATS[name].render(transcript, transcript.segments if segments is None else segments)
+
+
+def _cue(segment: "Segment", point: str, escape: bool = False) -> str:
+    lines = "\n".join(segment.lines)
+    if escape:  # what WebVTT would take for markup
+        lines = lines.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return f"{_clock(segment.start, point)} --> {_clock(segment.end, point)}\n{lines}"
+
+
+def _clock(seconds: float, point: str) -> str:
+    minutes, milliseconds = divmod(_milliseconds(seconds), 60_000)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{milliseconds // 1000:02}{point}{milliseconds % 1000:03}"
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _rounded(value: Any) -> Any:
+    """Return `value` with every float in it, however deep, in four decimals."""
+    match value:
+        case float():
+            return round(value, 4)
+        case dict():
+            return {key: _rounded(each) for key, each in value.items()}
+        case tuple():
+            return [_rounded(each) for each in value]
+    return value

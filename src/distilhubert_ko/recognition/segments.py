@@ -1,0 +1,82 @@
+"""Segments: words that a subtitle shows together, split at pauses, at a width and height, and at a length."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from distilhubert_ko.recognition.words import Word
+
+PAUSE = 0.7  # seconds of silence between words that end a segment
+LONGEST = 7.0  # seconds of a segment
+READABLE = 12.0  # characters a second that a subtitle may ask its reader to read (Netflix's Korean style guide)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How wide and how high a subtitle may be, in characters and lines."""
+
+    max_line_width: int = 32
+    max_line_count: int = 1
+
+    def lines(self, words: Sequence[Word]) -> list[str]:
+        """Return the words in lines no wider than allowed; a longer word has a line of its own."""
+        lines = [words[0].text]
+        for word in words[1:]:
+            if len(lines[-1]) + 1 + len(word.text) <= self.max_line_width:
+                lines[-1] += f" {word.text}"
+            else:
+                lines.append(word.text)
+        return lines
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Words that are shown together. `end` may lie after the last word, so that there is time to read."""
+
+    start: float
+    end: float
+    lines: tuple[str, ...]
+    words: tuple[Word, ...]
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.lines)
+
+    @property
+    def confidence(self) -> float:
+        """In 0..1: the geometric mean over the words, each weighed by its length."""
+        weights = [len(word.text) for word in self.words]
+        logs = [math.log(max(word.confidence, 1e-9)) for word in self.words]
+        return math.exp(sum(w * log for w, log in zip(weights, logs, strict=True)) / sum(weights))
+
+
+def split_into_segments(words: Sequence[Word], layout: Layout, seconds: float) -> tuple[Segment, ...]:
+    """Return the words of a recording of `seconds` in segments.
+
+    A segment ends at a PAUSE, where `layout` is full, and before LONGEST. One too quick to read stays until it can be
+    read, or until the next one starts.
+    """
+    groups = list(_groups(words, layout))
+    segments = []
+    for number, group in enumerate(groups, start=1):
+        following = groups[number][0].start if number < len(groups) else seconds
+        lines = layout.lines(group)
+        wanted = group[0].start + sum(map(len, lines)) / READABLE
+        end = max(group[-1].end, min(wanted, following))
+        segments.append(Segment(group[0].start, end, tuple(lines), tuple(group)))
+    return tuple(segments)
+
+
+def _groups(words: Sequence[Word], layout: Layout) -> Iterator[list[Word]]:
+    group: list[Word] = []
+    for word in words:
+        if group and (
+            word.start - group[-1].end >= PAUSE
+            or word.end - group[0].start > LONGEST
+            or len(layout.lines([*group, word])) > layout.max_line_count
+        ):
+            yield group
+            group = []
+        group.append(word)
+    if group:
+        yield group
