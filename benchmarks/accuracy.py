@@ -226,7 +226,7 @@ def fine_tune(work: Path, speech: Path, name: str, seed: int) -> None:
     if not (out / "training.json").is_file():
         finetune.train(config, out, resume=(out / trainer.CHECKPOINTS).is_dir())
     if not (out / report.REPORT).is_file():
-        exporting.export(out)
+        exporting.export_graph(out)
         report.save_report(
             report.evaluate(Transcriber(out, threads=1), CORPUS.format("test"), root=speech), out / report.REPORT
         )

@@ -129,7 +129,7 @@ def build(folder: Path, arguments: argparse.Namespace, clips: list[np.ndarray]) 
         syllables = [chr(code) for code in range(ord("가"), ord("힣"), 9)][:1200]
         tokenizer = text.Tokenizer.from_texts(["".join(syllables) + " "], "syllables")
         finetune.save(model.build(recipe.Model(pretrained="random"), tokenizer), tokenizer, folder / "model")
-    exporting.export(folder / "model")
+    exporting.export_graph(folder / "model")
     network = model.load(folder / "model")
     if arguments.int8:
         shutil.copytree(arguments.int8, folder / "int8")

@@ -166,7 +166,7 @@ def tiny_model(folder: Path) -> Path:
 
     config = dataclasses.replace(TINY, num_hidden_layers=1, **DROPOUTS)
     finetune.save(new_network(config).train(), SYLLABLES, folder)
-    exporting.export(folder)
+    exporting.export_graph(folder)
     return folder
 
 

@@ -130,7 +130,7 @@ def test_a_model_folder_without_a_graph_is_exported_into_the_cache_on_first_use_
         shutil.copy(exported / "model.onnx", path)
         return 0.0
 
-    monkeypatch.setattr("distilhubert_ko.export.exporting.export", write)
+    monkeypatch.setattr("distilhubert_ko.export.exporting.export_graph", write)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     folder = Path(shutil.copytree(exported, tmp_path / "model", ignore=shutil.ignore_patterns("model.onnx")))
     before = sorted(folder.iterdir())
@@ -164,7 +164,7 @@ def test_export_to_a_folder_shows_what_int8_costs_and_makes_a_model_that_transcr
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(
-        "distilhubert_ko.export.exporting.ALLOWED", 9.0
+        "distilhubert_ko.export.int8_gate.ALLOWED", 9.0
     )  # of a random model's errors, 8 bits make others
     corpus, out = f"manifest:{tiny_speech}/dev.jsonl", tmp_path / "int8"
     arguments = ("export", exported, "--precision", "int8", "--calibrate", corpus, "--out", out)

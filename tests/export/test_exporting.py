@@ -22,9 +22,11 @@ from google.protobuf.message import EncodeError
 from safetensors.torch import load_file, save_file
 
 from distilhubert_ko.audio.frames import FRAMES, KERNELS, SAMPLE_RATE
+from distilhubert_ko.cli.model import Target
 from distilhubert_ko.errors import CorpusError, ExportError, InputError, ModelError
 from distilhubert_ko.evaluation import metrics, report
-from distilhubert_ko.export import calibration, exporting, graph
+from distilhubert_ko.export import calibration, exporting, graph, int8_gate, sherpa, source
+from distilhubert_ko.export.int8_gate import ALLOWED, CLIPS, RUNGS, PrecisionTrial, calibration_waves
 from distilhubert_ko.model import network as model
 from distilhubert_ko.model_folder import GRAPH
 from distilhubert_ko.recognition.session import Runtime
@@ -129,7 +131,7 @@ def listing(folder: Path) -> dict[str, bytes]:
 
 def test_a_graph_that_gives_what_torch_gives_is_kept(folder: Path) -> None:
     (folder / GRAPH).write_bytes(b"the old graph")
-    assert 0 < exporting.export(folder) < 1e-4
+    assert 0 < exporting.export_graph(folder) < 1e-4
     assert len(Runtime(folder).log_probs([clip(16_000)])[0]) == FRAMES.count(16_000)
 
 
@@ -147,7 +149,7 @@ def test_a_graph_that_gives_something_else_leaves_the_folder_as_it_was(
     (folder / GRAPH).write_bytes(b"the old graph")
     before = listing(folder)
     with pytest.raises(ExportError, match="untouched"):
-        exporting.export(folder)
+        exporting.export_graph(folder)
     assert listing(folder) == before
 
 
@@ -160,13 +162,13 @@ def test_a_graph_that_does_not_fit_into_one_file_is_refused(
     monkeypatch.setattr(graph, "build_graph", lambda *args, **kwargs: large)
     before = listing(folder)
     with pytest.raises(ExportError, match="2 GiB"):
-        exporting.export(folder)
+        exporting.export_graph(folder)
     assert listing(folder) == before
 
 
 def test_a_graph_may_be_written_elsewhere(folder: Path, tmp_path: Path) -> None:
     (folder / GRAPH).unlink()
-    exporting.export(folder, tmp_path / "new" / "folder" / GRAPH)
+    exporting.export_graph(folder, tmp_path / "new" / "folder" / GRAPH)
     assert [file.name for file in (tmp_path / "new" / "folder").iterdir()] == [GRAPH]
     assert not (folder / GRAPH).exists()
 
@@ -188,7 +190,7 @@ def test_an_exported_folder_replaces_one_that_was_there(folder: Path, tmp_path: 
     exporting.export_folder(folder, out)
     assert Transcriber(out)(clip(40_000)).text
     assert (out / "notes.txt").read_text() == "old"
-    assert not list(out.glob(".export-*"))
+    assert {file.name for file in out.iterdir()} <= {*exporting.COMPANIONS, GRAPH, "notes.txt"}
 
 
 def raising(error: type[BaseException]) -> Callable[..., Any]:
@@ -202,10 +204,10 @@ def raising(error: type[BaseException]) -> Callable[..., Any]:
     "where",
     [
         (graph, "build_graph"),
-        (exporting, "Runtime"),
+        (source, "Runtime"),
         (calibration, "observe"),
         (report, "evaluate"),
-        (exporting, "_tokens"),
+        (sherpa, "sherpa_tokens"),
     ],
     ids=lambda where: where[1],
 )
@@ -218,18 +220,20 @@ def test_whatever_goes_wrong_what_was_there_is_left_as_it_was(
 ) -> None:
     planted(0.1, 0.1)
     out = folder / "sherpa"
-    exporting.export_folder(folder, out, sherpa=True)
+    exporting.export_folder(folder, out, target="sherpa-onnx")
     monkeypatch.setattr(*where, raising(KeyboardInterrupt))
     before = listing(out)
     with pytest.raises(KeyboardInterrupt, match="planted"):
-        exporting.export_folder(folder, out, int8=True, sherpa=True, corpus=f"manifest:{tiny_speech}/dev.jsonl")
+        exporting.export_folder(
+            folder, out, int8=True, target="sherpa-onnx", corpus=f"manifest:{tiny_speech}/dev.jsonl"
+        )
     assert listing(out) == before
 
 
 def test_a_folder_for_sherpa_onnx_never_takes_the_place_of_the_model(folder: Path) -> None:
     before = listing(folder)
-    with pytest.raises(InputError, match="give another than the model's"):
-        exporting.export_folder(folder, folder, sherpa=True)
+    with pytest.raises(InputError, match="give another folder than the model's"):
+        exporting.export_folder(folder, folder, target="sherpa-onnx")
     assert listing(folder) == before
 
 
@@ -257,26 +261,26 @@ def planted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return plant
 
 
-@pytest.mark.parametrize("accepted", range(len(exporting.RUNGS)))
+@pytest.mark.parametrize("accepted", range(len(RUNGS)))
 def test_the_first_rung_that_is_accurate_enough_is_kept(
     accepted: int, folder: Path, tiny_speech: Path, tmp_path: Path, planted: Callable[..., None]
 ) -> None:
-    planted(0.1, *[0.1 + exporting.ALLOWED + 1e-6] * accepted, 0.1 + exporting.ALLOWED - 1e-6)
-    trials: list[exporting.Trial] = []
+    planted(0.1, *[0.1 + ALLOWED + 1e-6] * accepted, 0.1 + ALLOWED - 1e-6)
+    trials: list[PrecisionTrial] = []
     corpus = f"manifest:{tiny_speech}/dev.jsonl"
     exporting.export_folder(folder, tmp_path / "out", int8=True, corpus=corpus, on_trial=trials.append)
-    assert [trial.float32 for trial in trials] == [None, *exporting.RUNGS[: accepted + 1]]
+    assert [trial.float32 for trial in trials] == [None, *RUNGS[: accepted + 1]]
     nodes = onnx.load(tmp_path / "out" / GRAPH).graph.node
     convolutions = [node.op_type for node in nodes if node.op_type in ("Conv", "QLinearConv")]
     names = [*(f"conv{number}" for number in range(1, len(KERNELS))), "positions"]
     kept = {name for name, operator in zip(names, convolutions, strict=True) if operator == "Conv"}
-    assert kept == {*exporting.RUNGS[accepted]} - {"conv0"}  # the first convolution is in float32 anyway
+    assert kept == {*RUNGS[accepted]} - {"conv0"}  # the first convolution is in float32 anyway
     assert sum(node.op_type == "MatMulIntegerToFloat" for node in nodes) == 4  # of one layer, on every rung
 
 
 def test_every_rung_keeps_more_in_float32_than_the_one_before() -> None:
-    assert exporting.RUNGS[0] == ()
-    assert all({*fewer} < {*more} for fewer, more in itertools.pairwise(exporting.RUNGS))
+    assert RUNGS[0] == ()
+    assert all({*fewer} < {*more} for fewer, more in itertools.pairwise(RUNGS))
 
 
 def test_int8_that_is_not_accurate_enough_says_what_was_measured_and_leaves_what_was_there(
@@ -295,9 +299,9 @@ def test_int8_that_is_not_accurate_enough_says_what_was_measured_and_leaves_what
 
 
 def test_int8_measures_the_graphs_that_it_writes(folder: Path, tiny_speech: Path, tmp_path: Path) -> None:
-    corpus, trials = f"manifest:{tiny_speech}/dev.jsonl", list[exporting.Trial]()
+    corpus, trials = f"manifest:{tiny_speech}/dev.jsonl", list[PrecisionTrial]()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exporting, "ALLOWED", 9.0)
+        patch.setattr(int8_gate, "ALLOWED", 9.0)
         exporting.export_folder(folder, tmp_path / "out", int8=True, corpus=corpus, on_trial=trials.append)
     measured = [report.evaluate(Transcriber(one), corpus).cer for one in (folder, tmp_path / "out")]
     assert [trial.cer for trial in trials] == measured
@@ -327,8 +331,8 @@ def test_ranges_are_observed_on_utterances_spread_over_the_whole_corpus(number: 
         SimpleNamespace(utterance=SimpleNamespace(wave=lambda at=at: np.full(400, at, np.float32)))
         for at in range(number)
     ]
-    chosen = [int(wave[0]) for wave in exporting._spread(examples)]
-    assert len(set(chosen)) == min(number, exporting.CLIPS)
+    chosen = [int(wave[0]) for wave in calibration_waves(examples)]
+    assert len(set(chosen)) == min(number, CLIPS)
     gaps = np.diff([*chosen, number])
     assert chosen[0] == 0
     assert gaps.max() - gaps.min() <= 1
@@ -337,7 +341,7 @@ def test_ranges_are_observed_on_utterances_spread_over_the_whole_corpus(number: 
 def test_a_corpus_without_a_clip_of_one_frame_is_an_input_error() -> None:
     examples: list[Any] = [SimpleNamespace(utterance=SimpleNamespace(wave=lambda: np.zeros(399, np.float32)))]
     with pytest.raises(InputError, match="long enough"):
-        exporting._spread(examples)
+        calibration_waves(examples)
 
 
 # For sherpa-onnx
@@ -374,9 +378,9 @@ def test_sherpa_onnx_says_what_the_transcriber_says(
         save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     waves = [clip(samples, seed=3) for samples in (16_000, 30_001, 48_000)]
     corpus = written(tmp_path / "corpus", waves)
-    for out, sherpa in ((tmp_path / "out", False), (tmp_path / "sherpa", True)):
+    for out, target in ((tmp_path / "out", "onnx"), (tmp_path / "sherpa", "sherpa-onnx")):
         planted(0.1, 0.1)
-        exporting.export_folder(folder, out, int8=int8, sherpa=sherpa, corpus=corpus)
+        exporting.export_folder(folder, out, target=target, int8=int8, corpus=corpus)
     assert {file.name for file in (tmp_path / "sherpa").iterdir()} == {GRAPH, "tokens.txt"}
     transcriber = Transcriber(tmp_path / "out")
     expected = [transcriber(wave).text for wave in waves]
@@ -402,8 +406,8 @@ def test_told_how_loud_speech_is_a_graph_for_sherpa_onnx_is_nearer_to_what_was_t
     folder: Path, tmp_path: Path
 ) -> None:
     quiet = [0.005 * clip(samples, seed=4) for samples in (20_000, 30_000, 40_000)]
-    exporting.export_folder(folder, tmp_path / "without", sherpa=True)
-    exporting.export_folder(folder, tmp_path / "with", sherpa=True, corpus=written(tmp_path / "corpus", quiet))
+    exporting.export_folder(folder, tmp_path / "without", target="sherpa-onnx")
+    exporting.export_folder(folder, tmp_path / "with", target="sherpa-onnx", corpus=written(tmp_path / "corpus", quiet))
     expected = Runtime(folder).log_probs(quiet)
     far: dict[str, float] = {}
     for name in ("with", "without"):
@@ -425,10 +429,14 @@ def test_int8_without_a_corpus_is_an_input_error(folder: Path, tmp_path: Path) -
 
 def test_a_folder_without_weights_is_a_model_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="distilhubert-ko train"):
-        exporting.export(tmp_path)
+        exporting.export_graph(tmp_path)
 
 
 def test_a_damaged_graph_is_a_model_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / GRAPH).write_bytes(b"no graph")
     with pytest.raises(ModelError, match=str(tmp_path / GRAPH)):
         Runtime(tmp_path)
+
+
+def test_the_command_offers_every_target() -> None:
+    assert [*Target] == [*exporting.TARGETS]

@@ -1,5 +1,6 @@
 """Files are there whole or not at all, and a failure is one line that says what to do."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -104,8 +105,43 @@ def test_a_folder_whose_exchange_fails_is_the_old_one(
         with writing.replaced_folder(tmp_path / "model") as temporary:
             (temporary / "new.txt").touch()
             if fatal == "in the block":
-                raise ValueError
+                raise ValueError("planted")
 
     with pytest.raises((OSError, ValueError)):
         exchange()
     assert [path.name for path in tmp_path.rglob("*")] == ["model", "old.txt"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_files_of_a_folder_are_replaced_all_or_none_and_the_others_stay(fails: bool, tmp_path: Path) -> None:
+    for name in ("graph", "other"):
+        (tmp_path / name).write_text("old")
+
+    def replace() -> None:
+        with writing.replaced_files(tmp_path, last="graph") as temporary:
+            for name in ("graph", "words"):
+                (temporary / name).write_text("new")
+            if fails:
+                raise ValueError("planted")
+
+    with pytest.raises(ValueError, match="planted") if fails else contextlib.nullcontext():
+        replace()
+    expected = {"graph": "old", "other": "old"} if fails else {"graph": "new", "other": "old", "words": "new"}
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == expected
+
+
+def test_the_last_of_the_files_is_replaced_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    order = []
+    replace = os.replace
+    monkeypatch.setattr(os, "replace", lambda *paths: (order.append(paths[1].name), replace(*paths)))
+    with writing.replaced_files(tmp_path, last="b") as temporary:
+        for name in "abc":
+            (temporary / name).touch()
+    assert sorted(order) == ["a", "b", "c"]
+    assert order[-1] == "b"
+
+
+def test_a_folder_that_was_made_for_files_that_never_came_does_not_stay(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="planted"), writing.replaced_files(tmp_path / "new"):
+        raise ValueError("planted")
+    assert not (tmp_path / "new").exists()

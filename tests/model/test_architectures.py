@@ -351,7 +351,7 @@ def test_a_graph_of_another_activation_is_refused_with_what_to_do(name: str, tmp
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     (folder / "config.json").write_text(json.dumps(config | {name: "relu"}), encoding="utf-8")
     with pytest.raises(ModelError, match=f"{name} 'relu' is not supported here: use a checkpoint with 'gelu'"):
-        exporting.export(folder)
+        exporting.export_graph(folder)
 
 
 def test_a_model_without_a_head_is_refused(tmp_path: Path) -> None:

@@ -124,5 +124,5 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
     config = dataclasses.replace(TINY, num_hidden_layers=1, **DROPOUTS)
     finetune.save(new_network(config).train(), SYLLABLES, folder)
-    exporting.export(folder)
+    exporting.export_graph(folder)
     return folder

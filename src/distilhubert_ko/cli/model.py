@@ -137,8 +137,8 @@ def export(
     difference = _exports().export_folder(
         folder,
         out,
+        target=target.value,
         int8=int8,
-        sherpa=sherpa,
         corpus=calibrate,
         allow_outside=allow_outside,
         on_trial=lambda trial: typer.echo(trial, err=True),
@@ -148,7 +148,7 @@ def export(
 
 def write_graph(folder: Path, path: Path | None = None) -> None:
     """Exports a model folder, to `path` where it is named, and says how near it is to the weights."""
-    difference = _exports().export(folder, path)
+    difference = _exports().export_graph(folder, path)
     typer.echo(f"{path or folder / 'model.onnx'}: within {difference:.1e} of the weights' log-probabilities", err=True)
 
 

@@ -75,6 +75,30 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
+@contextmanager
+def replaced_files(folder: Path, *, last: str = "") -> Iterator[Path]:
+    """Yield an empty temporary folder, whose files go to `folder` when the block ends without an error.
+
+    Each replaces the file of its name, the one named `last` after all others. What else is in `folder` stays, and a
+    folder that was made for this goes again if the block fails. Errors are those of the system.
+    """
+    new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary(folder)
+    temporary.mkdir()
+    try:
+        yield temporary
+        files = sorted(temporary.iterdir(), key=lambda file: file.name == last)
+        for file in files:
+            _sync(file)
+        for file in files:
+            os.replace(file, folder / file.name)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if new and not any(folder.iterdir()):
+            folder.rmdir()
+
+
 def write_text(path: Path, text: str) -> Path:
     """Write `text` to `path` as UTF-8, whole or not at all, and return `path`.
 

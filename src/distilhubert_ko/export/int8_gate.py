@@ -1,0 +1,88 @@
+"""The graph in int8 behind its gate: the fastest one whose CER on a corpus is close enough to that of float32."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from distilhubert_ko.audio.frames import FRAMES, KERNELS, SAMPLE_RATE
+from distilhubert_ko.data.dataset import Example
+from distilhubert_ko.errors import ExportError, InputError
+from distilhubert_ko.evaluation import report
+from distilhubert_ko.export import calibration
+from distilhubert_ko.export.onnx_builder import OUT, Observed
+from distilhubert_ko.export.source import ExportSource
+from distilhubert_ko.model_folder import GRAPH
+from distilhubert_ko.recognition.transcriber import Transcriber
+
+ALLOWED = 0.003  # by which the CER in int8 may exceed that in float32
+CLIPS = 256  # of the corpus, spread evenly, that ranges are observed on; 64 cost Pansori 0.3 points more
+LONGEST = 15 * SAMPLE_RATE  # samples that are used of such a clip
+LATER = tuple(tuple(f"conv{number}" for number in range(first, len(KERNELS))) for first in (4, 3, 2, 0))
+RUNGS = ((), ("positions",), *(("positions", *convolutions) for convolutions in LATER))
+"""What stays in float32, from the fastest graph to the one that is nearest to float32."""
+
+
+@dataclass(frozen=True)
+class PrecisionTrial:
+    """A graph's CER on the corpus, and which parts of it are in float32 (None: all)."""
+
+    float32: tuple[str, ...] | None
+    cer: float
+
+    def __str__(self) -> str:
+        what = "float32" if self.float32 is None else "int8"
+        kept = f", {', '.join(self.float32)} in float32" if self.float32 else ""
+        return f"{what}{kept}: CER {self.cer:.4f}"
+
+
+def write_int8_graph(
+    source: ExportSource,
+    folder: Path,
+    waves: Sequence[np.ndarray],
+    corpus: str,
+    root: Path,
+    allow_outside: bool,
+    on_trial: Callable[[PrecisionTrial], None],
+) -> Mapping[str, Observed]:
+    """Replace the float32 graph in `folder` by the first of RUNGS that is accurate enough, and return its ranges.
+
+    Raises ExportError where none is.
+    """
+
+    def trial(float32: tuple[str, ...] | None) -> PrecisionTrial:
+        measured = report.evaluate(Transcriber(folder), corpus, root=root, allow_outside=allow_outside)
+        made = PrecisionTrial(float32, measured.cer)
+        on_trial(made)
+        return made
+
+    best = trial(None)
+    speech = calibration.observe(source.weights, source.network.config.to_dict(), waves, source.normalise)
+    tried: list[PrecisionTrial] = []
+    for rung in RUNGS:
+        known = {name: seen for name, seen in speech.items() if name.removesuffix(OUT) not in rung}
+        source.write_graph(source.graph(known), folder / GRAPH)
+        tried.append(trial(rung))
+        if tried[-1].cer <= best.cer + ALLOWED:
+            return known
+    closest = min(tried, key=lambda each: each.cer)
+    raise ExportError(
+        f"{source.folder}: int8 is not accurate enough on {corpus}: {closest}, against {best} (allowed: "
+        f"{100 * ALLOWED:.1f} points more). Nothing was written; use float32, or a corpus closer to the audio that the "
+        "model is for"
+    )
+
+
+def calibration_waves(examples: Sequence[Example]) -> list[np.ndarray]:
+    """Return the waves (samples,) of CLIPS utterances, spread evenly, each cut to LONGEST.
+
+    Raises InputError where none has a frame.
+    """
+    count = min(CLIPS, len(examples))
+    chosen = [examples[number * len(examples) // count] for number in range(count)]
+    waves = [example.utterance.wave()[:LONGEST] for example in chosen]
+    long_enough = [wave for wave in waves if FRAMES.count(len(wave))]
+    if not long_enough:
+        raise InputError("no utterance of the corpus is long enough to observe: give one with speech")
+    return long_enough
