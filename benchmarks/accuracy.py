@@ -41,7 +41,7 @@ from distilhubert_ko.decoding import language_model as lm
 from distilhubert_ko.evaluation import metrics, report, tuning
 from distilhubert_ko.export import exporting
 from distilhubert_ko.files import writing
-from distilhubert_ko.model import network as model
+from distilhubert_ko.model.loading import load_network
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.text import tokenizer as text
 from distilhubert_ko.training import distill, finetune, trainer
@@ -186,7 +186,7 @@ def encoder(work: Path, texts: Path) -> None:
     out = work / "encoder-run"
     if not (out / "training.json").is_file():
         finetune.train(config, out, resume=(out / trainer.CHECKPOINTS).is_dir())
-    model.load(out).base_model.save_pretrained(work / "encoder")
+    load_network(out).base_model.save_pretrained(work / "encoder")
 
 
 # The rows

@@ -29,7 +29,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from distilhubert_ko import recipe
 from distilhubert_ko.data import corpora, dataset, sizes
 from distilhubert_ko.files import writing
-from distilhubert_ko.model import network as model
+from distilhubert_ko.model.loading import build_network
 from distilhubert_ko.text import tokenizer as text
 from tests.support.hub import write_shard
 
@@ -55,7 +55,7 @@ def convolution_backward(
 def operations(config: recipe.Recipe) -> dict[str, float]:
     """Floating-point operations for a second of speech, forward and with the backward pass, and the parameters."""
     tokenizer = text.Tokenizer("syllables", (text.Tokenizer.blank_token, text.Tokenizer.unknown_token, "|", "가"))
-    network = model.build(config.model, tokenizer).train()
+    network = build_network(config.model, tokenizer).train()
     waves, lengths = torch.randn(1, SECONDS * 16_000), torch.tensor([SECONDS * 16_000])
     with FlopCounterMode(display=False) as forward, torch.no_grad():
         network(waves, lengths)

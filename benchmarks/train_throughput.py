@@ -24,7 +24,8 @@ from transformers import HubertForCTC
 from distilhubert_ko import recipe
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.data import corpora, dataset
-from distilhubert_ko.model import network as model
+from distilhubert_ko.model.loading import build_network
+from distilhubert_ko.model.network import PaddingSafeHubertForCTC
 from distilhubert_ko.text import tokenizer as text
 from distilhubert_ko.training import clips as batching
 from distilhubert_ko.training import trainer
@@ -41,7 +42,7 @@ def measure(way: str, config: recipe.Recipe, corpus: str, batches: int, turn: in
     examples = [example for example in split.examples if dataset.has_frames(example, tokenizer)]
     chosen = np.random.default_rng(turn).permutation(len(examples))[: batches * batch_size]
     clips = batching.Clips([examples[i] for i in chosen], tokenizer)
-    network: torch.nn.Module = model.build(config.model, tokenizer)
+    network: torch.nn.Module = build_network(config.model, tokenizer)
     if way == "example":
         plain = HubertForCTC(network.config)
         plain.load_state_dict(network.state_dict())
@@ -66,7 +67,7 @@ def step(network: torch.nn.Module, optimizer: torch.optim.Optimizer, clips: batc
     """One optimizer step; the samples of speech in it."""
     batch = batching.collate([clips[i] for i in indices])
     samples = int(batch["lengths"].sum())
-    if isinstance(network, model.PaddingSafeHubertForCTC):
+    if isinstance(network, PaddingSafeHubertForCTC):
         loss = network(**batch).loss
     else:
         loss = network(batch["input_values"], labels=batch["labels"]).loss

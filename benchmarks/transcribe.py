@@ -118,8 +118,8 @@ def build(folder: Path, arguments: argparse.Namespace, clips: list[np.ndarray]) 
 
     from distilhubert_ko import recipe
     from distilhubert_ko.export import calibration, exporting, graph
-    from distilhubert_ko.model import network as model
-    from distilhubert_ko.training import finetune
+    from distilhubert_ko.model.loading import build_network, load_network
+    from distilhubert_ko.model.saving import save_network
 
     torch.set_num_threads(arguments.threads)
     if arguments.model:
@@ -128,9 +128,9 @@ def build(folder: Path, arguments: argparse.Namespace, clips: list[np.ndarray]) 
         torch.manual_seed(0)
         syllables = [chr(code) for code in range(ord("가"), ord("힣"), 9)][:1200]
         tokenizer = text.Tokenizer.from_texts(["".join(syllables) + " "], "syllables")
-        finetune.save(model.build(recipe.Model(pretrained="random"), tokenizer), tokenizer, folder / "model")
+        save_network(build_network(recipe.Model(pretrained="random"), tokenizer), folder / "model", tokenizer)
     exporting.export_graph(folder / "model")
-    network = model.load(folder / "model")
+    network = load_network(folder / "model")
     if arguments.int8:
         shutil.copytree(arguments.int8, folder / "int8")
     else:

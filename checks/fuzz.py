@@ -161,11 +161,11 @@ def survey(all_readers: dict[str, Reader], seed: int, first: int, count: int, jo
 def tiny_model(folder: Path) -> Path:
     """Writes the tests' model into a folder, exported."""
     from distilhubert_ko.export import exporting
-    from distilhubert_ko.training import finetune
+    from distilhubert_ko.model.saving import save_network
     from tests.support.model import DROPOUTS, SYLLABLES, TINY, new_network
 
     config = dataclasses.replace(TINY, num_hidden_layers=1, **DROPOUTS)
-    finetune.save(new_network(config).train(), SYLLABLES, folder)
+    save_network(new_network(config).train(), folder, SYLLABLES)
     exporting.export_graph(folder)
     return folder
 

@@ -28,7 +28,7 @@ from distilhubert_ko.decoding.language_model import LanguageModel
 from distilhubert_ko.errors import DistilhubertKoError
 from distilhubert_ko.evaluation.report import Report, load_report
 from distilhubert_ko.files import reading as files
-from distilhubert_ko.model import network as model
+from distilhubert_ko.model.loading import build_network, load_network, wants_normalised_waves
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.text.tokenizer import Tokenizer
 from distilhubert_ko.training import checkpoints
@@ -286,13 +286,13 @@ def readers(folder: Path) -> dict[str, Reader]:
             0.06,
             {name: content for name, content in stored.items() if name != "model.onnx"},
             (*[name for name in settings if "config" in name], "model.safetensors", "model.safetensors"),
-            lambda home: (model.load(home), model.normalises(home)),
+            lambda home: (load_network(home), wants_normalised_waves(home)),
         ),
         "pretrained encoders": Reader(
             0.03,
             {name: stored[name] for name in ("config.json", "model.safetensors")},
             ("config.json", "model.safetensors"),
-            lambda home: model.build(recipe.Model(pretrained=str(home)), tokenizer),
+            lambda home: build_network(recipe.Model(pretrained=str(home)), tokenizer),
         ),
     }
 

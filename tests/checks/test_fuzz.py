@@ -16,7 +16,7 @@ from distilhubert_ko.decoding import language_model as lm
 from distilhubert_ko.errors import LONGEST, CorpusError, InputError, MissingExtraError, ModelError, RecipeError
 from distilhubert_ko.evaluation import report
 from distilhubert_ko.export import exporting
-from distilhubert_ko.model import network as model
+from distilhubert_ko.model.loading import build_network, load_network
 from distilhubert_ko.text.tokenizer import Tokenizer
 from distilhubert_ko.training import checkpoints
 
@@ -228,12 +228,12 @@ def test_a_config_that_its_weights_do_not_bear_out_is_refused(
     config = json.loads((exported / "config.json").read_text(encoding="utf-8"))
     (tmp_path / "config.json").write_text(json.dumps(config | {key: value}))
     with pytest.raises(ModelError):
-        model.load(tmp_path)
+        load_network(tmp_path)
     with pytest.raises(ModelError):
         exporting.export_graph(tmp_path)
     if key not in ("vocab_size", "mask_time_prob", "model_type"):  # which are not the encoder's own
         with pytest.raises(ModelError):
-            model.build(recipe.Model(pretrained=str(tmp_path)), Tokenizer.load(exported))
+            build_network(recipe.Model(pretrained=str(tmp_path)), Tokenizer.load(exported))
 
 
 @pytest.mark.parametrize("name", ["/dev/zero", "../outside", "..", "", "a\0b", "\ud800"])

@@ -16,7 +16,8 @@ import pytest
 from distilhubert_ko import recipe
 from distilhubert_ko.data import corpora, dataset, shards
 from distilhubert_ko.errors import AudioError, CorpusError, InputError, RecipeError, UnavailableError
-from distilhubert_ko.model import network as model
+from distilhubert_ko.model.loading import build_network
+from distilhubert_ko.model.saving import save_network
 from distilhubert_ko.text.tokenizer import Tokenizer
 from distilhubert_ko.training import checkpoints, distill, finetune, trainer
 from distilhubert_ko.training import clips as batching
@@ -373,8 +374,8 @@ def test_an_unfit_clip_sounds_like_the_next(hub: Hub) -> None:
 
 
 def test_a_student_learns_from_a_stream(config: recipe.Recipe, speech: Hub, tmp_path: Path) -> None:
-    network = model.build(replace(TINY, num_hidden_layers=2), distill.NO_LABELS)
-    distill.save(network, tmp_path / "teacher")
+    network = build_network(replace(TINY, num_hidden_layers=2), distill.NO_LABELS)
+    save_network(network, tmp_path / "teacher")
     data, augment = config.data, recipe.Augment()
     training = replace(config.training, num_epochs=1, ema_decay=0.0)
     teacher = recipe.Distill(teacher=str(tmp_path / "teacher"), layers=(2,))

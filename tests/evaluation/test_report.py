@@ -19,7 +19,7 @@ from distilhubert_ko.errors import InputError, ModelError
 from distilhubert_ko.evaluation import breakdown, card, learning_curve, report
 from distilhubert_ko.evaluation.report import Report
 from distilhubert_ko.files import writing
-from distilhubert_ko.model import network as model
+from distilhubert_ko.model.loading import load_network
 from distilhubert_ko.recognition.transcriber import Transcriber
 from tests.support.model import SYLLABLES
 
@@ -101,7 +101,7 @@ def test_the_rates_are_those_of_jiwer_over_the_whole_corpus(measured: Report) ->
 
 
 def test_the_loss_is_that_of_torch_for_each_clip_alone(exported: Path, tiny_speech: Path, measured: Report) -> None:
-    network = model.load(exported)
+    network = load_network(exported)
     split = dataset.read_split(f"manifest:{tiny_speech}/dev.jsonl", recipe.Recipe())
     losses = []
     for example in split.examples:

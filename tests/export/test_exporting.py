@@ -27,7 +27,8 @@ from distilhubert_ko.errors import CorpusError, ExportError, InputError, ModelEr
 from distilhubert_ko.evaluation import metrics, report
 from distilhubert_ko.export import calibration, exporting, graph, int8_gate, sherpa, source
 from distilhubert_ko.export.int8_gate import ALLOWED, CLIPS, RUNGS, PrecisionTrial, calibration_waves
-from distilhubert_ko.model import network as model
+from distilhubert_ko.model.loading import load_network
+from distilhubert_ko.model.network import PaddingSafeForCTC
 from distilhubert_ko.model_folder import GRAPH
 from distilhubert_ko.recognition.session import Runtime
 from distilhubert_ko.recognition.transcriber import Transcriber
@@ -55,8 +56,8 @@ def runtime(exported: Path) -> Runtime:
 
 
 @pytest.fixture(scope="module")
-def network(exported: Path) -> model.PaddingSafeForCTC:
-    return model.load(exported)
+def network(exported: Path) -> PaddingSafeForCTC:
+    return load_network(exported)
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def folder(exported: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("lengths", BATCHES)
 def test_the_graph_gives_what_torch_gives(
-    runtime: Runtime, network: model.PaddingSafeForCTC, lengths: tuple[int, ...]
+    runtime: Runtime, network: PaddingSafeForCTC, lengths: tuple[int, ...]
 ) -> None:
     clips = [clip(samples, seed) for seed, samples in enumerate(lengths)]
     found = runtime.log_probs(clips)
@@ -109,7 +110,7 @@ def test_a_clip_without_a_frame_has_no_log_probabilities(runtime: Runtime) -> No
 
 
 def test_a_model_with_dropouts_is_exported_without_them(exported: Path, runtime: Runtime) -> None:
-    assert model.load(exported).config.hidden_dropout == 0.5
+    assert load_network(exported).config.hidden_dropout == 0.5
     first, second = (runtime.log_probs([clip(16_000)])[0] for _ in range(2))
     assert np.array_equal(first, second)
 

@@ -28,7 +28,8 @@ from distilhubert_ko.audio.frames import FRAMES
 from distilhubert_ko.cli import model as commands_model
 from distilhubert_ko.errors import ModelError
 from distilhubert_ko.export import calibration, exporting, graph
-from distilhubert_ko.model import network as model
+from distilhubert_ko.model.loading import load_network, wants_normalised_waves
+from distilhubert_ko.model.network import normalise_waves
 from distilhubert_ko.model_folder import weights
 from distilhubert_ko.recognition.transcriber import Transcriber
 from tests.support.model import clip, opened, padded, together
@@ -149,13 +150,13 @@ class Drawn:
 @pytest.mark.parametrize("made", ALL, ids=str)
 def test_a_clip_gets_what_transformers_gives_alone_and_in_a_batch(made: Made, tmp_path: Path) -> None:
     folder = made.save(tmp_path)
-    network = model.load(folder)
-    assert model.normalises(folder) == made.normalise
+    network = load_network(folder)
+    assert wants_normalised_waves(folder) == made.normalise
     reference = CLASSES[made.family][1].from_pretrained(folder)
     assert network.state_dict().keys() == reference.state_dict().keys()
     waves, lengths = padded([speech(samples) for samples in LENGTHS], fill=0.7)
     with torch.no_grad():
-        together = network(model.normalised(waves, lengths) if made.normalise else waves, lengths).logits
+        together = network(normalise_waves(waves, lengths) if made.normalise else waves, lengths).logits
     for row, samples in zip(together, LENGTHS, strict=True):
         expected = Drawn(made, reference).expected(speech(samples))
         assert len(expected) == FRAMES.count(samples)
@@ -165,7 +166,7 @@ def test_a_clip_gets_what_transformers_gives_alone_and_in_a_batch(made: Made, tm
 @pytest.mark.parametrize("wave", [speech(400), 1e-4 * speech(9001), 0 * speech(1000), 0 * speech(1000) + 0.5])
 def test_waves_are_normalised_as_the_feature_extractor_does_whatever_the_padding_holds(wave: np.ndarray) -> None:
     expected = Wav2Vec2FeatureExtractor(do_normalize=True)(wave, sampling_rate=16_000, return_tensors="np")
-    found = model.normalised(*padded([wave, clip(10_000)], fill=9.0))[0].numpy()
+    found = normalise_waves(*padded([wave, clip(10_000)], fill=9.0))[0].numpy()
     # A wave without any variance is amplified as it stands, rounding and all.
     assert np.abs(found[: len(wave)] - expected.input_values[0]).max() < 1e-3
     assert not found[len(wave) :].any()
@@ -293,14 +294,14 @@ def test_several_files_of_weights_are_one_model(tmp_path: Path) -> None:
     assert len(weights(folder)) > 1
     assert not (folder / "model.safetensors").exists()
     with torch.no_grad():
-        found = model.load(folder)(torch.from_numpy(clip(9001))[None]).logits[0].log_softmax(-1)
+        found = load_network(folder)(torch.from_numpy(clip(9001))[None]).logits[0].log_softmax(-1)
     assert (found - theirs(folder, clip(9001))).abs().max() < 1e-3
 
 
 def test_weights_in_half_precision_are_computed_in_single(tmp_path: Path) -> None:
     folder = ALL[0].save(tmp_path)
     HubertForCTC.from_pretrained(folder).half().save_pretrained(folder)
-    assert {parameter.dtype for parameter in model.load(folder).parameters()} == {torch.float32}
+    assert {parameter.dtype for parameter in load_network(folder).parameters()} == {torch.float32}
 
 
 def test_older_names_of_the_positional_weights_and_what_is_for_training_alone_do_not_matter(tmp_path: Path) -> None:
@@ -316,10 +317,10 @@ def test_older_names_of_the_positional_weights_and_what_is_for_training_alone_do
         name = "wav2vec2.encoder.pos_conv_embed.conv."
         tensors[name + old] = tensors.pop(name + new)
     save_file(tensors | {"quantizer.weight": torch.zeros(1)}, file, metadata={"format": "pt"})
-    network = model.load(folder)
+    network = load_network(folder)
     with torch.no_grad():
         waves, lengths = padded([clip(9001)])
-        found = network(model.normalised(waves, lengths), lengths).logits[0].log_softmax(-1)
+        found = network(normalise_waves(waves, lengths), lengths).logits[0].log_softmax(-1)
     assert (found - before).abs().max() < 1e-3
 
 
@@ -342,7 +343,7 @@ def test_another_architecture_is_refused_with_what_to_do(change: dict[str, Any],
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     (folder / "config.json").write_text(json.dumps(config | change), encoding="utf-8")
     with pytest.raises(ModelError, match=words):
-        model.load(folder)
+        load_network(folder)
 
 
 @pytest.mark.parametrize("name", ["hidden_act", "feat_extract_activation"])
@@ -358,26 +359,26 @@ def test_a_model_without_a_head_is_refused(tmp_path: Path) -> None:
     """Transformers would give it a random one."""
     Wav2Vec2Model(Made("wav2vec2", "group", False, True).config(vocab_size=8)).save_pretrained(tmp_path)
     with pytest.raises(ModelError, match=r"no weights for lm_head\.bias, lm_head\.weight; .* fine-tuned"):
-        model.load(tmp_path)
+        load_network(tmp_path)
 
 
 def test_weights_that_cannot_be_read_are_a_model_error_that_names_the_folder(tmp_path: Path) -> None:
     folder = ALL[0].save(tmp_path)
     (folder / "model.safetensors").write_bytes(b"torn")
     with pytest.raises(ModelError, match=f"{folder}: the model cannot be loaded"):
-        model.load(folder)
+        load_network(folder)
 
 
 def test_a_pickled_model_is_refused(tmp_path: Path) -> None:
     folder = ALL[0].save(tmp_path)
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(ModelError, match="pickled weights are not read"):
-        model.load(folder)
+        load_network(folder)
 
 
 def test_a_model_that_does_not_say_how_its_waves_are_or_wants_other_ones_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="says do_normalize"):
-        model.normalises(tmp_path)
+        wants_normalised_waves(tmp_path)
     Wav2Vec2FeatureExtractor(sampling_rate=8000).save_pretrained(tmp_path)
     with pytest.raises(ModelError, match="sampling_rate 8000"):
-        model.normalises(tmp_path)
+        wants_normalised_waves(tmp_path)

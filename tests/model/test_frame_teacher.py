@@ -13,8 +13,9 @@ from torch.nn import functional
 from distilhubert_ko import recipe, training_log
 from distilhubert_ko.errors import RecipeError
 from distilhubert_ko.model import frame_teacher
-from distilhubert_ko.model import network as model
 from distilhubert_ko.model.frame_teacher import FrameTeacher
+from distilhubert_ko.model.loading import build_network, load_network
+from distilhubert_ko.model.saving import save_network
 from distilhubert_ko.recipe import Teaching
 from distilhubert_ko.text.tokenizer import Tokenizer
 from distilhubert_ko.training import finetune
@@ -24,7 +25,7 @@ from tests.support.model import JAMO, SYLLABLES, TINY, clip, new_network, padded
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("teacher")
-    finetune.save(new_network(dataclasses.replace(TINY, num_hidden_layers=1)), SYLLABLES, path)
+    save_network(new_network(dataclasses.replace(TINY, num_hidden_layers=1)), path, SYLLABLES)
     return path
 
 
@@ -119,14 +120,14 @@ def test_tokens_in_another_order_and_special_tokens_of_other_names_are_the_same_
 
 def test_tokens_that_the_teacher_cannot_say_are_never_said(folder: Path, tmp_path: Path) -> None:
     """Such as an unknown token past its outputs, or the ends of a sentence, which the student need not have."""
-    network = model.load(folder)
+    network = load_network(folder)
     tokens = (*(token for token in SYLLABLES.tokens if token != "[UNK]"), "<s>", "</s>", "[UNK]")
     weight = network.lm_head.weight[[SYLLABLES.tokens.index(token) for token in tokens[:-3]]]
     network.lm_head = torch.nn.Linear(weight.shape[1], len(weight), bias=False)
     network.lm_head.weight = torch.nn.Parameter(weight)
     network.lm_head.bias = torch.nn.Parameter(torch.zeros(len(weight)))
     network.config.vocab_size = len(weight)
-    finetune.save(network, Tokenizer("syllables", tokens, bos_token="<s>", eos_token="</s>"), tmp_path)
+    save_network(network, tmp_path, Tokenizer("syllables", tokens, bos_token="<s>", eos_token="</s>"))
     waves, lengths = padded([clip(9000)])
     found = FrameTeacher(Teaching(str(tmp_path)), SYLLABLES).logits(waves, lengths)
     assert found.shape[2] == len(SYLLABLES)
@@ -183,7 +184,7 @@ def test_a_taught_run_starts_from_the_same_weights_and_is_drawn_to_its_teacher(
     finetune.train(taught, tmp_path / "taught")
     teacher = FrameTeacher(taught.teaching, Tokenizer.load(alone))
     torch.manual_seed(untaught.training.seed)
-    student = model.build(TINY, Tokenizer.load(alone))
+    student = build_network(TINY, Tokenizer.load(alone))
     before = {name: value.clone() for name, value in student.state_dict().items()}
     waves, lengths = padded([clip(16_000), clip(9000)])
 

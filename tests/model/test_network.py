@@ -1,60 +1,31 @@
 """The padding-safe model against plain Transformers, clip by clip, and against itself in batches."""
 
 import dataclasses
-import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import HubertConfig, HubertForCTC, HubertModel
+from transformers import HubertForCTC
 
-from distilhubert_ko import recipe
 from distilhubert_ko.audio.frames import FRAMES
-from distilhubert_ko.errors import ModelError, RecipeError, UnavailableError
-from distilhubert_ko.model import network as model
+from distilhubert_ko.errors import RecipeError
+from distilhubert_ko.model.loading import build_network
+from distilhubert_ko.model.network import PaddingSafeHubertForCTC, first_convolution, strided_convolution
 from tests.support.model import SYLLABLES, TINY, clip, new_network, padded
 
 LENGTHS = (400, 401, 719, 720, 16_000, 16_001, 33_333)
 MATES = (400, 9001, 16_000, 48_000)  # samples of the clips of one batch
 
-# The config.json of ntu-spml/distilhubert, as far as it shapes the model or its training.
-PUBLISHED = {
-    "conv_dim": [512] * 7,
-    "conv_kernel": [10, 3, 3, 3, 3, 2, 2],
-    "conv_stride": [5, 2, 2, 2, 2, 2, 2],
-    "conv_bias": False,
-    "feat_extract_norm": "group",
-    "feat_extract_activation": "gelu",
-    "feat_proj_layer_norm": False,
-    "feat_proj_dropout": 0.0,
-    "hidden_size": 768,
-    "hidden_act": "gelu",
-    "num_hidden_layers": 2,
-    "num_attention_heads": 12,
-    "intermediate_size": 3072,
-    "num_conv_pos_embeddings": 128,
-    "num_conv_pos_embedding_groups": 16,
-    "do_stable_layer_norm": False,
-    "layer_norm_eps": 1e-5,
-    "layerdrop": 0.0,
-    "hidden_dropout": 0.1,
-    "attention_dropout": 0.1,
-    "activation_dropout": 0.1,
-    "final_dropout": 0.0,
-    "apply_spec_augment": False,
-}
-
 
 @pytest.fixture(scope="module")
-def network() -> model.PaddingSafeHubertForCTC:
+def network() -> PaddingSafeHubertForCTC:
     return new_network()
 
 
 @pytest.fixture(scope="module")
-def plain(network: model.PaddingSafeHubertForCTC) -> HubertForCTC:
+def plain(network: PaddingSafeHubertForCTC) -> HubertForCTC:
     """Transformers' own class with the same weights."""
     reference = HubertForCTC(network.config).eval()
     reference.load_state_dict(network.state_dict())
@@ -78,23 +49,7 @@ def largest_difference(left: Tensor, right: Tensor) -> float:
     return (left - right).abs().max().item()
 
 
-def test_the_default_recipe_has_the_architecture_and_the_size_of_distilhubert() -> None:
-    with torch.device("meta"):
-        network = model.build(dataclasses.replace(recipe.Model(), pretrained="random"), SYLLABLES)
-    written = network.config.to_dict()
-    assert {key: list(v) if isinstance(v := written[key], tuple) else v for key in PUBLISHED} == PUBLISHED
-    encoder = {name: p for name, p in network.hubert.named_parameters() if name != "masked_spec_embed"}
-    assert sum(parameter.numel() for parameter in encoder.values()) == 23_491_200
-
-
-def test_the_head_fits_the_vocabulary() -> None:
-    config = model.build(TINY, SYLLABLES).config
-    assert (config.vocab_size, config.pad_token_id) == (len(SYLLABLES), SYLLABLES.blank_id)
-    assert config.bos_token_id is None
-    assert config.eos_token_id is None
-
-
-def test_the_state_dict_is_that_of_plain_transformers(network: model.PaddingSafeHubertForCTC) -> None:
+def test_the_state_dict_is_that_of_plain_transformers(network: PaddingSafeHubertForCTC) -> None:
     reference = HubertForCTC(network.config).state_dict()
     assert {name: value.shape for name, value in network.state_dict().items()} == {
         name: value.shape for name, value in reference.items()
@@ -103,7 +58,7 @@ def test_the_state_dict_is_that_of_plain_transformers(network: model.PaddingSafe
 
 @pytest.mark.parametrize("samples", LENGTHS)
 def test_a_single_clip_gets_the_logits_and_the_loss_of_plain_transformers(
-    network: model.PaddingSafeHubertForCTC, plain: HubertForCTC, samples: int
+    network: PaddingSafeHubertForCTC, plain: HubertForCTC, samples: int
 ) -> None:
     wave, labels = one(samples), spell(max(1, FRAMES.count(samples) // 3))
     with torch.no_grad():
@@ -116,7 +71,7 @@ def test_a_single_clip_gets_the_logits_and_the_loss_of_plain_transformers(
 
 @pytest.mark.parametrize("samples", [721, 16_001])
 def test_a_single_clip_gets_the_gradients_of_plain_transformers(
-    network: model.PaddingSafeHubertForCTC, plain: HubertForCTC, samples: int
+    network: PaddingSafeHubertForCTC, plain: HubertForCTC, samples: int
 ) -> None:
     wave, labels = one(samples), spell(max(1, FRAMES.count(samples) // 3))
     ours, theirs = (gradients(one_of, wave, labels) for one_of in (network, plain))
@@ -173,7 +128,7 @@ def test_the_gradients_of_a_batch_are_the_mean_of_those_of_its_clips() -> None:
 
 
 @pytest.mark.parametrize("fill", [0.7, -1e3])
-def test_what_the_padding_holds_does_not_matter(network: model.PaddingSafeHubertForCTC, fill: float) -> None:
+def test_what_the_padding_holds_does_not_matter(network: PaddingSafeHubertForCTC, fill: float) -> None:
     clips = [clip(samples) for samples in MATES]
     with torch.no_grad():
         silent, loud = (network(*padded(clips, fill=value)).logits for value in (0.0, fill))
@@ -182,7 +137,7 @@ def test_what_the_padding_holds_does_not_matter(network: model.PaddingSafeHubert
         assert largest_difference(before[:frames], after[:frames]) < 1e-4
 
 
-def test_the_loss_of_a_padded_batch_is_the_mean_of_its_clips(network: model.PaddingSafeHubertForCTC) -> None:
+def test_the_loss_of_a_padded_batch_is_the_mean_of_its_clips(network: PaddingSafeHubertForCTC) -> None:
     clips, labels = [clip(samples) for samples in MATES], [spell(units, seed=units) for units in (1, 5, 9, 30)]
     ctc = nn.CTCLoss(blank=SYLLABLES.blank_id, reduction="mean")  # the mean over labels, for one clip
     alone = []
@@ -199,7 +154,7 @@ def padded_labels(labels: list[Tensor]) -> Tensor:
     return nn.utils.rnn.pad_sequence([text[0] for text in labels], batch_first=True, padding_value=-100)
 
 
-def test_frame_lengths_are_those_of_audio(network: model.PaddingSafeHubertForCTC) -> None:
+def test_frame_lengths_are_those_of_audio(network: PaddingSafeHubertForCTC) -> None:
     samples = np.arange(400, 3000)
     assert network.frame_lengths(torch.from_numpy(samples)).tolist() == FRAMES.count(samples).tolist()
 
@@ -220,7 +175,7 @@ SOUNDS = {
 def test_the_first_convolution_is_a_convolution_and_a_group_norm(sound: str, samples: int) -> None:
     weight, norm = first_layer()
     wave = SOUNDS[sound](one(samples))
-    ours = model.first_convolution(wave, torch.tensor([samples]), weight, norm)
+    ours = first_convolution(wave, torch.tensor([samples]), weight, norm)
     # In double precision, where the order of the operations does not matter.
     expected = norm.double()(functional.conv1d(wave.double()[:, None], weight.double(), stride=5)).transpose(1, 2)
     assert largest_difference(ours.double(), expected) < 1e-3 * max(1.0, expected.abs().max().item())
@@ -232,7 +187,7 @@ def test_the_first_convolution_has_the_gradients_of_a_convolution_and_a_group_no
     wave = one(samples)
     gradient = torch.randn(1, (samples - 10) // 5 + 1, len(weight), generator=torch.Generator().manual_seed(0))
     of = [weight, norm.weight, norm.bias]
-    ours = torch.autograd.grad(model.first_convolution(wave, torch.tensor([samples]), weight, norm), of, gradient)
+    ours = torch.autograd.grad(first_convolution(wave, torch.tensor([samples]), weight, norm), of, gradient)
     reference = norm(functional.conv1d(wave[:, None], weight, stride=5)).transpose(1, 2)
     for found, expected in zip(ours, torch.autograd.grad(reference, of, gradient), strict=True):
         assert (found - expected).norm() <= 1e-3 * expected.norm()
@@ -252,7 +207,7 @@ def test_a_strided_convolution_is_a_convolution(kernel: int, frames: int) -> Non
     torch.manual_seed(4)
     hidden = torch.randn(2, frames, 3, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(5, 3, kernel, dtype=torch.float64, requires_grad=True)
-    ours = model.strided_convolution(hidden, weight)
+    ours = strided_convolution(hidden, weight)
     expected = functional.conv1d(hidden.transpose(1, 2), weight, stride=2).transpose(1, 2)
     assert largest_difference(ours, expected) < 1e-12
     gradient = torch.randn_like(expected)
@@ -261,7 +216,7 @@ def test_a_strided_convolution_is_a_convolution(kernel: int, frames: int) -> Non
 
 
 def test_a_frozen_feature_encoder_gets_no_gradient_and_the_rest_does() -> None:
-    network = model.build(dataclasses.replace(TINY, freeze_feature_encoder=True), SYLLABLES).train()
+    network = build_network(dataclasses.replace(TINY, freeze_feature_encoder=True), SYLLABLES).train()
     network(one(16_000), labels=spell(5)).loss.backward()
     for name, parameter in network.named_parameters():
         # Nothing is masked, so the mask's embedding has no gradient either way.
@@ -278,72 +233,11 @@ def test_dropouts_are_those_of_the_recipe_and_act_in_training_alone() -> None:
         assert not torch.equal(network(wave).logits, network(wave).logits)
 
 
-def test_a_local_checkpoint_gives_its_encoder_and_a_new_head_for_the_vocabulary(tmp_path: Path) -> None:
-    encoder = HubertModel(model.architecture(TINY))
-    encoder.save_pretrained(tmp_path)
-    built = model.build(dataclasses.replace(TINY, pretrained=str(tmp_path), attention_dropout=0.25), SYLLABLES)
-    for name, value in encoder.state_dict().items():
-        assert torch.equal(built.hubert.state_dict()[name], value), name
-    assert built.lm_head.out_features == len(SYLLABLES)
-    assert built.config.attention_dropout == 0.25
-    assert built.config.layerdrop == 0.0
-    assert not built.config.apply_spec_augment
-
-
-def test_a_saved_model_comes_back_in_evaluation_mode(network: model.PaddingSafeHubertForCTC, tmp_path: Path) -> None:
-    network.save_pretrained(tmp_path)
-    again = model.load(tmp_path)
-    assert not again.training
-    with torch.no_grad():
-        assert torch.equal(again(one(9001)).logits, network(one(9001)).logits)
-
-
-def test_a_checkpoint_that_the_hub_cannot_give_names_both_ways_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(UnavailableError, match="nobody/nothing") as error:
-        model.build(dataclasses.replace(TINY, pretrained="nobody/nothing"), SYLLABLES)
-    assert "its folder" in str(error.value)
-    assert 'model.pretrained = "random"' in str(error.value)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"feat_extract_norm": "layer"},
-        {"conv_bias": True},
-        {"conv_stride": (5, 2, 2, 2, 2, 2, 1)},
-        {"conv_kernel": (10, 3, 3, 3, 3, 3, 2)},
-    ],
-)
-def test_a_checkpoint_of_another_architecture_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
-    config = HubertConfig.from_dict(model.architecture(TINY).to_dict() | change)
-    HubertModel(config).save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match="use a checkpoint"):
-        model.build(dataclasses.replace(TINY, pretrained=str(tmp_path)), SYLLABLES)
-
-
-def test_a_folder_without_a_checkpoint_is_a_model_error_that_names_it(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=str(tmp_path)):
-        model.build(dataclasses.replace(TINY, pretrained=str(tmp_path)), SYLLABLES)
-    with pytest.raises(ModelError, match=str(tmp_path)):
-        model.load(tmp_path)
-
-
-def test_a_pickled_checkpoint_is_refused(tmp_path: Path) -> None:
-    """Loading a pickle can run anything."""
-    encoder = HubertModel(model.architecture(TINY))
-    encoder.config.save_pretrained(tmp_path)
-    torch.save(encoder.state_dict(), tmp_path / "pytorch_model.bin")
-    HubertModel.from_pretrained(tmp_path, use_safetensors=False)  # there is nothing else the matter with it
-    with pytest.raises(ModelError, match="safetensors"):
-        model.build(dataclasses.replace(TINY, pretrained=str(tmp_path)), SYLLABLES)
-
-
 def test_masks_that_do_not_fit_are_refused_by_name_or_wait_for_a_longer_batch() -> None:
     with pytest.raises(RecipeError, match="mask_feature_length is 33: give 32"):
-        model.build(dataclasses.replace(TINY, mask_feature_prob=0.1, mask_feature_length=33), SYLLABLES)
+        build_network(dataclasses.replace(TINY, mask_feature_prob=0.1, mask_feature_length=33), SYLLABLES)
     config = dataclasses.replace(TINY, mask_time_prob=0.5, mask_time_length=20)
-    network = model.build(config, SYLLABLES).train()
+    network = build_network(config, SYLLABLES).train()
     short, long = (padded([clip(samples)]) for samples in (6400, 6720))  # 19 frames and 20
     torch.testing.assert_close(network(*short).logits, network.eval()(*short).logits)
     assert not torch.allclose(network.train()(*long).logits, network.eval()(*long).logits)
@@ -379,23 +273,6 @@ def test_masks_never_reach_into_the_padding_and_the_embedding_learns() -> None:
     assert not (seen[0][1, 19:] == embedding).all(1).any()
     assert embedding.grad is not None
     assert embedding.grad.abs().sum() > 0
-
-
-def test_a_checkpoint_with_a_head_for_another_vocabulary_gives_its_encoder_and_a_new_head(tmp_path: Path) -> None:
-    other = model.build(TINY, type(SYLLABLES).from_texts(["가나다"], "syllables"))
-    other.save_pretrained(tmp_path)
-    built = model.build(dataclasses.replace(TINY, pretrained=str(tmp_path)), SYLLABLES)
-    assert built.lm_head.weight.shape[0] == len(SYLLABLES) != other.lm_head.weight.shape[0]
-    for name, value in other.hubert.state_dict().items():
-        assert torch.equal(built.hubert.state_dict()[name], value), name
-
-
-def test_a_checkpoint_whose_weights_do_not_fit_its_configuration_is_refused(tmp_path: Path) -> None:
-    model.build(TINY, SYLLABLES).save_pretrained(tmp_path)
-    config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
-    (tmp_path / "config.json").write_text(json.dumps(config | {"intermediate_size": 96}), encoding="utf-8")
-    with pytest.raises(ModelError, match="do not fit its own config"):
-        model.build(dataclasses.replace(TINY, pretrained=str(tmp_path)), SYLLABLES)
 
 
 # Mixed precision

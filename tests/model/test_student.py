@@ -18,8 +18,8 @@ from transformers import (
 )
 
 from distilhubert_ko.errors import ModelError, RecipeError
-from distilhubert_ko.model import network as model
 from distilhubert_ko.model import student
+from distilhubert_ko.model.loading import build_network
 from distilhubert_ko.model.student import Part, Student, Teacher
 from tests.support.model import DROPOUTS, SYLLABLES, TINY, clip, new_network, padded
 
@@ -188,7 +188,7 @@ def test_predictions_are_two_linear_layers_on_the_encoder_of_plain_transformers(
 
 
 def test_everything_but_the_unused_head_is_trained() -> None:
-    pupil = Student(model.build(TINY, SYLLABLES), layers=1, width=5)
+    pupil = Student(build_network(TINY, SYLLABLES), layers=1, width=5)
     waves, lengths = padded([clip(8000), clip(5000)])
     sum(prediction.square().sum() for prediction in pupil(waves, lengths)).backward()
     for name, parameter in pupil.named_parameters():
@@ -198,7 +198,7 @@ def test_everything_but_the_unused_head_is_trained() -> None:
 
 def test_a_student_of_the_teachers_shapes_starts_as_its_first_layers_bit_for_bit(folder: Path) -> None:
     teacher = Teacher(folder)
-    network = model.build(TINY, SYLLABLES)
+    network = build_network(TINY, SYLLABLES)
     parts = student.initialise(network, teacher.network)
     given = teacher.network.base_model.state_dict()
     assert all(torch.equal(value, given[name]) for name, value in network.base_model.state_dict().items())
@@ -215,7 +215,7 @@ def test_a_student_of_the_teachers_shapes_starts_as_its_first_layers_bit_for_bit
 
 def test_a_narrower_student_takes_what_fits_and_says_so(folder: Path) -> None:
     config = dataclasses.replace(TINY, hidden_size=24, num_attention_heads=2, num_hidden_layers=1)
-    network = model.build(config, SYLLABLES)
+    network = build_network(config, SYLLABLES)
     before = {name: value.clone() for name, value in network.base_model.state_dict().items()}
     parts = student.initialise(network, Teacher(folder).network)
     after = network.base_model.state_dict()
@@ -226,7 +226,7 @@ def test_a_narrower_student_takes_what_fits_and_says_so(folder: Path) -> None:
 
 
 def test_a_deeper_student_keeps_its_own_upper_layers(folder: Path) -> None:
-    network = model.build(dataclasses.replace(TINY, num_hidden_layers=4, intermediate_size=48), SYLLABLES)
+    network = build_network(dataclasses.replace(TINY, num_hidden_layers=4, intermediate_size=48), SYLLABLES)
     parts = {part.name: part for part in student.initialise(network, Teacher(folder).network)}
     assert parts["layer 4"] == Part("layer 4", 0, 16)
     # A linear layer whose weight does not fit keeps its bias, too: six of them fit (attention, norms).
@@ -234,8 +234,8 @@ def test_a_deeper_student_keeps_its_own_upper_layers(folder: Path) -> None:
 
 
 def test_what_makes_copied_weights_mean_something_else_is_named(tmp_path: Path, folder: Path) -> None:
-    network = model.build(dataclasses.replace(TINY, num_attention_heads=4), SYLLABLES)
+    network = build_network(dataclasses.replace(TINY, num_attention_heads=4), SYLLABLES)
     assert student.unlike(network, Teacher(folder).network) == ["num_attention_heads 4 (the teacher's: 2)"]
     saved(tmp_path, "wav2vec2 large")
-    found = student.unlike(model.build(TINY, SYLLABLES), Teacher(tmp_path).network)
+    found = student.unlike(build_network(TINY, SYLLABLES), Teacher(tmp_path).network)
     assert [line.split()[0] for line in found] == ["feat_extract_norm", "feat_proj_layer_norm", "do_stable_layer_norm"]

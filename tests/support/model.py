@@ -13,9 +13,10 @@ import torch
 from distilhubert_ko import recipe
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.export import exporting
-from distilhubert_ko.model import network as model
+from distilhubert_ko.model.loading import build_network
+from distilhubert_ko.model.network import PaddingSafeHubertForCTC
+from distilhubert_ko.model.saving import save_network
 from distilhubert_ko.text.tokenizer import Tokenizer
-from distilhubert_ko.training import finetune
 
 torch.set_num_threads(1)  # for work this small, threads that wait for each other on a busy machine cost ten times more
 
@@ -61,12 +62,12 @@ SYLLABLES = Tokenizer.from_texts(["가나다라마바사아자차카타파하 �
 JAMO = Tokenizer("jamo", Tokenizer.from_texts(["각난닫랄맘밥삿앙잦찿캌탙팦핳 겨뎌"], "jamo").tokens[: len(SYLLABLES)])
 
 
-def new_network(config: recipe.Model = TINY) -> model.PaddingSafeHubertForCTC:
+def new_network(config: recipe.Model = TINY) -> PaddingSafeHubertForCTC:
     """With a head for SYLLABLES, in evaluation mode, every weight so large that logits differ by whole units.
 
     With the weights of a new model all logits are nearly 0, and any comparison would pass.
     """
-    network = model.build(config, SYLLABLES).eval()
+    network = build_network(config, SYLLABLES).eval()
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
@@ -123,6 +124,6 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a saved and exported model with dropouts. All tests share it, so change nothing in it."""
     folder = tmp_path_factory.mktemp("model")
     config = dataclasses.replace(TINY, num_hidden_layers=1, **DROPOUTS)
-    finetune.save(new_network(config).train(), SYLLABLES, folder)
+    save_network(new_network(config).train(), folder, SYLLABLES)
     exporting.export_graph(folder)
     return folder

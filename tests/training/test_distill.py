@@ -16,8 +16,8 @@ from transformers import AutoFeatureExtractor, AutoModel, HubertModel, Wav2Vec2F
 from distilhubert_ko import recipe, training_log
 from distilhubert_ko.cli import main as cli
 from distilhubert_ko.errors import InputError, ModelError, RecipeError, TrainingError
-from distilhubert_ko.model import network as model
 from distilhubert_ko.model import student
+from distilhubert_ko.model.loading import build_network, load_network
 from distilhubert_ko.model.student import Teacher
 from distilhubert_ko.training import distill
 from distilhubert_ko.training.trainer import InterruptedTrainingError
@@ -100,7 +100,7 @@ def test_plain_transformers_loads_the_student_with_the_same_hidden_states(finish
     assert type(AutoModel.from_pretrained(finished)) is HubertModel
     assert plain.config.architectures == ["HubertModel"]
     assert not AutoFeatureExtractor.from_pretrained(finished).do_normalize
-    ours = model.load(finished, head=False)
+    ours = load_network(finished, head=False)
     wave = torch.from_numpy(clip(9001))[None]
     with torch.no_grad():
         states = plain.eval()(wave, output_hidden_states=True).hidden_states
@@ -110,7 +110,7 @@ def test_plain_transformers_loads_the_student_with_the_same_hidden_states(finish
 
 
 def test_a_recipe_fine_tunes_the_student(finished: Path, tiny: recipe.Recipe) -> None:
-    built = model.build(dataclasses.replace(tiny.model, pretrained=str(finished)), JAMO)
+    built = build_network(dataclasses.replace(tiny.model, pretrained=str(finished)), JAMO)
     stored = load_file(finished / "model.safetensors")
     assert all(torch.equal(value, stored[name]) for name, value in built.hubert.state_dict().items())
     assert not built.config.apply_spec_augment
@@ -120,7 +120,7 @@ def test_the_held_out_loss_is_the_mean_over_frames_of_clips_heard_alone(
     finished: Path, tiny: recipe.Recipe, tiny_speech: Path, teacher: Path
 ) -> None:
     listener = Teacher(teacher, (1, 3))
-    pupil = student.Student(model.build(TINY, distill.NO_LABELS), 2, listener.width)
+    pupil = student.Student(build_network(TINY, distill.NO_LABELS), 2, listener.width)
     best = report(finished)["best_step"]
     pupil.load_state_dict(load_file(finished / "checkpoints" / f"checkpoint-{best}" / "model.safetensors"))
     pupil.eval()

@@ -26,7 +26,8 @@ from transformers import (
 from distilhubert_ko import recipe, training_log
 from distilhubert_ko.data import dataset
 from distilhubert_ko.errors import InputError, TrainingError, UnavailableError
-from distilhubert_ko.model import network as model
+from distilhubert_ko.model.loading import build_network, load_network
+from distilhubert_ko.model.network import PaddingSafeHubertForCTC
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.text.tokenizer import Tokenizer
 from distilhubert_ko.training import finetune, schedule
@@ -154,7 +155,7 @@ def test_plain_transformers_loads_what_was_saved(finished: Path, where: str) -> 
     extractor = AutoFeatureExtractor.from_pretrained(folder)
     assert (extractor.sampling_rate, extractor.do_normalize) == (16_000, False)
 
-    ours, theirs = model.load(folder), HubertForCTC.from_pretrained(folder).eval()
+    ours, theirs = load_network(folder), HubertForCTC.from_pretrained(folder).eval()
     vocabulary = Tokenizer.load(folder)
     assert theirs.config.vocab_size == len(vocabulary) == len(tokenizer)
     assert theirs.config.pad_token_id == vocabulary.blank_id == tokenizer.pad_token_id
@@ -276,14 +277,14 @@ def test_a_loss_that_is_no_number_stops_the_run(tiny: recipe.Recipe, tmp_path: P
 def test_a_model_that_says_nothing_stops_the_run_after_the_stated_number_of_evaluations(
     tiny: recipe.Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build = model.build
+    build = build_network
 
-    def mute(config: recipe.Model, vocabulary: Tokenizer) -> model.PaddingSafeHubertForCTC:
+    def mute(config: recipe.Model, vocabulary: Tokenizer) -> PaddingSafeHubertForCTC:
         network = build(config, vocabulary)
         torch.nn.init.constant_(network.lm_head.bias[vocabulary.blank_id : vocabulary.blank_id + 1], 1000.0)
         return network
 
-    monkeypatch.setattr(model, "build", mute)
+    monkeypatch.setattr(finetune, "build_network", mute)
     with pytest.raises(TrainingError, match=r"blank collapse.*3 evaluations.*step 6"):
         finetune.train(change(tiny, blank_evaluations=3, eval_steps=2), tmp_path / "run")
     assert [line["eval_said"] for line in log(tmp_path / "run") if "eval_said" in line] == [0, 0, 0]
@@ -373,7 +374,7 @@ def test_the_head_alone_learns_in_the_steps_that_are_its_own(tiny: recipe.Recipe
     steps = [load_file(out / "checkpoints" / f"checkpoint-{step}" / "model.safetensors") for step in (4, 5)]
     torch.manual_seed(config.training.seed)
     data = dataset.prepare(config)
-    start = model.build(config.model, data.tokenizer).state_dict()
+    start = build_network(config.model, data.tokenizer).state_dict()
     changed = [{name for name in start if not torch.equal(start[name], weights[name])} for weights in steps]
     assert changed[0] == {"lm_head.weight", "lm_head.bias"}
     assert "hubert.encoder.layers.0.attention.q_proj.weight" in changed[1]

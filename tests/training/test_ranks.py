@@ -25,7 +25,8 @@ from distilhubert_ko import recipe, training_log
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.data import dataset
 from distilhubert_ko.errors import CorpusError, InputError, TrainingError
-from distilhubert_ko.model import network as model
+from distilhubert_ko.model.loading import build_network
+from distilhubert_ko.model.saving import save_network
 from distilhubert_ko.training import distill, finetune, ranks
 from distilhubert_ko.training.clips import BucketSampler, Shares, collate
 from tests.support.model import DROPOUTS, TINY, TINY_TRAINING, new_network
@@ -97,7 +98,7 @@ def folder(tiny_speech: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         allow_outside=True,
     )
     vocabulary = dataset.prepare(even).tokenizer
-    finetune.save(model.build(STILL, vocabulary), vocabulary, home / "teacher")
+    save_network(build_network(STILL, vocabulary), home / "teacher", vocabulary)
     new_network(STILL).save_pretrained(home / "listener")
     Wav2Vec2FeatureExtractor(do_normalize=False).save_pretrained(home / "listener")
     once = dataclasses.replace(training, num_epochs=1, length_buckets=False, eval_steps=1, ema_decay=0.0)

@@ -365,16 +365,16 @@ def test_a_checkpoint_that_finds_no_room_leaves_the_ones_before_and_says_how_to_
 def test_a_model_that_finds_no_room_can_be_written_later(
     tiny_speech: Path, undisturbed: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save = finetune.save
+    save = finetune.save_network
 
     def cramped(*args: Any) -> None:
         with no_file_above(10_000):
             save(*args)
 
-    monkeypatch.setattr(finetune, "save", cramped)
+    monkeypatch.setattr(finetune, "save_network", cramped)
     with pytest.raises(TrainingError, match=r"^the model cannot be written .*--resume"):
         finetune.train(small(tiny_speech), copy, resume=True)
-    monkeypatch.setattr(finetune, "save", save)
+    monkeypatch.setattr(finetune, "save_network", save)
     finetune.train(small(tiny_speech), copy, resume=True)
     assert_the_same_end(copy, undisturbed)
 

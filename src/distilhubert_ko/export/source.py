@@ -14,7 +14,8 @@ from torch import Tensor
 from distilhubert_ko.errors import ExportError, ModelError
 from distilhubert_ko.export import graph
 from distilhubert_ko.export.onnx_builder import Observed
-from distilhubert_ko.model import network as model
+from distilhubert_ko.model.loading import load_network, wants_normalised_waves
+from distilhubert_ko.model.network import PaddingSafeForCTC, normalise_waves
 from distilhubert_ko.model_folder import GRAPH
 from distilhubert_ko.recognition.session import Runtime
 
@@ -27,7 +28,7 @@ class ExportSource:
     """The weights of a model folder, and the network in torch that its graphs must agree with."""
 
     folder: Path
-    network: model.PaddingSafeForCTC
+    network: PaddingSafeForCTC
     normalise: bool
     weights: Mapping[str, np.ndarray]
 
@@ -35,12 +36,12 @@ class ExportSource:
     def load(cls, folder: Path) -> "ExportSource":
         """Read a model folder. Raises ModelError where it cannot be loaded, or has an activation without a graph."""
         transformers.utils.logging.disable_progress_bar()  # loading takes no time that one would watch
-        network = model.load(folder)
+        network = load_network(folder)
         for name in ("hidden_act", "feat_extract_activation"):
             if (value := getattr(network.config, name)) != "gelu":
                 raise ModelError(f"{folder}: {name} {value!r} is not supported here: use a checkpoint with 'gelu'")
         weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-        return cls(folder, network, model.normalises(folder), weights)
+        return cls(folder, network, wants_normalised_waves(folder), weights)
 
     def graph(self, speech: Mapping[str, Observed] | None = None) -> onnx.ModelProto:
         """Return the graph: what `speech` knows in int8, the rest in float32."""
@@ -76,7 +77,7 @@ class ExportSource:
         for lengths in CHECKED:
             waves, samples = _padded(lengths)
             with torch.no_grad():
-                heard = model.normalised(waves, samples) if self.normalise else waves
+                heard = normalise_waves(waves, samples) if self.normalise else waves
                 expected = self.network(heard, samples).logits.log_softmax(-1).numpy()
             clips = [wave[:count].numpy() for wave, count in zip(waves, lengths, strict=True)]
             for row, result in enumerate(runtime.log_probs(clips)):

@@ -15,7 +15,8 @@ from torch.nn import functional
 
 from distilhubert_ko import model_folder, recipe
 from distilhubert_ko.errors import RecipeError
-from distilhubert_ko.model import network as model
+from distilhubert_ko.model.loading import load_network, wants_normalised_waves
+from distilhubert_ko.model.network import normalise_waves
 from distilhubert_ko.model.student import valid_frames
 from distilhubert_ko.text.tokenizer import Tokenizer
 
@@ -25,16 +26,16 @@ NEVER = -1e4  # the logit of a token that the teacher has no output for
 class FrameTeacher:
     """The recipe's teacher, frozen, with the student's vocabulary.
 
-    Raises ModelError and UnavailableError as `model.load` and `runtime.resolve` do, and RecipeError for a teacher that
-    writes other units.
+    Raises ModelError and UnavailableError as `load_network` and `model_folder.resolve` do, and RecipeError for a
+    teacher that writes other units.
     """
 
     def __init__(self, config: recipe.Teaching, tokenizer: Tokenizer):
         self.config = config
         folder = model_folder.resolve(config.teacher)
         theirs = Tokenizer.load(folder)
-        self.normalises = model.normalises(folder)
-        self.network = model.load(folder).requires_grad_(False)
+        self.normalises = wants_normalised_waves(folder)
+        self.network = load_network(folder).requires_grad_(False)
         self.tokens = len(theirs)
         self.columns = torch.tensor(columns(config.teacher, theirs, tokenizer))
 
@@ -45,7 +46,7 @@ class FrameTeacher:
     def logits(self, waves: Tensor, lengths: Tensor) -> Tensor:
         """The teacher's logits (batch, frames, student's vocabulary) for waves (batch, samples)."""
         with torch.no_grad():
-            heard = model.normalised(waves, lengths) if self.normalises else waves
+            heard = normalise_waves(waves, lengths) if self.normalises else waves
             logits = self.network(heard, lengths).logits
             idle = self.tokens - logits.shape[2]  # special tokens at the end of a vocabulary may have no output
             return functional.pad(logits.float(), (0, idle), value=NEVER)[..., self.columns]

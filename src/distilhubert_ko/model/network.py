@@ -10,40 +10,29 @@ saved here, and for a single clip it gives the same logits. What differs is the 
 - The other convolutions run channels-last, as matrix products, which is faster on a CPU.
 - Padded frames are zero before the positional convolution and masked in attention.
 
-Training makes DistilHuBERT; `load` takes any such folder, whoever made it.
+Training makes DistilHuBERT; loading takes any such folder, whoever made it.
 """
 
 import contextlib
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import (
     HubertConfig,
     HubertForCTC,
-    PreTrainedConfig,
     PreTrainedModel,
     Wav2Vec2Config,
-    Wav2Vec2FeatureExtractor,
     Wav2Vec2ForCTC,
 )
 from transformers.modeling_outputs import CausalLMOutput
 from transformers.models.hubert.modeling_hubert import HubertPositionalConvEmbedding
 from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2PositionalConvEmbedding
 
-from distilhubert_ko import recipe as recipes
-from distilhubert_ko.audio.frames import KERNELS, SAMPLE_RATE, STRIDES
-from distilhubert_ko.errors import DistilhubertKoError, ModelError, RecipeError, UnavailableError
-from distilhubert_ko.text.tokenizer import Tokenizer
+from distilhubert_ko.audio.frames import KERNELS, STRIDES
+from distilhubert_ko.errors import ModelError
 
 FIRST_KERNEL, FIRST_STRIDE = KERNELS[0], STRIDES[0]
-SIZES = "vocab_size hidden_size intermediate_size num_attention_heads conv_dim num_conv_pos_embeddings".split()
-"""Of a config: those that cannot be larger than the largest dimension of the weights; first that of the head alone."""
-
-
 SAFE_CHANNELS = 16
 """In bf16, oneDNN on processors with AMX gives wrong results for long convolutions of fewer channels a group."""
 
@@ -139,7 +128,7 @@ class PaddingSafeForCTC(PreTrainedModel):
         first, *others = self.base_model.feature_extractor.conv_layers
         by_frame = self.config.feat_extract_norm == "layer"
         if by_frame:
-            hidden = first.layer_norm(_biased(windows(waves) @ first.conv.weight[:, 0].T, first.conv))
+            hidden = first.layer_norm(_biased(sample_windows(waves) @ first.conv.weight[:, 0].T, first.conv))
         else:  # a bias moves a channel's mean alone, which the group norm takes away
             hidden = first_convolution(waves, lengths, first.conv.weight, first.layer_norm)
         hidden = first.activation(hidden)
@@ -180,7 +169,7 @@ def _check(config: HubertConfig | Wav2Vec2Config) -> None:
             raise ModelError(f"{name} {value} is not supported here: use a checkpoint without, or Transformers itself")
 
 
-def normalised(waves: Tensor, lengths: Tensor) -> Tensor:
+def normalise_waves(waves: Tensor, lengths: Tensor) -> Tensor:
     """Waves (batch, samples), each with mean 0 and variance 1 over its own `lengths` samples, and 0 after them.
 
     As Wav2Vec2FeatureExtractor does with do_normalize, 1e-7 included.
@@ -193,7 +182,7 @@ def normalised(waves: Tensor, lengths: Tensor) -> Tensor:
     return centred * torch.rsqrt(variance + 1e-7).to(waves.dtype)[:, None]
 
 
-def windows(waves: Tensor) -> Tensor:
+def sample_windows(waves: Tensor) -> Tensor:
     """The windows (batch, frames, 10) of waves (batch, samples) that the first convolution sees."""
     frames = (waves.shape[1] - FIRST_KERNEL) // FIRST_STRIDE + 1
     hops = waves[:, : FIRST_STRIDE * (frames + 1)].unflatten(1, (-1, FIRST_STRIDE))
@@ -205,7 +194,7 @@ def first_convolution(waves: Tensor, lengths: Tensor, weight: Tensor, norm: nn.G
 
     For a channel with weights w, the outputs over the windows x have mean w·E[x] and variance w·Cov[x]·w.
     """
-    seen = windows(waves)
+    seen = sample_windows(waves)
     counts = torch.div(lengths - FIRST_KERNEL, FIRST_STRIDE, rounding_mode="floor") + 1
     # In half precision the squares of quiet audio underflow.
     with torch.autocast(waves.device.type, enabled=False):
@@ -236,159 +225,3 @@ def strided_convolution(hidden: Tensor, weight: Tensor) -> Tensor:
 
 def _biased(hidden: Tensor, convolution: nn.Conv1d) -> Tensor:
     return hidden if convolution.bias is None else hidden + convolution.bias
-
-
-def build(config: recipes.Model, tokenizer: Tokenizer) -> PaddingSafeHubertForCTC:
-    """The model of a recipe, with a head for the tokenizer's vocabulary.
-
-    Raises UnavailableError where the Hub cannot be reached, ModelError for a checkpoint that is no DistilHuBERT, and
-    RecipeError for masks wider than it.
-    """
-    common = {
-        "vocab_size": len(tokenizer),
-        "pad_token_id": tokenizer.blank_id,
-        "bos_token_id": None,
-        "eos_token_id": None,
-        "ctc_loss_reduction": "mean",
-        "apply_spec_augment": False,
-        "layerdrop": 0.0,
-        "hidden_dropout": config.hidden_dropout,
-        "attention_dropout": config.attention_dropout,
-        "activation_dropout": config.activation_dropout,
-        "feat_proj_dropout": config.feat_proj_dropout,
-        "final_dropout": config.final_dropout,
-    }
-    if config.mask_time_prob or config.mask_feature_prob:
-        keys = "mask_time_prob mask_time_length mask_feature_prob mask_feature_length".split()
-        common |= {"apply_spec_augment": True} | {key: getattr(config, key) for key in keys}
-    if config.pretrained == "random":
-        model = PaddingSafeHubertForCTC(architecture(config, **common))
-    else:
-        model = _pretrained(config.pretrained, common)
-    if config.mask_feature_prob and config.mask_feature_length > model.config.hidden_size:
-        raise RecipeError(
-            f"model.mask_feature_length is {config.mask_feature_length}: give {model.config.hidden_size}, the hidden "
-            "size, at most"
-        )
-    if config.freeze_feature_encoder:
-        model.freeze_feature_encoder()
-    return model
-
-
-def architecture(config: recipes.Model, **others: Any) -> HubertConfig:
-    """The HubertConfig of a recipe's [model]; with the defaults, that of ntu-spml/distilhubert."""
-    return HubertConfig(
-        conv_dim=config.conv_dim,
-        conv_kernel=KERNELS,
-        conv_stride=STRIDES,
-        conv_bias=False,
-        feat_extract_norm="group",
-        feat_proj_layer_norm=False,
-        hidden_size=config.hidden_size,
-        num_hidden_layers=config.num_hidden_layers,
-        num_attention_heads=config.num_attention_heads,
-        intermediate_size=config.intermediate_size,
-        num_conv_pos_embeddings=config.num_conv_pos_embeddings,
-        num_conv_pos_embedding_groups=config.num_conv_pos_embedding_groups,
-        do_stable_layer_norm=False,
-        layer_norm_eps=1e-5,
-        **others,
-    )
-
-
-def load(folder: Path, *, head: bool = True) -> PaddingSafeForCTC:
-    """The model saved in `folder`, in float32 and in evaluation mode. Raises ModelError where it cannot be loaded.
-
-    Without `head`, an encoder alone will do; its head is then random.
-    """
-    if not any((folder / name).is_file() for name in ("model.safetensors", "model.safetensors.index.json")):
-        raise ModelError(
-            f"{folder}: no model.safetensors here, and pickled weights are not read; give the folder that "
-            "`distilhubert-ko train` wrote, or one that Transformers saved as safetensors"
-        )
-    try:
-        config = PreTrainedConfig.get_config_dict(folder)[0]
-        kind = config.get("model_type")
-        classes = {"hubert": PaddingSafeHubertForCTC, "wav2vec2": PaddingSafeWav2Vec2ForCTC}
-        if not isinstance(kind, str) or kind not in classes:
-            raise ModelError(f"{folder}: model_type {kind!r} in config.json; give a model of hubert or wav2vec2")
-        _check_sizes(folder, config, SIZES if head else SIZES[1:])
-        loaded: Any = classes[kind].from_pretrained(
-            folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True
-        )
-    except DistilhubertKoError:
-        raise
-    except Exception as error:  # what a damaged config.json leads to in Transformers is of any kind
-        raise ModelError(f"{folder}: the model cannot be loaded ({error}); save or download it again") from error
-    network, found = loaded
-    # Transformers gives random values to what is missing. The mask's embedding is for training alone.
-    missing = sorted(name for name in found["missing_keys"] if not name.endswith("masked_spec_embed"))
-    if not head:
-        missing = [name for name in missing if not name.startswith("lm_head.")]
-    if missing:
-        raise ModelError(f"{folder}: no weights for {', '.join(missing[:3])}; give a model fine-tuned with CTC")
-    return network.eval()
-
-
-def _check_sizes(folder: Path, config: dict[str, Any], names: Sequence[str]) -> None:
-    """Raises ModelError where a config asks for more than the weights have, before memory is taken for it."""
-    shapes = []
-    for path in sorted(folder.glob("model*.safetensors")):
-        with safe_open(path, framework="np") as stored:
-            shapes += [stored.get_slice(name).get_shape() for name in stored.keys()]  # noqa: SIM118 (no mapping)
-    if not shapes:
-        return  # said elsewhere, and better
-    most = {name: max(map(max, filter(None, shapes)), default=0) for name in names} | {"num_hidden_layers": len(shapes)}
-    for name, largest in most.items():
-        sizes = config.get(name)
-        for size in sizes if isinstance(sizes, list) else [sizes]:
-            if isinstance(size, int | float) and not 0 <= size <= largest:
-                raise ModelError(
-                    f"{folder}: its weights do not fit its own config.json ({name} {size}): download it again"
-                )
-
-
-def normalises(folder: Path) -> bool:
-    """Whether the model in `folder` wants `normalised` waves, by do_normalize of its feature extractor's settings.
-
-    Raises ModelError where these are missing or want another sample rate.
-    """
-    try:
-        extractor = Wav2Vec2FeatureExtractor.from_pretrained(folder)
-    except Exception as error:  # as in `load`
-        raise ModelError(
-            f"{folder}: neither preprocessor_config.json nor processor_config.json says do_normalize; copy one from "
-            "the model that this one was fine-tuned from"
-        ) from error
-    if extractor.sampling_rate != SAMPLE_RATE:
-        raise ModelError(f"{folder}: sampling_rate {extractor.sampling_rate}; give a model of {SAMPLE_RATE} Hz")
-    return bool(extractor.do_normalize)
-
-
-def _pretrained(name: str, common: dict[str, Any]) -> PaddingSafeHubertForCTC:
-    local = Path(name).is_dir()
-    try:
-        if local:
-            _check_sizes(Path(name), PreTrainedConfig.get_config_dict(name)[0], SIZES[1:])
-        # Safetensors alone: a pickle from the Hub could run anything. A head for another vocabulary is made anew.
-        loaded: Any = PaddingSafeHubertForCTC.from_pretrained(
-            name, use_safetensors=True, ignore_mismatched_sizes=True, output_loading_info=True, **common
-        )
-    except DistilhubertKoError:
-        raise
-    except Exception as error:  # as in `load`
-        if local or not isinstance(error, OSError):
-            raise ModelError(f"{name}: no loadable checkpoint (config.json and model.safetensors): {error}") from error
-        raise UnavailableError(
-            f"{name}: not in the local cache, and the Hub could not give it. Download it on another machine and set "
-            'model.pretrained to its folder, or set model.pretrained = "random" to train from random weights'
-        ) from error
-    model, found = loaded
-    if unlike := sorted(key for key, *_ in found["mismatched_keys"] if not key.startswith("lm_head.")):
-        raise ModelError(f"{name}: {', '.join(unlike[:3])} do not fit its own config.json: download it again")
-    if model.config.feat_extract_norm != "group" or model.config.conv_bias:
-        raise ModelError(
-            f"feat_extract_norm {model.config.feat_extract_norm!r} with conv_bias {model.config.conv_bias} is no "
-            'DistilHuBERT: use a checkpoint with feat_extract_norm "group" and conv_bias false'
-        )
-    return model

@@ -16,21 +16,21 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from distilhubert_ko.errors import RecipeError
-from distilhubert_ko.model import network as model
-from distilhubert_ko.model.network import PaddingSafeForCTC
+from distilhubert_ko.model.loading import load_network, wants_normalised_waves
+from distilhubert_ko.model.network import PaddingSafeForCTC, normalise_waves
 
 
 class Teacher:
     """The network in a folder, frozen, which says what its layers make of a wave.
 
     `layers` are counted from 1; none means three of them, evenly spaced, the last included: of 12 layers 4, 8
-    and 12, the paper's. A CTC head is not needed and not used. Raises ModelError for a folder that `model.load`
+    and 12, the paper's. A CTC head is not needed and not used. Raises ModelError for a folder that `load_network`
     does not take, and RecipeError for a layer that the teacher has not.
     """
 
     def __init__(self, folder: Path, layers: Sequence[int] = ()):
-        self.normalises = model.normalises(folder)
-        self.network = model.load(folder, head=False).requires_grad_(False)
+        self.normalises = wants_normalised_waves(folder)
+        self.network = load_network(folder, head=False).requires_grad_(False)
         self.width: int = self.network.config.hidden_size
         depth = self.network.config.num_hidden_layers
         self.layers = tuple(layers) or tuple(sorted({round(depth * third / 3) for third in (1, 2, 3)} - {0}))
@@ -52,7 +52,7 @@ class Teacher:
         """
         with torch.no_grad():
             if self.normalises:
-                waves = model.normalised(waves, lengths)
+                waves = normalise_waves(waves, lengths)
             last = encode(self.network, waves, lengths)
         outputs = [self._outputs.pop(layer) for layer in self.layers]
         if self.layers[-1] == self.network.config.num_hidden_layers:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib.metadata
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import Wav2Vec2FeatureExtractor
 from transformers.trainer_utils import EvalPrediction
 from transformers.utils import logging as transformers_logging
 
@@ -20,8 +18,9 @@ from distilhubert_ko.data import dataset
 from distilhubert_ko.data.dataset import Split
 from distilhubert_ko.errors import RecipeError
 from distilhubert_ko.files import writing
-from distilhubert_ko.model import network as model
 from distilhubert_ko.model import student
+from distilhubert_ko.model.loading import build_network
+from distilhubert_ko.model.saving import save_network
 from distilhubert_ko.model.student import Student, Teacher
 from distilhubert_ko.text.tokenizer import Tokenizer
 from distilhubert_ko.training import failures, progress, ranks
@@ -71,7 +70,7 @@ def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[s
     for name, summary in account["splits"].items():
         ranks.say(dataset.describe_split(name, summary))
     torch.manual_seed(config.training.seed)
-    network = model.build(config.model, NO_LABELS)
+    network = build_network(config.model, NO_LABELS)
     initialised = student.initialise(network, teacher.network) if config.distill.initialise == "teacher" else []
     unlike = student.unlike(network, teacher.network) if initialised else []
     ranks.say(student.describe(initialised) or f"student: model.pretrained = {config.model.pretrained}")
@@ -86,10 +85,10 @@ def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[s
     trainer.run(last)
     if ranks.leads():
         with failures.in_writing("the student", out):
-            save(network, out / "last")
+            save_network(network, out / "last")
             if best := trainer.best_checkpoint():
                 trainer.pupil.load_state_dict(load_file(best / WEIGHTS))
-            save(network, out)
+            save_network(network, out)
     report = {
         "teacher": config.distill.teacher,
         "initialised": [dataclasses.asdict(part) for part in initialised],
@@ -112,16 +111,6 @@ def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[s
     if ranks.leads():
         writing.write_json(out / REPORT, report)
     return report
-
-
-def save(network: model.PaddingSafeForCTC, folder: Path) -> None:
-    """Writes the encoder alone, as plain Transformers loads it: config, safetensors, feature extractor."""
-    aside = folder / ".tmp"
-    network.base_model.save_pretrained(aside)
-    Wav2Vec2FeatureExtractor(do_normalize=False, return_attention_mask=False).save_pretrained(aside)
-    for file in aside.iterdir():
-        os.replace(file, folder / file.name)
-    aside.rmdir()
 
 
 def _check(config: recipe.Recipe) -> None:

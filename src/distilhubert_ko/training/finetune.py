@@ -1,7 +1,6 @@
 """Training: a recipe in, a model folder out, through transformers.Trainer."""
 
 import importlib.metadata
-import os
 import time
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -14,9 +13,6 @@ from transformers import (
     TrainerControl,
     TrainerState,
     TrainingArguments,
-    Wav2Vec2CTCTokenizer,
-    Wav2Vec2FeatureExtractor,
-    Wav2Vec2Processor,
 )
 from transformers.trainer_utils import EvalPrediction
 from transformers.utils import logging as transformers_logging
@@ -27,8 +23,9 @@ from distilhubert_ko.errors import TrainingError
 from distilhubert_ko.evaluation import metrics
 from distilhubert_ko.files import writing
 from distilhubert_ko.model import frame_teacher
-from distilhubert_ko.model import network as model
-from distilhubert_ko.text.tokenizer import Tokenizer
+from distilhubert_ko.model.loading import build_network, load_network
+from distilhubert_ko.model.network import PaddingSafeForCTC
+from distilhubert_ko.model.saving import save_network
 from distilhubert_ko.training import failures, optimizer, progress, ranks
 from distilhubert_ko.training.clips import AugmentedClips, Clips
 from distilhubert_ko.training.sampling import evaluation_order
@@ -73,27 +70,8 @@ def _leave(trainer: "CtcTrainer", out: Path) -> None:
     """Writes the last model and the best."""
     with failures.in_writing("the model", out):
         with trainer.averaged():
-            save(trainer.network, trainer.tokenizer, out / "last")
-        save(trainer.best(), trainer.tokenizer, out)
-
-
-def save(network: model.PaddingSafeForCTC, tokenizer: Tokenizer, folder: Path) -> None:
-    """Writes the folder that plain Transformers loads: config, safetensors, tokenizer and feature extractor."""
-    aside = folder / ".tmp"
-    network.save_pretrained(aside)
-    # It names the class that was saved; readers look for one of Transformers' own.
-    network.config.architectures = ["HubertForCTC"]
-    network.config.save_pretrained(aside)
-    tokenizer.save(aside)
-    extractor = Wav2Vec2FeatureExtractor(do_normalize=False, return_attention_mask=False)
-    Wav2Vec2Processor(extractor, Wav2Vec2CTCTokenizer.from_pretrained(aside)).save_pretrained(aside)
-    # The processor's own save leaves out preprocessor_config.json, which older readers ask for, and rewrites
-    # the tokenizer's files.
-    extractor.save_pretrained(aside)
-    tokenizer.save(aside)
-    for file in aside.iterdir():
-        os.replace(file, folder / file.name)
-    aside.rmdir()
+            save_network(trainer.network, out / "last", trainer.tokenizer)
+        save_network(trainer.best(), out, trainer.tokenizer)
 
 
 class CtcTrainer(RecipeTrainer):
@@ -104,7 +82,7 @@ class CtcTrainer(RecipeTrainer):
         examples = [example for example in data.eval.examples if dataset.has_frames(example, data.tokenizer)]
         examples = evaluation_order(examples)
         self.references = [example.text for example in examples]
-        network = model.build(config.model, data.tokenizer)
+        network = build_network(config.model, data.tokenizer)
         self.teacher = frame_teacher.FrameTeacher(config.teaching, data.tokenizer) if config.teaching.teacher else None
         super().__init__(
             config,
@@ -165,13 +143,13 @@ class CtcTrainer(RecipeTrainer):
         with self.averaged():
             return super().evaluate(*args, **kwargs)
 
-    def best(self) -> model.PaddingSafeForCTC:
+    def best(self) -> PaddingSafeForCTC:
         """The network of the checkpoint with the lowest CER, or the last one where nothing was evaluated."""
         if (folder := self.best_checkpoint()) is None:
             if self.average:
                 self.network.load_state_dict(self.average.weights)
             return self.network
-        network = model.load(folder)
+        network = load_network(folder)
         if self.average:
             network.load_state_dict(optimizer.averaged(folder))
         return network
