@@ -36,6 +36,7 @@ from typing import Any
 
 from distilhubert_ko import recipe
 from distilhubert_ko.data import synthetic
+from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.decoding import decoder, kneser_ney
 from distilhubert_ko.decoding import language_model as lm
 from distilhubert_ko.evaluation import metrics, report, tuning
@@ -228,7 +229,8 @@ def fine_tune(work: Path, speech: Path, name: str, seed: int) -> None:
     if not (out / report.REPORT).is_file():
         exporting.export_graph(out)
         report.save_report(
-            report.evaluate(Transcriber(out, threads=1), CORPUS.format("test"), root=speech), out / report.REPORT
+            report.evaluate(Transcriber(out, threads=1), CORPUS.format("test"), reading=Reading(root=speech)),
+            out / report.REPORT,
         )
 
 
@@ -287,7 +289,7 @@ def language_model(work: Path, texts: Path, speech: Path, source: str) -> Path:
         return path
     path.parent.mkdir(exist_ok=True)
     transcripts = path.with_name("transcripts.txt")
-    train_split = report.read_split(work / "rows" / "aligner-0", CORPUS.format("train"), speech)
+    train_split = report.read_split(work / "rows" / "aligner-0", CORPUS.format("train"), Reading(root=speech))
     transcripts.write_text("".join(f"{example.text}\n" for example in train_split.examples), encoding="utf-8")
     files = [transcripts, *([texts / f"{name}.txt" for name in TEXTS] if source == "texts" else [])]
     sentences_ = lm.sentences(files, False, Counter())
@@ -306,7 +308,9 @@ def tuned(work: Path, speech: Path, row: str, path: Path) -> Path:
     model_folder = work / "rows" / f"{row}-0"
     transcriber = Transcriber(model_folder, threads=1, lm=path)
     assert transcriber.decoder.model is not None
-    heard = tuning.recognise_split(transcriber, report.read_split(model_folder, CORPUS.format("dev"), speech))
+    heard = tuning.recognise_split(
+        transcriber, report.read_split(model_folder, CORPUS.format("dev"), Reading(root=speech))
+    )
     trials = tuning.tune_weights(heard, transcriber.tokenizer, transcriber.decoder.model, transcriber.decoder.options)
     writing.write_json(folder / decoder.ATTRS, dataclasses.asdict(tuning.best_trial(trials).weights))
     return there
@@ -322,7 +326,9 @@ def decode(work: Path, texts: Path, speech: Path, names: Sequence[str]) -> None:
                 out = folder / f"{way}.json"
                 if (folder / report.REPORT).is_file() and not out.is_file():
                     transcriber = Transcriber(folder, threads=1, lm=tuned(work, speech, row, path), beam=width)
-                    report.save_report(report.evaluate(transcriber, CORPUS.format("test"), root=speech), out)
+                    report.save_report(
+                        report.evaluate(transcriber, CORPUS.format("test"), reading=Reading(root=speech)), out
+                    )
                     print(f"{row}-{seed} {way}: done", flush=True)
 
 
@@ -401,7 +407,7 @@ def zeroth_sample(work: Path, speech: Path) -> dict[str, Any]:
     source, width = LANGUAGE_MODELS["wide"]
     path = tuned(work, speech, "light", work / "lm" / f"{source}.arpa")
     transcriber = Transcriber(work / "rows" / "light-0", threads=1, lm=path, beam=width)
-    measured = report.evaluate(transcriber, "kaldi:zeroth-sample/data", root=speech)
+    measured = report.evaluate(transcriber, "kaldi:zeroth-sample/data", reading=Reading(root=speech))
     keys = "corpus utterances cer_no_space cer_no_space_ci95 jer decoding".split()
     return {key: getattr(measured, key) for key in keys}
 

@@ -22,8 +22,10 @@ import torch
 
 from distilhubert_ko import recipe
 from distilhubert_ko.audio.frames import SAMPLE_RATE
-from distilhubert_ko.data import corpora, dataset
+from distilhubert_ko.data import dataset
+from distilhubert_ko.data.corpora import read_corpus
 from distilhubert_ko.data.dataset import Example
+from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.files import writing
 from distilhubert_ko.text import tokenizer as text
 from distilhubert_ko.training import clips as batching
@@ -33,7 +35,7 @@ WAYS = ("decode", "cache_first_pass", "cache", "memory", "memory_augmented")
 
 def examples(corpus: str, cache: Path | None, config: recipe.Recipe, hours: float) -> list[Example]:
     """Clips of a corpus, drawn at random, of so many hours in all, or as many as there are."""
-    found = dataset.split(corpora.read(corpus, cache=cache), config.text, config.data).examples
+    found = dataset.split(read_corpus(corpus, Reading(cache=cache)), config.text, config.data).examples
     order = np.random.default_rng(0).permutation(len(found))
     ends = np.cumsum([found[index].utterance.seconds for index in order])
     return [found[index] for index in order[: np.searchsorted(ends, hours * 3600) + 1]]
@@ -68,7 +70,7 @@ def speed(source: batching.Clips, size: int) -> float:
 
 def start_seconds(corpus: str, cache: Path | None) -> float:
     started = time.process_time()
-    corpora.read(corpus, cache=cache)
+    read_corpus(corpus, Reading(cache=cache))
     return time.process_time() - started
 
 
@@ -94,7 +96,7 @@ def measure(corpus: str, config: recipe.Recipe, hours: float, turns: int) -> dic
         "mean_clip_seconds": round(total * 3600 / len(plain), 2),
         "hours_of_speech_per_core_second": {way: statistics.median(found) for way, found in speeds.items()},
         "cache_gb_per_hour_of_speech": stored / 1e9 / total,
-        "start_files": len(corpora.read(corpus).utterances),
+        "start_files": len(read_corpus(corpus).utterances),
         "start_core_seconds": {way: statistics.median(found) for way, found in starts.items()},
         "augment_recipe": config.name,
         "turns": speeds,

@@ -27,7 +27,9 @@ from datasets.utils.py_utils import convert_file_size_to_int as size
 from torch.utils.flop_counter import FlopCounterMode
 
 from distilhubert_ko import recipe
-from distilhubert_ko.data import corpora, dataset, sizes
+from distilhubert_ko.data import dataset, sizes
+from distilhubert_ko.data.corpora import Utterance, read_corpus
+from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.files import writing
 from distilhubert_ko.model.loading import build_network
 from distilhubert_ko.text import tokenizer as text
@@ -69,20 +71,20 @@ def operations(config: recipe.Recipe) -> dict[str, float]:
     }
 
 
-def shard(utterances: list[corpora.Utterance], folder: Path, row_group: int) -> None:
+def shard(utterances: list[Utterance], folder: Path, row_group: int) -> None:
     """Utterances as one shard of a data set's train split, their sound as it lies in its file."""
     sound = [u.audio.read_bytes() for u in utterances if isinstance(u.audio, Path)]
     write_shard(folder / SHARD, sound, described(utterances), row_group)
 
 
-def described(utterances: list[corpora.Utterance]) -> dict[str, list[Any]]:
+def described(utterances: list[Utterance]) -> dict[str, list[Any]]:
     return {"text": [u.text for u in utterances], "speaker_id": [u.speaker for u in utterances]}
 
 
-def stream(utterances: list[corpora.Utterance], folder: Path, turns: int) -> list[float]:
+def stream(utterances: list[Utterance], folder: Path, turns: int) -> list[float]:
     """Hours of speech that one core takes out of a local shard and decodes in a second of its time, each turn anew."""
     shard(utterances, folder, 100)
-    found = corpora.read(f"hub:{folder}#train", streaming=True, measured=False)
+    found = read_corpus(f"hub:{folder}#train", Reading(streaming=True), measured=False)
     speeds = []
     for _ in range(turns):
         for file in folder.rglob("*.arrow"):
@@ -93,16 +95,16 @@ def stream(utterances: list[corpora.Utterance], folder: Path, turns: int) -> lis
     return speeds
 
 
-def index(utterances: list[corpora.Utterance], folder: Path, count: int, config: recipe.Recipe) -> dict[str, float]:
+def index(utterances: list[Utterance], folder: Path, count: int, config: recipe.Recipe) -> dict[str, float]:
     """Bytes of memory and seconds that an utterance costs when a stream is listed, filtered and normalised."""
     drawn = [utterances[place % len(utterances)] for place in range(count)]
     write_shard(folder / SHARD, [b""] * count, described(drawn) | {"duration": [3.0] * count}, 1000)
-    read = {"streaming": True, "measured": False}
+    spec, streamed = f"hub:{folder}#train", Reading(streaming=True)
     started = time.thread_time()
-    dataset.split(corpora.read(f"hub:{folder}#train", **read), config.text, config.data)
+    dataset.split(read_corpus(spec, streamed, measured=False), config.text, config.data)
     seconds = time.thread_time() - started
     tracemalloc.start()
-    kept = dataset.split(corpora.read(f"hub:{folder}#train", **read), config.text, config.data)
+    kept = dataset.split(read_corpus(spec, streamed, measured=False), config.text, config.data)
     held, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return {"bytes": held / len(kept.examples), "peak_bytes": peak / count, "core_seconds": seconds / count}
@@ -168,7 +170,7 @@ def main() -> None:
     torch.set_num_threads(1)
     pa.set_cpu_count(1)
     config = recipe.load(recipe.find(options.recipe), ["model.pretrained=random"])
-    corpus = corpora.read(options.corpus)
+    corpus = read_corpus(options.corpus)
     chosen = [corpus.utterances[i] for i in np.random.default_rng(0).permutation(len(corpus.utterances))]
     files = {utterance.audio for utterance in chosen if isinstance(utterance.audio, Path)}
     network = operations(config)

@@ -29,7 +29,7 @@ import soundfile
 from distilhubert_ko import Transcriber
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.audio.reading import encode_mp3
-from distilhubert_ko.data import corpora
+from distilhubert_ko.data.corpora import read_corpus
 from distilhubert_ko.files import writing
 from tests.support.media import encoded
 from tests.support.serving import Started, started
@@ -91,7 +91,7 @@ def main() -> None:
 def recorded(corpus: str, model: Path) -> list[Recording]:
     """A recording of each length and format, no two with the same speech, and what the Transcriber makes of it."""
     transcriber = Transcriber(model, threads=1)
-    waves = (each.wave() for each in corpora.read(corpus).utterances)
+    waves = (each.wave() for each in read_corpus(corpus).utterances)
     held = np.empty(0, np.float32)
     found = []
     for seconds in SECONDS:

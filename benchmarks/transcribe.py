@@ -30,7 +30,7 @@ import numpy as np
 import soundfile
 
 from distilhubert_ko.audio.frames import SAMPLE_RATE
-from distilhubert_ko.data import corpora
+from distilhubert_ko.data.corpora import read_corpus
 from distilhubert_ko.evaluation import metrics
 from distilhubert_ko.text import tokenizer as text
 
@@ -95,7 +95,7 @@ def main() -> None:
 
 def read(corpus: str, number: int, longest: float) -> tuple[list[np.ndarray], list[str]]:
     """Waves (samples,) and texts of utterances, spread evenly over the corpus, the longest first."""
-    utterances = [each for each in corpora.read(corpus).utterances if each.seconds <= longest]
+    utterances = [each for each in read_corpus(corpus).utterances if each.seconds <= longest]
     chosen = utterances[:: max(1, len(utterances) // number)][:number]
     chosen.sort(key=lambda utterance: utterance.seconds, reverse=True)
     return [each.wave() for each in chosen], [each.text for each in chosen]

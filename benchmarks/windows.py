@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from distilhubert_ko.audio.frames import SAMPLE_RATE
-from distilhubert_ko.data import corpora
+from distilhubert_ko.data.corpora import read_corpus
 from distilhubert_ko.evaluation import metrics
 from distilhubert_ko.recognition import windows
 from distilhubert_ko.recognition.transcriber import Transcriber
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=10)
     arguments = parser.parse_args()
     transcriber = Transcriber(arguments.model)
-    utterances = corpora.read(arguments.corpus).utterances
+    utterances = read_corpus(arguments.corpus).utterances
     chosen = utterances[:: max(1, len(utterances) // arguments.clips)][: arguments.clips]
     everywhere, near = metrics.Score(), metrics.Score()
     for number, part in enumerate(np.array_split(np.array(chosen, dtype=object), arguments.files), start=1):

@@ -22,7 +22,8 @@ import soundfile
 from checks import fuzz_audio
 from distilhubert_ko import recipe
 from distilhubert_ko.audio.frames import SAMPLE_RATE
-from distilhubert_ko.data import corpora
+from distilhubert_ko.data.corpora import read_corpus
+from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.decoding import decoder, kneser_ney
 from distilhubert_ko.decoding.language_model import LanguageModel
 from distilhubert_ko.errors import DistilhubertKoError
@@ -320,7 +321,7 @@ def _corpus(spec: str, home: Path) -> None:
     (home / "link.wav").symlink_to(home.parent / OUTSIDE)
     (home / "links").symlink_to(home.parent)
     try:
-        for utterance in corpora.read(spec, root=home).utterances:
+        for utterance in read_corpus(spec, Reading(root=home)).utterances:
             assert isinstance(utterance.audio, Path)
             inside = os.path.realpath(utterance.audio).startswith(os.path.realpath(home) + os.sep)
             assert inside, f"{utterance.audio} lies outside"

@@ -10,7 +10,8 @@ import pytest
 import soundfile
 
 from distilhubert_ko import recipe
-from distilhubert_ko.data import corpora
+from distilhubert_ko.data.corpora import read_corpus
+from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.decoding import decoder
 from distilhubert_ko.decoding import language_model as lm
 from distilhubert_ko.errors import LONGEST, CorpusError, InputError, MissingExtraError, ModelError, RecipeError
@@ -123,9 +124,9 @@ def test_a_list_names_sound_outside_only_where_that_is_allowed(speech: Path, kin
     (speech / "links").symlink_to(speech.parent)
     spec = listed(speech, kind, str(speech.parent / "out.wav") if way == "absolute" else way)
     with pytest.raises(CorpusError, match=r"line (2|of other) names .*leaves .*--allow-outside"):
-        corpora.read(spec)
-    assert corpora.read(spec, allow_outside=True).utterances[-1].seconds == 0.5
-    assert corpora.read(spec, root=speech.parent).utterances[-1].seconds == 0.5, "the root holds list and sound"
+        read_corpus(spec)
+    assert read_corpus(spec, Reading(allow_outside=True)).utterances[-1].seconds == 0.5
+    assert read_corpus(spec, Reading(root=speech.parent)).utterances[-1].seconds == 0.5, "the root holds list and sound"
 
 
 @pytest.mark.parametrize("kind", ["manifest", "csv", "folder", "kaldi"])
@@ -135,19 +136,19 @@ def test_a_list_may_name_sound_inside_by_any_path(speech: Path, kind: str) -> No
     (speech.parent / "linked").symlink_to(speech)
     ways = ["data/../link.wav", str(speech / "link.wav"), str(speech.parent / "linked" / "in.wav"), "../speech/in.wav"]
     for way in ways:
-        assert corpora.read(listed(speech, kind, way)).utterances[-1].seconds == 0.5
+        assert read_corpus(listed(speech, kind, way)).utterances[-1].seconds == 0.5
 
 
 @pytest.mark.parametrize("allowed", [False, True])
 @pytest.mark.parametrize("path", ["a\0b.wav", "\ud800.wav"])
 def test_a_path_that_no_file_can_have_is_refused(speech: Path, path: str, allowed: bool) -> None:
     with pytest.raises(CorpusError, match=r"line 2 names .*as no file can be called"):
-        corpora.read(listed(speech, "manifest", path), allow_outside=allowed)
+        read_corpus(listed(speech, "manifest", path), Reading(allow_outside=allowed))
 
 
 @pytest.mark.parametrize("kind", ["manifest", "folder", "kaldi"])
 def test_a_name_that_is_too_long_is_that_of_a_missing_or_unreadable_file(speech: Path, kind: str) -> None:
-    corpus = corpora.read(listed(speech, kind, f"{'x' * 5000}.wav"))
+    corpus = read_corpus(listed(speech, kind, f"{'x' * 5000}.wav"))
     assert (len(corpus.utterances), len(corpus.problems)) == (1, 1)
 
 
@@ -155,7 +156,7 @@ def test_a_name_that_is_too_long_is_that_of_a_missing_or_unreadable_file(speech:
 def test_a_pipe_or_a_device_is_no_sound_of_a_corpus(speech: Path) -> None:
     os.mkfifo(speech / "pipe.wav")
     for path in ("pipe.wav", "/dev/zero"):
-        (problem,) = corpora.read(listed(speech, "manifest", path), allow_outside=True).problems
+        (problem,) = read_corpus(listed(speech, "manifest", path), Reading(allow_outside=True)).problems
         assert problem.reason == "audio unreadable"
 
 
@@ -165,8 +166,8 @@ def test_the_recipe_in_a_models_folder_allows_nothing(speech: Path, exported: Pa
     recipe.save(recipe.Recipe(data=recipe.Data(allow_outside=True)), folder / "recipe.toml")
     spec = listed(speech, "manifest", "../out.wav")
     with pytest.raises(CorpusError, match="allow-outside"):
-        report.read_split(folder, spec, Path())
-    assert len(report.read_split(folder, spec, Path(), allow_outside=True).examples) == 2
+        report.read_split(folder, spec)
+    assert len(report.read_split(folder, spec, Reading(allow_outside=True)).examples) == 2
 
 
 # What was found
@@ -184,7 +185,7 @@ def test_the_recipe_in_a_models_folder_allows_nothing(speech: Path, exported: Pa
 def test_json_too_deep_and_numbers_too_large_are_malformed_lines(speech: Path, line: str) -> None:
     (speech / "m.jsonl").write_text(f"{line}\n")
     with pytest.raises(CorpusError, match="line 1 is malformed"):
-        corpora.read(f"manifest:{speech}/m.jsonl")
+        read_corpus(f"manifest:{speech}/m.jsonl")
 
 
 @pytest.mark.parametrize("value", ["1" + "0" * 400, "1" + "0" * 5000, "[" * 10_000], ids=["large", "long", "deep"])

@@ -23,6 +23,8 @@ from distilhubert_ko import recipe
 from distilhubert_ko.audio.reading import load_audio
 from distilhubert_ko.data import audio_cache, corpora, dataset
 from distilhubert_ko.data.audio_cache import AudioCache, packed, unpacked
+from distilhubert_ko.data.corpora import Corpus, Utterance, read_corpus
+from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.errors import AudioError, InputError
 from distilhubert_ko.evaluation import report
 from tests.support.full_disk import no_file_above
@@ -186,7 +188,7 @@ def test_a_clip_that_cannot_be_decoded_says_what_it_says_without_a_cache_and_is_
         file.mkdir()
     elif damage != "missing":
         file.write_bytes(whole[: len(whole) // 2] if damage == "truncated" else b"")
-    utterance = corpora.Utterance("u", file, "", None, 1.0)
+    utterance = Utterance("u", file, "", None, 1.0)
     with pytest.raises(AudioError) as plain:
         utterance.wave()
     for _ in range(2):
@@ -323,7 +325,7 @@ def test_a_clip_that_finds_no_room_is_an_error_that_says_what_to_do_and_loses_no
     cache: AudioCache, tmp_path: Path, decoded: Calls
 ) -> None:
     small, large = noise(tmp_path / "small.wav", 100), noise(tmp_path / "large.wav", 16_000)
-    utterance = corpora.Utterance("u", large, "", None, 1.0, cache=cache)
+    utterance = Utterance("u", large, "", None, 1.0, cache=cache)
     with no_file_above(10_000):
         cache.wave(small)
         with pytest.raises(
@@ -357,8 +359,8 @@ def speech(tmp_path: Path) -> Path:
     return tmp_path / "speech"
 
 
-def read(speech: Path, cache: AudioCache | None) -> corpora.Corpus:
-    return corpora.read(f"folder:{speech}", transcribed=False, cache=cache.folder if cache else None)
+def read(speech: Path, cache: AudioCache | None) -> Corpus:
+    return read_corpus(f"folder:{speech}", Reading(cache=cache.folder if cache else None), transcribed=False)
 
 
 def test_a_second_start_measures_no_file_that_can_be_used_and_finds_the_same_corpus(
@@ -467,6 +469,6 @@ def test_a_model_that_somebody_gave_away_writes_into_no_cache(tiny_speech: Path,
     (tmp_path / "model").mkdir()
     config = recipe.Recipe(data=recipe.Data(cache=str(tmp_path / "cache")))
     recipe.save(config, tmp_path / "model" / "recipe.toml")
-    split = report.read_split(tmp_path / "model", f"manifest:{tiny_speech}/dev.jsonl", Path())
+    split = report.read_split(tmp_path / "model", f"manifest:{tiny_speech}/dev.jsonl")
     assert split.examples[0].utterance.cache is None
     assert not (tmp_path / "cache").exists()

@@ -14,8 +14,8 @@ import pytest
 import soundfile
 
 import distilhubert_ko.data
-from distilhubert_ko.data import corpora
-from distilhubert_ko.data.corpora import Corpus, Problem
+from distilhubert_ko.data.corpora import Corpus, Problem, read_corpus
+from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.errors import (
     AudioError,
     CorpusError,
@@ -55,7 +55,7 @@ def ids(corpus: Corpus) -> list[str]:
 
 def refused(spec: str, complaint: str, kind: type[DistilhubertKoError] = CorpusError, **options: Any) -> None:
     with pytest.raises(kind, match=complaint) as caught:
-        corpora.read(spec, **options)
+        read_corpus(spec, Reading(**options))
     assert "\n" not in str(caught.value)
 
 
@@ -74,7 +74,7 @@ def librispeech(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("below", ["", "/data"])
 def test_a_librispeech_tree_gives_speakers_texts_and_seconds(librispeech: Path, below: str) -> None:
-    corpus = corpora.read(f"librispeech:tree{below}", root=librispeech.parent)
+    corpus = read_corpus(f"librispeech:tree{below}", Reading(root=librispeech.parent))
     assert ids(corpus) == ["s1-1", "s1-2", "s2-1", "s2-2"]
     assert [u.text for u in corpus.utterances[:2]] == ["첫째 문장", "둘째\t문장"]
     assert [u.seconds for u in corpus.utterances[:2]] == [0.05, 0.1]
@@ -97,7 +97,7 @@ def test_every_clip_that_is_left_out_is_a_problem_and_reading_goes_on(librispeec
         "s3-broken 소리가 깨졌다",
         "s3-folder 폴더",
     )
-    corpus = corpora.read(f"librispeech:{librispeech}")
+    corpus = read_corpus(f"librispeech:{librispeech}")
     assert len(corpus.utterances) == 4
     assert set(corpus.problems) == {
         Problem("s3-extra", "no transcript"),
@@ -112,7 +112,7 @@ def test_texts_come_out_composed_and_otherwise_as_they_stand(tmp_path: Path) -> 
     text = unicodedata.normalize("NFD", "각, 8년 OK?")
     sound(tmp_path / "s" / "t" / "a.wav")
     lines(tmp_path / "s" / "t" / "a.trans.txt", f"a {text}")
-    assert corpora.read(f"librispeech:{tmp_path}").utterances[0].text == "각, 8년 OK?"
+    assert read_corpus(f"librispeech:{tmp_path}").utterances[0].text == "각, 8년 OK?"
 
 
 # Zeroth
@@ -137,12 +137,12 @@ def zeroth(tmp_path: Path) -> Path:
 
 
 def test_zeroth_keeps_its_own_splits_and_knows_genders(zeroth: Path) -> None:
-    train = corpora.read(f"zeroth:{zeroth}#train")
+    train = read_corpus(f"zeroth:{zeroth}#train")
     assert train.speakers == ("101", "102", "103", "105")
     assert [u.gender for u in train.utterances] == ["f", None, None, None]
-    test = corpora.read(f"zeroth:{zeroth}#test")
+    test = read_corpus(f"zeroth:{zeroth}#test")
     assert (ids(test), test.utterances[0].gender) == (["104_003_0001"], "m")
-    assert len(corpora.read(f"zeroth:{zeroth}").utterances) == 5
+    assert len(read_corpus(f"zeroth:{zeroth}").utterances) == 5
     refused(f"zeroth:{zeroth}#dev", "no split 'dev': this corpus has test, train")
 
 
@@ -151,12 +151,12 @@ def test_zeroth_without_a_usable_speaker_table_has_no_genders(zeroth: Path, tabl
     (zeroth / "AUDIO_INFO").unlink()
     if table is not None:
         (zeroth / "AUDIO_INFO").write_text(table)
-    assert {u.gender for u in corpora.read(f"zeroth:{zeroth}").utterances} == {None}
+    assert {u.gender for u in read_corpus(f"zeroth:{zeroth}").utterances} == {None}
 
 
 def test_holding_out_speakers_of_zeroth_leaves_its_test_split_alone(zeroth: Path) -> None:
     speakers = {
-        split: corpora.read(f"zeroth:{zeroth}#{split}", heldout="every 3rd speaker").speakers
+        split: read_corpus(f"zeroth:{zeroth}#{split}", Reading(heldout="every 3rd speaker")).speakers
         for split in ("train", "dev", "test")
     }
     assert speakers == {"train": ("101", "102", "105"), "dev": ("103",), "test": ("104",)}
@@ -175,19 +175,19 @@ def kaldi(tmp_path: Path) -> Path:
 
 
 def test_kaldi_reads_paths_from_the_folder_above_and_speakers_if_there_are_any(kaldi: Path) -> None:
-    corpus = corpora.read(f"kaldi:{kaldi}")
+    corpus = read_corpus(f"kaldi:{kaldi}")
     assert [(u.id, u.text, u.seconds, u.speaker) for u in corpus.utterances] == [
         ("r1", "하나", 2.0, None),
         ("r2", "둘", 1.0, None),
     ]
     lines(kaldi / "utt2spk", "r1 철수", "r2 영희")
-    assert corpora.read(f"kaldi:{kaldi}").speakers == ("영희", "철수")
+    assert read_corpus(f"kaldi:{kaldi}").speakers == ("영희", "철수")
 
 
 def test_kaldi_reads_paths_from_the_working_folder_too(kaldi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(kaldi.parent / "wavs")
     lines(kaldi / "wav.scp", "r1 r1.wav", "r2 nowhere.wav")
-    corpus = corpora.read(f"kaldi:{kaldi}")
+    corpus = read_corpus(f"kaldi:{kaldi}")
     assert ids(corpus) == ["r1"]
     assert corpus.problems == (Problem("r2", "audio missing"),)
 
@@ -203,7 +203,7 @@ def test_kaldi_segments_are_slices_of_their_recordings(kaldi: Path) -> None:
         "f r3 0 1",
     )
     lines(kaldi / "text", "a 가", "b 나", "c 다", "d 라", "e 마", "f 바", "g 사")
-    corpus = corpora.read(f"kaldi:{kaldi}")
+    corpus = read_corpus(f"kaldi:{kaldi}")
     expected = {"a": (0, 8_000), "b": (8_000, 12_000), "c": (24_000, 8_000), "d": (0, 16_000)}
     assert ids(corpus) == list(expected)
     for utterance in corpus.utterances:
@@ -245,7 +245,7 @@ def test_an_audiofolder_is_read_from_either_kind_of_metadata(tmp_path: Path, kin
     else:
         records = [{"file_name": path, column: text, "speaker_id": speaker} for path, text, speaker in rows]
         lines(tmp_path / "metadata.jsonl", *map(json.dumps, records))
-    corpus = corpora.read(f"folder:{tmp_path}")
+    corpus = read_corpus(f"folder:{tmp_path}")
     assert [(u.id, u.text, u.speaker) for u in corpus.utterances] == [
         ("clips/a", '쉼표, 그리고 "따옴표"', "가"),
         ("clips/b", "둘", "나"),
@@ -257,9 +257,9 @@ def test_subfolders_of_an_audiofolder_are_its_splits(tmp_path: Path) -> None:
         for number in range(count):
             sound(tmp_path / split / f"{number}.wav")
         lines(tmp_path / split / "metadata.csv", "file_name,text", *[f"{n}.wav,문장" for n in range(count)])
-    assert ids(corpora.read(f"folder:{tmp_path}#train")) == ["train/0", "train/1", "train/2"]
-    assert ids(corpora.read(f"folder:{tmp_path}#test")) == ["test/0"]
-    assert len(corpora.read(f"folder:{tmp_path}").utterances) == 4
+    assert ids(read_corpus(f"folder:{tmp_path}#train")) == ["train/0", "train/1", "train/2"]
+    assert ids(read_corpus(f"folder:{tmp_path}#test")) == ["test/0"]
+    assert len(read_corpus(f"folder:{tmp_path}").utterances) == 4
     refused(f"folder:{tmp_path}#dev", "this corpus has test, train")
 
 
@@ -283,7 +283,7 @@ def test_a_manifest_tells_slices_from_whole_files(tmp_path: Path, kind: str) -> 
         file = lines(tmp_path / "m.csv", ",".join(columns), *content)
     else:
         file = lines(tmp_path / "m.json", *map(json.dumps, rows))
-    corpus = corpora.read(f"manifest:{file.name}", root=tmp_path)
+    corpus = read_corpus(f"manifest:{file.name}", Reading(root=tmp_path))
     assert [(u.id, u.seconds, u.offset, u.duration) for u in corpus.utterances] == [
         ("whole", 2.0, 0.0, None),
         ("bare", 2.0, 0.0, None),
@@ -390,7 +390,7 @@ def test_held_out_splits_are_disjoint_by_speaker_and_complete(tmp_path: Path, ev
     utterances: list[str] = []
     for split in ("train", "dev", "test"):
         try:
-            corpus = corpora.read(f"{spec}#{split}", heldout=heldout)
+            corpus = read_corpus(f"{spec}#{split}", Reading(heldout=heldout))
         except CorpusError as error:
             assert "too few" in str(error)  # noqa: PT017 - small corpora have no dev or no test
             found[split] = ()
@@ -401,12 +401,12 @@ def test_held_out_splits_are_disjoint_by_speaker_and_complete(tmp_path: Path, ev
     assert [int(speaker) for speaker in found["test"]] == [n for n in numbers if n % every == 0]
     assert [int(speaker) for speaker in found["dev"]] == [n for n in numbers if n > every and n % every == 1]
     assert sorted(sum(found.values(), ())) == sorted(speakers)
-    assert sorted(utterances) == sorted(ids(corpora.read(spec, heldout=heldout)))
+    assert sorted(utterances) == sorted(ids(read_corpus(spec, Reading(heldout=heldout))))
 
 
 def test_a_split_needs_a_rule_and_a_rule_needs_speakers(tmp_path: Path) -> None:
     spec = spoken(tmp_path, ["가", "나", "다", None])
-    assert len(corpora.read(spec).utterances) == 8
+    assert len(read_corpus(spec).utterances) == 8
     refused(f"{spec}#train", re.escape('set heldout = "every 8th speaker" in [data]'))
     refused(f"{spec}#train", "heldout needs the speaker of every utterance", heldout="every 3rd speaker")
     spec = spoken(tmp_path, ["가", "나", "다"])
@@ -434,7 +434,7 @@ def test_a_synthetic_corpus_is_read_from_its_manifests(tmp_path: Path, monkeypat
     stand_in.corpus_folder = lambda name: asked.append(name) or tmp_path  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "distilhubert_ko.data.synthetic", stand_in)
     monkeypatch.setattr(distilhubert_ko.data, "synthetic", stand_in, raising=False)
-    corpus = corpora.read("synthetic:demo#train")
+    corpus = read_corpus("synthetic:demo#train")
     assert (ids(corpus), corpus.speakers, asked) == (["train/1"], ("ko",), ["demo"])
     refused("synthetic:demo#dev", "no split 'dev': this corpus has test, train")
 
@@ -485,7 +485,7 @@ def test_a_hub_corpus_fetches_its_audio_when_it_is_wanted(
     hub_rows: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     on_the_hub(monkeypatch, hub_rows)
-    corpus = corpora.read("hub:owner/name#train")
+    corpus = read_corpus("hub:owner/name#train")
     assert ids(corpus) == ["train-000000", "train-000001", "train-000002", "train-000003"]
     assert [u.seconds for u in corpus.utterances] == [0.05, 0.1, 0.15, 0.2]
     assert (corpus.speakers, corpus.utterances[0].gender) == (("0", "1", "2", "3"), "f")
@@ -495,8 +495,8 @@ def test_a_hub_corpus_fetches_its_audio_when_it_is_wanted(
     copy = pickle.loads(pickle.dumps(corpus.utterances[3]))  # as loader processes receive it
     np.testing.assert_array_equal(copy.wave(), wave(3_200))
     assert corpus.revision == COMMIT
-    assert len(corpora.read("hub:owner/name").utterances) == 5
-    assert corpora.read("hub:owner/name#dev", heldout="every 3rd speaker").speakers == ("2",)
+    assert len(read_corpus("hub:owner/name").utterances) == 5
+    assert read_corpus("hub:owner/name#dev", Reading(heldout="every 3rd speaker")).speakers == ("2",)
 
 
 def test_a_hub_clip_without_its_file_is_a_problem(
@@ -504,7 +504,7 @@ def test_a_hub_clip_without_its_file_is_a_problem(
 ) -> None:
     on_the_hub(monkeypatch, hub_rows)
     (tmp_path / "train" / "0.wav").unlink()
-    corpus = corpora.read("hub:owner/name#train")
+    corpus = read_corpus("hub:owner/name#train")
     assert corpus.problems == (Problem("train-000000", "audio missing"),)
     assert len(corpus.utterances) == 3
 
@@ -531,7 +531,7 @@ def test_speech_without_transcripts_is_read_where_none_are_asked_for(tmp_path: P
     if scheme == "manifest":
         location = lines(tmp_path / "m.jsonl", *(json.dumps({"audio_filepath": str(file)}) for file in files))
     refused(f"{scheme}:{location}", "no transcript")
-    corpus = corpora.read(f"{scheme}:{location}", transcribed=False)
+    corpus = read_corpus(f"{scheme}:{location}", transcribed=False)
     assert [(u.text, u.seconds) for u in corpus.utterances] == [("", 0.1), ("", 0.05)]
     assert corpus.problems == ()
     assert corpus.speakers == (("104",) if scheme in ("librispeech", "zeroth") else ())
@@ -542,7 +542,7 @@ def test_transcripts_that_are_there_are_kept_where_none_are_asked_for(tmp_path: 
         sound(tmp_path / f"{name}.wav")
     records = [{"audio_filepath": "1.wav", "text": "말"}, {"audio_filepath": "2.wav"}, {"audio_filepath": "3.wav"}]
     file = lines(tmp_path / "m.jsonl", *map(json.dumps, records))
-    corpus = corpora.read(f"manifest:{file}", transcribed=False)
+    corpus = read_corpus(f"manifest:{file}", transcribed=False)
     assert [u.text for u in corpus.utterances] == ["말", ""]
     assert [problem.reason for problem in corpus.problems] == ["audio missing"]
 
@@ -552,7 +552,7 @@ def test_hub_data_without_transcripts_are_read_where_none_are_asked_for(
 ) -> None:
     rows = hub_rows["test"].remove_columns("sentence")
     on_the_hub(monkeypatch, {"test": rows})
-    assert [u.text for u in corpora.read("hub:owner/name#test", transcribed=False).utterances] == [""]
+    assert [u.text for u in read_corpus("hub:owner/name#test", transcribed=False).utterances] == [""]
 
 
 def test_datasets_itself_loads_a_corpus_and_lists_its_splits(
@@ -565,7 +565,7 @@ def test_datasets_itself_loads_a_corpus_and_lists_its_splits(
     home.mkdir()
     for split, rows in hub_rows.items():
         rows.to_parquet(home / f"{split}-00000-of-00001.parquet")
-    corpus = corpora.read(f"hub:{home}#train")
+    corpus = read_corpus(f"hub:{home}#train")
     assert [u.text for u in corpus.utterances] == ["말"] * 4
     np.testing.assert_array_equal(corpus.utterances[3].wave(), wave(3_200))
     assert corpus.revision is None
@@ -615,7 +615,7 @@ def test_a_hub_corpus_without_datasets_names_the_extra(monkeypatch: pytest.Monke
 
 def test_an_utterance_whose_audio_went_bad_names_itself(tmp_path: Path) -> None:
     spec = spoken(tmp_path, ["가"])
-    utterance = corpora.read(spec).utterances[0]
+    utterance = read_corpus(spec).utterances[0]
     os.truncate(tmp_path / "a.wav", 0)
     with pytest.raises(AudioError, match=r"utterance 1-가: .*a\.wav is empty"):
         utterance.wave()
@@ -626,7 +626,7 @@ def test_an_utterance_whose_audio_went_bad_names_itself(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not SPEECH.is_dir(), reason="the shared speech is not on this machine")
 def test_pansori_gives_2987_utterances_and_its_two_known_problems() -> None:
-    corpus = corpora.read("librispeech:pansori-tedxkr", root=SPEECH)
+    corpus = read_corpus("librispeech:pansori-tedxkr", Reading(root=SPEECH))
     assert (len(corpus.utterances), len(corpus.speakers)) == (2_987, 41)
     assert corpus.hours == pytest.approx(2.68, abs=0.005)
     assert corpus.problems == (
@@ -639,7 +639,7 @@ def test_pansori_gives_2987_utterances_and_its_two_known_problems() -> None:
 
 @pytest.mark.skipif(not SPEECH.is_dir(), reason="the shared speech is not on this machine")
 def test_the_zeroth_sample_gives_ten_utterances_and_five_without_transcript() -> None:
-    corpus = corpora.read("kaldi:zeroth-sample/data", root=SPEECH)
+    corpus = read_corpus("kaldi:zeroth-sample/data", Reading(root=SPEECH))
     assert len(corpus.utterances) == 10
     assert [problem.reason for problem in corpus.problems] == ["no transcript"] * 5
     assert corpus.utterances[0].text.startswith("지난해 삼 월")

@@ -10,7 +10,9 @@ import pytest
 import soundfile
 
 from distilhubert_ko.audio.frames import SAMPLE_RATE
-from distilhubert_ko.data import corpora, dataset
+from distilhubert_ko.data import dataset
+from distilhubert_ko.data.corpora import read_corpus
+from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.errors import CorpusError
 from distilhubert_ko.files import writing
 from distilhubert_ko.recipe import Data, Recipe, Text
@@ -185,7 +187,7 @@ def test_without_a_test_corpus_the_evaluation_corpus_is_the_test(tmp_path: Path)
 def test_a_test_corpus_is_read_as_an_evaluation_is(tmp_path: Path) -> None:
     recipe = config(tmp_path, [GOOD], [GOOD], test=write(tmp_path, "test", UNUSABLE), **LIMITS)
     data = dataset.prepare(recipe)
-    assert data.test == dataset.read_split("manifest:test.jsonl", recipe)
+    assert data.test == dataset.read_scored_split("manifest:test.jsonl", recipe.text, Reading.from_recipe(recipe))
     assert data.test.dropped == {"no transcript": 1, "empty text": 1, SCRIPTS: 4}
 
 
@@ -242,7 +244,7 @@ def test_the_report_in_words_has_every_split_every_reason_and_what_is_unknown(tm
 
 def test_the_samples_of_an_example_are_those_of_its_wave(tmp_path: Path) -> None:
     rows: list[Row] = [("가", samples, None) for samples in (1, 399, 400, 16_001, 12_347)]
-    corpus = corpora.read(write(tmp_path, "odd", rows), root=tmp_path)
+    corpus = read_corpus(write(tmp_path, "odd", rows), Reading(root=tmp_path))
     for example in dataset.split(corpus, Text(), None).examples:
         assert example.samples == len(example.utterance.wave())
 

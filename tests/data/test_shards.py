@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 
 from distilhubert_ko import recipe
-from distilhubert_ko.data import corpora, dataset, shards
+from distilhubert_ko.data import dataset, shards
+from distilhubert_ko.data.corpora import Corpus, Problem, read_corpus
+from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.errors import AudioError, CorpusError, InputError, RecipeError, UnavailableError
 from distilhubert_ko.model.loading import build_network
 from distilhubert_ko.model.saving import save_network
@@ -45,8 +47,8 @@ def put(hub: Hub, clips: list[int], row_group: int = 2, shards: int = 1, **colum
         write_shard(file, contents[part], {name: column[part] for name, column in rows.items()}, row_group)
 
 
-def streamed(measured: bool = True) -> corpora.Corpus:
-    return corpora.read(SPEC, streaming=True, measured=measured)
+def streamed(measured: bool = True) -> Corpus:
+    return read_corpus(SPEC, Reading(streaming=True), measured=measured)
 
 
 def spool(tmp_path: Path) -> list[Path]:
@@ -58,18 +60,18 @@ def spool(tmp_path: Path) -> list[Path]:
 
 def test_a_streamed_corpus_is_the_downloaded_one(hub: Hub, tmp_path: Path) -> None:
     put(hub, [800, 1600, 2400, 3200, 4000, 4800], shards=2, gender=["f", "m"] * 3)
-    downloaded, found = corpora.read(f"hub:{hub.folder}#train"), streamed()
+    downloaded, found = read_corpus(f"hub:{hub.folder}#train"), streamed()
     for one, other in zip(downloaded.utterances, found.utterances, strict=True):
         assert (one.id, one.text, one.speaker, one.gender) == (other.id, other.text, other.speaker, other.gender)
         assert (one.seconds, one.seconds_from) == (other.seconds, other.seconds_from)
         np.testing.assert_array_equal(one.wave(), other.wave())
-    heldout = {"heldout": "every 3rd speaker"}
-    assert corpora.read("hub:owner/name#test", streaming=True, **heldout).speakers == ("2",)
+    reading = Reading(heldout="every 3rd speaker", streaming=True)
+    assert read_corpus("hub:owner/name#test", reading).speakers == ("2",)
 
 
 def test_a_revision_can_be_named(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     put(hub, [800, 800])
-    assert len(corpora.read(f"hub:owner/name@{hub.revision}#train", streaming=True).utterances) == 2
+    assert len(read_corpus(f"hub:owner/name@{hub.revision}#train", Reading(streaming=True)).utterances) == 2
     asked: list[Any] = []
 
     def build(*asked_for: Any, **options: Any) -> None:
@@ -78,15 +80,15 @@ def test_a_revision_can_be_named(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr("datasets.load_dataset_builder", build)
     with pytest.raises(UnavailableError):
-        corpora.read("hub:owner/name@v1#train")
+        read_corpus("hub:owner/name@v1#train")
     assert asked == [(("owner/name",), {"revision": "v1"})]
 
 
 @pytest.mark.parametrize("streaming", [True, False])
 def test_a_corpus_knows_its_commit_and_a_folder_has_none(hub: Hub, streaming: bool) -> None:
     put(hub, [800, 800])
-    assert corpora.read(SPEC, streaming=streaming).revision == hub.revision
-    assert corpora.read(f"hub:{hub.folder}#train", streaming=streaming).revision is None
+    assert read_corpus(SPEC, Reading(streaming=streaming)).revision == hub.revision
+    assert read_corpus(f"hub:{hub.folder}#train", Reading(streaming=streaming)).revision is None
 
 
 @pytest.mark.parametrize("listed", [True, False])
@@ -110,20 +112,20 @@ def test_a_guess_at_a_length_goes_by_the_characters(hub: Hub) -> None:
     put(hub, [1600, 3200, 6400, 1600], text=texts)
     corpus = streamed(measured=False)
     assert [u.seconds for u in corpus.utterances] == pytest.approx([0.1, 0.2, 0.4])
-    assert corpus.problems == (corpora.Problem("train-000003", "no transcript"),)
+    assert corpus.problems == (Problem("train-000003", "no transcript"),)
 
 
 def test_a_clip_without_sound_names_itself(hub: Hub) -> None:
     write_shard(hub.folder / "data/train.parquet", [sound(wave(800)), None], {"text": ["말", "말"]}, 2)
     with pytest.raises(AudioError, match=r"^utterance train-000001: row 1 of row group 0 of hf://.* has no sound"):
         streamed(measured=False).utterances[1].wave()
-    assert streamed().problems == (corpora.Problem("train-000001", "audio unreadable"),)
+    assert streamed().problems == (Problem("train-000001", "audio unreadable"),)
 
 
 def test_what_cannot_be_streamed_says_why(hub: Hub) -> None:
     put(hub, [800])
     with pytest.raises(CorpusError, match="no split 'dev': this data set has train"):
-        corpora.read("hub:owner/name#dev", streaming=True)
+        read_corpus("hub:owner/name#dev", Reading(streaming=True))
     (hub.folder / "data/train-00000-of-00001.parquet").unlink()
     (hub.folder / "data/train.csv").write_text("text\n말\n", encoding="utf-8")
     with pytest.raises(CorpusError, match=r"train\.csv, and only parquet can be streamed.*refs/convert/parquet"):
@@ -215,7 +217,7 @@ def test_a_spool_without_room_is_no_failure_of_the_network(hub: Hub, tmp_path: P
 
 def test_a_shard_that_is_gone_is_not_asked_for_again(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(hub, [800, 1600])
-    on_the_hub, in_a_folder = streamed(measured=False), corpora.read(f"hub:{hub.folder}#train", streaming=True)
+    on_the_hub, in_a_folder = streamed(measured=False), read_corpus(f"hub:{hub.folder}#train", Reading(streaming=True))
     for file in [*spool(tmp_path), *hub.folder.rglob("*.parquet")]:
         file.unlink()
     monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("it waits"))
@@ -257,7 +259,7 @@ def test_a_network_that_stays_away_is_an_error_that_says_how_to_go_on(
 @pytest.mark.parametrize("samples", [1600, 2400])
 def test_a_shard_that_was_written_anew_is_not_read_whatever_its_size(hub: Hub, tmp_path: Path, samples: int) -> None:
     put(hub, [800, 1600])
-    corpus = corpora.read(f"hub:{hub.folder}#train", streaming=True, measured=False)
+    corpus = read_corpus(f"hub:{hub.folder}#train", Reading(streaming=True), measured=False)
     for file in spool(tmp_path):
         file.unlink()
     put(hub, [800, samples], text=["물", "말"])

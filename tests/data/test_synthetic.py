@@ -19,7 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distilhubert_ko.audio.frames import SAMPLE_RATE
-from distilhubert_ko.data import corpora, synthetic
+from distilhubert_ko.data import synthetic
+from distilhubert_ko.data.corpora import read_corpus
 from distilhubert_ko.data.synthetic import Line, particle
 from distilhubert_ko.errors import CorpusError
 from distilhubert_ko.text import tokenizer as text
@@ -113,7 +114,7 @@ def test_an_unknown_corpus_is_a_corpus_error_that_names_those_there_are() -> Non
     with pytest.raises(CorpusError, match="synthetic:demon: no such corpus; there is synthetic:demo"):
         synthetic.lines("demon")
     with pytest.raises(CorpusError, match="no such corpus"):
-        corpora.read("synthetic:demon#train")
+        read_corpus("synthetic:demon#train")
 
 
 # Particles
@@ -185,7 +186,7 @@ def handful(spoken: list[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_corpus_reads_back_as_the_lines_it_was_made_from(handful: Path) -> None:
     for split, part in synthetic.lines("demo").items():
-        corpus = corpora.read(f"synthetic:demo#{split}")
+        corpus = read_corpus(f"synthetic:demo#{split}")
         assert corpus.problems == ()
         assert [(u.text, u.speaker) for u in corpus.utterances] == [(line.text, line.voice) for line in part]
 
@@ -200,7 +201,7 @@ def test_manifests_say_how_long_the_speech_is_and_it_is_16_khz_mono(handful: Pat
 
 
 def test_speech_is_there_and_is_not_clipped(handful: Path) -> None:
-    waves = [utterance.wave() for utterance in corpora.read("synthetic:demo").utterances]
+    waves = [utterance.wave() for utterance in read_corpus("synthetic:demo").utterances]
     assert len(waves) == sum(HANDFUL.values())
     for wave in waves:
         assert 0.5 < len(wave) / SAMPLE_RATE < 10

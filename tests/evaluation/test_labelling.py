@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from distilhubert_ko import recipe
-from distilhubert_ko.data import corpora, dataset
-from distilhubert_ko.data.corpora import Utterance
+from distilhubert_ko.data import dataset
+from distilhubert_ko.data.corpora import Corpus, Utterance, read_corpus
+from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.errors import CorpusError, InputError
 from distilhubert_ko.evaluation import labelling, metrics
 from distilhubert_ko.evaluation.labelling import Label, Labels
@@ -78,7 +79,7 @@ def test_the_manifest_is_read_back_as_the_corpus_with_what_the_model_heard(
 ) -> None:
     labels = labelling.label_corpus(transcriber, f"folder:{untranscribed}")
     kept = labelling.write_labels(labels, untranscribed / "labels.jsonl")
-    corpus = corpora.read(f"manifest:{untranscribed / 'labels.jsonl'}")
+    corpus = read_corpus(f"manifest:{untranscribed / 'labels.jsonl'}")
     assert corpus.problems == ()
     assert [u.id for u in corpus.utterances] == ["a", "b", "c"] == [label.utterance.id for label in kept]
     for utterance, samples in zip(corpus.utterances, LENGTHS, strict=True):
@@ -106,8 +107,8 @@ def test_slices_and_speakers_go_round_and_a_manifest_elsewhere_names_whole_paths
     out = tmp_path_factory.mktemp("elsewhere") / "labels.jsonl"
     labelling.write_labels(labelling.label_corpus(transcriber, f"manifest:{untranscribed}/slices.jsonl"), out)
     with pytest.raises(CorpusError, match="allow-outside"):
-        corpora.read(f"manifest:{out}")
-    (utterance,) = corpora.read(f"manifest:{out}", allow_outside=True).utterances
+        read_corpus(f"manifest:{out}")
+    (utterance,) = read_corpus(f"manifest:{out}", Reading(allow_outside=True)).utterances
     assert (utterance.id, utterance.speaker, utterance.offset, utterance.duration) == ("middle", "s1", 0.5, 1.0)
     assert utterance.text == transcriber(utterance.wave()).text
     np.testing.assert_allclose(utterance.wave(), clip(40_000)[8_000:24_000], atol=1e-4)
@@ -140,8 +141,8 @@ def test_training_takes_every_label_that_is_kept(transcriber: Transcriber, untra
     labelling.write_labels(
         labelling.label_corpus(transcriber, f"folder:{untranscribed}"), untranscribed / "labels.jsonl"
     )
-    config = recipe.Recipe(text=recipe.Text(foreign="spell"))
-    split = dataset.read_split(f"manifest:{untranscribed / 'labels.jsonl'}", config)
+    rules = recipe.Text(foreign="spell")
+    split = dataset.read_scored_split(f"manifest:{untranscribed / 'labels.jsonl'}", rules, Reading())
     assert (len(split.examples), split.dropped) == (3, {})
 
 
@@ -178,7 +179,7 @@ def test_a_corpus_whose_audio_lies_in_no_files_is_refused(
     transcriber: Transcriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     utterance = Utterance("1", lambda: b"", "", None, 1.0)
-    monkeypatch.setattr(corpora, "read", lambda *_, **__: corpora.Corpus("hub:a/b", (utterance,), ()))
+    monkeypatch.setattr(labelling, "read_corpus", lambda *_, **__: Corpus("hub:a/b", (utterance,), ()))
     with pytest.raises(CorpusError, match="save the clips as files"):
         labelling.label_corpus(transcriber, "hub:a/b")
 

@@ -14,7 +14,9 @@ import yaml
 
 from distilhubert_ko import model_folder, recipe, training_log
 from distilhubert_ko.audio.frames import SAMPLE_RATE
-from distilhubert_ko.data import corpora, dataset
+from distilhubert_ko.data import dataset
+from distilhubert_ko.data.corpora import read_corpus
+from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.errors import InputError, ModelError
 from distilhubert_ko.evaluation import breakdown, card, learning_curve, report
 from distilhubert_ko.evaluation.report import Report
@@ -102,7 +104,7 @@ def test_the_rates_are_those_of_jiwer_over_the_whole_corpus(measured: Report) ->
 
 def test_the_loss_is_that_of_torch_for_each_clip_alone(exported: Path, tiny_speech: Path, measured: Report) -> None:
     network = load_network(exported)
-    split = dataset.read_split(f"manifest:{tiny_speech}/dev.jsonl", recipe.Recipe())
+    split = dataset.read_scored_split(f"manifest:{tiny_speech}/dev.jsonl", recipe.Text(), Reading())
     losses = []
     for example in split.examples:
         labels = torch.tensor([SYLLABLES.encode(example.text)])
@@ -169,8 +171,9 @@ def test_a_report_knows_the_commits_of_a_model_and_a_corpus_of_the_hub(
     assert model_folder.revision("owner/name") == COMMIT
     assert [model_folder.revision(name) for name in ("owner/other", "random", exported)] == [None] * 3
 
-    read = corpora.read
-    monkeypatch.setattr(corpora, "read", lambda *args, **options: replace(read(*args, **options), revision="4" * 40))
+    monkeypatch.setattr(
+        dataset, "read_corpus", lambda *args, **options: replace(read_corpus(*args, **options), revision="4" * 40)
+    )
     found = report.evaluate(Transcriber("owner/name", threads=1), f"manifest:{tiny_speech}/dev.jsonl")
     assert (found.model_revision, found.corpus_revision) == (COMMIT, "4" * 40)
 
@@ -293,7 +296,7 @@ def test_a_corpus_is_found_from_the_root_given_and_not_from_that_of_the_models_r
 ) -> None:
     recipe.save(recipe.Recipe(data=recipe.Data(root="elsewhere")), folder / "recipe.toml")
     transcriber = Transcriber(folder, threads=1)
-    assert report.evaluate(transcriber, "manifest:dev.jsonl", root=tiny_speech).utterances == 6
+    assert report.evaluate(transcriber, "manifest:dev.jsonl", reading=Reading(root=tiny_speech)).utterances == 6
     assert report.evaluate(transcriber, f"manifest:{tiny_speech}/dev.jsonl").utterances == 6
 
 

@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 
 from distilhubert_ko.audio.frames import FRAMES, KERNELS, SAMPLE_RATE
 from distilhubert_ko.cli.model import Target
+from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.errors import CorpusError, ExportError, InputError, ModelError
 from distilhubert_ko.evaluation import metrics, report
 from distilhubert_ko.export import calibration, exporting, graph, int8_gate, sherpa, source
@@ -321,7 +322,11 @@ def test_the_corpus_is_read_under_the_recipe_of_the_model(
         told = pytest.raises(CorpusError, match="digits") if foreign == "drop" else nullcontext()
         with told:
             exporting.export_folder(
-                folder, tmp_path / "out", int8=True, corpus="manifest:digits.jsonl", root=tmp_path, allow_outside=True
+                folder,
+                tmp_path / "out",
+                int8=True,
+                corpus="manifest:digits.jsonl",
+                reading=Reading(root=tmp_path, allow_outside=True),
             )
     assert Runtime(tmp_path / "out").vocabulary == len(SYLLABLES)
 

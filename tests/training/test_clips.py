@@ -8,8 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distilhubert_ko.data import corpora, dataset
+from distilhubert_ko.data import dataset
+from distilhubert_ko.data.corpora import Utterance, read_corpus
 from distilhubert_ko.data.dataset import Example
+from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.recipe import Text
 from distilhubert_ko.text.tokenizer import Tokenizer
 from distilhubert_ko.training import clips as batching
@@ -148,7 +150,7 @@ def test_no_clips_give_no_batches() -> None:
 
 @pytest.fixture
 def examples(tiny_speech: Path) -> tuple[Example, ...]:
-    corpus = corpora.read("manifest:dev.jsonl", root=tiny_speech)
+    corpus = read_corpus("manifest:dev.jsonl", Reading(root=tiny_speech))
     return dataset.split(corpus, Text(), None).examples
 
 
@@ -162,13 +164,13 @@ class Reads:
 
     def __init__(self, patch: pytest.MonkeyPatch):
         self.ids: list[str] = []
-        decode = corpora.Utterance.wave
+        decode = Utterance.wave
 
-        def wave(utterance: corpora.Utterance) -> np.ndarray:
+        def wave(utterance: Utterance) -> np.ndarray:
             self.ids.append(utterance.id)
             return decode(utterance)
 
-        patch.setattr(corpora.Utterance, "wave", wave)
+        patch.setattr(Utterance, "wave", wave)
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distilhubert_ko.audio.frames import SAMPLE_RATE
-from distilhubert_ko.data import corpora, dataset
+from distilhubert_ko.data import dataset
+from distilhubert_ko.data.corpora import read_corpus
 from distilhubert_ko.recipe import Augment, Text
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.training import splice
@@ -22,7 +23,7 @@ SYLLABLE = SAMPLE_RATE // 5  # of the tones in conftest.py: each character, a sp
 
 @pytest.fixture(scope="module")
 def examples(tiny_speech: Path) -> tuple[dataset.Example, ...]:
-    return dataset.split(corpora.read(f"manifest:{tiny_speech}/train.jsonl"), Text(), None).examples
+    return dataset.split(read_corpus(f"manifest:{tiny_speech}/train.jsonl"), Text(), None).examples
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +101,7 @@ def test_the_quietest_place_is_found_and_lies_in_the_region() -> None:
 
 def test_there_is_a_cut_for_each_space_and_they_rise(exported: Path, tiny_speech: Path) -> None:
     transcriber = Transcriber(exported)
-    corpus = corpora.read(f"manifest:{tiny_speech}/train.jsonl")
+    corpus = read_corpus(f"manifest:{tiny_speech}/train.jsonl")
     examples = [
         dataset.Example(utterance, text)
         for utterance, text in zip(corpus.utterances, ["가 나", "다라 마 바", "사"], strict=False)
@@ -116,7 +117,7 @@ def test_there_is_a_cut_for_each_space_and_they_rise(exported: Path, tiny_speech
 def test_cuts_are_read_again_for_the_same_clips_and_found_anew_for_others(
     exported: Path, tiny_speech: Path, tmp_path: Path
 ) -> None:
-    corpus = corpora.read(f"manifest:{tiny_speech}/train.jsonl")
+    corpus = read_corpus(f"manifest:{tiny_speech}/train.jsonl")
     examples = [dataset.Example(utterance, "가 나") for utterance in corpus.utterances[:2]]
     path = tmp_path / splice.CUTS
     found = splice.read_or_find(path, str(exported), examples)

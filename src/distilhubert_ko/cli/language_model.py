@@ -66,6 +66,7 @@ def tune(
     from rich.console import Console
     from rich.progress import Progress
 
+    from distilhubert_ko.data.reading import Reading
     from distilhubert_ko.decoding import decoder
     from distilhubert_ko.decoding.beam import Options
     from distilhubert_ko.decoding.language_model import Weights
@@ -77,7 +78,7 @@ def tune(
         decoder.check_installable(Path(model), lm)
     transcriber = Transcriber(exported(model), lm=lm, beam=beam)
     assert transcriber.decoder.model is not None
-    split = report.read_split(transcriber.folder, corpus, Path(), allow_outside)
+    split = report.read_split(transcriber.folder, corpus, Reading(allow_outside=allow_outside))
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("listening", total=None)
         heard = tuning.recognise_split(

@@ -10,6 +10,7 @@ import typer
 from distilhubert_ko.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
+    from distilhubert_ko.data.reading import Reading
     from distilhubert_ko.evaluation.breakdown import Comparison
     from distilhubert_ko.evaluation.report import Report
 
@@ -55,11 +56,13 @@ def evaluate(
     allow_outside: OutsideOption = False,
 ) -> None:
     """Score a model on a corpus: CER with and without spaces, jamo and word error rates, loss, speed."""
+    from distilhubert_ko.data.reading import Reading
     from distilhubert_ko.evaluation.breakdown import compare_predictions
     from distilhubert_ko.evaluation.report import save_report
 
+    reading = Reading(allow_outside=allow_outside)
     names = [model] if against is None else [model, against]
-    measured = [evaluated(name, corpus, Path(), allow_outside, lm=lm, beam=beam) for name in names]
+    measured = [evaluated(name, corpus, reading, lm=lm, beam=beam) for name in names]
     for letter, name, report in zip("AB", names, measured, strict=False):
         typer.echo(f"{letter}: {name}\n{figures(report)}\n" if against else figures(report))
     comparison = compare_predictions(*(report.predictions for report in measured)) if against else None
@@ -69,7 +72,7 @@ def evaluate(
         lines = save_report(measured[0], json_file, comparison)
         typer.echo(f"report: {json_file}  utterances: {lines}")
     if html:
-        typer.echo(f"page: {_page(html, names, measured, corpus, comparison, allow_outside)}")
+        typer.echo(f"page: {_page(html, names, measured, corpus, comparison, reading)}")
 
 
 def _page(
@@ -78,7 +81,7 @@ def _page(
     reports: "list[Report]",
     corpus: str,
     comparison: "Comparison | None",
-    allow_outside: bool,
+    reading: "Reading",
 ) -> Path:
     """Writes the page of one model or two, with speech read from the corpus anew."""
     from distilhubert_ko.evaluation.html.page import write_page
@@ -87,7 +90,7 @@ def _page(
     from distilhubert_ko.model_folder import resolve
 
     sides = [Side(shown(model), resolve(model), report) for model, report in zip(models, reports, strict=True)]
-    split = read_split(sides[0].folder, corpus, Path(), allow_outside)
+    split = read_split(sides[0].folder, corpus, reading)
     spoken = {example.utterance.id: example.utterance for example in split.examples}
     return write_page(path, sides, comparison, lambda name: spoken[name].wave())
 
@@ -119,6 +122,7 @@ def export(
     allow_outside: OutsideOption = False,
 ) -> None:
     """Write model.onnx from a model's weights after a check: float32 against torch, int8 by its CER on a corpus."""
+    from distilhubert_ko.data.reading import Reading
     from distilhubert_ko.model_folder import graph, resolve
 
     int8, sherpa = precision is Precision.INT8, target is Target.SHERPA_ONNX
@@ -140,7 +144,7 @@ def export(
         target=target.value,
         int8=int8,
         corpus=calibrate,
-        allow_outside=allow_outside,
+        reading=Reading(allow_outside=allow_outside),
         on_trial=lambda trial: typer.echo(trial, err=True),
     )
     typer.echo(f"{out}: float32 within {difference:.1e} of the weights' log-probabilities", err=True)
@@ -171,10 +175,8 @@ def exported(model: str) -> Path:
     return folder
 
 
-def evaluated(
-    model: str, corpus: str, root: Path, allow_outside: bool = False, lm: str | None = None, beam: int | None = None
-) -> "Report":
-    """The report of a model on a corpus, which is looked for in `root`, under a progress bar."""
+def evaluated(model: str, corpus: str, reading: "Reading", lm: str | None = None, beam: int | None = None) -> "Report":
+    """The report of a model on a corpus, under a progress bar."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -187,8 +189,7 @@ def evaluated(
         return evaluate_model(
             transcriber,
             corpus,
-            root=root,
-            allow_outside=allow_outside,
+            reading=reading,
             on_progress=lambda done, all_: progress.update(task, completed=done, total=all_),
         )
 

@@ -293,6 +293,7 @@ def label(
     from rich.console import Console
     from rich.progress import Progress
 
+    from distilhubert_ko.data.reading import Reading
     from distilhubert_ko.evaluation import labelling
     from distilhubert_ko.recognition.transcriber import Transcriber
 
@@ -302,7 +303,7 @@ def label(
         labels = labelling.label_corpus(
             transcriber,
             corpus,
-            allow_outside=allow_outside,
+            reading=Reading(allow_outside=allow_outside),
             on_progress=lambda done, all_: progress.update(task, completed=done, total=all_),
         )
     if parts := labelling.deciles(labels.labels):

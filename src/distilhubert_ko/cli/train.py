@@ -123,7 +123,7 @@ def demo(
 ) -> None:
     """Train, measure, document and transcribe, offline, in minutes, on speech that the program makes for itself."""
     from distilhubert_ko import recipe as recipes
-    from distilhubert_ko.data import corpora
+    from distilhubert_ko.data.corpora import read_corpus
     from distilhubert_ko.files import writing
     from distilhubert_ko.recognition.transcriber import Transcriber
 
@@ -131,7 +131,7 @@ def demo(
     report = _train(config, out, resume=False)
     if report is None:
         return
-    clip = corpora.read(config.test_corpus).utterances[0]
+    clip = read_corpus(config.test_corpus).utterances[0]
     text = Transcriber(out)(clip.wave()).text
     transcript = writing.write_text(out / "transcript.txt", f"{text}\n")
     typer.echo(figures(report))
@@ -151,6 +151,7 @@ def _loaded(recipe: str, changes: list[str], allow_outside: bool) -> "Recipe":
 
 def _train(config: "Recipe", folder: Path, resume: bool) -> "Report | None":
     """Trains, exports, evaluates and writes the card; of several ranks all train, and the first does the rest."""
+    from distilhubert_ko.data.reading import Reading
     from distilhubert_ko.evaluation.report import REPORT, save_report
 
     try:
@@ -164,7 +165,7 @@ def _train(config: "Recipe", folder: Path, resume: bool) -> "Report | None":
     if not ranks.leads():
         return None
     write_graph(folder)
-    report = evaluated(str(folder), config.test_corpus, config.root, config.data.allow_outside)
+    report = evaluated(str(folder), config.test_corpus, Reading(config.root, allow_outside=config.data.allow_outside))
     save_report(report, folder / REPORT)
     write_card(folder)
     return report

@@ -20,8 +20,8 @@ from distilhubert_ko.audio.reading import audio_duration, load_audio
 from distilhubert_ko.data import audio_cache, corpus_formats
 from distilhubert_ko.data.audio_cache import AudioCache, Length
 from distilhubert_ko.data.corpus_formats import Audio, Entry
+from distilhubert_ko.data.reading import DEFAULT_READING, Reading
 from distilhubert_ko.errors import AudioError, CorpusError, RecipeError, UnavailableError
-from distilhubert_ko.files.fence import Fence
 
 SCHEMES = ("folder", "hub", "kaldi", "librispeech", "manifest", "synthetic", "zeroth")
 
@@ -94,35 +94,17 @@ class Corpus:
         return tuple(sorted({utterance.speaker for utterance in self.utterances if utterance.speaker is not None}))
 
 
-def read(
-    spec: str,
-    *,
-    root: Path = Path("."),
-    heldout: str = "",
-    transcribed: bool = True,
-    cache: Path | None = None,
-    streaming: bool = False,
-    measured: bool = True,
-    allow_outside: bool = False,
+def read_corpus(
+    spec: str, reading: Reading = DEFAULT_READING, *, transcribed: bool = True, measured: bool = True
 ) -> Corpus:
     """Read a corpus, or one split of it. The audio itself is read only as far as its headers.
 
     Args:
         spec: `scheme:location`, or `scheme:location#split`. The schemes are `SCHEMES`.
-        root: the folder that a relative location counts from.
-        heldout: a rule such as "every 8th speaker". With speakers in sorted order, numbered from 1, speakers
-            8, 16, ... are the test split, the speaker after each of them dev, the rest train. Where the
-            corpus has a test split of its own, that stays, and speakers 8, 16, ... of its train split are
-            dev; where it has both test and dev, the rule is not needed and changes nothing.
+        reading: where and how corpora are read.
         transcribed: whether an utterance without a transcript is a problem, or gets the text "".
-        cache: a folder that keeps the lengths of the files, and the waves of the utterances once they are decoded;
-            not of streamed ones.
-        streaming: whether the sound of a corpus on the Hub stays there, to be fetched when it is wanted.
         measured: whether streamed sound is fetched once for its length, or the length is what the corpus lists or,
             as a guess, follows from the text's.
-        allow_outside: whether a manifest, an audio folder's metadata and a Kaldi wav.scp may name files anywhere. Else
-            only in the manifest's folder, the audio folder, or the folder that holds the Kaldi one; or in `root`, if
-            that holds them.
 
     Raises:
         CorpusError: no such scheme, corpus or split; a malformed line; a file that may not be named; an id that
@@ -133,24 +115,24 @@ def read(
         InputError: the cache cannot be written.
     """
     scheme, location, split = _parse(spec)
-    every = _every(heldout)
-    streamed = streaming and scheme == "hub"
+    every = _every(reading.heldout)
+    streamed = reading.streaming and scheme == "hub"
     part = split if every is None else None
     if scheme == "hub":
         entries, revision = (_streamed if streamed else corpus_formats.hub)(location, part)
     else:
-        entries, revision = _entries(scheme, location, root, allow_outside), None
+        entries, revision = _entries(scheme, location, reading), None
     twice = [key for key, count in Counter(entry.id for entry in entries).items() if count > 1]
     if twice:
         raise CorpusError(f"{spec} lists {len(twice)} ids twice, e.g. {twice[0]}: give each utterance its own id")
     if split:
         entries = _of_split(spec, entries, split, every)
-    kept = audio_cache.opened(cache) if cache and not streamed else None
+    kept = audio_cache.opened(reading.cache) if reading.cache and not streamed else None
     wanted = [entry for entry in entries if entry.text or not transcribed]
     sources = dict.fromkeys(entry.audio for entry in wanted if entry.audio is not None)
     heard = measured or not streamed
     if heard:
-        lengths = kept.lengths(f"{spec} in {root.absolute()}", sources, _lengths) if kept else _lengths(sources)
+        lengths = kept.lengths(f"{spec} in {reading.root.absolute()}", sources, _lengths) if kept else _lengths(sources)
     else:
         lengths = _guess(wanted)
     found = [_utterance(entry, lengths, heard, transcribed, kept) for entry in entries]
@@ -189,20 +171,20 @@ def _streamed(location: str, split: str | None) -> tuple[list[Entry], str | None
     return shards.entries(location, split)
 
 
-def _entries(scheme: str, location: str, root: Path, allow_outside: bool) -> list[Entry]:
+def _entries(scheme: str, location: str, reading: Reading) -> list[Entry]:
     """Everything that a corpus on this machine lists."""
-    path = root / Path(location).expanduser()
+    path = reading.root / Path(location).expanduser()
     if scheme in ("folder", "kaldi", "librispeech", "zeroth") and not path.is_dir():
         raise CorpusError(f"{scheme}:{location}: there is no folder {path}: check the path")
     match scheme:
         case "folder":
-            return corpus_formats.audiofolder(path, None if allow_outside else Fence(path, root))
+            return corpus_formats.audiofolder(path, reading.fence(path))
         case "kaldi":
-            return corpus_formats.kaldi(path, None if allow_outside else Fence(path.parent, root))
+            return corpus_formats.kaldi(path, reading.fence(path.parent))
         case "librispeech":
             return corpus_formats.librispeech(path)
         case "manifest":
-            return corpus_formats.manifest(path, fence=None if allow_outside else Fence(path.parent, root))
+            return corpus_formats.manifest(path, fence=reading.fence(path.parent))
         case "synthetic":
             from distilhubert_ko.data import synthetic
 

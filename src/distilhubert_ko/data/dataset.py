@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from distilhubert_ko import recipe
 from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
-from distilhubert_ko.data import corpora
-from distilhubert_ko.data.corpora import Corpus, Utterance
+from distilhubert_ko.data.corpora import Corpus, Utterance, read_corpus
+from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.decoding import ctc
 from distilhubert_ko.errors import CorpusError
 from distilhubert_ko.text import tokenizer as text
@@ -126,8 +126,10 @@ def prepare(config: recipe.Recipe) -> Dataset:
     train = split(corpus, config.text, data)
     train = _alignable(train, _vocabulary(train, config.text.units))
     tokenizer = _vocabulary(train, config.text.units)  # anew: what was left out is not learnt
-    evaluation = read_split(data.eval, config)
-    test = evaluation if config.test_corpus == data.eval else read_split(config.test_corpus, config)
+    reading = Reading.from_recipe(config)
+    evaluation = read_scored_split(data.eval, config.text, reading)
+    same = config.test_corpus == data.eval
+    test = evaluation if same else read_scored_split(config.test_corpus, config.text, reading)
     return Dataset(train, evaluation, test, tokenizer)
 
 
@@ -135,24 +137,13 @@ def _vocabulary(train: Split, units: text.Units) -> text.Tokenizer:
     return text.Tokenizer.from_texts((example.text for example in train.examples), units)
 
 
-def read_split(spec: str, config: recipe.Recipe) -> Split:
-    """A corpus to be evaluated on: no clip is left out for its length, only those that could not be scored."""
-    corpus = _read(spec, config)
-    return split(corpus, config.text, None)
+def read_scored_split(spec: str, rules: recipe.Text, reading: Reading) -> Split:
+    """Return a corpus to be scored on: no clip is left out for its length, only those that could not be scored."""
+    return split(read_corpus(spec, reading), rules, None)
 
 
-def _read(spec: str, config: recipe.Recipe, *, transcribed: bool = True, measured: bool = True) -> corpora.Corpus:
-    data = config.data
-    return corpora.read(
-        spec,
-        root=config.root,
-        heldout=data.heldout,
-        transcribed=transcribed,
-        cache=config.cache,
-        streaming=data.streaming,
-        measured=measured,
-        allow_outside=data.allow_outside,
-    )
+def _read(spec: str, config: recipe.Recipe, *, transcribed: bool = True, measured: bool = True) -> Corpus:
+    return read_corpus(spec, Reading.from_recipe(config), transcribed=transcribed, measured=measured)
 
 
 def unlabelled(spec: str, config: recipe.Recipe, *, measured: bool = True) -> Split:

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from distilhubert_ko.data import corpora
+from distilhubert_ko.data.corpora import read_corpus
+from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.errors import CorpusError
 from distilhubert_ko.recipe import Recipe
 
@@ -31,11 +32,5 @@ def of(recipe: Recipe) -> Size:
         return PUBLISHED[spec]
     if spec.startswith("hub:"):
         raise CorpusError(f"{spec}: its size is not known here; give it with --utterances N")
-    corpus = corpora.read(
-        spec,
-        root=recipe.root,
-        heldout=recipe.data.heldout,
-        cache=recipe.cache,
-        allow_outside=recipe.data.allow_outside,
-    )
+    corpus = read_corpus(spec, Reading.from_recipe(recipe))
     return Size(len(corpus.utterances), corpus.hours)

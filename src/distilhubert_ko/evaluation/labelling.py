@@ -8,7 +8,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distilhubert_ko.audio.frames import SAMPLE_RATE
-from distilhubert_ko.data import corpora
-from distilhubert_ko.data.corpora import Utterance
+from distilhubert_ko.data.corpora import Utterance, read_corpus
+from distilhubert_ko.data.reading import DEFAULT_READING, Reading
 from distilhubert_ko.decoding import ctc
 from distilhubert_ko.errors import AudioError, CorpusError, InputError
 from distilhubert_ko.evaluation import metrics, report
@@ -83,18 +83,17 @@ def label_corpus(
     transcriber: Transcriber,
     spec: str,
     *,
-    root: Path = Path("."),
-    allow_outside: bool = False,
+    reading: Reading = DEFAULT_READING,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Labels:
     """Recognises a corpus, whose transcripts may be missing, split by speaker as the model's own recipe says.
 
-    `allow_outside` is that of `corpora.read`. `on_progress` is called with the utterances done and their number. Raises
-    CorpusError for a corpus that cannot be read and for one whose audio lies in no files, which a manifest could not
-    name.
+    The recipe's held-out rule replaces that of `reading`. `on_progress` is called with the utterances done and their
+    number. Raises CorpusError for a corpus that cannot be read and for one whose audio lies in no files, which a
+    manifest could not name.
     """
     recipe = report.recipe_of(transcriber.folder)
-    corpus = corpora.read(spec, root=root, heldout=recipe.data.heldout, transcribed=False, allow_outside=allow_outside)
+    corpus = read_corpus(spec, replace(reading, heldout=recipe.data.heldout), transcribed=False)
     if any(not isinstance(utterance.audio, Path) for utterance in corpus.utterances):
         raise CorpusError(
             f"{spec}: its audio lies in no files that a manifest could name: save the clips as files, and give them "

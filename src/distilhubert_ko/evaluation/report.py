@@ -13,6 +13,7 @@ import numpy as np
 from distilhubert_ko import model_folder
 from distilhubert_ko.data import dataset
 from distilhubert_ko.data.dataset import Example, Split
+from distilhubert_ko.data.reading import DEFAULT_READING, Reading
 from distilhubert_ko.decoding import ctc, decoder
 from distilhubert_ko.errors import InputError, ModelError
 from distilhubert_ko.evaluation import metrics
@@ -80,17 +81,15 @@ def evaluate(
     transcriber: Transcriber,
     spec: str,
     *,
-    root: Path = Path("."),
-    allow_outside: bool = False,
+    reading: Reading = DEFAULT_READING,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Scores a model on a corpus, under the text rules and the speaker split of the model's own recipe.
 
-    A relative location in `spec` is read against `root`, not against the recipe's; `allow_outside` is that of
-    `corpora.read`. `on_progress` is called with the utterances done and their number. Raises CorpusError for a corpus
-    that cannot be read.
+    `reading` is as in `read_split`. `on_progress` is called with the utterances done and their number. Raises
+    CorpusError for a corpus that cannot be read.
     """
-    split = read_split(transcriber.folder, spec, root, allow_outside)
+    split = read_split(transcriber.folder, spec, reading)
     started = time.perf_counter()
     predictions: list[Prediction] = []
     losses: list[float] = []
@@ -107,12 +106,15 @@ def evaluate(
     return _report(split, predictions, losses, transcriber, time.perf_counter() - started)
 
 
-def read_split(folder: Path, spec: str, root: Path, allow_outside: bool = False) -> Split:
-    """A corpus under the text rules and the speaker split of the recipe of the model in `folder`."""
+def read_split(folder: Path, spec: str, reading: Reading = DEFAULT_READING) -> Split:
+    """Return a corpus under the text rules and the speaker split of the recipe of the model in `folder`.
+
+    Of `reading` count the root, the cache and `allow_outside`: a model must not say where files are written, nor which
+    may be read.
+    """
     recipe = recipe_of(folder)
-    # A model is not to say where files are written, nor which may be read.
-    data = dataclasses.replace(recipe.data, root=str(root), cache="", allow_outside=allow_outside)
-    return dataset.read_split(spec, dataclasses.replace(recipe, data=data))
+    own = dataclasses.replace(reading, heldout=recipe.data.heldout, streaming=recipe.data.streaming)
+    return dataset.read_scored_split(spec, recipe.text, own)
 
 
 def _loss(log_probs: np.ndarray, example: Example, transcriber: Transcriber) -> float:

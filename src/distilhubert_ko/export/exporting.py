@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from distilhubert_ko.data.reading import DEFAULT_READING, Reading
 from distilhubert_ko.decoding import decoder
 from distilhubert_ko.errors import InputError
 from distilhubert_ko.evaluation import report
@@ -54,14 +55,13 @@ def export_folder(
     target: str = "onnx",
     int8: bool = False,
     corpus: str | None = None,
-    root: Path = Path(),
-    allow_outside: bool = False,
+    reading: Reading = DEFAULT_READING,
     on_trial: Callable[[PrecisionTrial], None] = lambda trial: None,
 ) -> float:
     """Write a folder `out` that runs without the weights, and return the difference to torch as `export_graph` does.
 
-    `target` is one of TARGETS. `int8` needs a `corpus` (scheme:location#split, against `root`, `allow_outside` as in
-    `corpora.read`): ranges are observed on CLIPS of its utterances. CER is measured on all of them, of float32 and
+    `target` is one of TARGETS. `int8` needs a `corpus` (scheme:location#split, read as
+    `reading` says): ranges are observed on CLIPS of its utterances. CER is measured on all of them, of float32 and
     then of RUNGS until one is within ALLOWED of it. For sherpa-onnx, a corpus tells how loud speech is.
 
     Raises what `export_graph` raises, and ExportError where no graph in int8 is good enough; then nothing is written.
@@ -83,9 +83,9 @@ def export_folder(
         source.write_graph(source.graph(), temporary / GRAPH)
         difference = source.check_parity(temporary)
         if corpus is not None:
-            waves = calibration_waves(report.read_split(temporary, corpus, root, allow_outside).examples)
+            waves = calibration_waves(report.read_split(temporary, corpus, reading).examples)
         if int8 and corpus is not None:
-            speech = write_int8_graph(source, temporary, waves, corpus, root, allow_outside, on_trial)
+            speech = write_int8_graph(source, temporary, waves, corpus, reading, on_trial)
         if convert:
             convert(source, temporary, speech, waves)
     if not convert and not in_place and decoder.carried(folder):

@@ -8,6 +8,7 @@ import numpy as np
 
 from distilhubert_ko.audio.frames import FRAMES, KERNELS, SAMPLE_RATE
 from distilhubert_ko.data.dataset import Example
+from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.errors import ExportError, InputError
 from distilhubert_ko.evaluation import report
 from distilhubert_ko.export import calibration
@@ -42,8 +43,7 @@ def write_int8_graph(
     folder: Path,
     waves: Sequence[np.ndarray],
     corpus: str,
-    root: Path,
-    allow_outside: bool,
+    reading: Reading,
     on_trial: Callable[[PrecisionTrial], None],
 ) -> Mapping[str, Observed]:
     """Replace the float32 graph in `folder` by the first of RUNGS that is accurate enough, and return its ranges.
@@ -52,7 +52,7 @@ def write_int8_graph(
     """
 
     def trial(float32: tuple[str, ...] | None) -> PrecisionTrial:
-        measured = report.evaluate(Transcriber(folder), corpus, root=root, allow_outside=allow_outside)
+        measured = report.evaluate(Transcriber(folder), corpus, reading=reading)
         made = PrecisionTrial(float32, measured.cer)
         on_trial(made)
         return made

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from distilhubert_ko import recipe
 from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
 
-pass  # FIXME
-
 Wave = NDArray[np.float32]
 
 
