@@ -40,9 +40,9 @@ def speech(folder: Path, clips: int, longest: float) -> Path:
     return folder
 
 
-def seconds_of(source: Path, out: Path, model: str, workers: int) -> tuple[float, bulk.Counts]:
+def seconds_of(source: Path, out: Path, model: str, workers: int) -> tuple[float, bulk.BulkCounts]:
     begun = time.perf_counter()
-    counts = bulk.transcribe(str(source), out, bulk.Work(model, 1, {}), workers=workers)
+    counts = bulk.transcribe_all(str(source), out, bulk.WorkerOptions(model, 1, {}), workers=workers)
     return time.perf_counter() - begun, counts
 
 
@@ -113,7 +113,7 @@ def main() -> None:
     parser.add_argument("--every", type=float, default=5.0, help="seconds between kills")
     parser.add_argument("--json", type=Path, default=Path("docs/results/bulk.json"))
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name, bulk.engine(None, 1, 2):
+    with tempfile.TemporaryDirectory() as name, bulk.ray_engine(None, 1, 2):
         folder = Path(name)
         parts = {}
         for key, minutes in (("overhead", options.minutes), ("scaling", options.scaling_minutes)):

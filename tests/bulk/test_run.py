@@ -21,7 +21,7 @@ from distilhubert_ko import Transcriber
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.bulk import inputs, outputs
 from distilhubert_ko.bulk import run as bulk
-from distilhubert_ko.bulk.inputs import Input, Storage
+from distilhubert_ko.bulk.inputs import BulkInput, Storage
 from distilhubert_ko.cli import main as cli
 from distilhubert_ko.errors import CorpusError, InputError
 from tests.support.model import clip
@@ -49,21 +49,21 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def engine() -> Iterator[None]:
     """A local Ray for all tests of this module, which bulk then finds running."""
-    with bulk.engine(None, 1, 2):
+    with bulk.ray_engine(None, 1, 2):
         yield
 
 
 @pytest.fixture(scope="module")
-def work(exported: Path) -> bulk.Work:
-    return bulk.Work(str(exported), 1, {})
+def work(exported: Path) -> bulk.WorkerOptions:
+    return bulk.WorkerOptions(str(exported), 1, {})
 
 
-def mortal(work: bulk.Work, deaths: Path) -> bulk.Work:
+def mortal(work: bulk.WorkerOptions, deaths: Path) -> bulk.WorkerOptions:
     """A worker that kills itself at a DEADLY recording, and once for each file in `deaths` at one of 16000 samples."""
 
-    class Mortal(bulk.Work):  # within a function, so that it goes to the workers by value
+    class Mortal(bulk.WorkerOptions):  # within a function, so that it goes to the workers by value
         def transcriber(self) -> Transcriber:
-            made = bulk.Work.transcriber(self)
+            made = bulk.WorkerOptions.transcriber(self)
             hear = made.log_probs
 
             def log_probs(waves: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -113,7 +113,7 @@ def check_right(found: Sequence[dict[str, Any]], transcriber: Transcriber) -> No
 
 
 def test_whatever_dies_each_input_has_one_right_record(
-    engine: None, work: bulk.Work, recordings: Path, tmp_path: Path
+    engine: None, work: bulk.WorkerOptions, recordings: Path, tmp_path: Path
 ) -> None:
     deaths, out = tmp_path / "deaths", tmp_path / "out"
     deaths.mkdir()
@@ -123,7 +123,7 @@ def test_whatever_dies_each_input_has_one_right_record(
     soundfile.write(poison, clip(DEADLY), SAMPLE_RATE)
     steps: list[tuple[int, int]] = []
     try:
-        counts = bulk.transcribe(
+        counts = bulk.transcribe_all(
             str(recordings), out, mortal(work, deaths), workers=1, on_progress=lambda *step: steps.append(step)
         )
     finally:
@@ -145,7 +145,9 @@ def test_whatever_dies_each_input_has_one_right_record(
     assert steps == sorted(steps)
 
 
-def test_what_has_a_record_is_not_done_again(engine: None, work: bulk.Work, recordings: Path, tmp_path: Path) -> None:
+def test_what_has_a_record_is_not_done_again(
+    engine: None, work: bulk.WorkerOptions, recordings: Path, tmp_path: Path
+) -> None:
     out, listed = tmp_path / "out", tmp_path / "list.jsonl"
     lines = [
         {"audio_filepath": "here.wav"},
@@ -157,7 +159,7 @@ def test_what_has_a_record_is_not_done_again(engine: None, work: bulk.Work, reco
     ]
     soundfile.write(tmp_path / "here.wav", clip(5000), SAMPLE_RATE)
     listed.write_text("".join(json.dumps(line) + "\n" for line in [*lines, lines[0]]), encoding="utf-8")
-    first = bulk.transcribe(str(listed), out, work, allow_outside=True, workers=2)
+    first = bulk.transcribe_all(str(listed), out, work, allow_outside=True, workers=2)
     assert (first.records, first.failures) == (len(lines), 2), "a line that is given twice is one input"
     found = {(record["id"], record["offset"]): record for record in records(out)}
     assert found["가", 0.0]["segments"] == found[f"file://{recordings}/둘째 폴더/05", 0.0]["segments"]
@@ -171,7 +173,7 @@ def test_what_has_a_record_is_not_done_again(engine: None, work: bulk.Work, reco
     listed.write_text(listed.read_text(encoding="utf-8") + '{"audio_filepath": "new.wav"}\n', encoding="utf-8")
     soundfile.write(tmp_path / "new.wav", clip(6000), SAMPLE_RATE)
     (out / bulk.SUCCESS).unlink()  # as where the command was killed
-    assert bulk.transcribe(str(listed), out, work, allow_outside=True, workers=1).records == len(lines) + 1
+    assert bulk.transcribe_all(str(listed), out, work, allow_outside=True, workers=1).records == len(lines) + 1
     after = {place: place.stat().st_mtime_ns for place in out.glob("part-*")}
     assert before.items() < after.items()
     assert len(after) == len(before) + 2
@@ -179,12 +181,14 @@ def test_what_has_a_record_is_not_done_again(engine: None, work: bulk.Work, reco
     def nobody(done: int, all_: int) -> None:
         raise AssertionError("nothing was left to do")
 
-    assert bulk.transcribe(str(listed), out, work, allow_outside=True, on_progress=nobody).records == len(lines) + 1
+    assert bulk.transcribe_all(str(listed), out, work, allow_outside=True, on_progress=nobody).records == len(lines) + 1
     with pytest.raises(InputError, match="another folder as --out"):
-        bulk.transcribe(str(listed), out, bulk.Work(work.model, 1, {"n_best": 2}), allow_outside=True)
+        bulk.transcribe_all(str(listed), out, bulk.WorkerOptions(work.model, 1, {"n_best": 2}), allow_outside=True)
 
 
-def test_the_command_writes_one_record_each(engine: None, work: bulk.Work, recordings: Path, tmp_path: Path) -> None:
+def test_the_command_writes_one_record_each(
+    engine: None, work: bulk.WorkerOptions, recordings: Path, tmp_path: Path
+) -> None:
     source = recordings / "둘째 폴더"
     options = ["--out", str(tmp_path / "out"), "--model", work.model, "--workers", "1", "--n-best", "2"]
     result = CliRunner().invoke(cli.app, ["bulk", str(source), *options])
@@ -194,11 +198,25 @@ def test_the_command_writes_one_record_each(engine: None, work: bulk.Work, recor
 
 
 def test_an_output_that_cannot_be_written_ends_the_run_with_one_line(
-    engine: None, work: bulk.Work, recordings: Path, tmp_path: Path
+    engine: None, work: bulk.WorkerOptions, recordings: Path, tmp_path: Path
 ) -> None:
     (tmp_path / outputs.DRAFTS).write_text("where a folder should be")
     with pytest.raises(InputError, match=r"^[^\n]*cannot be written[^\n]*$"):
-        bulk.transcribe(str(recordings / "둘째 폴더"), tmp_path, work, workers=1)
+        bulk.transcribe_all(str(recordings / "둘째 폴더"), tmp_path, work, workers=1)
+
+
+@pytest.mark.parametrize("content", ["", "[", "{}", "[" * 100_000])
+def test_a_corrupt_file_of_an_earlier_run_is_an_error_that_names_it(
+    work: bulk.WorkerOptions, recordings: Path, tmp_path: Path, content: str
+) -> None:
+    drafts = tmp_path / outputs.DRAFTS
+    drafts.mkdir()
+    (drafts / "part-0.json").write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=r"part-0\.json is corrupt"):
+        bulk.transcribe_all(str(recordings / "둘째 폴더"), tmp_path, work)
+    (tmp_path / bulk.SETTINGS).write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=bulk.SETTINGS):
+        bulk.transcribe_all(str(recordings / "둘째 폴더"), tmp_path, work)
 
 
 # What a shard leaves behind, without Ray
@@ -208,8 +226,10 @@ class Death(BaseException):
     """Ends a worker where it stands."""
 
 
-def shard(recordings: Path) -> outputs.Shard:
-    (whole,) = outputs.cut([each for each in inputs.read(str(recordings), Storage()) if each.id != "long.wav"], {})
+def shard(recordings: Path) -> outputs.BulkShard:
+    (whole,) = outputs.cut_shards(
+        [each for each in inputs.read_inputs(str(recordings), Storage()) if each.id != "long.wav"], {}
+    )
     return whole
 
 
@@ -227,41 +247,43 @@ def hearing(transcriber: Transcriber, monkeypatch: pytest.MonkeyPatch, calls: in
 
 @pytest.mark.parametrize("calls", [0, 1, 2, 3])
 def test_a_run_that_was_killed_leaves_what_the_next_one_needs(
-    work: bulk.Work, recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: int
+    work: bulk.WorkerOptions, recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: int
 ) -> None:
     whole, transcriber = shard(recordings), work.transcriber()
     with monkeypatch.context() as patch:
         hearing(transcriber, patch, calls)
         with pytest.raises(Death):
-            outputs.work(whole, tmp_path, Storage(), transcriber)
+            outputs.transcribe_shard(whole, tmp_path, Storage(), transcriber)
     begun = bulk._gather(tmp_path)
     assert sum(begun.values()) == min(outputs.GROUP, len(whole.inputs) - calls * outputs.GROUP)
     done = {bulk._key(record) for record in bulk._finished(tmp_path)}
     assert len(done) == calls * outputs.GROUP
     left = [each for each in whole.inputs if each.key not in done]
-    for rest in outputs.cut(left, begun):
-        outputs.work(rest, tmp_path, Storage(), transcriber)
+    for rest in outputs.cut_shards(left, begun):
+        outputs.transcribe_shard(rest, tmp_path, Storage(), transcriber)
     assert bulk._conclude(whole.inputs, tmp_path).records == len(whole.inputs) == len(records(tmp_path))
     assert bulk._gather(tmp_path) == {}
 
 
-def test_a_shard_that_is_done_twice_leaves_one_pair_of_files(work: bulk.Work, recordings: Path, tmp_path: Path) -> None:
+def test_a_shard_that_is_done_twice_leaves_one_pair_of_files(
+    work: bulk.WorkerOptions, recordings: Path, tmp_path: Path
+) -> None:
     whole, transcriber = shard(recordings), work.transcriber()
     for _ in range(2):
-        outputs.work(whole, tmp_path, Storage(), transcriber)
+        outputs.transcribe_shard(whole, tmp_path, Storage(), transcriber)
     assert len([*tmp_path.glob("part-*")]) == 2
     assert len(records(tmp_path)) == len(whole.inputs)
 
 
 def test_success_is_not_claimed_where_a_record_is_missing_or_twice(
-    work: bulk.Work, recordings: Path, tmp_path: Path
+    work: bulk.WorkerOptions, recordings: Path, tmp_path: Path
 ) -> None:
     whole, transcriber = shard(recordings), work.transcriber()
     rest = whole.inputs[1:]
-    outputs.work(outputs.Shard(rest, (0,) * len(rest)), tmp_path, Storage(), transcriber)
+    outputs.transcribe_shard(outputs.BulkShard(rest, (0,) * len(rest)), tmp_path, Storage(), transcriber)
     with pytest.raises(bulk.BulkError, match="1 inputs have no record"):
         bulk._conclude(whole.inputs, tmp_path)
-    outputs.work(whole, tmp_path, Storage(), transcriber)
+    outputs.transcribe_shard(whole, tmp_path, Storage(), transcriber)
     with pytest.raises(bulk.BulkError, match=f"{len(rest)} inputs"):
         bulk._conclude(whole.inputs, tmp_path)
     assert not (tmp_path / bulk.SUCCESS).exists()
@@ -269,8 +291,8 @@ def test_success_is_not_claimed_where_a_record_is_missing_or_twice(
 
 @given(st.lists(st.floats(0, 1000), max_size=300))
 def test_shards_hold_each_input_once_and_are_of_bounded_size(lengths: list[float]) -> None:
-    wanted = [Input(str(number), f"/{number}.wav", seconds=seconds) for number, seconds in enumerate(lengths)]
-    shards = outputs.cut(wanted, {wanted[0].key: 2} if wanted else {})
+    wanted = [BulkInput(str(number), f"/{number}.wav", seconds=seconds) for number, seconds in enumerate(lengths)]
+    shards = outputs.cut_shards(wanted, {wanted[0].key: 2} if wanted else {})
     assert sorted(each.id for part in shards for each in part.inputs) == sorted(each.id for each in wanted)
     assert len({part.name for part in shards}) == len(shards)
     for part in shards:
@@ -287,10 +309,10 @@ def test_a_folder_and_a_manifest_in_another_file_system_are_read() -> None:
     memory.pipe({"/talks/가/하나 둘.wav": b"123", "/talks/._x.wav": b"", "/talks/notes.txt": b"x"})
     memory.pipe("/lists/a.csv", "audio_filepath,duration\n가/b.wav,2\nmemory://talks/c.wav,\n/d.wav,\n".encode())
     storage = Storage()
-    (found,) = inputs.read("memory://talks", storage)
+    (found,) = inputs.read_inputs("memory://talks", storage)
     assert (found.id, found.audio) == ("가/하나 둘.wav", "memory://talks/가/하나 둘.wav")
     assert storage.read(found.audio) == b"123"
-    listed = inputs.read("memory://lists/a.csv", storage, allow_outside=True)
+    listed = inputs.read_inputs("memory://lists/a.csv", storage, allow_outside=True)
     assert [each.audio for each in listed] == ["memory://lists/가/b.wav", "memory://talks/c.wav", "/d.wav"]
     assert [each.length for each in listed] == [2.0, None, None]
 
@@ -299,7 +321,7 @@ def test_a_folder_and_a_manifest_in_another_file_system_are_read() -> None:
     ("source", "content", "error", "message"),
     [
         ("nothing.jsonl", None, InputError, "cannot be read"),
-        ("empty.jsonl", "", InputError, "lists nothing"),
+        ("empty.jsonl", "", InputError, "empty manifest"),
         ("a.jsonl", "[]", CorpusError, "line 1 is malformed"),
         ("a.wav", "", InputError, "use `distilhubert-ko transcribe`"),
         ("", None, InputError, "no audio files in this folder"),
@@ -311,7 +333,7 @@ def test_what_lists_no_recordings_is_refused(
     if content is not None:
         (tmp_path / source).write_text(content, encoding="utf-8")
     with pytest.raises(error, match=message):
-        inputs.read(str(tmp_path / source), Storage())
+        inputs.read_inputs(str(tmp_path / source), Storage())
 
 
 @pytest.mark.parametrize(
@@ -321,16 +343,16 @@ def test_what_lists_no_recordings_is_refused(
 def test_a_manifest_names_nothing_outside_its_folder_unless_that_is_allowed(
     tmp_path: Path, there: str, path: str
 ) -> None:
-    home = there if inputs.remote(there) else str(tmp_path / there)
+    home = there if inputs.is_remote(there) else str(tmp_path / there)
     rows = f"audio_filepath\n가/b.wav\n{path}\n".encode()
-    if inputs.remote(there):
+    if inputs.is_remote(there):
         fsspec.filesystem("memory").pipe("/lists/talks/a.csv", rows)
     else:
         (tmp_path / there).mkdir()
         (tmp_path / there / "a.csv").write_bytes(rows)
     with pytest.raises(CorpusError, match=r"a\.csv.* names .*b\.wav', which leaves .*--allow-outside"):
-        inputs.read(f"{home}/a.csv", Storage())
-    assert len(inputs.read(f"{home}/a.csv", Storage(), allow_outside=True)) == 2
+        inputs.read_inputs(f"{home}/a.csv", Storage())
+    assert len(inputs.read_inputs(f"{home}/a.csv", Storage(), allow_outside=True)) == 2
 
 
 def test_a_link_is_no_way_out_of_a_manifests_folder(tmp_path: Path) -> None:
@@ -338,10 +360,10 @@ def test_a_link_is_no_way_out_of_a_manifests_folder(tmp_path: Path) -> None:
     (tmp_path / "folder" / "a.csv").write_text("audio_filepath\nlink.wav\n", encoding="utf-8")
     (tmp_path / "folder" / "link.wav").symlink_to(tmp_path / "b.wav")
     with pytest.raises(CorpusError, match="--allow-outside"):
-        inputs.read(str(tmp_path / "folder" / "a.csv"), Storage())
+        inputs.read_inputs(str(tmp_path / "folder" / "a.csv"), Storage())
 
 
 @pytest.mark.parametrize("url", ["nonsense://a/b", "memory://nowhere/a.jsonl"])
 def test_a_url_that_cannot_be_read_is_an_error_that_names_it(url: str) -> None:
     with pytest.raises(InputError, match=url.partition("/a")[0]):
-        inputs.read(url, Storage())
+        inputs.read_inputs(url, Storage())

@@ -1,7 +1,7 @@
-"""What a bulk transcription is given: every recording, or slice of one, that a manifest lists or a folder holds.
+"""The inputs of a bulk transcription: recordings, or parts of them, from a manifest or a folder.
 
-A location is a path, or a URL such as s3://bucket/talks, which Arrow's file systems open, or fsspec where Arrow knows
-no such scheme. What follows a question mark goes to Arrow's: s3://bucket/talks?region=ap-northeast-2.
+A location is a path or a URL such as s3://bucket/talks. Arrow's file systems open URLs, and fsspec opens those whose
+scheme Arrow does not know. Options for Arrow follow a question mark: s3://bucket/talks?region=ap-northeast-2.
 """
 
 import contextlib
@@ -21,12 +21,12 @@ from distilhubert_ko.errors import InputError, UnavailableError, reason
 from distilhubert_ko.files.fence import Fence, left
 from distilhubert_ko.files.reading import AUDIO
 
-_UNKNOWN = 5.0  # seconds that a recording is taken to last of which neither length nor size is known
-_BYTES = 32_000  # a second: 16-bit samples at 16 kHz
+_UNKNOWN = 5.0  # seconds assumed for a recording whose length and size are both unknown
+_BYTES = 32_000  # per second: 16-bit samples at 16 kHz
 
 
-class Key(NamedTuple):
-    """What makes an input the same one in another run."""
+class InputKey(NamedTuple):
+    """The fields that identify an input across runs."""
 
     id: str
     audio: str
@@ -35,10 +35,10 @@ class Key(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Input:
-    """One recording at an absolute path or a URL, or the `length` seconds of it from `offset` on; None is to the end.
+class BulkInput:
+    """One recording at an absolute path or a URL, or `length` seconds of it from `offset` on (None: to the end).
 
-    `seconds` is how long it lasts, guessed from its size where it is not known: for sorting, not for reading.
+    `seconds` is its duration, or a guess from the file size where the duration is unknown. It serves only for sorting.
     """
 
     id: str
@@ -48,46 +48,46 @@ class Input:
     seconds: float = field(default=_UNKNOWN, compare=False)
 
     @property
-    def key(self) -> Key:
-        return Key(self.id, self.audio, self.offset, self.length)
+    def key(self) -> InputKey:
+        return InputKey(self.id, self.audio, self.offset, self.length)
 
 
 @dataclass(frozen=True)
 class Storage:
-    """Reads at locations; each file system is opened once.
+    """Reads from locations and opens each file system once.
 
-    Every method raises InputError for a location that is of no known kind or cannot be read, and UnavailableError
-    where a file system cannot be reached.
+    Every method raises InputError for a location of an unknown kind or one that cannot be read. It raises
+    UnavailableError when a file system cannot be reached.
     """
 
     _opened: dict[str, tuple[fs.FileSystem, str]] = field(default_factory=dict)
 
     def is_folder(self, location: str) -> bool:
         system, path = self._located(location)
-        with _told(location):
+        with _readable(location):
             return bool(system.get_file_info(path).type == fs.FileType.Directory)
 
     def read(self, location: str) -> bytes:
         system, path = self._located(location)
-        with _told(location), system.open_input_stream(path) as stream:
+        with _readable(location), system.open_input_stream(path) as stream:
             return bytes(stream.read())
 
     def files(self, folder: str) -> list[tuple[str, int]]:
-        """The files in a folder and below by their paths in it, and their bytes; what begins with a point is hidden."""
+        """Return the path within `folder` and the size in bytes of every file below it, without hidden files."""
         system, path = self._located(folder)
-        with _told(folder):
+        with _readable(folder):
             found = [info for info in system.get_file_info(fs.FileSelector(path, recursive=True)) if info.is_file]
         names = {info.path[len(path) :].lstrip("/"): info.size or 0 for info in found}
         return [item for item in sorted(names.items()) if not any(part.startswith(".") for part in item[0].split("/"))]
 
     def _located(self, location: str) -> tuple[fs.FileSystem, str]:
-        """The file system of a location and its path there."""
-        if not remote(location):
+        """Return the file system of a location and the path within it."""
+        if not is_remote(location):
             return fs.LocalFileSystem(), location
         path, mark, query = location.partition("?")
         scheme, _, rest = path.partition("://")
         authority, _, below = rest.partition("/")
-        # Only the beginning is parsed as a URL, since names of files have spaces and Hangul.
+        # Parse only the beginning as a URL, because file names may contain spaces and Hangul.
         root = f"{scheme}://{authority or '/'}{mark}{query}"
         if root not in self._opened:
             self._opened[root] = _opened(root)
@@ -95,77 +95,79 @@ class Storage:
         return system, f"{top.rstrip('/')}/{below}".rstrip("/")
 
 
-def remote(location: str) -> bool:
-    """Whether a location is a URL, not a path."""
+def is_remote(location: str) -> bool:
+    """Return whether a location is a URL rather than a path."""
     return "://" in location
 
 
-def read(location: str, storage: Storage, allow_outside: bool = False) -> list[Input]:
-    """The inputs of a folder, its subfolders included, or of a manifest (JSONL or CSV, as corpora read it), each once.
+def read_inputs(location: str, storage: Storage, allow_outside: bool = False) -> list[BulkInput]:
+    """Return the distinct inputs of a folder with its subfolders, or of a manifest (JSONL or CSV, as for a corpus).
 
-    In a folder, an id is the path within it. In a manifest, paths count from where it lies; a URL is taken as it is.
-    Only with `allow_outside` may a manifest name what lies outside its folder, and the working folder if that holds it.
-    Raises InputError for a folder without audio and for a recording, CorpusError for a manifest that is malformed or
-    names what it may not, and what Storage raises.
+    In a folder, the id of an input is its path within the folder. In a manifest, paths are relative to its own folder,
+    and URLs are used as they are. By default, a manifest may only refer to audio inside its own folder, or inside the
+    working folder if that holds the manifest; `allow_outside` lifts this.
+
+    Raises InputError for a folder without audio and for a single recording, CorpusError for a manifest that is
+    malformed or refers to audio that it may not use, and whatever Storage raises.
     """
-    location = location if remote(location) else os.path.abspath(location)
+    location = location if is_remote(location) else os.path.abspath(location)
     if storage.is_folder(location):
         found = [
-            Input(name, _joined(location, name), seconds=size / _BYTES)
+            BulkInput(name, _joined(location, name), seconds=size / _BYTES)
             for name, size in storage.files(location)
             if Path(name).suffix.lower() in AUDIO
         ]
         if not found:
             raise InputError(
-                f"{location}: no audio files in this folder ({', '.join(AUDIO)}); name another, or a manifest"
+                f"{location}: no audio files in this folder ({', '.join(AUDIO)}); give another folder or a manifest"
             )
         return found
-    path, mark, query = location.partition("?") if remote(location) else (location, "", "")
+    path, mark, query = location.partition("?") if is_remote(location) else (location, "", "")
     home, _, name = path.rpartition("/")
     if Path(name).suffix.lower() in AUDIO:
         raise InputError(
-            f"{location} is one recording: use `distilhubert-ko transcribe`, or give a folder or a manifest"
+            f"{location} is a single recording: use `distilhubert-ko transcribe`, or give a folder or a manifest"
         )
-    if not remote(location):
-        found = _listed(Path(location), home, location, allow_outside)
+    if not is_remote(location):
+        found = _manifest_inputs(Path(location), home, location, allow_outside)
     else:
         content = storage.read(location)
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / name
             copy.write_bytes(content)
-            found = _listed(copy, f"{home}{mark}{query}", location, allow_outside)
+            found = _manifest_inputs(copy, f"{home}{mark}{query}", location, allow_outside)
     if not found:
-        raise InputError(f"{location} lists nothing: give a manifest with a line for each recording, or a folder")
+        raise InputError(f"{location} is an empty manifest: give one with a line per recording, or a folder")
     return found
 
 
-def _listed(manifest: Path, home: str, location: str, allow_outside: bool) -> list[Input]:
-    """The inputs of a manifest from `location`, whose relative paths count from `home`."""
-    lines: dict[Input, None] = {}
-    fence = None if allow_outside or remote(home) else Fence(Path(home), Path())
+def _manifest_inputs(manifest: Path, home: str, location: str, allow_outside: bool) -> list[BulkInput]:
+    """Return the inputs of a manifest from `location`, whose relative paths start at `home`."""
+    lines: dict[BulkInput, None] = {}
+    fence = None if allow_outside or is_remote(home) else Fence(Path(home), Path())
     for path, entry in corpus_formats.listed(manifest, fence=fence):
-        audio = path if remote(path) or Path(path).is_absolute() else _joined(home, path)
-        if not allow_outside and (remote(home) or remote(path)) and not _below(home, audio):
+        audio = path if is_remote(path) or Path(path).is_absolute() else _joined(home, path)
+        if not allow_outside and (is_remote(home) or is_remote(path)) and not _below(home, audio):
             raise left(location, path, home)
-        lines[Input(entry.id, audio, entry.offset, entry.duration, entry.duration or _seconds(audio))] = None
+        lines[BulkInput(entry.id, audio, entry.offset, entry.duration, entry.duration or _seconds(audio))] = None
     return list(lines)
 
 
 def _seconds(audio: str) -> float:
-    if remote(audio) or not Path(audio).is_file():
+    if is_remote(audio) or not Path(audio).is_file():
         return _UNKNOWN
     return Path(audio).stat().st_size / _BYTES
 
 
 def _below(folder: str, location: str) -> bool:
-    """Whether a location is in a folder of the same file system, whatever dots are on its way."""
+    """Return whether a location is inside a folder of the same file system, after resolving dots in its path."""
     inner, outer = (posixpath.normpath(each.partition("?")[0]) for each in (location, folder))
     return inner.startswith(f"{outer}/")
 
 
 def _joined(folder: str, name: str) -> str:
-    """The location of `name`, which may have several parts, in a folder."""
-    if not remote(folder):
+    """Return the location of `name`, which may have several parts, in a folder."""
+    if not is_remote(folder):
         return os.path.normpath(os.path.join(folder, name))
     path, mark, query = folder.partition("?")
     return f"{path.rstrip('/')}/{name}{mark}{query}"
@@ -180,18 +182,18 @@ def _opened(root: str) -> tuple[fs.FileSystem, str]:
             return fs.FileSystem.from_uri(f"fsspec+{scheme}://{rest}")
     except (pyarrow.ArrowInvalid, ValueError) as error:
         raise InputError(
-            f"{root}: no known file system ({error}): give a path, or a URL of what Arrow or fsspec knows, such as s3://"
+            f"{root}: unknown file system ({error}): give a path, or a URL that Arrow or fsspec can open, such as s3://"
         ) from error
     except ImportError as error:
         raise InputError(f"{root}: {error}") from error  # fsspec says what to install
     except OSError as error:
-        raise UnavailableError(f"{root} cannot be reached: check its name, the network and your rights") from error
+        raise UnavailableError(f"{root} cannot be reached: check its name, the network and your permissions") from error
 
 
 @contextlib.contextmanager
-def _told(location: str) -> Iterator[None]:
-    """Errors of a file system as one that says what could not be read."""
+def _readable(location: str) -> Iterator[None]:
+    """Turn errors of a file system into an InputError that names the location."""
     try:
         yield
     except (OSError, pyarrow.ArrowException) as error:
-        raise InputError(f"{location} cannot be read ({reason(error)}): check the name and your rights") from error
+        raise InputError(f"{location} cannot be read ({reason(error)}): check the name and your permissions") from error

@@ -1,12 +1,11 @@
-"""The shards of a bulk transcription: what they hold, how one is worked off, and the files that it leaves.
+"""The shards of a bulk transcription: their inputs, how they are transcribed, and the files that they become.
 
-A shard is done when its Parquet file is there. Until then a draft says what was begun and what came of it, so that
-whoever takes the shard up after a worker's death neither starts over nor dies of the same recording for ever.
+A shard is done once its Parquet file exists. Until then, a draft records which inputs were begun and their results.
+So after a worker dies, the next one neither starts over nor dies of the same recording for ever.
 """
 
 import hashlib
 import json
-import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,17 +18,16 @@ from pyarrow import parquet
 
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.audio.reading import audio_duration, load_audio
-from distilhubert_ko.bulk import inputs
-from distilhubert_ko.bulk.inputs import Input, Key, Storage
+from distilhubert_ko.bulk.inputs import BulkInput, InputKey, Storage, is_remote
 from distilhubert_ko.errors import DistilhubertKoError, InputError
-from distilhubert_ko.files import writing
+from distilhubert_ko.files.writing import replaced_file, write_text
 from distilhubert_ko.recognition import windows
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.recognition.transcript import Transcript
 
-LARGEST, LONGEST = 64, 300.0  # inputs and seconds of a shard; one input may be longer
-GROUP = 16  # inputs that are begun at once: as much as a worker's death costs
-ATTEMPTS = 3  # an input during which as many workers died gets a failure for its record
+LARGEST, LONGEST = 64, 300.0  # inputs and seconds per shard; a single input may be longer
+GROUP = 16  # inputs begun at once: what the death of a worker costs
+ATTEMPTS = 3  # workers that may die on one input before it is recorded as a failure
 DRAFTS = "_drafts"
 PARQUET, JSONL = ".parquet", ".jsonl"
 
@@ -58,7 +56,7 @@ SCHEMA = pyarrow.schema(
         pyarrow.field("alternatives", pyarrow.list_(pyarrow.struct(_ALTERNATIVE))),
     ]
 )
-"""A record: the input, why it failed (null: it did not), and the json form of its transcript."""
+"""A record: the input, the reason of a failure (null without one), and the JSON form of its transcript."""
 
 Record = dict[str, Any]
 Given = ParamSpec("Given")
@@ -66,24 +64,24 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Shard:
-    """Inputs that are done together, and how often each was begun in an earlier run without coming to an end."""
+class BulkShard:
+    """Inputs that one worker transcribes, and how often earlier runs began each without finishing it."""
 
-    inputs: tuple[Input, ...]
+    inputs: tuple[BulkInput, ...]
     begun: tuple[int, ...]
 
     @property
     def name(self) -> str:
-        """One for these inputs alone."""
+        """Return a name that only these inputs have."""
         keys = json.dumps([each.key for each in self.inputs])
         return f"part-{hashlib.sha256(keys.encode()).hexdigest()[:16]}"
 
 
 @dataclass
-class Draft:
-    """An unfinished shard: records so far, and how often each input was begun, both by the input's number in it."""
+class ShardDraft:
+    """An unfinished shard: its records so far by input number, and how often each input was begun."""
 
-    shard: Shard
+    shard: BulkShard
     records: dict[int, Record] = field(default_factory=dict)
     begun: list[int] = field(default_factory=list)
 
@@ -92,27 +90,27 @@ class Draft:
         return json.dumps({"inputs": keys, "begun": self.begun, "records": self.records}, ensure_ascii=False)
 
     @classmethod
-    def from_json(cls, content: str) -> "Draft":
+    def from_json(cls, content: str) -> "ShardDraft":
         read = json.loads(content)
-        shard = Shard(tuple(Input(*key) for key in read["inputs"]), tuple(read["begun"]))
+        shard = BulkShard(tuple(BulkInput(*key) for key in read["inputs"]), tuple(read["begun"]))
         return cls(shard, {int(number): record for number, record in read["records"].items()}, read["begun"])
 
-    def next(self) -> list[int]:
-        """The inputs to begin now: several that nobody has begun, or one of which a worker may have died."""
+    def next_inputs(self) -> list[int]:
+        """Return the numbers of the inputs to begin now: several new ones, or one on which a worker may have died."""
         open_ = [number for number in range(len(self.shard.inputs)) if number not in self.records]
         if open_ and self.begun[open_[0]]:
             return open_[:1]
         return [number for number in open_ if not self.begun[number]][:GROUP]
 
 
-def cut(wanted: Iterable[Input], begun: dict[Key, int]) -> list[Shard]:
-    """Inputs in shards of like lengths, the longest first, so that no worker is left alone with them at the end."""
-    shards: list[Shard] = []
-    held: list[Input] = []
+def cut_shards(wanted: Iterable[BulkInput], begun: dict[InputKey, int]) -> list[BulkShard]:
+    """Return shards of inputs with similar lengths, longest first, so that no long shard is left for the end."""
+    shards: list[BulkShard] = []
+    held: list[BulkInput] = []
 
     def close() -> None:
         if held:
-            shards.append(Shard(tuple(held), tuple(begun.get(each.key, 0) for each in held)))
+            shards.append(BulkShard(tuple(held), tuple(begun.get(each.key, 0) for each in held)))
             held.clear()
 
     for each in sorted(wanted, key=lambda each: (-each.seconds, each.key.audio, each.key.offset, each.id)):
@@ -123,75 +121,84 @@ def cut(wanted: Iterable[Input], begun: dict[Key, int]) -> list[Shard]:
     return shards
 
 
-def work(shard: Shard, out: Path, storage: Storage, transcriber: Transcriber) -> None:
-    """Writes the files of a shard into the folder `out`, going on from its draft if there is one.
+def transcribe_shard(shard: BulkShard, out: Path, storage: Storage, transcriber: Transcriber) -> None:
+    """Transcribe a shard and write its files into the folder `out`, resuming from its draft if there is one.
 
-    What cannot be read or transcribed gets a record with the reason. Raises InputError where `out` cannot be written.
+    An input that cannot be read or transcribed gets a record with the reason. Raises InputError if `out` cannot be
+    written.
     """
     place = out / DRAFTS / f"{shard.name}.json"
-    draft = Draft.from_json(place.read_text(encoding="utf-8")) if place.exists() else Draft(shard, {}, [*shard.begun])
-    while numbers := draft.next():
+    draft = read_draft(place) if place.exists() else ShardDraft(shard, {}, [*shard.begun])
+    while numbers := draft.next_inputs():
         if draft.begun[numbers[0]] >= ATTEMPTS:
-            reason = f"{ATTEMPTS} workers died while it was transcribed: leave it out, or convert it and try again"
+            reason = f"{ATTEMPTS} workers died while transcribing it: leave it out, or convert it and try again"
             draft.records[numbers[0]] = _record(shard.inputs[numbers[0]], reason)
             continue
         for number in numbers:
             draft.begun[number] += 1
-        writing.write_text(place, draft.to_json())
+        write_text(place, draft.to_json())
         group = [shard.inputs[number] for number in numbers]
         draft.records |= zip(numbers, _records(group, storage, transcriber), strict=True)
-    write([draft.records[number] for number in sorted(draft.records)], shard.name, out)
+    write_shard([draft.records[number] for number in sorted(draft.records)], shard.name, out)
     place.unlink(missing_ok=True)
 
 
-def write(records: Sequence[Record], name: str, out: Path) -> None:
-    """The two files of a shard; the Parquet file, which says that it is done, comes last."""
+def write_shard(records: Sequence[Record], name: str, out: Path) -> None:
+    """Write the two files of a shard. The Parquet file comes last, because it marks the shard as done."""
     lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-    writing.write_text(out / f"{name}{JSONL}", lines)
+    write_text(out / f"{name}{JSONL}", lines)
     place = out / f"{name}{PARQUET}"
-    aside = out / f".{secrets.token_hex(4)}.tmp"
     try:
-        try:
-            parquet.write_table(pyarrow.Table.from_pylist(list(records), SCHEMA), aside)
-            aside.replace(place)
-        finally:
-            aside.unlink(missing_ok=True)
+        with replaced_file(place) as temporary:
+            parquet.write_table(pyarrow.Table.from_pylist(list(records), SCHEMA), temporary)
     except OSError as error:
-        raise InputError(f"{place} cannot be written ({error}): make room, or name another folder as --out") from error
+        raise InputError(
+            f"{place} cannot be written ({error}): free some space, or give another folder as --out"
+        ) from error
 
 
-def read(place: Path) -> list[dict[str, Any]]:
-    """Of each record of a shard its key, and its `error` and `duration`. InputError for a damaged file."""
+def read_draft(place: Path) -> ShardDraft:
+    """Read a draft. Raises InputError for a corrupt file."""
     try:
-        return parquet.read_table(place, columns=[*Key._fields, "error", "duration"]).to_pylist()
+        return ShardDraft.from_json(place.read_text(encoding="utf-8"))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(f"{place} is corrupt ({error}): delete it, and its inputs are transcribed again") from error
+
+
+def read_shard(place: Path) -> list[dict[str, Any]]:
+    """Return the key, `error` and `duration` of each record of a shard. Raises InputError for a corrupt file."""
+    try:
+        return parquet.read_table(place, columns=[*InputKey._fields, "error", "duration"]).to_pylist()
     except (pyarrow.ArrowException, OSError) as error:
-        raise InputError(f"{place} is damaged ({error}): delete it, and its inputs are done again") from error
+        raise InputError(f"{place} is corrupt ({error}): delete it, and its inputs are transcribed again") from error
 
 
-def _records(group: Sequence[Input], storage: Storage, transcriber: Transcriber) -> Iterator[Record]:
-    """A record for each input: short ones go through the network in batches of like length, long ones alone."""
-    heard = [_attempt(_heard, each, storage, transcriber) for each in group]
-    waves = [each for each in heard if isinstance(each, np.ndarray)]
+def _records(group: Sequence[BulkInput], storage: Storage, transcriber: Transcriber) -> Iterator[Record]:
+    """Yield a record per input. Short inputs go through the network in batches of similar length, long ones alone."""
+    opened = [_attempt(_wave_or_transcript, each, storage, transcriber) for each in group]
+    waves = [each for each in opened if isinstance(each, np.ndarray)]
     together = _attempt(_together, transcriber, waves)
-    # Where that fails, one of them may be to blame, and the others are not.
+    # If the batch fails, try each wave alone, because a single one may be the cause.
     results = iter([_attempt(transcriber, wave) for wave in waves] if isinstance(together, str) else together)
-    for each, result in zip(group, heard, strict=True):
+    for each, result in zip(group, opened, strict=True):
         yield _record(each, next(results) if isinstance(result, np.ndarray) else result)
 
 
 def _attempt(step: Callable[Given, Result], *given: Given.args, **named: Given.kwargs) -> Result | str:
-    """What a step gives, or the reason why it gives nothing."""
+    """Return the result of a step, or the reason why it failed."""
     try:
         return step(*given, **named)
     except DistilhubertKoError as error:
         return str(error)
-    except Exception as error:  # whatever a damaged file makes a library say, the others go on
+    except Exception as error:  # a corrupt file may raise anything in a library; the other inputs continue
         return f"{type(error).__name__}: {error}"
 
 
-def _heard(each: Input, storage: Storage, transcriber: Transcriber) -> Transcript | NDArray[np.float32]:
-    """The wave of a short input, the transcript of a long one, which need not be in memory as a whole."""
-    source = storage.read(each.audio) if inputs.remote(each.audio) else each.audio
+def _wave_or_transcript(
+    each: BulkInput, storage: Storage, transcriber: Transcriber
+) -> Transcript | NDArray[np.float32]:
+    """Return the wave of a short input, or the transcript of a long one, which need not fit in memory."""
+    source = storage.read(each.audio) if is_remote(each.audio) else each.audio
     whole = not each.offset and each.length is None
     if whole and audio_duration(source) * SAMPLE_RATE > windows.WINDOW:
         return transcriber(source)
@@ -204,6 +211,6 @@ def _together(transcriber: Transcriber, waves: Sequence[NDArray[np.float32]]) ->
     return [transcriber.transcript(matrix, len(wave)) for matrix, wave in zip(matrices, waves, strict=True)]
 
 
-def _record(each: Input, result: Transcript | str) -> Record:
+def _record(each: BulkInput, result: Transcript | str) -> Record:
     record: Record = {**each.key._asdict(), "error": result if isinstance(result, str) else None}
     return record if isinstance(result, str) else record | json.loads(result.to_json())

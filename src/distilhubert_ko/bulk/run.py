@@ -1,7 +1,7 @@
-"""Bulk transcription on Ray Data: shards of recordings go to actors with a Transcriber each, which write the files.
+"""Bulk transcription on Ray Data: actors with one Transcriber each take shards of recordings and write the files.
 
-What is done lies in the output folder alone, so whatever dies, a run goes on from there: a worker in this run, by Ray's
-restarts; this process or the machine, when the command is given again.
+The output folder alone holds the progress of a run. If a worker dies, Ray restarts it within the run. If this process
+or the machine dies, the same command continues the run.
 """
 
 import contextlib
@@ -21,24 +21,33 @@ import ray
 import ray.data
 
 from distilhubert_ko import model_folder
-from distilhubert_ko.bulk import inputs, outputs
-from distilhubert_ko.bulk.inputs import Input, Key, Storage
-from distilhubert_ko.bulk.outputs import Draft, Shard
+from distilhubert_ko.bulk.inputs import BulkInput, InputKey, Storage, read_inputs
+from distilhubert_ko.bulk.outputs import (
+    DRAFTS,
+    JSONL,
+    PARQUET,
+    BulkShard,
+    cut_shards,
+    read_draft,
+    read_shard,
+    transcribe_shard,
+    write_shard,
+)
 from distilhubert_ko.decoding.decoder import Settings
 from distilhubert_ko.errors import BulkError, DistilhubertKoError, InputError, UnavailableError
-from distilhubert_ko.files import writing
+from distilhubert_ko.files.writing import write_json
 from distilhubert_ko.recognition.transcriber import Transcriber
 
 SUCCESS = "_SUCCESS"  # as Hadoop and Spark call it
 SETTINGS = "_settings.json"
-OBJECT_STORE = 200_000_000  # bytes of memory for what Ray passes around, which is only the lists of inputs
-DEATHS = 20  # workers that die one after another before any of them has loaded the model: then it is the model's fault
-ROUNDS = 3  # times that Ray may give up without a shard done in between
+OBJECT_STORE = 200_000_000  # bytes of memory for what Ray passes around: only the inputs of the shards
+DEATHS = 20  # workers that may die in a row before any has loaded the model: then the model is the cause
+ROUNDS = 3  # times that Ray may give up without finishing a shard in between
 
 
 @dataclass(frozen=True)
-class Work:
-    """What each worker does: the model's folder or Hub id, CPU threads of a worker, and how it decodes."""
+class WorkerOptions:
+    """How each worker transcribes: the folder or Hub id of the model, CPU threads per worker, and decoding settings."""
 
     model: str
     threads: int
@@ -48,15 +57,15 @@ class Work:
         return Transcriber(self.model, self.threads, device="cpu", **self.settings)
 
     def record(self) -> dict[str, Any]:
-        """What two runs into one folder must have in common."""
+        """Return what two runs into one folder must have in common."""
         transcriber = self.transcriber()
         graph = hashlib.sha256(model_folder.graph(transcriber.folder).read_bytes()).hexdigest()
         return {"graph": graph, "decoding": transcriber.decoder.record()}
 
 
 @dataclass(frozen=True)
-class Counts:
-    """Records in the output folder, those of them that are failures, and the seconds of audio in the others."""
+class BulkCounts:
+    """The number of records in the output folder, of failures among them, and seconds of audio in the others."""
 
     records: int
     failures: int
@@ -64,124 +73,129 @@ class Counts:
 
 
 class Worker:
-    """An actor: takes a shard at a time, and says how many inputs it had."""
+    """An actor that transcribes one shard at a time and returns its number of inputs."""
 
-    def __init__(self, work: Work, out: Path):
+    def __init__(self, work: WorkerOptions, out: Path):
         self._out, self._storage = out, Storage()
         self._transcriber = work.transcriber()
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[int]]:
         (pickled,) = batch["shard"]
         shard = pickle.loads(pickled)
-        outputs.work(shard, self._out, self._storage, self._transcriber)
+        transcribe_shard(shard, self._out, self._storage, self._transcriber)
         return {"inputs": [len(shard.inputs)]}
 
 
-def transcribe(
+def transcribe_all(
     source: str,
     out: Path,
-    work: Work,
+    work: WorkerOptions,
     *,
     workers: int | None = None,
     address: str | None = None,
     allow_outside: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
-) -> Counts:
-    """Transcribes a folder or a manifest (see inputs.read) into Parquet and JSONL files in the folder `out`.
+) -> BulkCounts:
+    """Transcribe a folder or a manifest (see `read_inputs`) into Parquet and JSONL files in the folder `out`.
 
-    Inputs that have a record in `out` are skipped; afterwards each has exactly one, failures included, and `out` has
-    the file _SUCCESS. `workers` is the number of actors; by default as many as there are CPUs for. `address` is that of
-    a Ray cluster; without it, Ray is started here and stopped again. `allow_outside` is that of inputs.read.
-    `on_progress` is told the inputs done and all.
+    Inputs with a record in `out` are skipped. At the end each input has exactly one record, which may be a failure, and
+    `out` has the file _SUCCESS. `workers` is the number of actors, by default as many as the CPUs allow. `address` is
+    that of a Ray cluster; without it, Ray starts on this machine and stops at the end. `allow_outside` goes to
+    `read_inputs`. `on_progress` receives the number of inputs done and the number of all inputs.
 
-    Raises InputError for what cannot be read or written and for an `out` of another model or other settings, what
-    Transcriber raises, UnavailableError where the cluster cannot be reached, and BulkError where inputs stay without
-    a record.
+    Raises InputError if something cannot be read or written, or if `out` belongs to another model or other settings.
+    Raises whatever Transcriber raises, UnavailableError if the cluster cannot be reached, and BulkError if inputs
+    remain without a record.
     """
     out = out.absolute()
-    wanted = inputs.read(source, Storage(), allow_outside)
+    wanted = read_inputs(source, Storage(), allow_outside)
     _claim(out, work)
     begun = _gather(out)
     done = {_key(record) for record in _finished(out)}
     todo = [each for each in wanted if each.key not in done]
     if todo:
         (out / SUCCESS).unlink(missing_ok=True)
-        with engine(address, work.threads, workers) as size:
+        with ray_engine(address, work.threads, workers) as size:
             through = len(wanted) - len(todo)
-            for count in _run(outputs.cut(todo, begun), work, out, size):
+            for count in _run(cut_shards(todo, begun), work, out, size):
                 through += count
                 if on_progress:
                     on_progress(through, len(wanted))
     return _conclude(wanted, out)
 
 
-def _claim(out: Path, work: Work) -> None:
-    """Says in `out` what is done there, or raises InputError where it was something else."""
+def _claim(out: Path, work: WorkerOptions) -> None:
+    """Write the model and the settings into `out`, or raise InputError if it already belongs to others."""
     place, record = out / SETTINGS, work.record()
     if not place.exists():
-        writing.write_json(place, record)
-    elif json.loads(place.read_text(encoding="utf-8")) != record:
+        write_json(place, record)
+        return
+    try:
+        found = json.loads(place.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{place} is corrupt ({error}): give another folder as --out") from error
+    if found != record:
         raise InputError(
-            f"{out} has transcripts by another model or with other settings ({SETTINGS} in it says which): give "
-            "another folder as --out, or the same options"
+            f"{out} has transcripts by another model or with other settings (see {SETTINGS} in it): give another "
+            "folder as --out, or the same options"
         )
 
 
-def _gather(out: Path) -> dict[Key, int]:
-    """Turns what an earlier run left unfinished into files of its own; how often each other input was begun."""
-    for place in out.glob(f"*{outputs.JSONL}"):
-        if not place.with_suffix(outputs.PARQUET).exists():
-            place.unlink()  # its shard was not done
-    begun: dict[Key, int] = {}
-    for place in sorted(out.glob(f"{outputs.DRAFTS}/*.json")):
-        draft = Draft.from_json(place.read_text(encoding="utf-8"))
+def _gather(out: Path) -> dict[InputKey, int]:
+    """Write the records of unfinished shards to files, and return how often each remaining input was begun."""
+    for place in out.glob(f"*{JSONL}"):
+        if not place.with_suffix(PARQUET).exists():
+            place.unlink()  # its shard is not done
+    begun: dict[InputKey, int] = {}
+    for place in sorted(out.glob(f"{DRAFTS}/*.json")):
+        draft = read_draft(place)
         if not _done(draft.shard, out):
             listed = draft.shard.inputs
             if ready := sorted(draft.records):
-                part = Shard(tuple(listed[number] for number in ready), (0,) * len(ready))
-                outputs.write([draft.records[number] for number in ready], part.name, out)
+                part = BulkShard(tuple(listed[number] for number in ready), (0,) * len(ready))
+                write_shard([draft.records[number] for number in ready], part.name, out)
             unfinished = draft.records.keys() ^ range(len(listed))
             begun |= {listed[number].key: draft.begun[number] for number in unfinished}
         place.unlink()
     return begun
 
 
-def _done(shard: Shard, out: Path) -> bool:
-    return (out / f"{shard.name}{outputs.PARQUET}").exists()
+def _done(shard: BulkShard, out: Path) -> bool:
+    return (out / f"{shard.name}{PARQUET}").exists()
 
 
 def _finished(out: Path) -> list[dict[str, Any]]:
-    """All records in a folder, as outputs.read gives them."""
-    return [record for place in sorted(out.glob(f"*{outputs.PARQUET}")) for record in outputs.read(place)]
+    """Return the records of all finished shards in a folder, as `read_shard` does."""
+    return [record for place in sorted(out.glob(f"*{PARQUET}")) for record in read_shard(place)]
 
 
-def _key(record: dict[str, Any]) -> Key:
-    return Key(*(record[name] for name in Key._fields))
+def _key(record: dict[str, Any]) -> InputKey:
+    return InputKey(*(record[name] for name in InputKey._fields))
 
 
-def _conclude(wanted: Sequence[Input], out: Path) -> Counts:
-    """Writes _SUCCESS. BulkError unless every input has one record."""
+def _conclude(wanted: Sequence[BulkInput], out: Path) -> BulkCounts:
+    """Write _SUCCESS and return its counts. Raises BulkError unless every input has exactly one record."""
     records = _finished(out)
     found = Counter(map(_key, records))
     if wrong := [each for each in wanted if found[each.key] != 1]:
         raise BulkError(
-            f"{out}: {len(wrong):,} inputs have no record, or several, such as {wrong[0].audio}: let one run at a time "
-            f"write there, delete the files part-*{outputs.PARQUET} that have it, and give the command again"
+            f"{out}: {len(wrong):,} inputs have no record or several, such as {wrong[0].audio}: delete the files "
+            f"part-*{PARQUET} that hold it, and rerun the command, with no other run into this folder"
         )
     failures = sum(record["error"] is not None for record in records)
-    counts = Counts(len(records), failures, round(sum(record["duration"] or 0.0 for record in records), 3))
-    writing.write_json(out / SUCCESS, asdict(counts))
+    counts = BulkCounts(len(records), failures, round(sum(record["duration"] or 0.0 for record in records), 3))
+    write_json(out / SUCCESS, asdict(counts))
     return counts
 
 
 @contextlib.contextmanager
-def engine(address: str | None, threads: int, workers: int | None) -> Iterator[int]:
-    """Ray, unless it runs already in this process; how many workers to have."""
+def ray_engine(address: str | None, threads: int, workers: int | None) -> Iterator[int]:
+    """Start Ray unless it already runs in this process, and yield the number of workers to use."""
     if ray.is_initialized():
         yield workers or _room(threads)
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_worker_niceness", "0")  # not 15: how far to give way is for who gives the command to say
+    os.environ.setdefault("RAY_worker_niceness", "0")  # not 15: the user decides on the priority
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     try:
@@ -193,8 +207,8 @@ def engine(address: str | None, threads: int, workers: int | None) -> Iterator[i
     except (ConnectionError, ValueError, RuntimeError) as error:
         where = address or "on this machine"
         raise UnavailableError(
-            f"Ray cannot be used {where} ({error}): give as --address HOST:6379 of a cluster with this version of Ray, "
-            "or leave it out"
+            f"Ray cannot be used {where} ({error}): give --address HOST:6379 of a cluster with the same version of "
+            "Ray, or leave --address out"
         ) from error
     try:
         yield workers or _room(threads)
@@ -206,18 +220,18 @@ def _room(threads: int) -> int:
     return max(1, int(ray.cluster_resources().get("CPU", 1) // threads))
 
 
-def _run(todo: list[Shard], work: Work, out: Path, workers: int) -> Iterator[int]:
-    """Has all shards done; yields, as they come, how many inputs are.
+def _run(todo: list[BulkShard], work: WorkerOptions, out: Path, workers: int) -> Iterator[int]:
+    """Transcribe all shards, and yield the number of inputs of each as it finishes.
 
-    Ray restarts actors and gives a shard to another one by itself. Where it gives up nevertheless, as when a node is
-    gone with the lists of inputs, another round takes what is left.
+    Ray itself restarts actors and passes a shard on to another one. If it gives up, for example because a lost node
+    held the shards, another round takes the rest.
     """
     futile = 0
     while todo:
         try:
             yield from _round(todo, work, out, workers)
             return
-        except DistilhubertKoError as error:  # by way of Ray, which wraps it and adds lines of its own
+        except DistilhubertKoError as error:  # Ray wraps it and adds lines of its own
             cause = getattr(error, "cause", error)
             raise type(cause)(str(cause).partition("\n")[0]) from None
         except ray.exceptions.RayError as error:
@@ -226,12 +240,12 @@ def _run(todo: list[Shard], work: Work, out: Path, workers: int) -> Iterator[int
             if futile == ROUNDS:
                 reason = str(error).strip().rpartition("\n")[2]
                 raise BulkError(
-                    f"Ray gave up ({reason}): what is done is kept; look into Ray's logs, and give the command again"
+                    f"Ray gave up ({reason}): finished records are kept; read the logs of Ray, and rerun the command"
                 ) from error
             todo = left
 
 
-def _round(todo: Sequence[Shard], work: Work, out: Path, workers: int) -> Iterator[int]:
+def _round(todo: Sequence[BulkShard], work: WorkerOptions, out: Path, workers: int) -> Iterator[int]:
     context = ray.data.DataContext.get_current().copy()
     context.enable_progress_bars = context.print_on_execution_start = False
     context.raise_original_map_exception = True
@@ -242,7 +256,7 @@ def _round(todo: Sequence[Shard], work: Work, out: Path, workers: int) -> Iterat
             Worker,
             fn_constructor_args=(work, out),
             batch_size=1,
-            # A shard at a time, so that none waits behind a long one while other workers are idle.
+            # One shard at a time, so that none waits behind a long one while other workers are idle.
             compute=ray.data.ActorPoolStrategy(size=min(workers, len(todo)), max_tasks_in_flight_per_actor=1),
             num_cpus=work.threads,
         )

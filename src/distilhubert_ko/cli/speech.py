@@ -175,10 +175,10 @@ def bulk(
 
     named = lm if lm is None or lm == decoder.NONE else str(Path(lm).absolute())  # workers have other working folders
     settings = Settings(lm=named, beam=beam, hotwords=hotword, hotword_weight=hotword_weight, n_best=n_best)
-    work = bulk.Work(str(exported(model).absolute()), threads, settings)
+    work = bulk.WorkerOptions(str(exported(model).absolute()), threads, settings)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("transcribing", total=None)
-        counts = bulk.transcribe(
+        counts = bulk.transcribe_all(
             source,
             out,
             work,
