@@ -74,7 +74,7 @@ async def held_up(
 
 
 def waiting(batcher: Batcher) -> int:
-    return len(batcher._line._waiting)
+    return len(batcher._queue._waiting)
 
 
 def test_every_answer_is_the_one_that_a_clip_gets_alone(transcriber: Transcriber) -> None:

@@ -216,7 +216,7 @@ def test_many_files_share_few_workers_and_neither_processes_nor_descriptors_are_
 
 def test_a_worker_that_cannot_start_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPatch, clip: Path) -> None:
     monkeypatch.setattr("sys.executable", "/no/python")
-    with pytest.raises(UnavailableError, match="no process could be started"):
+    with pytest.raises(UnavailableError, match="no process for decoding audio"):
         within(Decoders(workers=1), lambda decoders: decoders.decode(clip))
     monkeypatch.setattr("sys.executable", "/bin/true")
     with pytest.raises(UnavailableError, match="did not start"):
@@ -227,7 +227,7 @@ def test_a_wave_that_cannot_be_written_is_no_fault_of_the_file(clip: Path) -> No
     clip.with_name("upload.wave").touch()
 
     async def task(decoders: Decoders) -> None:
-        with pytest.raises(UnavailableError, match=r"no room for decoded audio \(File exists\)"):
+        with pytest.raises(UnavailableError, match=r"no space for decoded audio \(File exists\)"):
             await decoders.decode(clip)
 
     within(Decoders(workers=1), task)

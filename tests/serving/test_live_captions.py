@@ -144,14 +144,14 @@ def test_a_client_that_sends_faster_than_it_is_heard_waits_and_loses_nothing(
     server: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     most = 0
-    hear = live_captions._CaptionStream.hear
+    hear = live_captions._CaptionStream.feed
 
     async def slow(self: live_captions._CaptionStream, data: bytes) -> None:
         nonlocal most
         most = max(most, self._socket._receive.__self__.queue.qsize())  # uvicorn's own queue
         await hear(self, data)
 
-    monkeypatch.setattr(live_captions._CaptionStream, "hear", slow)
+    monkeypatch.setattr(live_captions._CaptionStream, "feed", slow)
     part = bytes(500_000)  # digital silence, which no network hears
     with stream(server) as socket:
         for _ in range(40):

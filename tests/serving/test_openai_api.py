@@ -157,7 +157,7 @@ def test_a_silent_clip_has_an_empty_text_in_every_format(client: openai.OpenAI) 
 @pytest.mark.parametrize(
     ("changed", "words", "param"),
     [
-        ({"language": "en"}, "Korean alone", "language"),
+        ({"language": "en"}, "Korean only", "language"),
         ({"timestamp_granularities": ["word"]}, "verbose_json", "timestamp_granularities[]"),
         ({"timestamp_granularities": ["line"], "response_format": "verbose_json"}, "'word'", None),
         ({"response_format": "diarized_json"}, "'json', 'text'", "response_format"),
@@ -199,7 +199,7 @@ def test_the_one_model_is_listed_and_found_by_its_name(client: openai.OpenAI) ->
     (model,) = client.models.list()
     assert (model.id, model.object) == ("tiny", "model")
     assert client.models.retrieve(model.id) == model
-    with pytest.raises(openai.NotFoundError, match="'tiny' is loaded"):
+    with pytest.raises(openai.NotFoundError, match="use 'tiny'"):
         client.models.retrieve("owner/other")
 
 

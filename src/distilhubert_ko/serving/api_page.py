@@ -1,10 +1,10 @@
-"""The page at /docs: the OpenAPI document as plain HTML, without scripts."""
+"""The page at /docs: the OpenAPI document as plain HTML without scripts."""
 
 from html import escape
 from typing import Any
 
 DESCRIPTION = """\
-Korean speech recognition. The API of OpenAI's audio transcription, live captions over a WebSocket, and a page.
+Korean speech recognition: OpenAI's audio transcription API, live captions over a WebSocket, and a page.
 
 Live captions: connect to `/v1/audio/stream` (subprotocol `captions`), send 16 kHz mono PCM16, little-endian, as binary
 messages of any length, and `{"type": "stop"}` at the end. Messages come back as JSON: `partial` (text; replaces the
@@ -13,7 +13,7 @@ partial before), `final` (text, words; never changes, a partial follows), `done`
 TEXT = {"type": ["string", "null"]}
 REFUSED: dict[int | str, dict[str, Any]] = {
     "default": {
-        "description": "Refused, in the shape of the errors of OpenAI's API.",
+        "description": "An error in the shape of the OpenAI API's errors.",
         "content": {
             "application/json": {
                 "schema": {
@@ -36,11 +36,11 @@ REFUSED: dict[int | str, dict[str, Any]] = {
         },
     }
 }
-"""OpenAPI's responses of every operation, beside those that succeed."""
+"""OpenAPI responses of every operation other than success."""
 
 
-def page(document: dict[str, Any]) -> str:
-    """HTML of an OpenAPI document."""
+def api_page_html(document: dict[str, Any]) -> str:
+    """Return an OpenAPI document as HTML."""
     schemas = document.get("components", {}).get("schemas", {})
     operations = [
         _operation(method.upper(), path, operation, schemas)

@@ -1,9 +1,9 @@
-"""One Transcriber for many clients: whose turn it is, what is computed together, and how much is taken on.
+"""One Transcriber for many clients: the order of their work, its batches, and its limits.
 
-Every request runs the Transcriber's own path in a thread of its own, so its answer is the one that it gets alone. What
-it asks of the network waits in one line for all requests: no more than a few windows of one recording stand in it, and
-the next ones go to its end, so that a clip waits for at most a few windows of each recording before it, however long
-they are. Nothing waits for company: clips of like length that stand in line when their turn comes are one batch.
+Every request runs the Transcriber's own path in its own thread, so its result is the same as alone. Its calls of the
+network wait in one queue for all requests. A recording has only a few windows in the queue at a time, and its next ones
+go to the end. So a clip waits for at most a few windows of each earlier recording, however long that is. No clip waits
+for others: clips of similar length that are already in the queue form one batch.
 """
 
 import asyncio
@@ -29,63 +29,62 @@ from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.recognition.transcript import Transcript
 from distilhubert_ko.serving.options import ServerLimits
 
-INFERENCES = 2  # at the same time: each takes memory of its own
-BATCH = 8 * SAMPLE_RATE  # samples, padding included: larger batches are no faster on a CPU (docs/lab-notes.md)
-LIKE = 0.8  # of the longest clip of a batch, the least length of the others: padding is computed, too
-_FIRST_SPEED = 10.0  # seconds of audio a second, until it is measured
-_PATIENCE = 600  # seconds: the most that a client is told to wait
+INFERENCES = 2  # at the same time; each takes its own memory
+BATCH = 8 * SAMPLE_RATE  # samples with padding: larger batches are no faster on a CPU (docs/lab-notes.md)
+SIMILAR = 0.8  # the least length of a clip in a batch, as a share of the longest: padding is computed too
+_FIRST_SPEED = 10.0  # seconds of audio per second, until it is measured
+_PATIENCE = 600  # seconds: the longest time after which a client is told to retry
 _CLOSED = "the server is shutting down: try again later"
 
 
 class Batcher:
-    """Transcribes waves for as many clients, with as much audio in all, as `limits` says; an async context manager,
-    whose end waits for what was begun.
+    """Transcribes waves for many clients within `limits`, as an async context manager.
 
-    One recording is taken whatever its length where nothing else is. The Transcriber should use as many threads as
-    there are cores for each of INFERENCES.
+    Leaving it waits for the transcriptions in progress. A recording alone is taken whatever its length. The Transcriber
+    should use as many threads as there are cores for each of INFERENCES.
     """
 
     def __init__(self, transcriber: Transcriber, limits: ServerLimits | None = None):
         self._transcriber = transcriber
-        self._line = _Queue(transcriber.runtime)
+        self._queue = _Queue(transcriber.runtime)
         self._limits = limits or ServerLimits()
         self._threads = ThreadPoolExecutor(self._limits.requests, "request")
         self._closed = False
         self.requests = 0
-        """Taken on and not answered."""
+        """Transcriptions in progress."""
         self.audio_seconds = 0.0
-        """Of these requests."""
+        """Seconds of audio in these requests."""
 
     async def __aenter__(self) -> Self:
-        self._line.start()
+        self._queue.start()
         return self
 
     async def __aexit__(self, *error: object) -> None:
         self._closed = True
         await asyncio.to_thread(self._threads.shutdown)
-        await asyncio.to_thread(self._line.close)
+        await asyncio.to_thread(self._queue.close)
 
     def check(self, seconds: float = 0.0) -> None:
-        """Raises BusyError where a recording of so many seconds would not be taken now, UnavailableError at the end."""
+        """Raise BusyError if a recording of this length cannot be taken now, or UnavailableError on shutdown."""
         if self._closed:
             raise UnavailableError(_CLOSED)
         full = self.audio_seconds + seconds > self._limits.waiting_seconds
         if self.requests >= self._limits.requests or (self.requests and full):
-            wait = math.ceil(self.audio_seconds / self._line.speed)
+            wait = math.ceil(self.audio_seconds / self._queue.speed)
             raise BusyError(
                 f"{self.requests} recordings of {self.audio_seconds:.0f} s are being transcribed: try again later",
                 retry_after=min(max(wait, 1), _PATIENCE),
             )
 
     async def transcribe(self, wave: NDArray[np.float32], **options: Any) -> Transcript:
-        """What the Transcriber makes of a wave (samples,), with the options of its call, such as `on_progress`, which
-        is called in another thread. Cancelled, it computes nothing more.
+        """Return the transcript of a wave (samples,). `options` are those of a call of Transcriber.
 
-        Raises what `check` and the Transcriber raise.
+        Callbacks such as `on_progress` run in another thread. After cancellation, nothing more is computed. Raises what
+        `check` and the Transcriber raise.
         """
         seconds = len(wave) / SAMPLE_RATE
         self.check(seconds)
-        turns = _Turns(self._line)
+        turns = _Turns(self._queue)
         self.requests, self.audio_seconds = self.requests + 1, self.audio_seconds + seconds
         try:
             work = partial(self._with(turns), wave, **options)
@@ -95,20 +94,20 @@ class Batcher:
             self.requests, self.audio_seconds = self.requests - 1, self.audio_seconds - seconds
 
     def stream(self) -> Stream:
-        """Live captions, whose steps go to the head of the line: they are short, and somebody waits for each."""
-        return self._with(_Turns(self._line, urgent=True)).stream()
+        """Return new live captions, whose steps go to the head of the queue: they are short, and a person waits."""
+        return self._with(_Turns(self._queue, urgent=True)).stream()
 
     def _with(self, turns: "_Turns") -> Transcriber:
-        """The Transcriber, with the line in the network's place."""
+        """Return the Transcriber with the queue in place of the network."""
         shared = copy.copy(self._transcriber)
         shared.runtime = cast(Runtime, turns)
-        shared.batch_size = max(shared.batch_size, INFERENCES)  # so that a recording alone keeps all inferences busy
+        shared.batch_size = max(shared.batch_size, INFERENCES)  # a recording alone keeps all inferences busy
         return shared
 
 
 @dataclass(frozen=True, eq=False)
 class _Task:
-    """One wave (samples,), its matrix (frames, vocabulary) to come, and whether anybody still wants it."""
+    """One wave (samples,), its future matrix (frames, vocabulary), and whether its request is over."""
 
     wave: NDArray[np.float32]
     over: threading.Event
@@ -116,12 +115,12 @@ class _Task:
 
 
 class _Queue:
-    """The one line before a network, from which INFERENCES threads take batches."""
+    """The one queue in front of a network, from which INFERENCES threads take batches."""
 
     def __init__(self, runtime: Runtime):
         self.runtime = runtime
         self.speed = _FIRST_SPEED
-        """Seconds of audio a second, over all inferences."""
+        """Seconds of audio per second, over all inferences."""
         self._waiting: deque[_Task] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -132,7 +131,7 @@ class _Queue:
             worker.start()
 
     def close(self) -> None:
-        """Refuses what still comes; returns when nothing is computed any more."""
+        """Refuse new tasks, and return when nothing is computed any more."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -154,7 +153,7 @@ class _Queue:
             started = time.perf_counter()
             try:
                 matrices = self.runtime.log_probs([task.wave for task in batch])
-            except Exception as error:  # ONNX Runtime's own share no other base class
+            except Exception as error:  # the errors of ONNX Runtime share no other base class
                 for task in batch:
                     task.result.set_exception(error)
                 continue
@@ -164,7 +163,7 @@ class _Queue:
             self.speed += 0.1 * (INFERENCES * seconds / (time.perf_counter() - started) - self.speed)
 
     def _next(self) -> list[_Task]:
-        """The first task in line and those of like length that fit into its batch; none once all is done."""
+        """Return the first task and those of similar length that fit into its batch, or none at the end."""
         with self._changed:
             while True:
                 while self._waiting and self._waiting[0].over.is_set():
@@ -177,22 +176,22 @@ class _Queue:
             batch = [self._waiting.popleft()]
             for task in [*self._waiting]:
                 lengths = sorted(len(each.wave) for each in [*batch, task])
-                if len(lengths) * lengths[-1] <= BATCH and lengths[0] >= LIKE * lengths[-1]:
+                if len(lengths) * lengths[-1] <= BATCH and lengths[0] >= SIMILAR * lengths[-1]:
                     batch.append(task)
                     self._waiting.remove(task)
             return batch
 
 
 class _Turns:
-    """What one request has in its network's place; `over` is set when nobody wants its answer any more."""
+    """The queue as one request sees it, in place of its network; `over` is set when the request has ended."""
 
-    def __init__(self, line: _Queue, urgent: bool = False):
-        self.vocabulary = line.runtime.vocabulary
+    def __init__(self, queue: _Queue, urgent: bool = False):
+        self.vocabulary = queue.runtime.vocabulary
         self.over = threading.Event()
-        self._line = line
+        self._queue = queue
         self._urgent = urgent
 
     def log_probs(self, waves: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
         tasks = [_Task(wave, self.over) for wave in waves]
-        self._line.add(tasks, self._urgent)
+        self._queue.add(tasks, self._urgent)
         return [task.result.result() for task in tasks]

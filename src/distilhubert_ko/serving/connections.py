@@ -1,4 +1,4 @@
-"""uvicorn's connections, with an end to their patience: for a request's head, and for a client that reads nothing."""
+"""uvicorn's connections with time limits: for the head of a request, and for a client that reads nothing."""
 
 import asyncio
 from typing import Any
@@ -8,13 +8,13 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.exceptions import InvalidState
 
 LOOK_SECONDS = 15.0
-"""A connection that was between two requests at one look, and still is at the next one, is cut."""
+"""The interval of checks: a connection without a request at two checks in a row is cut."""
 STUCK_SECONDS = 30.0
-"""So is one whose client has taken nothing of a full buffer for as long."""
+"""A connection whose client reads nothing from a full buffer for so long is cut."""
 
 
 class _Unstuck(asyncio.Protocol):
-    """Cuts a connection that takes nothing of what is sent."""
+    """Cuts a connection whose client reads nothing."""
 
     transport: asyncio.Transport
     loop: asyncio.AbstractEventLoop
@@ -38,11 +38,11 @@ class _Unstuck(asyncio.Protocol):
 
 
 class HttpConnection(_Unstuck, H11Protocol):
-    """HTTP/1.1. Connections past twice uvicorn's `limit_concurrency`, up to which it answers 503, are cut at once."""
+    """HTTP/1.1. Past uvicorn's `limit_concurrency` a connection gets 503, and past twice that it is cut at once."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._seen: Any = None  # the request that was the last one at the last look
+        self._seen: Any = None  # the last request at the last check
         self._look = self.loop.call_later(LOOK_SECONDS, self._look_again)
         if self.limit_concurrency is not None and len(self.connections) > 2 * self.limit_concurrency:
             transport.abort()
@@ -57,7 +57,7 @@ class HttpConnection(_Unstuck, H11Protocol):
 
     def _look_again(self) -> None:
         waiting = self.cycle is None or self.cycle.response_complete
-        last = (self.cycle,)  # a tuple, so that no request at all is told from no look at all
+        last = (self.cycle,)  # a tuple distinguishes "no request yet" from "no check yet"
         if waiting and self._seen == last:
             self.transport.abort()
             return
@@ -66,16 +66,16 @@ class HttpConnection(_Unstuck, H11Protocol):
 
 
 class WebSocketConnection(_Unstuck, WebSocketsSansIOProtocol):
-    """RFC 6455, with pings after which a client that has vanished is cut."""
+    """RFC 6455, with pings that detect a vanished client."""
 
     async def send(self, message: Any) -> None:
         if self.close_sent and message["type"] in ("websocket.send", "websocket.close"):
-            # uvicorn has closed for a fault of the client's; it would call this a fault of the application's.
+            # uvicorn has closed because of the client, and would blame the application for this.
             raise ConnectionResetError("the connection is closed")
         await super().send(message)
 
     def send_receive_event_to_app(self) -> None:
         try:
             super().send_receive_event_to_app()
-        except InvalidState:  # text that is no UTF-8, in a connection that is closing: uvicorn would close it again
+        except InvalidState:  # invalid UTF-8 on a closing connection: uvicorn would close it again
             self.transport.abort()

@@ -1,8 +1,8 @@
-"""Decoding of media that nobody vouches for, in processes of its own: a bomb or a crash costs one file only.
+"""Decoding of untrusted media in separate processes, so that a bomb or a crash costs one file only.
 
-`Decoders` is the server's side. A worker is this module run as a program: it reads the paths of files from standard
-input, one after another, and answers each on standard output once the wave lies in a file beside it. It has imported
-little, can take only so much memory, time and disk, and holds no more than a block of the wave.
+`Decoders` is the server's side. A worker is this module run as a program. It reads the paths of files from standard
+input, one after another, and answers on standard output once the wave of each lies in a file beside it. It imports
+little, its memory, time and disk space are limited, and it holds no more than a block of the wave.
 """
 
 import asyncio
@@ -27,23 +27,23 @@ from distilhubert_ko.serving.options import ServerLimits
 
 try:
     import resource
-except ImportError:  # Windows knows no such limits: there, time and the length of the audio are limited alone
+except ImportError:  # Windows has no such limits: there, only the time and the length of the audio are limited
     resource = None  # type: ignore[assignment]
 
 _READY = b"ready\n"
-_FILES = 32  # descriptors that a worker may hold
+_FILES = 32  # file descriptors that a worker may hold
 
 
 class Decoders:
-    """`workers` processes that decode a file each; an async context manager, at whose end they end.
+    """A pool of `workers` processes that decode one file each, as an async context manager.
 
-    Raises UnavailableError on entering where they cannot be started.
+    Entering it raises UnavailableError if no worker can be started. Leaving it ends all workers.
     """
 
     def __init__(self, limits: ServerLimits | None = None, workers: int = 2):
         self.limits = limits or ServerLimits()
         self._count = workers
-        self._idle: asyncio.LifoQueue[Process | None] = asyncio.LifoQueue()  # None: to be started when it is needed
+        self._idle: asyncio.LifoQueue[Process | None] = asyncio.LifoQueue()  # None: started when it is needed
         self._alive: set[Process] = set()
 
     async def __aenter__(self) -> Self:
@@ -56,29 +56,29 @@ class Decoders:
         await asyncio.gather(*map(self._end, [*self._alive]))
 
     async def decode(self, path: Path) -> NDArray[np.float32]:
-        """The wave (samples,) of a file, as audio.load gives it, read-only and mapped to the disk rather than held.
+        """Return the wave (samples,) of a file as `load_audio` does, but read-only and mapped to the disk.
 
-        Beside `path`, in a folder that should be the request's own, lies for a while a file of 64 kB a second.
+        Meanwhile a file of 64 kB per second of audio lies beside `path`, whose folder should belong to the request.
 
-        Raises AudioError as audio.load does, naming the file "the file"; TooLongError, as soon as it is known;
-        DecodingError where it took too long or ended its worker; and UnavailableError where a worker cannot be
-        started or the disk is full.
+        Raises AudioError as `load_audio` does, with "the file" for its name, and TooLongError as soon as the length is
+        known. Raises DecodingError if decoding took too long or ended its worker, and UnavailableError if no worker
+        can be started or the disk is full.
         """
         wave = path.with_name(f"{path.name}.wave")
         try:
             error = await self._ask(path, wave)
             if error:
                 raise getattr(errors, error["type"])(error["message"])
-            return np.asarray(np.memmap(wave, np.float32, "r"))  # which stays when the name is gone
+            return np.asarray(np.memmap(wave, np.float32, "r"))  # the mapping outlives the name
         finally:
             wave.unlink(missing_ok=True)
 
     async def _ask(self, path: Path, wave: Path) -> dict[str, str] | None:
-        """The error that a worker met, if any. One that has not answered is ended, and its place is free at once."""
+        """Return the error that a worker met, if any. A worker that does not answer is ended and replaced."""
         worker = await self._idle.get()
         spare = None
         try:
-            if worker and worker.returncode is not None:  # died with nothing to do
+            if worker and worker.returncode is not None:  # it died while idle
                 self._alive.discard(worker)
                 worker = None
             worker = worker or await self._start()
@@ -93,7 +93,7 @@ class Decoders:
                 return error
         except TimeoutError:
             raise DecodingError(
-                f"decoding the file took more than {self.limits.decoding_seconds:g} s: cut it into parts, or convert "
+                f"decoding the file took more than {self.limits.decoding_seconds:g} s: cut it into parts or convert "
                 "it to WAV"
             ) from None
         finally:
@@ -101,26 +101,30 @@ class Decoders:
             if worker and not spare:
                 await self._end(worker)
         raise DecodingError(
-            "decoding the file ended the process that did it, or took more than "
-            f"{self.limits.decoding_memory >> 20:,} MiB: check it, or convert it to WAV"
+            "decoding the file crashed, or took more than "
+            f"{self.limits.decoding_memory >> 20:,} MiB of memory: check the file, or convert it to WAV"
         )
 
     async def _start(self) -> Process:
-        """A worker that is ready; -P, lest the working directory be searched for modules."""
+        """Start a worker and return it once it is ready. With -P, Python ignores modules in the working directory."""
         command = [sys.executable, "-P", "-m", __name__, json.dumps(asdict(self.limits))]
-        alone = os.environ | {"OPENBLAS_NUM_THREADS": "1"}  # every thread takes addresses
+        alone = os.environ | {"OPENBLAS_NUM_THREADS": "1"}  # every thread takes address space
         try:
-            # A session of its own, since an interrupt from the terminal is for the server, which then drains.
+            # A session of its own: an interrupt from the terminal is for the server, which then drains.
             worker = await asyncio.create_subprocess_exec(
                 *command, stdin=PIPE, stdout=PIPE, env=alone, start_new_session=True
             )
         except OSError as error:
-            raise UnavailableError(f"no process could be started to decode audio ({error}): try again later") from error
+            raise UnavailableError(
+                f"no process for decoding audio could be started ({error}): try again later"
+            ) from error
         self._alive.add(worker)
         try:
             assert worker.stdout
             if await worker.stdout.readline() != _READY:
-                raise UnavailableError("the process that decodes audio did not start; standard error says why")
+                raise UnavailableError(
+                    "the process for decoding audio did not start: read standard error for the cause"
+                )
         except BaseException:
             await self._end(worker)
             raise
@@ -136,13 +140,14 @@ class Decoders:
 
 
 def run_worker() -> None:
-    """Decodes what standard input names, a JSON list of a file's path and its wave's on each line, until it ends.
+    """Decode the files that standard input names until it ends.
 
-    Each answer is a line of JSON: null, or the type and the message of an error.
+    Each line is a JSON list of the path of a file and the path for its wave. Each answer is a line of JSON: null, or
+    the type and the message of an error.
     """
     limits = ServerLimits(**json.loads(sys.argv[1]))
     answers = os.fdopen(os.dup(1), "w")
-    sys.stderr = os.fdopen(os.dup(2), "w")  # so that Python's last words are heard, but not libmpg123's many
+    sys.stderr = os.fdopen(os.dup(2), "w")  # keeps Python's own errors, without the many of libmpg123
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 1)
     os.dup2(nothing, 2)
@@ -163,7 +168,7 @@ def _decoded(path: Path, wave: Path, limits: ServerLimits) -> dict[str, str] | N
     except AudioError as error:
         return {"type": type(error).__name__, "message": str(error).replace(str(path), "the file")}
     except OSError as error:
-        reason = f"there is no room for decoded audio ({error.strerror}): try again later"
+        reason = f"the disk has no space for decoded audio ({error.strerror}): try again later"
         return {"type": UnavailableError.__name__, "message": reason}
     return None
 
@@ -174,7 +179,7 @@ def _write(path: Path, file: BinaryIO, limits: ServerLimits) -> None:
         samples += len(block)
         if samples > _samples(limits):
             raise TooLongError(
-                f"the file lasts more than {limits.audio_seconds:g} s, the most that is taken here: cut it into parts"
+                f"the file lasts more than {limits.audio_seconds:g} s, the limit of this server: cut it into parts"
             )
         file.write(block.data)
 
@@ -197,16 +202,16 @@ def _confine(limits: ServerLimits) -> None:
 
 
 def _limit(what: int, most: int) -> None:
-    """For good, and no higher than the system's own limit."""
+    """Lower a limit of this process for good, to no more than the system's own limit."""
     _, hard = resource.getrlimit(what)
     most = most if hard == resource.RLIM_INFINITY else min(most, hard)
     resource.setrlimit(what, (most, most))
 
 
 def _allow_time(limits: ServerLimits) -> None:
-    """Lets the next file take as much time of the processor as it may take on the clock.
+    """Allow the next file as much processor time as wall-clock time.
 
-    The server ends a worker first; this ends one that it left behind.
+    Normally the server ends a slow worker first. This ends a worker that a killed server left behind.
     """
     if resource is not None:
         _, hard = resource.getrlimit(resource.RLIMIT_CPU)

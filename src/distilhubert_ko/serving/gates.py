@@ -1,6 +1,6 @@
-"""What a request passes before the application sees it: pure ASGI, each gate one rule.
+"""Gates that a request passes before it reaches the application, as pure ASGI with one rule per gate.
 
-A refusal has the shape of the OpenAI API's errors. The limits on connections themselves are in `connections`.
+The limits of the connections themselves are in `connections`.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ from distilhubert_ko.serving.refusals import RETRY_SECONDS, Refusal, busy_refusa
 
 OPEN = ("/", "/healthz")
 OPEN_FOLDER = "/static/"
-BEARER = "bearer."  # before the token in a WebSocket's subprotocols: a browser can send it nowhere else
-FIRST_SECONDS = 30.0  # for a body to begin, and the slack that it keeps
-SLOWEST = 20_000  # bytes a second that a body must come with after that
+BEARER = "bearer."  # precedes the token in the subprotocols of a WebSocket: a browser can send it nowhere else
+FIRST_SECONDS = 30.0  # for a body to begin; it may lag behind by as much later
+SLOWEST = 20_000  # bytes per second at which a body must arrive after that
 POLICY = "; ".join(
     [
         "default-src 'none'",
@@ -46,7 +46,7 @@ HEADERS = {
 
 
 class SecurityHeaders:
-    """Adds HEADERS to every answer."""
+    """Adds HEADERS to every response."""
 
     def __init__(self, app: ASGIApp):
         self.app = app
@@ -63,10 +63,10 @@ class SecurityHeaders:
 
 
 class AccessControl:
-    """Lets in who has a token, where there are tokens, and no page of another origin but `origins`.
+    """Requires one of `tokens`, if there are any, and refuses pages of other origins than `origins`.
 
-    Without the second rule any page that is open in a browser could use a server on the same machine. A client that is
-    no browser sends no Origin.
+    Without the second rule, any page in a browser could use a server on the same machine. Clients other than browsers
+    send no Origin.
     """
 
     def __init__(self, app: ASGIApp, tokens: Iterable[str], origins: Iterable[str]):
@@ -91,28 +91,32 @@ class AccessControl:
             return None
         if urlsplit(origin).netloc == headers.get("host", ""):
             return None
-        return Refusal(403, "a page of another origin may not use this server: start it with --cors-origin ORIGIN")
+        return Refusal(
+            403, "a page of another origin may not use this server: start the server with --cors-origin ORIGIN"
+        )
 
     def _unknown(self, scope: Scope, headers: Headers) -> Refusal | None:
         path = scope["path"]
         if not self._digests or path in OPEN or path.startswith(OPEN_FOLDER):
             return None
         given = _digest(_token(scope, headers))
-        if sum(hmac.compare_digest(given, digest) for digest in self._digests):  # all are compared
+        if sum(
+            hmac.compare_digest(given, digest) for digest in self._digests
+        ):  # compares with all of them, in constant time
             return None
         return Refusal(
             401,
-            "send a token of this server as `Authorization: Bearer TOKEN`",
+            "no valid token: send a token of this server as `Authorization: Bearer TOKEN`",
             code="invalid_api_key",
             headers={"www-authenticate": "Bearer"},
         )
 
 
 class BodyLimit:
-    """Takes a body of at most `limit` bytes, counted as they come, and waits for it as long as it comes with SLOWEST
-    bytes a second, after `first_seconds`. 413 or 408 then.
+    """Limits a body to `limit` bytes (413) and to a minimum speed (408).
 
-    The time that the application takes between two parts does not count.
+    Bytes are counted as they arrive. After `first_seconds`, they must arrive at SLOWEST bytes per second. Time that the
+    application takes between two parts does not count.
     """
 
     def __init__(self, app: ASGIApp, limit: int, first_seconds: float = FIRST_SECONDS):
@@ -130,13 +134,13 @@ class BodyLimit:
 
         async def measured() -> Message:
             nonlocal size, left, more
-            if not more:  # what is awaited now is that the client leaves
+            if not more:  # only a disconnect can follow
                 return await receive()
             start = loop.time()
             try:
                 message = await asyncio.wait_for(receive(), max(left, 0))
             except TimeoutError:
-                raise Refusal(408, "the body came too slowly: send it faster, or a smaller file") from None
+                raise Refusal(408, "the body arrived too slowly: send it faster, or send a smaller file") from None
             more = message.get("more_body", False)
             came = len(message.get("body", b""))
             size += came
@@ -148,13 +152,13 @@ class BodyLimit:
         await self.app(scope, measured, send)
 
     def _too_large(self) -> Refusal:
-        return Refusal(413, f"the body has more than {self.limit:,} bytes: send a shorter or a compressed recording")
+        return Refusal(413, f"the body has more than {self.limit:,} bytes: send a shorter or compressed recording")
 
 
 class Admission:
-    """Holds at most `limit` requests for a path at once, those whose bodies still come included; 429 for the rest.
+    """Admits at most `limit` requests for a path at once and answers 429 to others.
 
-    So what is held on disk and in memory has a bound before a body is read.
+    They are counted before their bodies arrive, so disk space and memory have a bound.
     """
 
     def __init__(self, app: ASGIApp, path: str, limit: int, held: Gauge):
@@ -166,7 +170,7 @@ class Admission:
         if scope["type"] != "http" or scope["path"] != self.path:
             return await self.app(scope, receive, send)
         if self._held >= self.limit:
-            full = busy_refusal(f"{self.limit} requests are being worked on: try again in {RETRY_SECONDS} s")
+            full = busy_refusal(f"the server already works on {self.limit} requests: try again in {RETRY_SECONDS} s")
             return await full.response()(scope, receive, send)
         self._held += 1
         self._gauge.inc()
@@ -186,5 +190,5 @@ def _token(scope: Scope, headers: Headers) -> str:
 
 
 def _digest(token: str) -> bytes:
-    """Of one length for all tokens, so that a comparison does not tell theirs."""
+    """Return a hash, whose fixed length keeps a comparison from revealing the length of a token."""
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()

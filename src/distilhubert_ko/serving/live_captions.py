@@ -1,10 +1,10 @@
 """Live captions: WS /v1/audio/stream, 16 kHz mono PCM16 (little-endian) in, JSON out.
 
-In: binary messages of any length, and {"type": "stop"} at the end. Out: partial, which replaces the one before; final,
-which never changes, and is followed by what is partial after it; done; error.
+The client sends binary messages of any length, and {"type": "stop"} at the end. The server sends partial, which
+replaces the previous one; final, which never changes and is followed by the next partial; done; and error.
 
-One step of the network at a time is computed, and no message is read meanwhile, so that a client that sends faster than
-it can be heard is held up by TCP.
+A stream computes one step of the network at a time and reads no message meanwhile. So TCP slows down a client that
+sends faster than the server recognises.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from distilhubert_ko.serving.refusals import Refusal, busy_refusal, refusal_of
 
 PATH = "/v1/audio/stream"
 PROTOCOL = "captions"
-STEP = SAMPLE_RATE // 2  # samples that are heard before what they said is sent, and others get their turn
+STEP = SAMPLE_RATE // 2  # samples per step: after each, captions are sent and other streams get their turn
 IDLE_SECONDS = 30.0
 LONGEST_SECONDS = 4 * 3600.0
 NORMAL, GOING_AWAY, POLICY = 1000, 1001, 1008  # RFC 6455, section 7.4.1
@@ -36,7 +36,7 @@ Result = TypeVar("Result")
 
 
 class LiveCaptions:
-    """All open streams of a server, at most `limit`; `stream` starts one."""
+    """All open streams of a server, at most `limit`; `stream` starts a new one."""
 
     def __init__(self, stream: Callable[[], Stream], limit: int, open_streams: Gauge):
         self._stream = stream
@@ -47,20 +47,22 @@ class LiveCaptions:
         self._closing = asyncio.Event()
 
     async def serve(self, socket: WebSocket) -> None:
-        """One connection, from its handshake to its end."""
+        """Serve one connection from its handshake to its end."""
         if self._closing.is_set():
-            return await socket.send_denial_response(Refusal(503, "the server is closing: try again later").response())
+            return await socket.send_denial_response(
+                Refusal(503, "the server is shutting down: try again later").response()
+            )
         if len(self._open) >= self._limit:
-            full = busy_refusal(f"{self._limit} streams are open: try again later")
+            full = busy_refusal(f"the server already has {self._limit} open streams: try again later")
             return await socket.send_denial_response(full.response())
         self._open.add(socket)
         self._gauge.inc()
         caption = _CaptionStream(socket, self._stream(), self._pool)
         try:
             await socket.accept(PROTOCOL if PROTOCOL in socket.scope["subprotocols"] else None)
-            code = await self._hear(socket, caption)
+            code = await self._listen(socket, caption)
             await socket.close(code)
-        except WebSocketDisconnect:  # the client left, maybe in the middle of an answer
+        except WebSocketDisconnect:  # the client left, perhaps in the middle of a message
             pass
         finally:
             self._gauge.dec()
@@ -68,19 +70,19 @@ class LiveCaptions:
             socket.state.audio_seconds, socket.state.transcript = caption.seconds, caption.text
 
     async def finish(self, seconds: float) -> None:
-        """Takes no more streams, finishes the open ones with what they have heard, and waits for them as long."""
+        """Refuse new streams, finish the open ones with the audio so far, and wait at most `seconds` for them."""
         self._closing.set()
         end = time.monotonic() + seconds
         while self._open and time.monotonic() < end:
             await asyncio.sleep(0.05)
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def _hear(self, socket: WebSocket, caption: "_CaptionStream") -> int:
-        """The code to close with, once the client says stop, errs, or falls silent, or the server closes."""
+    async def _listen(self, socket: WebSocket, caption: "_CaptionStream") -> int:
+        """Transcribe until the client stops, errs or falls silent, or the server closes. Return the closing code."""
         try:
             while message := await self._next(socket):
                 if (data := message.get("bytes")) is not None:
-                    await caption.hear(data)
+                    await caption.feed(data)
                 elif _stops(message.get("text")):
                     await caption.finish()
                     return NORMAL
@@ -92,13 +94,17 @@ class LiveCaptions:
         return GOING_AWAY
 
     async def _next(self, socket: WebSocket) -> Message | None:
-        """The next message, None where the server closes first. Raises WebSocketDisconnect and Refusal."""
+        """Return the next message, or None if the server closes first. Raises WebSocketDisconnect and Refusal."""
         receiving, closing = asyncio.ensure_future(socket.receive()), asyncio.ensure_future(self._closing.wait())
         waiting = {receiving, closing}
         try:
             done, _ = await asyncio.wait(waiting, timeout=IDLE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if not done:
-                raise Refusal(408, f"nothing came for {IDLE_SECONDS:.0f} s: send audio, or silence", code="idle")
+                raise Refusal(
+                    408,
+                    f"no message arrived for {IDLE_SECONDS:.0f} s: keep sending audio, even if it is silent",
+                    code="idle",
+                )
             if closing in done:
                 return None
             message = receiving.result()
@@ -111,14 +117,14 @@ class LiveCaptions:
 
 
 class _CaptionStream:
-    """What one stream has heard and told."""
+    """One stream: the audio that it received and the captions that it sent."""
 
     def __init__(self, socket: WebSocket, stream: Stream, pool: ThreadPoolExecutor):
         self._socket, self._stream, self._pool = socket, stream, pool
-        self._odd = b""  # half a sample, at the end of a message
+        self._odd = b""  # half a sample from the end of a message
         self._samples = 0
         self._partial = ""
-        self._words = 0  # that were told
+        self._words = 0  # already sent as final
 
     @property
     def seconds(self) -> float:
@@ -128,7 +134,7 @@ class _CaptionStream:
     def text(self) -> str:
         return self._stream.text
 
-    async def hear(self, data: bytes) -> None:
+    async def feed(self, data: bytes) -> None:
         data = self._odd + data
         whole = len(data) // 2 * 2
         self._odd = data[whole:]
@@ -137,17 +143,17 @@ class _CaptionStream:
             part = samples[start : start + STEP]
             self._samples += len(part)
             if self.seconds > LONGEST_SECONDS:
-                raise Refusal(413, f"a stream lasts {LONGEST_SECONDS / 3600:.0f} h at most: open another one")
+                raise Refusal(413, f"a stream may last at most {LONGEST_SECONDS / 3600:.0f} h: open another one")
             update = await self._run(self._stream.feed, part)
-            await self._tell(update.final, update.partial)
+            await self._send(update.final, update.partial)
 
     async def finish(self) -> None:
         found = await self._run(self._stream.finish)
-        await self._tell(found.words[self._words :], "")
+        await self._send(found.words[self._words :], "")
         done = {"type": "done", "text": found.text, "duration": round(found.seconds, 3)}
         await self._socket.send_json(done)
 
-    async def _tell(self, words: Sequence[Word], partial: str) -> None:
+    async def _send(self, words: Sequence[Word], partial: str) -> None:
         if words:
             self._words += len(words)
             text = " ".join(each.text for each in words)
@@ -161,11 +167,15 @@ class _CaptionStream:
 
 
 def _stops(text: str | None) -> bool:
-    """Whether a text message says stop, the one thing that it may say. Raises Refusal."""
+    """Return True for a text message that says stop. Raises Refusal for any other text."""
     try:
         command = json.loads(text or "")
     except (ValueError, RecursionError):
         command = None
     if not isinstance(command, dict) or command.get("type") != "stop":
-        raise Refusal(400, 'send 16 kHz mono PCM16 as binary messages, and {"type": "stop"} at the end', param="type")
+        raise Refusal(
+            400,
+            'not a valid message: send 16 kHz mono PCM16 as binary messages, and {"type": "stop"} at the end',
+            param="type",
+        )
     return True

@@ -1,4 +1,4 @@
-"""What is known of a model folder: its size, its measured error rate, how fast it is here."""
+"""Facts about a loaded model: its size, its measured error rate, and its speed on this machine."""
 
 import json
 import math
@@ -13,15 +13,15 @@ from distilhubert_ko import model_folder
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.recognition.transcriber import Transcriber
 
-TRIAL = 10  # seconds of noise that speed is measured on
+TRIAL = 10  # seconds of noise for measuring the speed
 
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """Of a loaded model. None where the folder does not say.
+    """Facts about a loaded model; None if the folder does not tell.
 
-    `size_bytes` is that of the graph; `cer` is a fraction, as measured on `cer_corpus`; `realtime_factor` is how many
-    seconds of speech are transcribed in one second, on `threads`.
+    `size_bytes` is the size of the graph. `cer` is a fraction, measured on `cer_corpus`. `realtime_factor` is the
+    seconds of speech transcribed in one second on `threads` threads.
     """
 
     id: str
@@ -37,7 +37,7 @@ class ModelFacts:
 
 
 def gather_facts(transcriber: Transcriber, name: str) -> ModelFacts:
-    """Those of a model that is called `name`."""
+    """Return the facts about a model that is called `name`."""
     report = _json(transcriber.folder / "report.json")
     graph = model_folder.graph(transcriber.folder).stat()
     return ModelFacts(
@@ -55,7 +55,7 @@ def gather_facts(transcriber: Transcriber, name: str) -> ModelFacts:
 
 
 def _speed(transcriber: Transcriber) -> float:
-    """Seconds of audio a second, the second time, when memory is warm."""
+    """Return seconds of audio per second, measured on a second call, when memory is warm."""
     noise = 0.1 * np.random.default_rng(0).normal(size=TRIAL * SAMPLE_RATE).astype(np.float32)
     transcriber(noise)
     start = time.perf_counter()
@@ -64,13 +64,16 @@ def _speed(transcriber: Transcriber) -> float:
 
 
 def _parameters(folder: Path) -> int | None:
-    """Numbers in the safetensors of a folder, from their headers."""
+    """Return the number of parameters in the safetensors files of a folder, from their headers."""
     files = model_folder.weights(folder)
     return sum(_numbers(file) for file in files) if files else None
 
 
 def _numbers(file: Path) -> int:
-    """https://huggingface.co/docs/safetensors: eight bytes of the header's length, little-endian, then JSON."""
+    """Count the numbers in a safetensors file (https://huggingface.co/docs/safetensors).
+
+    The file begins with the length of its JSON header in eight bytes, little-endian.
+    """
     with file.open("rb") as stream:
         header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
     return sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")

@@ -54,35 +54,39 @@ Known = Annotated[ModelFacts, Depends(_facts)]
 async def transcribe(
     request: Request,
     uploads: Annotated[Uploads, Depends(_uploads)],
-    file: Annotated[UploadFile, File(description="A recording, in any format that FFmpeg reads.")],
-    model: Annotated[str, Form(min_length=1, description="Any name: the model that is loaded is used.")],
-    language: Annotated[str | None, Form(description="ko, or nothing.")] = None,
-    prompt: Annotated[str | None, Form(description="Taken, and ignored.")] = None,
+    file: Annotated[UploadFile, File(description="A recording in any format that FFmpeg reads.")],
+    model: Annotated[str, Form(min_length=1, description="Any name; the server uses the model that it has loaded.")],
+    language: Annotated[str | None, Form(description="ko or empty.")] = None,
+    prompt: Annotated[str | None, Form(description="Accepted and ignored.")] = None,
     response_format: Annotated[
         ResponseFormat, Form(description=f"{', '.join(ResponseFormat)}; json by default.")
     ] = DEFAULT_FORMAT,
-    temperature: Annotated[float | None, Form(description="Taken, and ignored.")] = None,
+    temperature: Annotated[float | None, Form(description="Accepted and ignored.")] = None,
     timestamp_granularities: Annotated[
         list[Granularity] | None,
-        Form(alias="timestamp_granularities[]", description="word, segment; for verbose_json."),
+        Form(alias="timestamp_granularities[]", description="word or segment, with verbose_json only."),
     ] = None,
     stream: Annotated[
-        bool, Form(description="Server-sent events, as the windows of a long recording are heard.")
+        bool, Form(description="Return server-sent events while a long recording is transcribed.")
     ] = False,
 ) -> Response:
-    """The text of a recording, as json, text, srt, vtt or verbose_json, whole or as server-sent events."""
+    """Return the text of a recording as json, text, srt, vtt or verbose_json, at once or as server-sent events."""
     if language and language.lower() not in LANGUAGES:
-        raise Refusal(400, f"this model knows Korean alone: give the language ko, not {language!r}", param="language")
+        raise Refusal(
+            400,
+            f"the language {language!r} is not supported: give ko, because the model knows Korean only",
+            param="language",
+        )
     if timestamp_granularities and response_format != VERBOSE_JSON:
         raise Refusal(
             400,
-            "timestamp_granularities need response_format=verbose_json",
+            "timestamp_granularities[] is only for verbose_json: set response_format to verbose_json",
             param="timestamp_granularities[]",
         )
     wave = await _unless_left(request, uploads.wave(file.file))
     if stream:
         events = _events(request, uploads.texts(wave))
-        first = await anext(events)  # what goes wrong at once still has a status of its own
+        first = await anext(events)  # an early error still gets its own status
         return StreamingResponse(with_late_error(first, events), media_type="text/event-stream")
     found = await _unless_left(request, uploads.transcript(wave))
     _note(request, found)
@@ -91,21 +95,21 @@ async def transcribe(
 
 @router.get("/v1/models", tags=["OpenAI"])
 async def models(known: Known) -> dict[str, Any]:
-    """The one model that is loaded, as a list."""
+    """Return a list of the one loaded model."""
     return {"object": "list", "data": [_model(known)]}
 
 
 @router.get("/v1/models/{name:path}", tags=["OpenAI"])
 async def model(name: str, known: Known) -> dict[str, Any]:
-    """The model that is loaded, if that is its name."""
+    """Return the loaded model, if that is its name."""
     if name != known.id:
-        raise Refusal(404, f"no model {name!r} here: {known.id!r} is loaded", param="model", code="model_not_found")
+        raise Refusal(404, f"the model {name!r} is not loaded: use {known.id!r}", param="model", code="model_not_found")
     return _model(known)
 
 
 @router.get("/v1/model_facts", tags=["More"])
 async def model_facts(known: Known) -> dict[str, Any]:
-    """What is known of the model: units, parameters, size in bytes, CER as a fraction, seconds of speech a second."""
+    """Return facts about the model: units, parameters, size in bytes, CER as a fraction, real-time factor."""
     return asdict(known)
 
 
@@ -114,7 +118,7 @@ def _model(known: ModelFacts) -> dict[str, Any]:
 
 
 async def _events(request: Request, parts: AsyncIterator[str | Transcript]) -> AsyncIterator[str]:
-    """Server-sent events: a delta for each part of the text, and the whole of it at the end."""
+    """Yield server-sent events: a delta for each part of the text, and the whole text at the end."""
     async for part in parts:
         if isinstance(part, str):
             yield server_sent_event({"type": "transcript.text.delta", "delta": part})
@@ -124,12 +128,12 @@ async def _events(request: Request, parts: AsyncIterator[str | Transcript]) -> A
 
 
 def _note(request: Request, found: Transcript) -> None:
-    """For the metrics and the log."""
+    """Keep the duration and the text for the metrics and the log."""
     request.state.audio_seconds, request.state.transcript = found.seconds, found.text
 
 
 async def _unless_left(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
-    """What the work gives. It is given up when the client leaves, with ClientDisconnect."""
+    """Return the result of `work`. If the client leaves, cancel it and raise ClientDisconnect."""
     working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_leaving(request))
     try:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)

@@ -29,6 +29,7 @@ class Granularity(StrEnum):
 
 
 def transcript_response(found: Transcript, form: ResponseFormat, granularities: list[Granularity]) -> Response:
+    """Return a transcript in one of the API's formats; `granularities` applies to verbose_json."""
     if form == JSON:
         return JSONResponse({"text": found.text, "usage": _usage(found)})
     if form == VERBOSE_JSON:
@@ -52,7 +53,7 @@ def _verbose(found: Transcript, granularities: list[Granularity]) -> dict[str, A
 
 
 def word_json(each: Word) -> dict[str, Any]:
-    """As the API has it, in seconds, and its `probability`, in 0..1, which the API does not have."""
+    """Return a word as in the API, with times in seconds, and its `probability` in 0..1, which the API lacks."""
     return {
         "word": each.text,
         "start": round(each.start, 3),
@@ -62,7 +63,7 @@ def word_json(each: Word) -> dict[str, Any]:
 
 
 def _segment(number: int, segment: Segment) -> dict[str, Any]:
-    """Whisper's fields. It has no tokens, no seek and no probability of silence to tell, so those are empty or 0."""
+    """Return a segment with Whisper's fields; those that do not exist here, such as tokens, are empty or 0."""
     raw = segment.text.encode()
     return {
         "id": number,
@@ -83,11 +84,12 @@ def _usage(found: Transcript) -> dict[str, Any]:
 
 
 def server_sent_event(content: dict[str, Any]) -> str:
+    """Return one event of a stream, which is named by the type of its content."""
     return f"event: {content['type']}\ndata: {json.dumps(content, ensure_ascii=False)}\n\n"
 
 
 async def with_late_error(first: str, rest: AsyncIterator[str]) -> AsyncIterator[str]:
-    """Events, the last of them an error where one comes too late for a status."""
+    """Yield events, and an error as the last one if it comes too late for a status of its own."""
     yield first
     try:
         async for each in rest:

@@ -1,6 +1,6 @@
-"""What the server tells of itself: metrics for Prometheus, and a JSON line a request on standard error.
+"""Metrics for Prometheus, and the log: one JSON line per request on standard error.
 
-Neither holds what was said, unless transcripts are asked for, nor who asked, nor any token.
+Neither contains transcripts, unless they are requested, nor names or addresses of clients, nor tokens.
 """
 
 import json
@@ -15,12 +15,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from distilhubert_ko.serving.refusals import Refusal
 
 LOGGER = "distilhubert_ko"
-METHODS = ("GET", "HEAD", "POST", "OPTIONS")  # the rest are counted as one: a client may invent any number
+METHODS = ("GET", "HEAD", "POST", "OPTIONS")  # all others count as one, because a client may invent any number
 BUCKETS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
 
 
 class Metrics:
-    """The counters of one server, in a registry of its own."""
+    """The counters of one server in their own registry."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
@@ -30,18 +30,18 @@ class Metrics:
         )
         self.seconds = Histogram(
             "distilhubert_ko_request_seconds",
-            "From a request's head to its last byte.",
+            "From the head of a request to the last byte of its response.",
             ["path"],
             buckets=BUCKETS,
             registry=registry,
         )
         self.audio = Counter("distilhubert_ko_audio_seconds", "Audio transcribed.", ["path"], registry=registry)
-        self.held = Gauge("distilhubert_ko_requests_held", "Transcriptions in hand.", registry=registry)
-        self.streams = Gauge("distilhubert_ko_streams", "Live captions that are open.", registry=registry)
+        self.held = Gauge("distilhubert_ko_requests_held", "Transcriptions in progress.", registry=registry)
+        self.streams = Gauge("distilhubert_ko_streams", "Open live captions.", registry=registry)
 
 
 class JsonLines(logging.Formatter):
-    """A JSON object a line: time, level, message, and what `extra` gives as `fields`."""
+    """One JSON object per line: time, level, message, and the `fields` of `extra`."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -56,7 +56,7 @@ class JsonLines(logging.Formatter):
 
 
 def logging_config() -> dict[str, Any]:
-    """For logging.config.dictConfig: JSON lines on standard error, other libraries' warnings among them."""
+    """Return a configuration for logging.config.dictConfig: JSON lines on standard error, libraries included."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -71,11 +71,11 @@ def logging_config() -> dict[str, Any]:
 
 
 class RequestLog:
-    """Counts and logs each request, and answers 500 for an error that nobody expected.
+    """Counts and logs each request, and answers 500 to an unexpected error.
 
-    An endpoint leaves `audio_seconds` and `transcript` in the request's state. Paths are the application's templates,
-    so that nothing of a client's making becomes a label or a line; `paths` are those that a gate may refuse before the
-    application has looked them up.
+    An endpoint leaves `audio_seconds` and `transcript` in the state of its request. Paths are templates of the
+    application, so that no text of a client becomes a label or a line. `paths` are those that a gate may refuse before
+    the application looks them up.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics, log_transcripts: bool, paths: Iterable[str]):
@@ -102,8 +102,8 @@ class RequestLog:
         except Exception:
             if scope["type"] != "http" or status:
                 raise  # uvicorn logs it, and cuts the connection
-            self._logger.exception("an error of the server")
-            await Refusal(500, "an error of the server, which its log tells").response()(scope, receive, watched)
+            self._logger.exception("internal server error")
+            await Refusal(500, "internal server error: read the log of the server").response()(scope, receive, watched)
         finally:
             self._note(scope, status, time.perf_counter() - start, state)
 

@@ -1,4 +1,4 @@
-"""The HTTP server: the application with its gates, the page, health and metrics, and the process that runs it."""
+"""The HTTP server: the application with its gates, page, health check and metrics, and the process that runs it."""
 
 import contextlib
 import ipaddress
@@ -30,17 +30,17 @@ from distilhubert_ko.serving.request_log import Metrics, RequestLog
 from distilhubert_ko.serving.uploads import Uploads
 from distilhubert_ko.version import __version__
 
-MESSAGE_BYTES = 1 << 20  # of a WebSocket message: half a minute of speech
-HEAD_BYTES = 32 * 1024  # of a request's head
+MESSAGE_BYTES = 1 << 20  # the largest WebSocket message: half a minute of speech
+HEAD_BYTES = 32 * 1024  # the largest head of a request
 KEEP_ALIVE_SECONDS = 5
 FINISH_SECONDS = 30
-"""What the requests that are held at the end have for themselves, and before them the live captions."""
-FIELD_BYTES = 64 * 1024  # of a form's field that is no file
+"""The time that live captions have to finish on shutdown, and after them the requests in progress."""
+FIELD_BYTES = 64 * 1024  # the largest form field that is not a file
 MEDIA_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
 
 class Server(uvicorn.Server):
-    """uvicorn's, which says where it listens, and lets live captions end before it closes their connections."""
+    """uvicorn's server, which also logs its address and lets live captions finish before it closes connections."""
 
     def __init__(self, config: uvicorn.Config, live: LiveCaptions):
         super().__init__(config)
@@ -59,7 +59,7 @@ class Server(uvicorn.Server):
 
 
 def create_app(transcriber: Transcriber, facts: ModelFacts, options: ServerOptions) -> FastAPI:
-    """The application. `state.live` are its live captions."""
+    """Return the application. Its `state.live` holds the live captions."""
     metrics, limits = Metrics(), options.limits
     batcher = Batcher(transcriber, limits)
     uploads = Uploads(Decoders(limits), batcher)
@@ -75,7 +75,7 @@ def create_app(transcriber: Transcriber, facts: ModelFacts, options: ServerOptio
         version=__version__,
         description=api_page.DESCRIPTION,
         responses=api_page.REFUSED,
-        docs_url=None,  # Swagger's and ReDoc's come from elsewhere, with scripts of their own
+        docs_url=None,  # Swagger and ReDoc would load scripts from other servers
         redoc_url=None,
         lifespan=lifespan,
         form_limits={"max_files": 1, "max_fields": 32, "max_part_size": FIELD_BYTES},
@@ -89,7 +89,7 @@ def create_app(transcriber: Transcriber, facts: ModelFacts, options: ServerOptio
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(ClientDisconnect, _left)
     app.add_exception_handler(DistilhubertKoError, _failed)
-    # The last one added is the first one passed.
+    # A request passes the middleware that was added last first.
     app.add_middleware(gates.BodyLimit, limits.upload_bytes)
     app.add_middleware(gates.Admission, openai_api.TRANSCRIPTIONS, limits.requests, metrics.held)
     app.add_middleware(gates.AccessControl, options.tokens, options.origins)
@@ -107,7 +107,7 @@ def create_app(transcriber: Transcriber, facts: ModelFacts, options: ServerOptio
 
 
 def uvicorn_config(app: FastAPI, options: ServerOptions, host: str, port: int) -> uvicorn.Config:
-    """uvicorn's configuration for the application, with its limits."""
+    """Return uvicorn's configuration for the application, with its limits."""
     return uvicorn.Config(
         app,
         host,
@@ -115,8 +115,8 @@ def uvicorn_config(app: FastAPI, options: ServerOptions, host: str, port: int) -
         http=connections.HttpConnection,
         ws=connections.WebSocketConnection,
         ws_max_size=MESSAGE_BYTES,
-        ws_per_message_deflate=False,  # sound does not shrink, and a bomb would grow
-        log_config=None,  # `serve` has set it up
+        ws_per_message_deflate=False,  # audio hardly compresses, and a compression bomb would grow
+        log_config=None,  # `run_server` has set up logging
         access_log=False,
         server_header=False,
         limit_concurrency=options.limits.connections,
@@ -127,21 +127,21 @@ def uvicorn_config(app: FastAPI, options: ServerOptions, host: str, port: int) -
 
 
 def run_server(transcriber: Transcriber, facts: ModelFacts, options: ServerOptions, host: str, port: int) -> None:
-    """Serves until a signal says stop. Raises InputError where it cannot listen there."""
+    """Serve until a signal stops the process. Raises InputError if it cannot listen on this address."""
     logging.config.dictConfig(request_log.logging_config())
     app = create_app(transcriber, facts, options)
     config = uvicorn_config(app, options, host, port)
     listening = listening_socket(host, port)
     if not is_loopback(host):
-        tokens = "" if options.tokens else " Nobody is asked for a token: give --token-file."
+        tokens = "" if options.tokens else " Anybody may use the server: give --token-file to require a token."
         logging.getLogger(request_log.LOGGER).warning(
-            f"{host} is reached from other machines, unencrypted: put a proxy with TLS before it.{tokens}"
+            f"other machines can reach {host} without encryption: put a proxy with TLS in front of it.{tokens}"
         )
     Server(config, app.state.live).run([listening])
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
-    """A socket that is bound there; port 0 is any free one. Raises InputError where that cannot be."""
+    """Return a socket bound to this address; port 0 takes any free one. Raises InputError if that fails."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, protocol)
@@ -153,7 +153,7 @@ def listening_socket(host: str, port: int) -> socket.socket:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches it."""
+    """Return whether only this machine can reach `host`."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -163,22 +163,22 @@ def is_loopback(host: str) -> bool:
 def _add_operations(app: FastAPI, metrics: Metrics) -> None:
     @app.get("/healthz", tags=["Operations"])
     async def health() -> dict[str, str]:
-        """Whether the server answers."""
+        """Tell that the server is running."""
         return {"status": "ok"}
 
     @app.get("/metrics", tags=["Operations"], response_class=PlainTextResponse)
     async def measured() -> Response:
-        """Counters for Prometheus."""
+        """Return the counters for Prometheus."""
         content = prometheus_client.generate_latest(metrics.registry)
         return Response(content, media_type=prometheus_client.CONTENT_TYPE_LATEST)
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
-        return Response(api_page.page(app.openapi()), media_type="text/html")
+        return Response(api_page.api_page_html(app.openapi()), media_type="text/html")
 
 
 def _add_page(app: FastAPI) -> None:
-    """The page and its files, all read now: no path of a request reaches the file system."""
+    """Add the page and its files, all read now, so that the path of a request never reaches the file system."""
     files = {
         file.name: Response(file.read_bytes(), media_type=MEDIA_TYPES[suffix])
         for file in resources.files("distilhubert_ko.serving").joinpath("web").iterdir()
@@ -192,12 +192,12 @@ def _add_page(app: FastAPI) -> None:
     @app.get("/static/{name}", include_in_schema=False)
     async def static(name: str) -> Response:
         if name not in files:
-            raise Refusal(404, "no such file: the page is at /")
+            raise Refusal(404, "no such file: open the page at /")
         return files[name]
 
 
 async def _refused(_: Request, error: Exception) -> JSONResponse:
-    """Starlette's own refusals (404, 405, 413 ...) in the shape of ours."""
+    """Return Starlette's own errors (404, 405, 413 ...) in the shape of the API's errors."""
     assert isinstance(error, HTTPException)
     if isinstance(error, Refusal):
         return error.response()
@@ -212,7 +212,7 @@ async def _invalid(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _left(_: Request, error: Exception) -> Response:
-    return Response(status_code=499)  # as nginx logs it; nobody reads it
+    return Response(status_code=499)  # the code that nginx logs; the client is gone
 
 
 async def _failed(_: Request, error: Exception) -> JSONResponse:

@@ -1,4 +1,4 @@
-"""From an upload to its transcript: kept in a private folder, decoded, and transcribed among others."""
+"""Uploads: from a file in a private folder, through decoding, to a transcript."""
 
 import asyncio
 import os
@@ -18,18 +18,18 @@ from distilhubert_ko.serving.decoders import Decoders
 
 try:
     import fcntl
-except ImportError:  # Windows has no such locks: there, what a killed server left stays
+except ImportError:  # Windows has no such locks: there, files of a killed server stay
     fcntl = None  # type: ignore[assignment]
 
 PREFIX = "distilhubert-ko-"
-YOUNG = 60.0  # seconds within which a folder may be made and not locked yet
+YOUNG = 60.0  # seconds in which a new folder may not be locked yet
 
 
 class Uploads:
-    """Takes uploads in, an async context manager for as long as the server runs.
+    """Decodes and transcribes uploads, as an async context manager for as long as the server runs.
 
-    An upload lies in a folder of its own, which only this user may read, until it is decoded. What a server left that
-    was killed goes when the next one starts.
+    Until it is decoded, an upload lies in a folder of its own, which only this user may read. When a server starts, it
+    removes the folders of killed servers.
     """
 
     def __init__(self, decoders: Decoders, batcher: Batcher):
@@ -49,7 +49,7 @@ class Uploads:
         await self._held.aclose()
 
     async def wave(self, upload: BinaryIO) -> np.ndarray:
-        """The samples (samples,) at 16 kHz of an upload. Raises what Decoders raises, AudioError most of all."""
+        """Return the wave (samples,) of an upload at 16 kHz. Raises what `Decoders.decode` raises."""
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             path = Path(folder) / "upload"
             with path.open("xb") as file:
@@ -57,11 +57,11 @@ class Uploads:
             return await self._decoders.decode(path)
 
     async def transcript(self, wave: np.ndarray) -> Transcript:
-        """Raises BusyError where too many wait."""
+        """Transcribe a wave. Raises BusyError if too many wait already."""
         return await self._batcher.transcribe(wave)
 
     async def texts(self, wave: np.ndarray) -> AsyncIterator[str | Transcript]:
-        """The text of a wave in parts as the windows of it are heard, then the transcript, whose text they make."""
+        """Yield the text of a wave in parts, as its windows are recognised, and at the end the whole transcript."""
         loop = asyncio.get_running_loop()
         parts: asyncio.Queue[str | None] = asyncio.Queue()  # None at the end
 
@@ -85,7 +85,7 @@ class Uploads:
 
 @contextmanager
 def _private_folder() -> Iterator[Path]:
-    """A folder that is locked, so that others are told from those of servers that are no more, which are removed."""
+    """Yield a locked private folder, after removing folders without a lock, whose servers are dead."""
     if fcntl is None:
         with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
             yield Path(folder)
@@ -100,7 +100,7 @@ def _private_folder() -> Iterator[Path]:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """OSError where another process has the lock, which ends with that process."""
+    """Hold the lock of a folder, which ends with the process. Raises OSError if another process holds it."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
