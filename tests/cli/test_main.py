@@ -1,6 +1,7 @@
 """The command as its users meet it: output, exit codes, and errors of one line."""
 
 import json
+import logging
 import os
 import re
 import shutil
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from distilhubert_ko import recipe
+from distilhubert_ko import __version__, recipe
 from distilhubert_ko.cli import main as cli
 from distilhubert_ko.cli import speech as commands_speech
 from tests.support.model import clip
@@ -39,6 +40,30 @@ def call(
         code = int(stop.code or 0)
     captured = capsys.readouterr()
     return code, captured.out, captured.err
+
+
+def test_the_version_is_printed_by_the_command_and_by_the_module() -> None:
+    shown = f"distilhubert-ko {__version__}\n"
+    assert run("--version").stdout == shown
+    module = [sys.executable, "-m", "distilhubert_ko", "--version"]
+    assert subprocess.run(module, capture_output=True, text=True, check=True).stdout == shown
+
+
+def test_what_the_package_logs_is_shown_as_plain_lines_and_only_by_the_command(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logger = logging.getLogger("distilhubert_ko.data")
+
+    def command() -> None:
+        logger.debug("too much")
+        logger.info("a note")
+        logger.warning("a clip was left out: %s", "가.wav")
+
+    monkeypatch.setattr(cli, "app", command)
+    assert call(capsys, monkeypatch, "plan") == (0, "", "a note\na clip was left out: 가.wav\n")
+    assert not logging.getLogger("distilhubert_ko").handlers
+    logger.info("a note")
+    assert capsys.readouterr().err == ""
 
 
 def test_plan_prints_the_seventeen_rows_of_the_published_log_as_json(

@@ -1,7 +1,13 @@
-"""The command `distilhubert-ko`. Its commands are functions of the modules `commands_*`, heavy imports inside them."""
+"""The command `distilhubert-ko`, and what happens around each of its commands.
 
+A command is a function of a module beside this one, with heavy imports inside it.
+"""
+
+import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -29,20 +35,49 @@ for command in (*TRAINING, evaluate, *SPEECH, *MODEL, demo):  # the order of the
     app.command()(command)
 
 
-@app.callback()
-def _options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
-) -> None:
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(f"distilhubert-ko {__version__}")
         raise typer.Exit()
 
 
-def main() -> None:
-    """Runs the command; an error is one line on standard error, and its exit code."""
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave."),
+    ] = False,
+) -> None:
+    """Take the options that stand before a command; each does its work elsewhere."""
+
+
+class _PlainLines(logging.Handler):
+    """Shows what the package logs as plain lines on standard error, wherever that is at the time."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        typer.echo(self.format(record), err=True)
+
+
+@contextmanager
+def _shown_log() -> Iterator[None]:
+    """Show messages of the package from INFO on. A server sets up a log of its own instead."""
+    logger, handler = logging.getLogger("distilhubert_ko"), _PlainLines()
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
     try:
-        app()
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+def main() -> None:
+    """Run the command. An error is one line on standard error, and its exit code."""
+    try:
+        with _shown_log():
+            app()
     except DistilhubertKoError as error:
         if "--debug" in sys.argv:
             raise
