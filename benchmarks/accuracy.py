@@ -34,7 +34,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distilhubert_ko import recipe
+from distilhubert_ko import model_folder, recipe
 from distilhubert_ko.data import synthetic
 from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.decoding import decoder, kneser_ney
@@ -226,11 +226,11 @@ def fine_tune(work: Path, speech: Path, name: str, seed: int) -> None:
     config = fine_tuning(work, speech, (*TRAINED[name].changes, f"training.seed={seed}"))
     if not (out / "training.json").is_file():
         finetune.train(config, out, resume=(out / trainer.CHECKPOINTS).is_dir())
-    if not (out / report.REPORT).is_file():
+    if not (out / model_folder.REPORT).is_file():
         exporting.export_graph(out)
         report.save_report(
             report.evaluate(Transcriber(out, threads=1), CORPUS.format("test"), reading=Reading(root=speech)),
-            out / report.REPORT,
+            out / model_folder.REPORT,
         )
 
 
@@ -248,7 +248,7 @@ def rows(work: Path, speech: Path, names: Sequence[str], processes: int) -> None
 def _in_a_process(work: Path, speech: Path, name: str, seed: int) -> int:
     (work / "rows").mkdir(exist_ok=True)
     if "splice" in "".join(ROWS[name].changes):
-        while not (work / "rows" / "aligner-0" / report.REPORT).is_file():
+        while not (work / "rows" / "aligner-0" / model_folder.REPORT).is_file():
             time.sleep(5)
     command = [sys.executable, __file__, "one", "--work", str(work), "--speech", str(speech)]
     command += ["--row", name, "--seed", str(seed)]
@@ -273,7 +273,7 @@ def distillation(work: Path, speech: Path) -> None:
             "training.eval_steps=500",
         ),
     )
-    if not (work / "student" / distill.REPORT).is_file():
+    if not (work / "student" / model_folder.DISTILLATION).is_file():
         distill.distill(config, work / "student", resume=(work / "student" / trainer.CHECKPOINTS).is_dir())
     for name in DISTILLATION:
         fine_tune(work, speech, name, 0)
@@ -324,7 +324,7 @@ def decode(work: Path, texts: Path, speech: Path, names: Sequence[str]) -> None:
             for seed in ROWS[row].seeds:
                 folder = work / "rows" / f"{row}-{seed}"
                 out = folder / f"{way}.json"
-                if (folder / report.REPORT).is_file() and not out.is_file():
+                if (folder / model_folder.REPORT).is_file() and not out.is_file():
                     transcriber = Transcriber(folder, threads=1, lm=tuned(work, speech, row, path), beam=width)
                     report.save_report(
                         report.evaluate(transcriber, CORPUS.format("test"), reading=Reading(root=speech)), out
@@ -362,7 +362,7 @@ def table(work: Path) -> list[dict[str, Any]]:
     The tests are paired: against the published row, decoded greedily, and against that of jamo, decoded alike, with the
     same seeds; for the distilled student, against the same one from random weights, too.
     """
-    found = predictions(work / "rows" / "published-0", report.PREDICTIONS)
+    found = predictions(work / "rows" / "published-0", model_folder.PREDICTIONS)
     speakers = [found[id_]["speaker"] for id_ in sorted(found)]
     records = []
     for row in (name for name in TRAINED if name != "aligner"):
@@ -396,7 +396,7 @@ def table(work: Path) -> list[dict[str, Any]]:
 
 def _files(way: str) -> tuple[str, str]:
     """The names of the figures and of the utterances of a way to decode."""
-    return (report.REPORT, report.PREDICTIONS) if way == "greedy" else (f"{way}.json", f"{way}.jsonl")
+    return (model_folder.REPORT, model_folder.PREDICTIONS) if way == "greedy" else (f"{way}.json", f"{way}.jsonl")
 
 
 def zeroth_sample(work: Path, speech: Path) -> dict[str, Any]:

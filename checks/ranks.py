@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from checks.kills import small, speech
-from distilhubert_ko import recipe, training_log
+from distilhubert_ko import model_folder, recipe
 from distilhubert_ko.files import writing
 
 ENTRY = "from distilhubert_ko.cli.main import main; main()"  # what the command `distilhubert-ko` runs
@@ -56,7 +56,7 @@ def run(config: recipe.Recipe, folder: Path, processes: int) -> list[dict[str, A
     command = [sys.executable, *(launcher if processes > 1 else []), "-c", ENTRY, "train", f"{folder / out.name}.toml"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     subprocess.run([*command, "--out", str(out)], check=True, env=environment)
-    return training_log.read(out / training_log.LOG)
+    return model_folder.read_log(out)
 
 
 def compared(alone: list[dict[str, Any]], together: list[dict[str, Any]]) -> dict[str, Any]:

@@ -1,34 +1,179 @@
-"""A model folder: where its graph and its weights lie, and the folder of a model that the Hub has."""
+"""A model folder, which every command takes and `train` leaves: its files, its records, its graph, its Hub copy."""
 
+import dataclasses
 import hashlib
+import json
+import types
+import typing
+from dataclasses import MISSING, dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
-from distilhubert_ko.errors import ModelError, UnavailableError
-from distilhubert_ko.files import writing
+from distilhubert_ko.errors import InputError, ModelError, UnavailableError, reason
+from distilhubert_ko.files import reading
+from distilhubert_ko.files.writing import user_cache
 from distilhubert_ko.version import __version__
 
+# What Transformers reads.
+CONFIG = "config.json"
+WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
+PREPROCESSOR, PROCESSOR = "preprocessor_config.json", "processor_config.json"
+VOCABULARY, ADDED_TOKENS = "vocab.json", "added_tokens.json"
+TOKENIZER, SPECIAL_TOKENS = "tokenizer_config.json", "special_tokens_map.json"
+# What transcription reads.
 GRAPH = "model.onnx"
-SETTINGS = ("config.json", "preprocessor_config.json", "processor_config.json")  # what a graph depends on, with weights
+LANGUAGE_MODEL = "language_model"
+# What training and evaluation record.
+RECIPE, DATA, TRAINING, LOG = "recipe.toml", "data.json", "training.json", "training_log.jsonl"
+DISTILLATION = "distill.json"
+REPORT, PREDICTIONS = "report.json", "predictions.jsonl"
+CARD, LEARNING_CURVE = "README.md", "learning-curve.png"
+LAST = "last"  # a folder in it, with the last weights beside the best ones
+
+SETTINGS = (CONFIG, PREPROCESSOR, PROCESSOR)  # what a graph depends on, with the weights
 COPYING = 3600.0  # seconds within which a copy or a download writes the files of a folder, in any order
 PATTERNS = [
     "*.json",
     "*.onnx",
     "*.safetensors",
     "*.toml",
-    "language_model/*.arpa",
-    "language_model/*.bin",
-    "language_model/*.binary",
-    "language_model/unigrams.txt",
+    f"{LANGUAGE_MODEL}/*.arpa",
+    f"{LANGUAGE_MODEL}/*.bin",
+    f"{LANGUAGE_MODEL}/*.binary",
+    f"{LANGUAGE_MODEL}/unigrams.txt",
 ]  # never pickles, never code
+
+AnyRecord = TypeVar("AnyRecord")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitRecord:
+    """What is kept of a corpus, in data.json."""
+
+    corpus: str
+    revision: str | None = None
+    """The commit of a corpus on the Hub."""
+    utterances: int
+    hours: float
+    hours_from: str = "audio"
+    """Where lengths come from: see Utterance."""
+    speakers: int
+    distinct_sentences: int | None = None
+    """None where the corpus has no transcripts."""
+    dropped: dict[str, int]
+    """Reason -> utterances."""
+    source: dict[str, Any] | None = None
+    """The shards of a streamed corpus."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as data.json has it: without what is as it is by default."""
+        fields = dataclasses.fields(self)
+        return {f.name: value for f in fields if (value := getattr(self, f.name)) != f.default}
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverlapRecord:
+    """What a split has in common with the training split."""
+
+    shared_sentences: int
+    shared_speakers: int
+    unknown_characters: dict[str, int]
+    """Units of the split that the vocabulary lacks, counted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitsRecord:
+    """data.json of a distilled student, which reads no transcripts: what is kept of the recipe's corpora."""
+
+    splits: dict[str, SplitRecord]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"splits": {name: split.to_dict() for name, split in self.splits.items()}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataRecord(SplitsRecord):
+    """data.json of a recogniser."""
+
+    units: str
+    vocabulary: int
+    overlap_with_train: dict[str, OverlapRecord]
+
+    def to_dict(self) -> dict[str, Any]:
+        overlaps = {name: dataclasses.asdict(overlap) for name, overlap in self.overlap_with_train.items()}
+        head = {"units": self.units, "vocabulary": self.vocabulary}
+        return head | super().to_dict() | {"overlap_with_train": overlaps}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRecord:
+    """training.json: how a finished run of `train` went."""
+
+    best_step: int
+    total_steps: int
+    ranks: int = 1
+    """Processes that trained together."""
+    unreadable: list[str] = field(default_factory=list)
+    """Clips that could not be decoded."""
+    unfit: dict[str, int] = field(default_factory=dict)
+    """Reason -> clips that turned out too short or too long."""
+    precision: str
+    device: str
+    pretrained_revision: str | None = None
+    parameters: int
+    hidden_size: int
+    num_hidden_layers: int
+    versions: dict[str, str]
+    resumed: bool
+    train_seconds: float
+    """Wall-clock time, of the last part of a resumed run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportRecord:
+    """What anybody needs of report.json: which corpus, and the character error rate as a fraction."""
+
+    corpus: str
+    cer: float
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file of a model folder.
+
+    Raises ModelError where the file is missing, cannot be read, or holds no JSON object.
+    """
+    return reading.read_json(path, ModelError, "save or download the model again")
+
+
+def read_record(kind: type[AnyRecord], path: Path) -> AnyRecord:
+    """Return the JSON file `path` as one of the records above, without keys that the record does not have.
+
+    Raises ModelError for a file that `read_json` cannot read, or a key that is missing or of the wrong type.
+    """
+    return _record(kind, read_json(path), path)
+
+
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """Return what the Trainer logged, in the order of the steps. Raises ModelError where it cannot be read."""
+    path = folder / LOG
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path} cannot be read ({reason(error)}): give a folder that `train` wrote") from error
+
+
+def log_text(lines: typing.Iterable[dict[str, Any]]) -> str:
+    """Return lines of the training log as the file has them: a JSON object per line."""
+    return "".join(json.dumps(line) + "\n" for line in lines)
 
 
 def weights(folder: Path) -> list[Path]:
-    """The safetensors of a model folder, one file or several; none where it has none."""
+    """Return the safetensors of a model folder, one file or several; none where it has none."""
     return sorted(folder.glob("model*.safetensors"))
 
 
 def graph(folder: Path) -> Path:
-    """Where the graph of a model folder lies, or is to be written on first use.
+    """Return where the graph of a model folder lies, or is to be written on first use.
 
     It is `folder`/model.onnx unless the weights were written after it. Otherwise it is a file in the user's cache, so
     that nothing is written unasked into a folder that may be read-only or the Hub's. The weights' path, size and time
@@ -41,11 +186,11 @@ def graph(folder: Path) -> Path:
     sources = [*stored, *filter(Path.is_file, (folder / name for name in SETTINGS))]
     states = [(str(file.absolute()), file.stat().st_size, file.stat().st_mtime_ns) for file in sources]
     name = hashlib.sha256(repr((__version__, states)).encode()).hexdigest()[:16]
-    return writing.user_cache() / name / GRAPH
+    return user_cache() / name / GRAPH
 
 
 def resolve(model: str) -> Path:
-    """The local folder of a model given as a folder or a Hub id, downloaded where it must be.
+    """Return the local folder of a model given as a folder or a Hub id, downloaded where it must be.
 
     Raises ModelError for what is neither, UnavailableError where the Hub cannot give it.
     """
@@ -66,11 +211,46 @@ def resolve(model: str) -> Path:
 
 
 def revision(model: str | Path) -> str | None:
-    """The commit of a model that lies in the Hub's cache, given as its folder there or as its id; None for others."""
+    """Return the commit of a model in the Hub's cache, given as its folder there or as its id; None for others."""
     folder = Path(model)
     if not folder.is_dir():
         import huggingface_hub
 
-        config = huggingface_hub.try_to_load_from_cache(str(model), "config.json")
+        config = huggingface_hub.try_to_load_from_cache(str(model), CONFIG)
         folder = Path(config).parent if isinstance(config, str) else folder
     return folder.name if folder.parent.name == "snapshots" else None
+
+
+def _record(kind: Any, table: dict[str, Any], path: Path) -> Any:
+    hints, values = typing.get_type_hints(kind), {}
+    for each in dataclasses.fields(kind):
+        if each.name in table:
+            try:
+                values[each.name] = _value(hints[each.name], table[each.name], path)
+            except TypeError:
+                raise _wrong(path, f"{each.name} is {table[each.name]!r}") from None
+        elif each.default is MISSING and each.default_factory is MISSING:
+            raise _wrong(path, f"{each.name} is missing")
+    return kind(**values)
+
+
+def _value(kind: Any, value: Any, path: Path) -> Any:
+    """Return a JSON value as a field has it. Raises TypeError where it is of another type."""
+    arguments = typing.get_args(kind)
+    if isinstance(kind, types.UnionType):
+        return None if value is None else _value(arguments[0], value, path)
+    if arguments and isinstance(value, dict):
+        return {name: _value(arguments[1], entry, path) for name, entry in value.items()}
+    if arguments and isinstance(value, list):
+        return [_value(arguments[0], entry, path) for entry in value]
+    if dataclasses.is_dataclass(kind) and isinstance(value, dict):
+        return _record(kind, value, path)
+    if kind is float and type(value) is int:
+        return float(value)
+    if kind is not Any and type(value) is not kind:
+        raise TypeError
+    return value
+
+
+def _wrong(path: Path, what: str) -> InputError:
+    return ModelError(f"{path}: {what}; write it again with the command that made the folder")

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import soundfile
 
+from distilhubert_ko import model_folder
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.data import dataset
 from distilhubert_ko.data.corpora import read_corpus
 from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.errors import CorpusError
 from distilhubert_ko.files import writing
+from distilhubert_ko.model_folder import DataRecord, OverlapRecord
 from distilhubert_ko.recipe import Data, Recipe, Text
 
 Row = tuple[str, int, str | None]  # text, samples, speaker
@@ -150,7 +152,7 @@ def test_the_vocabulary_is_of_the_kept_training_text_alone(tmp_path: Path, units
 def test_characters_that_training_never_saw_are_counted_in_an_evaluation(tmp_path: Path) -> None:
     evaluation: list[Row] = [("가 호 하하", SECOND, None), ("하 나", SECOND, None)]
     data = dataset.prepare(config(tmp_path, [("가 나", SECOND, None)], evaluation))
-    unknown = data.report()["overlap_with_train"]["eval"]["unknown_characters"]
+    unknown = data.report().overlap_with_train["eval"].unknown_characters
     assert list(unknown.items()) == [("하", 3), ("호", 1)]  # the most frequent first
     assert len(data.eval.examples) == 2
 
@@ -159,7 +161,7 @@ def test_of_jamo_only_those_that_training_never_saw_are_unknown(tmp_path: Path) 
     data = dataset.prepare(
         config(tmp_path, [("가 호", SECOND, None)], [("하 고 학", SECOND, None)], Text(units="jamo"))
     )
-    assert data.report()["overlap_with_train"]["eval"]["unknown_characters"] == {"ᆨ": 1}
+    assert data.report().overlap_with_train["eval"].unknown_characters == {"ᆨ": 1}
 
 
 # The splits together
@@ -203,7 +205,7 @@ def test_speakers_that_are_held_out_train_nothing(tmp_path: Path) -> None:
 
 def test_the_report_accounts_for_every_utterance(tmp_path: Path) -> None:
     data = dataset.prepare(config(tmp_path, [GOOD, *UNUSABLE], [GOOD, GOOD], **LIMITS))
-    report = data.report()
+    report = data.report().to_dict()
     assert set(report) == {"units", "vocabulary", "splits", "overlap_with_train"}
     assert (report["units"], report["vocabulary"]) == ("syllables", len(data.tokenizer))
     assert set(report["splits"]) == {"train", "eval", "test"}
@@ -224,17 +226,17 @@ def test_the_report_accounts_for_every_utterance(tmp_path: Path) -> None:
 
 def test_the_report_is_json_that_reads_back(tmp_path: Path) -> None:
     report = dataset.prepare(config(tmp_path, [GOOD, *UNUSABLE], [("하", SECOND, None)])).report()
-    path = writing.write_json(tmp_path / "data.json", report)
-    assert json.loads(path.read_text(encoding="utf-8")) == report
+    path = writing.write_json(tmp_path / model_folder.DATA, report.to_dict())
+    assert model_folder.read_record(DataRecord, path) == report
     assert "하" in path.read_text(encoding="utf-8")
 
 
 def test_the_report_in_words_has_every_split_every_reason_and_what_is_unknown(tmp_path: Path) -> None:
     report = dataset.prepare(config(tmp_path, [GOOD, *UNUSABLE], [("하하", SECOND, None)], **LIMITS)).report()
     words = dataset.describe(report)
-    for name, split in report["splits"].items():
-        assert f"{name}: {split['corpus']}: {split['utterances']} utterances" in words
-    for reason, count in report["splits"]["train"]["dropped"].items():
+    for name, split in report.splits.items():
+        assert f"{name}: {split.corpus}: {split.utterances} utterances" in words
+    for reason, count in report.splits["train"].dropped.items():
         assert f"dropped, {reason}: {count}" in words
     assert words.count("unknown characters: 2 (하)") == 2  # of eval and of test
 
@@ -256,4 +258,5 @@ def test_the_shared_fixture_is_wholly_usable(tiny_speech: Path) -> None:
         assert (len(data.train.examples), len(data.eval.examples)) == (18, 6)
         assert data.train.dropped == data.eval.dropped == {}
         assert data.train.speakers == {"s1", "s2", "s3"}
-        assert dataset.overlap(data.train, data.eval, data.tokenizer) == dataset.Overlap(0, 0, {})
+        nothing = OverlapRecord(shared_sentences=0, shared_speakers=0, unknown_characters={})
+        assert dataset.overlap(data.train, data.eval, data.tokenizer) == nothing

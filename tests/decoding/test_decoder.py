@@ -156,7 +156,8 @@ def test_what_attrs_json_leaves_out_is_as_untuned(arpa: Path) -> None:
 
 def test_a_hub_gives_all_that_a_folder_carries() -> None:
     names = [
-        f"{decoding.FOLDER}/{name}" for name in ("lm.arpa", "5gram.bin", "5gram.binary", "attrs.json", lm.UNIGRAMS)
+        f"{model_folder.LANGUAGE_MODEL}/{name}"
+        for name in ("lm.arpa", "5gram.bin", "5gram.binary", "attrs.json", lm.UNIGRAMS)
     ]
     assert [*filter_repo_objects(names, allow_patterns=model_folder.PATTERNS)] == names
 
@@ -231,11 +232,11 @@ def test_a_report_says_how_it_was_decoded(folder: Path, arpa: Path, tiny_speech:
     with_lm = report.evaluate(Transcriber(folder, threads=1, lm=arpa, beam=7), spec)
     assert with_lm.decoding["lm"] == "lm.arpa"
     assert with_lm.decoding["beam"] == 7
-    report.save_report(with_lm, tmp_path / report.REPORT)
+    report.save_report(with_lm, tmp_path / model_folder.REPORT)
     assert report.load_report(tmp_path).decoding == with_lm.decoding
-    table = json.loads((tmp_path / report.REPORT).read_text())
+    table = json.loads((tmp_path / model_folder.REPORT).read_text())
     del table["decoding"]  # as reports once were
-    (tmp_path / report.REPORT).write_text(json.dumps(table))
+    (tmp_path / model_folder.REPORT).write_text(json.dumps(table))
     assert report.load_report(tmp_path).decoding == decoding.GREEDY
 
 

@@ -12,13 +12,13 @@ import pytest
 import torch
 import yaml
 
-from distilhubert_ko import model_folder, recipe, training_log
+from distilhubert_ko import model_folder, recipe
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.data import dataset
 from distilhubert_ko.data.corpora import read_corpus
 from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.errors import InputError, ModelError
-from distilhubert_ko.evaluation import breakdown, card, learning_curve, report
+from distilhubert_ko.evaluation import breakdown, card, report
 from distilhubert_ko.evaluation.report import Report
 from distilhubert_ko.files import writing
 from distilhubert_ko.model.loading import load_network
@@ -71,10 +71,10 @@ def folder(exported: Path, measured: Report, tmp_path: Path) -> Path:
         "num_hidden_layers": 2,
         "versions": {"torch": "2.13.0"},
     }
-    writing.write_json(path / "data.json", data)
-    writing.write_json(path / "training.json", run)
-    writing.write_text(path / training_log.LOG, training_log.write(LOG))
-    report.save_report(measured, path / report.REPORT)
+    writing.write_json(path / model_folder.DATA, data)
+    writing.write_json(path / model_folder.TRAINING, run)
+    writing.write_text(path / model_folder.LOG, model_folder.log_text(LOG))
+    report.save_report(measured, path / model_folder.REPORT)
     return path
 
 
@@ -149,8 +149,8 @@ def test_predictions_know_their_speaker_and_length_and_make_the_figures_again(me
 
 def test_a_comparison_stands_in_the_json_and_the_report_is_still_read(measured: Report, tmp_path: Path) -> None:
     comparison = breakdown.compare_predictions(measured.predictions, measured.predictions)
-    report.save_report(measured, tmp_path / report.REPORT, comparison)
-    written = json.loads((tmp_path / report.REPORT).read_text(encoding="utf-8"))["comparison"]
+    report.save_report(measured, tmp_path / model_folder.REPORT, comparison)
+    written = json.loads((tmp_path / model_folder.REPORT).read_text(encoding="utf-8"))["comparison"]
     assert written["cer"]["first"] == written["cer"]["second"] == measured.cer
     assert written["cer"]["over_utterances"] == {"difference": 0.0, "ci95": [0.0, 0.0], "probability": 0.5, "p": 1.0}
     assert report.load_report(tmp_path) == replace(measured, predictions=())
@@ -179,10 +179,10 @@ def test_a_report_knows_the_commits_of_a_model_and_a_corpus_of_the_hub(
 
 
 def test_an_older_report_is_greedy_and_knows_no_commits(folder: Path, measured: Report) -> None:
-    table = json.loads((folder / report.REPORT).read_text(encoding="utf-8"))
+    table = json.loads((folder / model_folder.REPORT).read_text(encoding="utf-8"))
     for name in ("decoding", "corpus_revision", "model_revision"):
         del table[name]
-    writing.write_json(folder / report.REPORT, table)
+    writing.write_json(folder / model_folder.REPORT, table)
     assert report.load_report(folder) == replace(measured, predictions=())
 
 
@@ -191,7 +191,7 @@ def test_a_missing_or_torn_report_is_a_model_error_that_says_how_to_measure_agai
     tmp_path: Path, content: str | None
 ) -> None:
     if content is not None:
-        (tmp_path / report.REPORT).write_text(content)
+        (tmp_path / model_folder.REPORT).write_text(content)
     with pytest.raises(ModelError, match="distilhubert-ko evaluate"):
         report.load_report(tmp_path)
 
@@ -220,13 +220,13 @@ def test_the_card_has_the_published_sections_in_order_and_nothing_left_to_fill_i
         "### Framework versions",
     ]
     assert "More information needed" not in text
-    assert (folder / learning_curve.CURVE).read_bytes().startswith(b"\x89PNG")
+    assert (folder / model_folder.LEARNING_CURVE).read_bytes().startswith(b"\x89PNG")
     assert sorted(folder.glob(".*")) == []
 
 
 def test_the_card_takes_its_figures_from_the_report(folder: Path, measured: Report) -> None:
     changed = replace(measured, cer=0.12345, loss=0.54321)
-    report.save_report(changed, folder / report.REPORT)
+    report.save_report(changed, folder / model_folder.REPORT)
     text = card.write_card(folder).read_text(encoding="utf-8")
     assert "- Cer: 0.1235 (" in text or "- Cer: 0.1234 (" in text
     assert "- Loss: 0.5432" in text
@@ -269,10 +269,10 @@ def test_the_metadata_of_the_card_is_yaml_with_a_filled_model_index(folder: Path
 @pytest.mark.parametrize("missing", ["data.json", "training.json", "training_log.jsonl", "report.json", "recipe.toml"])
 def test_a_card_without_a_record_is_refused_and_the_old_one_stays(folder: Path, missing: str) -> None:
     (folder / missing).unlink()
-    (folder / card.CARD).write_text("old")
+    (folder / model_folder.CARD).write_text("old")
     with pytest.raises(ValueError, match=missing.replace(".", r"\.")):
         card.write_card(folder)
-    assert (folder / card.CARD).read_text() == "old"
+    assert (folder / model_folder.CARD).read_text() == "old"
 
 
 def test_an_utterance_with_more_labels_than_frames_is_scored_but_left_out_of_the_loss(
@@ -302,11 +302,11 @@ def test_a_corpus_is_found_from_the_root_given_and_not_from_that_of_the_models_r
 
 def test_the_card_names_the_commits_of_what_came_from_the_hub(folder: Path, measured: Report) -> None:
     assert "revision" not in card.render_card(card.ModelRecord(folder))
-    report.save_report(replace(measured, corpus_revision=COMMIT), folder / report.REPORT)
+    report.save_report(replace(measured, corpus_revision=COMMIT), folder / model_folder.REPORT)
     data, run = (json.loads((folder / name).read_text(encoding="utf-8")) for name in ("data.json", "training.json"))
     data["splits"]["train"]["revision"] = "2" * 40
-    writing.write_json(folder / "data.json", data)
-    writing.write_json(folder / "training.json", run | {"pretrained_revision": "3" * 40})
+    writing.write_json(folder / model_folder.DATA, data)
+    writing.write_json(folder / model_folder.TRAINING, run | {"pretrained_revision": "3" * 40})
     text = card.render_card(card.ModelRecord(folder))
     metadata = yaml.safe_load(text.split("---")[1])
     assert metadata["model-index"][0]["results"][0]["dataset"]["revision"] == COMMIT
@@ -318,7 +318,7 @@ def test_the_card_names_the_commits_of_what_came_from_the_hub(folder: Path, meas
 def test_the_card_says_how_its_figures_were_decoded(folder: Path, measured: Report) -> None:
     assert "Greedy decoding, no language model." in card.render_card(card.ModelRecord(folder))
     lm = {"beam": 32, "lm": "lm.arpa", "lm_order": 6, "alpha": 0.75, "beta": 2.0}
-    report.save_report(replace(measured, decoding=lm), folder / report.REPORT)
+    report.save_report(replace(measured, decoding=lm), folder / model_folder.REPORT)
     page = card.render_card(card.ModelRecord(folder))
     assert (
         "Beam search of width 32 with the language model `lm.arpa`, an n-gram of order 6, alpha 0.75, beta 2." in page

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch.nn import functional
 
-from distilhubert_ko import recipe, training_log
+from distilhubert_ko import model_folder, recipe
 from distilhubert_ko.errors import RecipeError
 from distilhubert_ko.model import frame_teacher
 from distilhubert_ko.model.frame_teacher import FrameTeacher
@@ -173,7 +173,7 @@ def untaught(tiny_speech: Path) -> recipe.Recipe:
 
 
 def losses(folder: Path, key: str) -> list[float]:
-    return [line[key] for line in training_log.read(folder / training_log.LOG) if key in line]
+    return [line[key] for line in model_folder.read_log(folder) if key in line]
 
 
 def test_a_taught_run_starts_from_the_same_weights_and_is_drawn_to_its_teacher(

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoFeatureExtractor, AutoModel, HubertModel, Wav2Vec2FeatureExtractor
 
-from distilhubert_ko import recipe, training_log
+from distilhubert_ko import model_folder, recipe
 from distilhubert_ko.cli import main as cli
 from distilhubert_ko.errors import InputError, ModelError, RecipeError, TrainingError
 from distilhubert_ko.model import student
@@ -61,12 +61,12 @@ def change(config: recipe.Recipe, section: str, **keys: Any) -> recipe.Recipe:
 def log(folder: Path) -> list[dict[str, float]]:
     """The training log but for what a clock decides."""
     clocked = ("runtime", "per_second")
-    lines = training_log.read(folder / training_log.LOG)
+    lines = model_folder.read_log(folder)
     return [{key: value for key, value in line.items() if not key.endswith(clocked)} for line in lines]
 
 
 def report(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / distill.REPORT).read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads((folder / model_folder.DISTILLATION).read_text(encoding="utf-8"))
     return found
 
 
@@ -177,7 +177,7 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
     monkeypatch.setattr(distill.DistillTrainer, "training_step", watched)
     with pytest.raises(InterruptedTrainingError, match=r"step 5 of .*--resume"):
         distill.distill(config, out)
-    assert not (out / distill.REPORT).exists()
+    assert not (out / model_folder.DISTILLATION).exists()
 
     distill.distill(config, out, resume=True)
     expected, found = (load_file(folder / "last" / "model.safetensors") for folder in (uninterrupted, out))

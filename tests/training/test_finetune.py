@@ -23,7 +23,7 @@ from transformers import (
     pipeline,
 )
 
-from distilhubert_ko import recipe, training_log
+from distilhubert_ko import model_folder, recipe
 from distilhubert_ko.data import dataset
 from distilhubert_ko.errors import InputError, TrainingError, UnavailableError
 from distilhubert_ko.model.loading import build_network, load_network
@@ -98,7 +98,7 @@ def log(folder: Path) -> list[dict[str, float]]:
     clocked = ("runtime", "per_second")
     return [
         {key: value for key, value in line.items() if not key.endswith(clocked)}
-        for line in training_log.read(folder / training_log.LOG)
+        for line in model_folder.read_log(folder)
     ]
 
 

@@ -21,7 +21,7 @@ from torch.distributed import TCPStore  # type: ignore[attr-defined]
 from torch.utils.data import BatchSampler
 from transformers import Wav2Vec2FeatureExtractor
 
-from distilhubert_ko import recipe, training_log
+from distilhubert_ko import model_folder, recipe
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.data import dataset
 from distilhubert_ko.errors import CorpusError, InputError, TrainingError
@@ -156,8 +156,7 @@ def log(run: Path) -> list[dict[str, Any]]:
     """The training log but for what a clock or a count of operations decides."""
     left_out = ("runtime", "per_second", "total_flos")
     return [
-        {key: value for key, value in line.items() if not key.endswith(left_out)}
-        for line in training_log.read(run / training_log.LOG)
+        {key: value for key, value in line.items() if not key.endswith(left_out)} for line in model_folder.read_log(run)
     ]
 
 

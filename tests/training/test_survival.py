@@ -19,7 +19,7 @@ import soundfile
 import torch
 from safetensors.torch import load_file
 
-from distilhubert_ko import recipe, training_log
+from distilhubert_ko import model_folder, recipe
 from distilhubert_ko.data import dataset
 from distilhubert_ko.data.corpora import read_corpus
 from distilhubert_ko.errors import AudioError, CorpusError, InputError, TrainingError
@@ -84,7 +84,7 @@ def undisturbed(tiny_speech: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def copy(undisturbed: Path, tmp_path: Path) -> Path:
     """Of the undisturbed run, as if it had been stopped before it wrote its model."""
     (out := tmp_path / "copy").mkdir()
-    for name in ("recipe.toml", "data.json", training_log.LOG):
+    for name in ("recipe.toml", "data.json", model_folder.LOG):
         shutil.copy(undisturbed / name, out)
     shutil.copytree(undisturbed / "checkpoints", out / "checkpoints")
     return out
@@ -103,7 +103,7 @@ def log(out: Path) -> list[dict[str, float]]:
     clocked = ("runtime", "per_second")
     return [
         {key: value for key, value in line.items() if not key.endswith(clocked)}
-        for line in training_log.read(out / training_log.LOG)
+        for line in model_folder.read_log(out)
         if "train_loss" not in line
     ]
 
@@ -232,7 +232,7 @@ def test_a_folder_with_anything_else_in_it_is_not_taken_for_such_a_run(tmp_path:
 
 
 def test_a_log_with_half_a_line_at_its_end_is_mended(tiny_speech: Path, undisturbed: Path, copy: Path) -> None:
-    file = copy / training_log.LOG
+    file = copy / model_folder.LOG
     file.write_text(file.read_text(encoding="utf-8")[:-30], encoding="utf-8")
     shutil.rmtree(checkpoints.folder(copy / "checkpoints", STEPS))
     finetune.train(small(tiny_speech), copy, resume=True)
@@ -460,7 +460,7 @@ def test_a_clip_of_the_evaluation_that_cannot_be_decoded_ends_the_run_before_its
 ) -> None:
     with pytest.raises(AudioError, match=r"^utterance s4-15: .*truncated or damaged"):
         finetune.train(small(damaged(1, "dev")), tmp_path / "out")
-    assert not (tmp_path / "out" / training_log.LOG).exists()
+    assert not (tmp_path / "out" / model_folder.LOG).exists()
 
 
 @pytest.fixture

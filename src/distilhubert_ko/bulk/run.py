@@ -6,7 +6,6 @@ or the machine dies, the same command continues the run.
 
 import contextlib
 import hashlib
-import json
 import logging
 import os
 import pickle
@@ -35,6 +34,7 @@ from distilhubert_ko.bulk.outputs import (
 )
 from distilhubert_ko.decoding.decoder import Settings
 from distilhubert_ko.errors import BulkError, DistilhubertKoError, InputError, UnavailableError
+from distilhubert_ko.files.reading import read_json
 from distilhubert_ko.files.writing import write_json
 from distilhubert_ko.recognition.transcriber import Transcriber
 
@@ -129,12 +129,7 @@ def _claim(out: Path, work: WorkerOptions) -> None:
     place, record = out / SETTINGS, work.record()
     if not place.exists():
         write_json(place, record)
-        return
-    try:
-        found = json.loads(place.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{place} is corrupt ({error}): give another folder as --out") from error
-    if found != record:
+    elif read_json(place, InputError, "name another folder as --out") != record:
         raise InputError(
             f"{out} has transcripts by another model or with other settings (see {SETTINGS} in it): give another "
             "folder as --out, or the same options"

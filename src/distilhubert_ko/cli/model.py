@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from distilhubert_ko import model_folder
 from distilhubert_ko.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -153,7 +154,9 @@ def export(
 def write_graph(folder: Path, path: Path | None = None) -> None:
     """Exports a model folder, to `path` where it is named, and says how near it is to the weights."""
     difference = _exports().export_graph(folder, path)
-    typer.echo(f"{path or folder / 'model.onnx'}: within {difference:.1e} of the weights' log-probabilities", err=True)
+    typer.echo(
+        f"{path or folder / model_folder.GRAPH}: within {difference:.1e} of the weights' log-probabilities", err=True
+    )
 
 
 def _exports() -> ModuleType:

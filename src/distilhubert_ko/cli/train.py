@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from distilhubert_ko import model_folder
 from distilhubert_ko.cli.model import OutsideOption, evaluated, figures, missing_train, write_graph
 from distilhubert_ko.training import ranks
 
@@ -69,9 +70,9 @@ def prepare(
     folder = out or Path("prepared") / config.name
     account = data.report()
     data.tokenizer.save(folder)
-    path = writing.write_json(folder / "data.json", account)
+    path = writing.write_json(folder / model_folder.DATA, account.to_dict())
     typer.echo(dataset.describe(account))
-    typer.echo(f"report: {path}  vocabulary: {folder / 'vocab.json'}")
+    typer.echo(f"report: {path}  vocabulary: {folder / model_folder.VOCABULARY}")
 
 
 def train(
@@ -89,7 +90,7 @@ def train(
     if report is None:
         return
     typer.echo(figures(report))
-    typer.echo(f"model: {folder}  card: {folder / 'README.md'}  curve: {folder / 'learning-curve.png'}")
+    typer.echo(f"model: {folder}  card: {folder / model_folder.CARD}  curve: {folder / model_folder.LEARNING_CURVE}")
 
 
 def distill(
@@ -115,7 +116,7 @@ def distill(
     typer.echo(f"held-out loss {report['eval_loss']:.4f} at step {report['best_step']} of {report['total_steps']}")
     for layer, terms in report["layers"].items():
         typer.echo(f"  layer {layer}: L1 {terms['l1']:.4f}, cosine term {terms['cosine']:.4f}")
-    typer.echo(f"student: {folder}  losses: {folder / distillation.REPORT}")
+    typer.echo(f"student: {folder}  losses: {folder / model_folder.DISTILLATION}")
 
 
 def demo(
@@ -135,8 +136,8 @@ def demo(
     text = Transcriber(out)(clip.wave()).text
     transcript = writing.write_text(out / "transcript.txt", f"{text}\n")
     typer.echo(figures(report))
-    typer.echo(f"card:       {out / 'README.md'}")
-    typer.echo(f"curve:      {out / 'learning-curve.png'}")
+    typer.echo(f"card:       {out / model_folder.CARD}")
+    typer.echo(f"curve:      {out / model_folder.LEARNING_CURVE}")
     typer.echo(f"transcript: {transcript}  {text}")
     typer.echo(f"  spoken:   {clip.audio}  {clip.text}")
     typer.echo(f"try it:     distilhubert-ko transcribe {clip.audio} --model {out}")
@@ -152,7 +153,7 @@ def _loaded(recipe: str, changes: list[str], allow_outside: bool) -> "Recipe":
 def _train(config: "Recipe", folder: Path, resume: bool) -> "Report | None":
     """Trains, exports, evaluates and writes the card; of several ranks all train, and the first does the rest."""
     from distilhubert_ko.data.reading import Reading
-    from distilhubert_ko.evaluation.report import REPORT, save_report
+    from distilhubert_ko.evaluation.report import save_report
 
     try:
         from distilhubert_ko.evaluation.card import write_card
@@ -166,6 +167,6 @@ def _train(config: "Recipe", folder: Path, resume: bool) -> "Report | None":
         return None
     write_graph(folder)
     report = evaluated(str(folder), config.test_corpus, Reading(config.root, allow_outside=config.data.allow_outside))
-    save_report(report, folder / REPORT)
+    save_report(report, folder / model_folder.REPORT)
     write_card(folder)
     return report

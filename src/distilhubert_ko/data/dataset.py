@@ -1,7 +1,5 @@
 """From a recipe's corpora to examples that can be trained on, with an account of everything that was dropped."""
 
-import dataclasses
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from distilhubert_ko import recipe
+from distilhubert_ko import model_folder, recipe
 from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
 from distilhubert_ko.data.corpora import Corpus, Utterance, read_corpus
 from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.decoding import ctc
 from distilhubert_ko.errors import CorpusError
+from distilhubert_ko.model_folder import DataRecord, OverlapRecord, SplitRecord, SplitsRecord
 from distilhubert_ko.text import tokenizer as text
 
 TOO_SHORT, TOO_LONG, TOO_FEW_FRAMES = UNFIT = ("too short", "too long", "more labels than frames")
@@ -56,19 +55,19 @@ class Split:
     def sentences(self) -> set[str]:
         return {example.text for example in self.examples}
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> SplitRecord:
         transcribed = self.sentences != {""}
-        return {
-            "corpus": self.spec,
-            **({"revision": self.revision} if self.revision else {}),
-            "utterances": len(self.examples),
-            "hours": round(self.hours, 3),
-            **({"hours_from": guessed} if (guessed := self.hours_from) != "audio" else {}),
-            "speakers": len(self.speakers),
-            **({"distinct_sentences": len(self.sentences)} if transcribed else {}),
-            "dropped": self.dropped,
-            **({"source": source} if (source := self.source) else {}),
-        }
+        return SplitRecord(
+            corpus=self.spec,
+            revision=self.revision or None,
+            utterances=len(self.examples),
+            hours=round(self.hours, 3),
+            hours_from=self.hours_from,
+            speakers=len(self.speakers),
+            distinct_sentences=len(self.sentences) if transcribed else None,
+            dropped=self.dropped,
+            source=self.source or None,
+        )
 
     @property
     def hours_from(self) -> str:
@@ -88,32 +87,21 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Overlap:
-    """What an evaluation split shares with the training split, and what its text has that training never saw."""
-
-    shared_sentences: int
-    shared_speakers: int
-    unknown_characters: dict[str, int]
-
-
-@dataclass(frozen=True)
 class Dataset:
     train: Split
     eval: Split
     test: Split
     tokenizer: text.Tokenizer
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> DataRecord:
         """The account that `distilhubert-ko prepare` prints and the model folder keeps as data.json."""
         splits = {"train": self.train, "eval": self.eval, "test": self.test}
-        return {
-            "units": self.tokenizer.units,
-            "vocabulary": len(self.tokenizer),
-            "splits": {name: split.summary() for name, split in splits.items()},
-            "overlap_with_train": {
-                name: dataclasses.asdict(overlap(self.train, splits[name], self.tokenizer)) for name in ("eval", "test")
-            },
-        }
+        return DataRecord(
+            units=self.tokenizer.units,
+            vocabulary=len(self.tokenizer),
+            splits={name: split.summary() for name, split in splits.items()},
+            overlap_with_train={name: overlap(self.train, splits[name], self.tokenizer) for name in ("eval", "test")},
+        )
 
 
 def prepare(config: recipe.Recipe) -> Dataset:
@@ -238,34 +226,34 @@ def unfit(example: Example, samples: int, labels: NDArray[np.int64], limits: rec
     return _length(heard, limits) or ("" if fewest <= FRAMES.count(samples) else TOO_FEW_FRAMES)
 
 
-def check_unchanged(before: Path, account: dict[str, Any]) -> None:
-    """Raises CorpusError where a run that goes on would meet other shards than it began with.
+def check_unchanged(folder: Path, splits: dict[str, SplitRecord]) -> None:
+    """Raise CorpusError if a resumed run would read other shards than it began with.
 
     Args:
-        before: the run's data.json, where it has one.
-        account: the same of today.
+        folder: the run's, whose data.json says what it began with, where it has one.
+        splits: the run's splits today.
     """
-    if not before.is_file():
+    if not (folder / model_folder.DATA).is_file():
         return
-    earlier = json.loads(before.read_text(encoding="utf-8"))["splits"]
-    for name, split_ in account["splits"].items():
-        parts = earlier.get(name, {}), split_
-        old, new = ((each.get("source") or {}).get("layout") for each in parts)
+    earlier = model_folder.read_record(SplitsRecord, folder / model_folder.DATA).splits
+    for name, split_ in splits.items():
+        parts = earlier.get(name), split_
+        old, new = (((each and each.source) or {}).get("layout") for each in parts)
         if old != new:
-            was, now = (each.get("revision") or "no commit of the Hub" for each in parts)
+            was, now = ((each and each.revision) or "no commit of the Hub" for each in parts)
             raise CorpusError(
-                f"{split_['corpus']} is not what this run began with ({name}: {was} then, {now} now): name that "
+                f"{split_.corpus} is not what this run began with ({name}: {was} then, {now} now): name that "
                 "revision in the recipe, hub:NAME@REVISION#SPLIT, or put a folder's shards back, with their times; or "
                 "begin a new run in a new --out"
             )
 
 
-def overlap(train: Split, other: Split, tokenizer: text.Tokenizer) -> Overlap:
+def overlap(train: Split, other: Split, tokenizer: text.Tokenizer) -> OverlapRecord:
     unknown = unknown_characters([example.text for example in other.examples], tokenizer)
-    return Overlap(
-        len(train.sentences & other.sentences),
-        len(train.speakers & other.speakers),
-        dict(unknown.most_common()),
+    return OverlapRecord(
+        shared_sentences=len(train.sentences & other.sentences),
+        shared_speakers=len(train.speakers & other.speakers),
+        unknown_characters=dict(unknown.most_common()),
     )
 
 
@@ -274,33 +262,32 @@ def unknown_characters(texts: Sequence[str], tokenizer: text.Tokenizer) -> Count
     return Counter(unit for written in texts for unit in tokenizer.unknown(written))
 
 
-def describe(report: dict[str, Any]) -> str:
-    """A data report as lines for a terminal."""
-    lines = [f"units: {report['units']}, vocabulary {report['vocabulary']}"]
-    for name, split_ in report["splits"].items():
+def describe(report: DataRecord) -> str:
+    """Return a data report as lines for a terminal."""
+    lines = [f"units: {report.units}, vocabulary {report.vocabulary}"]
+    for name, split_ in report.splits.items():
         lines.append(describe_split(name, split_))
-        if name in report["overlap_with_train"]:
-            shared = report["overlap_with_train"][name]
-            unknown = shared["unknown_characters"]
+        if shared := report.overlap_with_train.get(name):
+            unknown = shared.unknown_characters
             shown = "".join(list(unknown)[:20])
             lines.append(
-                f"  shared with train: {shared['shared_sentences']:,} sentences, {shared['shared_speakers']} speakers; "
+                f"  shared with train: {shared.shared_sentences:,} sentences, {shared.shared_speakers} speakers; "
                 f"unknown characters: {sum(unknown.values()):,}{f' ({shown})' if unknown else ''}"
             )
     return "\n".join(lines)
 
 
-def describe_split(name: str, summary: dict[str, Any]) -> str:
-    """The summary of a split as lines for a terminal."""
+def describe_split(name: str, summary: SplitRecord) -> str:
+    """Return the summary of a split as lines for a terminal."""
     lines = [
-        f"{name}: {summary['corpus']}: {summary['utterances']:,} utterances, "
-        f"{'about ' if summary.get('hours_from') == 'text' else ''}{summary['hours']:.2f} h, "
-        f"{summary['speakers']} speakers"
-        + (f", {summary['distinct_sentences']:,} distinct sentences" if "distinct_sentences" in summary else "")
+        f"{name}: {summary.corpus}: {summary.utterances:,} utterances, "
+        f"{'about ' if summary.hours_from == 'text' else ''}{summary.hours:.2f} h, "
+        f"{summary.speakers} speakers"
+        + (f", {summary.distinct_sentences:,} distinct sentences" if summary.distinct_sentences is not None else "")
     ]
-    if source := summary.get("source"):
+    if source := summary.source:
         lines.append(
             f"  streamed: {source['gigabytes']:.2f} GB in {source['shards']:,} shards and {source['row_groups']:,} row "
             f"groups; at most {source['spool_gigabytes']:.2f} GB are kept"
         )
-    return "\n".join(lines + [f"  dropped, {reason}: {count:,}" for reason, count in summary["dropped"].items()])
+    return "\n".join(lines + [f"  dropped, {reason}: {count:,}" for reason, count in summary.dropped.items()])

@@ -15,6 +15,7 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from distilhubert_ko import model_folder
 from distilhubert_ko.decoding import ctc
 from distilhubert_ko.decoding.beam import Hypothesis, Options, Search
 from distilhubert_ko.decoding.hotwords import HotWords
@@ -24,7 +25,7 @@ from distilhubert_ko.errors import InputError, ModelError
 from distilhubert_ko.files import writing
 from distilhubert_ko.text.tokenizer import Tokenizer
 
-FOLDER, ATTRS = "language_model", "attrs.json"
+ATTRS = "attrs.json"
 SUFFIXES = (".arpa", ".bin", ".binary", ".gz")  # the last are found to be refused: KenLM's wheel does not unpack
 NONE = "none"
 HOTWORD_WEIGHT = 2.0  # nats a syllable
@@ -102,10 +103,11 @@ class Decoder:
 
 def carried(folder: Path) -> Path | None:
     """The language model that a model folder carries. ModelError where it has several."""
-    found = sorted(path for path in (folder / FOLDER).glob("*") if path.suffix in SUFFIXES)
+    found = sorted(path for path in (folder / model_folder.LANGUAGE_MODEL).glob("*") if path.suffix in SUFFIXES)
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
-        raise ModelError(f"{folder / FOLDER}: several language models ({names}); keep one, or name one with --lm")
+        place = folder / model_folder.LANGUAGE_MODEL
+        raise ModelError(f"{place}: several language models ({names}); keep one, or name one with --lm")
     return found[0] if found else None
 
 
@@ -142,7 +144,7 @@ def install(folder: Path, lm: Path, chosen: Weights) -> Path:
     Raises InputError where it cannot be written, and as `check_installable` does.
     """
     check_installable(folder, lm)
-    target = folder / FOLDER / lm.name
+    target = folder / model_folder.LANGUAGE_MODEL / lm.name
     try:
         target.parent.mkdir(exist_ok=True)
         if not target.exists() or not target.samefile(lm):

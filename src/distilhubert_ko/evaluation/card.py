@@ -9,15 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from distilhubert_ko import recipe, training_log
+from distilhubert_ko import model_folder, recipe
 from distilhubert_ko.data import corpus_formats
-from distilhubert_ko.errors import ModelError
-from distilhubert_ko.evaluation.learning_curve import CURVE, draw_learning_curve
+from distilhubert_ko.evaluation.learning_curve import draw_learning_curve
 from distilhubert_ko.evaluation.report import Report, load_report
 from distilhubert_ko.files import writing
+from distilhubert_ko.model_folder import CARD, LEARNING_CURVE, DataRecord, TrainingRecord
 from distilhubert_ko.version import __version__
 
-CARD = "README.md"
 FOREIGN = {
     "drop": "utterances with digits, Latin letters or other scripts are left out",
     "spell": "digits and Latin letters are spelled out in Korean",
@@ -38,38 +37,23 @@ class ModelRecord:
 
     @cached_property
     def recipe(self) -> recipe.Recipe:
-        return recipe.load(self.folder / "recipe.toml")
+        return recipe.load(self.folder / model_folder.RECIPE)
 
     @cached_property
     def report(self) -> Report:
         return load_report(self.folder)
 
     @cached_property
-    def data(self) -> dict[str, Any]:
-        return self._json("data.json")
+    def data(self) -> DataRecord:
+        return model_folder.read_record(DataRecord, self.folder / model_folder.DATA)
 
     @cached_property
-    def training(self) -> dict[str, Any]:
-        return self._json("training.json")
+    def training(self) -> TrainingRecord:
+        return model_folder.read_record(TrainingRecord, self.folder / model_folder.TRAINING)
 
     @cached_property
     def log(self) -> list[dict[str, Any]]:
-        path = self.folder / training_log.LOG
-        try:
-            return training_log.read(path)
-        except (OSError, ValueError, RecursionError) as error:
-            raise self._missing(path, error) from error
-
-    def _json(self, name: str) -> dict[str, Any]:
-        path = self.folder / name
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise self._missing(path, error) from error
-
-    @staticmethod
-    def _missing(path: Path, error: Exception) -> ModelError:
-        return ModelError(f"{path}: cannot be read ({error}); a card needs a folder that `distilhubert-ko train` wrote")
+        return model_folder.read_log(self.folder)
 
     @property
     def pretrained(self) -> str:
@@ -85,7 +69,7 @@ def write_card(folder: Path) -> Path:
     """
     record = ModelRecord(folder)
     text = render_card(record)
-    draw_learning_curve(folder / CURVE, record.recipe.name, record.log, record.training["best_step"])
+    draw_learning_curve(folder / LEARNING_CURVE, record.recipe.name, record.log, record.training.best_step)
     return writing.write_text(folder / CARD, text)
 
 
@@ -94,7 +78,7 @@ def render_card(record: ModelRecord) -> str:
     sections = [
         _metadata(record),
         f"# {record.recipe.name}\n\n{_summary(record)}",
-        f"![Learning curve]({CURVE})",
+        f"![Learning curve]({LEARNING_CURVE})",
         f"## Model description\n\n{_description(record)}",
         f"## Intended uses & limitations\n\n{_uses(record)}",
         f"## Training and evaluation data\n\n{_data(record)}",
@@ -143,7 +127,7 @@ def _summary(record: ModelRecord) -> str:
     result = record.report
     base = (
         f"is a fine-tuned version of [{record.pretrained}](https://huggingface.co/{record.pretrained})"
-        f"{_at(record.training.get('pretrained_revision'))}"
+        f"{_at(record.training.pretrained_revision)}"
         if record.pretrained
         else f"is a DistilHuBERT trained from {_weights(record)}"
     )
@@ -188,13 +172,13 @@ def _interval_text(interval: tuple[float, float]) -> str:
 
 
 def _description(record: ModelRecord) -> str:
-    units = record.data["units"]
+    units = record.data.units
     meaning = "Hangul syllables" if units == "syllables" else "conjoining jamo, recomposed to syllables (NFC)"
     return (
         f"DistilHuBERT ([arXiv 2110.01900](https://arxiv.org/abs/2110.01900)) with a CTC head: seven convolutions over "
-        f"the 16 kHz wave, {record.training['num_hidden_layers']} transformer layers of width "
-        f"{record.training['hidden_size']}, {record.training['parameters']:,} parameters in all. It writes one of "
-        f"{record.data['vocabulary']:,} units ({meaning}, with a blank, an unknown unit and a word delimiter) every "
+        f"the 16 kHz wave, {record.training.num_hidden_layers} transformer layers of width "
+        f"{record.training.hidden_size}, {record.training.parameters:,} parameters in all. It writes one of "
+        f"{record.data.vocabulary:,} units ({meaning}, with a blank, an unknown unit and a word delimiter) every "
         "20 ms.\n\n"
         "The weights load in plain Transformers. `model.onnx` is the same network for ONNX Runtime, made to give a "
         "clip the same answer alone and in any padded batch, which plain Transformers does not for this "
@@ -229,17 +213,17 @@ def _uses(record: ModelRecord) -> str:
 
 def _data(record: ModelRecord) -> str:
     rows = ["| split | corpus | utterances | hours | speakers | distinct sentences | dropped |", "|---" * 7 + "|"]
-    for name, split in record.data["splits"].items():
-        dropped = "; ".join(f"{reason}: {count:,}" for reason, count in split["dropped"].items()) or "none"
-        corpus = f"`{split['corpus']}`{_at(split.get('revision'))}"
+    for name, split in record.data.splits.items():
+        dropped = "; ".join(f"{reason}: {count:,}" for reason, count in split.dropped.items()) or "none"
+        corpus = f"`{split.corpus}`{_at(split.revision)}"
         rows.append(
-            f"| {name} | {corpus} | {split['utterances']:,} | {split['hours']:.2f} | {split['speakers']} | "
-            f"{split['distinct_sentences']:,} | {dropped} |"
+            f"| {name} | {corpus} | {split.utterances:,} | {split.hours:.2f} | {split.speakers} | "
+            f"{split.distinct_sentences:,} | {dropped} |"
         )
     shared = [
-        f"The {name} split shares {overlap['shared_sentences']:,} sentences and {overlap['shared_speakers']} speakers "
-        f"with training; units in it that training never saw: {sum(overlap['unknown_characters'].values()):,}."
-        for name, overlap in record.data["overlap_with_train"].items()
+        f"The {name} split shares {overlap.shared_sentences:,} sentences and {overlap.shared_speakers} speakers "
+        f"with training; units in it that training never saw: {sum(overlap.unknown_characters.values()):,}."
+        for name, overlap in record.data.overlap_with_train.items()
     ]
     rule = f"\n\nSpeaker-wise split: {record.recipe.data.heldout}." if record.recipe.data.heldout else ""
     return (
@@ -250,7 +234,7 @@ def _data(record: ModelRecord) -> str:
 
 
 def _hyperparameters(record: ModelRecord) -> str:
-    training, ranks = record.recipe.training, record.training.get("ranks", 1)
+    training, ranks = record.recipe.training, record.training.ranks
     adam = "AdamW" if training.weight_decay else "Adam"
     lines = [
         f"learning_rate: {training.learning_rate:g}",
@@ -264,15 +248,15 @@ def _hyperparameters(record: ModelRecord) -> str:
         f"lr_scheduler_type: {training.lr_scheduler_type}",
         f"lr_scheduler_warmup_steps: {training.lr_scheduler_warmup_steps}",
         f"num_epochs: {training.num_epochs}",
-        f"mixed_precision_training: {_precision(record.training['precision'])}",
+        f"mixed_precision_training: {_precision(record.training.precision)}",
         f"weight_decay: {training.weight_decay:g}",
         f"max_grad_norm: {training.max_grad_norm:g}",
         f"length_buckets: {str(training.length_buckets).lower()}",
         f"freeze_feature_encoder: {str(record.recipe.model.freeze_feature_encoder).lower()}",
         f"dropout: hidden {record.recipe.model.hidden_dropout:g}, attention {record.recipe.model.attention_dropout:g}, "
         f"activation {record.recipe.model.activation_dropout:g}",
-        f"training_time: {record.training['train_seconds'] / 60:.0f} minutes on {record.training['device']}"
-        f"{', the last part of a resumed run' if record.training['resumed'] else ''}",
+        f"training_time: {record.training.train_seconds / 60:.0f} minutes on {record.training.device}"
+        f"{', the last part of a resumed run' if record.training.resumed else ''}",
     ]
     lines += _levers(record.recipe, {line.partition(":")[0] for line in lines} | TOLD)
     return "The following hyperparameters were used during training:\n\n" + "\n".join(f"- {line}" for line in lines)
@@ -316,13 +300,13 @@ def _selection(record: ModelRecord) -> str:
     data = record.recipe.data
     warning = "" if record.recipe.test_corpus != data.eval else ", which is also the set reported above"
     return (
-        f"The weights are those of step {record.training['best_step']:,} of {record.training['total_steps']:,}, the "
+        f"The weights are those of step {record.training.best_step:,} of {record.training.total_steps:,}, the "
         f"lowest CER on `{data.eval}`{warning}. The last weights are in `last/`."
     )
 
 
 def _versions(record: ModelRecord) -> str:
-    versions = record.training["versions"] | {"distilhubert-ko": __version__}
+    versions = record.training.versions | {"distilhubert-ko": __version__}
     return "\n".join(f"- {name} {version}" for name, version in versions.items()) + (
         f"\n- Card and figures: Python {platform.python_version()}"
     )

@@ -7,8 +7,6 @@ from typing import Any
 from distilhubert_ko.errors import MissingExtraError
 from distilhubert_ko.files.writing import replaced_file
 
-CURVE = "learning-curve.png"
-
 
 def draw_learning_curve(path: Path, title: str, log: Sequence[Mapping[str, Any]], best_step: int) -> None:
     """Draw the losses of a training log above its CER, with a line at `best_step`, and write them to `path`.

@@ -19,11 +19,11 @@ from distilhubert_ko.errors import InputError, ModelError
 from distilhubert_ko.evaluation import metrics
 from distilhubert_ko.evaluation.breakdown import Comparison, Prediction
 from distilhubert_ko.files import writing
+from distilhubert_ko.model_folder import PREDICTIONS, RECIPE, REPORT
 from distilhubert_ko.recipe import Recipe
 from distilhubert_ko.recipe import load as load_recipe
 from distilhubert_ko.recognition.transcriber import Transcriber
 
-REPORT, PREDICTIONS = "report.json", "predictions.jsonl"
 CHUNK = 64  # utterances decoded at a time
 
 
@@ -158,7 +158,7 @@ def _report(
 
 def recipe_of(folder: Path) -> Recipe:
     """The recipe that a model folder was trained with; the defaults for a folder made by others."""
-    path = folder / "recipe.toml"
+    path = folder / RECIPE
     return load_recipe(path) if path.is_file() else Recipe()
 
 
@@ -180,14 +180,14 @@ def save_report(report: Report, path: Path, comparison: Comparison | None = None
 def load_report(folder: Path) -> Report:
     """The Report recorded in a model folder, without its predictions. Raises ModelError where there is none."""
     try:
-        table = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        table = model_folder.read_json(folder / REPORT)
         for name in ("cer_ci95", "cer_no_space_ci95"):
             low, high = table[name]
             table[name] = (low, high)
         # Older reports know greedy decoding alone, and no commits.
         table = {"decoding": dict(decoder.GREEDY), "corpus_revision": None, "model_revision": None} | table
         return Report(**{name: table[name] for name in _figures()})
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ModelError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"{folder}: no usable {REPORT} ({error}); measure the model again: "
             f"distilhubert-ko evaluate {folder} CORPUS --json {folder / REPORT}"

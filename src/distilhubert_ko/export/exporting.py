@@ -15,7 +15,7 @@ from distilhubert_ko.export.onnx_builder import Observed
 from distilhubert_ko.export.sherpa import convert_to_sherpa
 from distilhubert_ko.export.source import ExportSource
 from distilhubert_ko.files.writing import replaced_files
-from distilhubert_ko.model_folder import GRAPH
+from distilhubert_ko.model_folder import GRAPH, LANGUAGE_MODEL
 
 COMPANIONS = (
     "added_tokens.json",
@@ -89,5 +89,5 @@ def export_folder(
         if convert:
             convert(source, temporary, speech, waves)
     if not convert and not in_place and decoder.carried(folder):
-        shutil.copytree(folder / decoder.FOLDER, out / decoder.FOLDER, dirs_exist_ok=True)
+        shutil.copytree(folder / LANGUAGE_MODEL, out / LANGUAGE_MODEL, dirs_exist_ok=True)
     return difference

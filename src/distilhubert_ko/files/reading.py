@@ -1,6 +1,7 @@
 """Which files to transcribe, the text to align, and under which names what comes of them is written."""
 
 import glob
+import json
 import os
 import sys
 import unicodedata
@@ -8,8 +9,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from distilhubert_ko.errors import InputError
+from distilhubert_ko.errors import InputError, reason
 
 STDIN = "-"
 AUDIO = (
@@ -91,3 +93,16 @@ def read_text(path: Path) -> str:
         raise InputError(f"{path} is not UTF-8: convert it, e.g. iconv -f CP949 -t UTF-8 {path}") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error}): give the path of a text file") from error
+
+
+def read_json(path: Path, error: type[InputError], remedy: str) -> dict[str, Any]:
+    """Return the object in a JSON file. Raises `error`, whose message ends in `remedy`, where there is none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise error(f"{path} is missing: {remedy}") from None
+    except (OSError, ValueError, RecursionError) as cause:
+        raise error(f"{path} cannot be read ({reason(cause)}): {remedy}") from cause
+    if not isinstance(content, dict):
+        raise error(f"{path} holds no JSON object: {remedy}")
+    return content

@@ -5,12 +5,13 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from distilhubert_ko import model_folder
 from distilhubert_ko.audio.frames import SAMPLE_RATE
+from distilhubert_ko.errors import ModelError
+from distilhubert_ko.model_folder import ReportRecord
 from distilhubert_ko.recognition.transcriber import Transcriber
 
 TRIAL = 10  # seconds of noise for measuring the speed
@@ -38,7 +39,7 @@ class ModelFacts:
 
 def gather_facts(transcriber: Transcriber, name: str) -> ModelFacts:
     """Return the facts about a model that is called `name`."""
-    report = _json(transcriber.folder / "report.json")
+    report = _measured(transcriber.folder)
     graph = model_folder.graph(transcriber.folder).stat()
     return ModelFacts(
         id=name,
@@ -46,12 +47,20 @@ def gather_facts(transcriber: Transcriber, name: str) -> ModelFacts:
         units=transcriber.tokenizer.units,
         parameters=_parameters(transcriber.folder),
         size_bytes=graph.st_size,
-        cer=report.get("cer"),
-        cer_corpus=report.get("corpus"),
+        cer=report.cer if report else None,
+        cer_corpus=report.corpus if report else None,
         language_model=transcriber.decoder.model is not None,
         threads=transcriber.runtime.threads,
         realtime_factor=round(_speed(transcriber), 1),
     )
+
+
+def _measured(folder: Path) -> ReportRecord | None:
+    """Return what report.json says, or None for a folder without one that can be read."""
+    try:
+        return model_folder.read_record(ReportRecord, folder / model_folder.REPORT)
+    except ModelError:
+        return None
 
 
 def _speed(transcriber: Transcriber) -> float:
@@ -77,11 +86,3 @@ def _numbers(file: Path) -> int:
     with file.open("rb") as stream:
         header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
     return sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

@@ -4,7 +4,6 @@
 (Unicode Standard, section 3.12), and `Tokenizer` goes between text and ids. docs/text.md has the rules.
 """
 
-import json
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -13,8 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from distilhubert_ko import model_folder
 from distilhubert_ko.errors import CorpusError, ModelError, RecipeError
 from distilhubert_ko.files.writing import write_json
+from distilhubert_ko.model_folder import read_json
 from distilhubert_ko.text.spelling import spell as spell_out
 
 Units = Literal["syllables", "jamo"]
@@ -277,9 +278,9 @@ class Tokenizer:
             "clean_up_tokenization_spaces": False,
             "units": self.units,
         }
-        write_json(folder / "tokenizer_config.json", config)
-        write_json(folder / "special_tokens_map.json", {k: v for k, v in special.items() if v is not None})
-        write_json(folder / "vocab.json", {token: index for index, token in enumerate(self.tokens)})
+        write_json(folder / model_folder.TOKENIZER, config)
+        write_json(folder / model_folder.SPECIAL_TOKENS, {k: v for k, v in special.items() if v is not None})
+        write_json(folder / model_folder.VOCABULARY, {token: index for index, token in enumerate(self.tokens)})
 
     @classmethod
     def load(cls, folder: Path) -> "Tokenizer":
@@ -290,15 +291,15 @@ class Tokenizer:
         training took it for that. Raises ModelError where a file is missing or malformed, or the ids are not 0 to
         n - 1.
         """
-        config = _read_json(folder / "special_tokens_map.json", required=False)
-        config |= _read_json(folder / "tokenizer_config.json", required=False)
+        config = _settings(folder / model_folder.SPECIAL_TOKENS)
+        config |= _settings(folder / model_folder.TOKENIZER)
         vocabulary = _vocabulary(folder, config)
         tokens = tuple(sorted(vocabulary, key=lambda token: int(vocabulary[token])))
         units: Any = config.get("units")
         if units not in get_args(Units):
             units = _guess_units(tokens)
         special = _special_tokens(config)
-        blank: Any = _read_json(folder / "config.json", required=False).get("pad_token_id")
+        blank: Any = _settings(folder / model_folder.CONFIG).get("pad_token_id")
         # A few vocabularies hold the space itself, and a few none.
         delimiter = _token(config.get("word_delimiter_token", "|"))
         if delimiter not in vocabulary:
@@ -315,14 +316,14 @@ class Tokenizer:
                 lower_case=bool(config.get("do_lower_case")),
             )
         except ModelError as error:
-            path = folder / "vocab.json"
+            path = folder / model_folder.VOCABULARY
             raise ModelError(f"{path}: {error}; tokenizer_config.json names the special tokens") from error
 
 
 def _vocabulary(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
     """Ids by token: those of vocab.json, those that Transformers noted elsewhere, and those that it adds unasked."""
-    path = folder / "vocab.json"
-    vocabulary = _read_json(path)
+    path = folder / model_folder.VOCABULARY
+    vocabulary = read_json(path)
     if any(isinstance(ids, dict) for ids in vocabulary.values()):
         raise ModelError(
             f"{path} holds a vocabulary for each language ({', '.join(list(vocabulary)[:5])}), as MMS models do: "
@@ -331,7 +332,7 @@ def _vocabulary(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
     # Versions of Transformers differ in where they keep what was added after vocab.json, with the ids that follow.
     added = config.get("added_tokens_decoder", {}).items()
     noted = {token: index for index, value in added if (token := _token(value))}
-    vocabulary = _read_json(folder / "added_tokens.json", required=False) | noted | vocabulary
+    vocabulary = _settings(folder / model_folder.ADDED_TOKENS) | noted | vocabulary
     if sorted(map(str, vocabulary.values())) != sorted(map(str, range(len(vocabulary)))):
         raise ModelError(f"{path}: ids must be 0 to {len(vocabulary) - 1}, each once; number the tokens anew")
     # The blank is not for adding: a model without one is none.
@@ -366,15 +367,6 @@ def _guess_units(tokens: Iterable[str]) -> Units:
     return "jamo" if has_jamo and not _SYLLABLE.search(letters) else "syllables"
 
 
-def _read_json(path: Path, required: bool = True) -> dict[str, Any]:
-    if not required and not path.exists():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ModelError(f"{path} is missing: give the folder of a saved CTC model") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path} cannot be read ({error}): save or download the model again") from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{path} holds no JSON object: save or download the model again")
-    return content
+def _settings(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file that a model folder need not have."""
+    return read_json(path) if path.exists() else {}

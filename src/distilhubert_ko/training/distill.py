@@ -22,14 +22,13 @@ from distilhubert_ko.model import student
 from distilhubert_ko.model.loading import build_network
 from distilhubert_ko.model.saving import save_network
 from distilhubert_ko.model.student import Student, Teacher
+from distilhubert_ko.model_folder import SplitsRecord
 from distilhubert_ko.text.tokenizer import Tokenizer
 from distilhubert_ko.training import failures, progress, ranks
 from distilhubert_ko.training.clips import AugmentedClips, Clips
 from distilhubert_ko.training.sampling import evaluation_order
 from distilhubert_ko.training.trainer import RecipeTrainer, checkpoint, keep_freed_memory
 
-REPORT = "distill.json"
-WEIGHTS = "model.safetensors"
 UNUSED = (
     ("training", "head_learning_rate"),
     ("training", "head_only_steps"),
@@ -65,9 +64,9 @@ def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[s
         name: dataset.unlabelled(getattr(config.data, name), config, measured=name == "eval")
         for name in ("train", "eval")
     }
-    account = {"splits": {name: split.summary() for name, split in splits.items()}}
-    dataset.check_unchanged(out / "data.json", account)
-    for name, summary in account["splits"].items():
+    account = SplitsRecord(splits={name: split.summary() for name, split in splits.items()})
+    dataset.check_unchanged(out, account.splits)
+    for name, summary in account.splits.items():
         ranks.say(dataset.describe_split(name, summary))
     torch.manual_seed(config.training.seed)
     network = build_network(config.model, NO_LABELS)
@@ -79,15 +78,15 @@ def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[s
     trainer = DistillTrainer(config, teacher, Student(network, len(teacher.layers), teacher.width), splits, out)
 
     if ranks.leads():
-        recipe.save(config, out / "recipe.toml")
-        writing.write_json(out / "data.json", account)
-    ranks.see(out / "recipe.toml")
+        recipe.save(config, out / model_folder.RECIPE)
+        writing.write_json(out / model_folder.DATA, account.to_dict())
+    ranks.see(out / model_folder.RECIPE)
     trainer.run(last)
     if ranks.leads():
         with failures.in_writing("the student", out):
-            save_network(network, out / "last")
+            save_network(network, out / model_folder.LAST)
             if best := trainer.best_checkpoint():
-                trainer.pupil.load_state_dict(load_file(best / WEIGHTS))
+                trainer.pupil.load_state_dict(load_file(best / model_folder.WEIGHTS))
             save_network(network, out)
     report = {
         "teacher": config.distill.teacher,
@@ -105,11 +104,11 @@ def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[s
         "parameters": sum(parameter.numel() for parameter in network.base_model.parameters()),
         "teacher_revision": model_folder.revision(folder),
         "teacher_parameters": sum(parameter.numel() for parameter in teacher.network.base_model.parameters()),
-        "data": account["splits"],
+        "data": account.to_dict()["splits"],
         "versions": {name: importlib.metadata.version(name) for name in ("transformers", "torch", "accelerate")},
     }
     if ranks.leads():
-        writing.write_json(out / REPORT, report)
+        writing.write_json(out / model_folder.DISTILLATION, report)
     return report
 
 
@@ -197,4 +196,4 @@ class DistillTrainer(RecipeTrainer):
         """The student and its heads as safetensors; the Trainer's own adds its arguments as a pickle."""
         folder = Path(output_dir or str(self.args.output_dir))
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(state_dict or self.pupil.state_dict(), folder / WEIGHTS, {"format": "pt"})
+        save_file(state_dict or self.pupil.state_dict(), folder / model_folder.WEIGHTS, {"format": "pt"})

@@ -1,5 +1,6 @@
 """Training: a recipe in, a model folder out, through transformers.Trainer."""
 
+import dataclasses
 import importlib.metadata
 import time
 from contextlib import AbstractContextManager, nullcontext
@@ -26,6 +27,7 @@ from distilhubert_ko.model import frame_teacher
 from distilhubert_ko.model.loading import build_network, load_network
 from distilhubert_ko.model.network import PaddingSafeForCTC
 from distilhubert_ko.model.saving import save_network
+from distilhubert_ko.model_folder import TrainingRecord
 from distilhubert_ko.training import failures, optimizer, progress, ranks
 from distilhubert_ko.training.clips import AugmentedClips, Clips
 from distilhubert_ko.training.sampling import evaluation_order
@@ -48,21 +50,21 @@ def train(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Path:
     last = ranks.from_leader(lambda: checkpoint(out, resume))
     data = dataset.prepare(config)
     account = data.report()
-    dataset.check_unchanged(out / "data.json", account)
+    dataset.check_unchanged(out, account.splits)
     ranks.say(dataset.describe(account))
     torch.manual_seed(config.training.seed)
     trainer = CtcTrainer(config, data, out)
 
     # Not before there is a model: a run that cannot begin leaves no folder behind that would be in its own way.
     if ranks.leads():
-        recipe.save(config, out / "recipe.toml")
-        writing.write_json(out / "data.json", account)
-    ranks.see(out / "recipe.toml")
+        recipe.save(config, out / model_folder.RECIPE)
+        writing.write_json(out / model_folder.DATA, account.to_dict())
+    ranks.see(out / model_folder.RECIPE)
     trainer.run(last)
     if ranks.leads():
         _leave(trainer, out)
-        run = {"resumed": resume, "train_seconds": round(time.monotonic() - started, 1)}
-        writing.write_json(out / "training.json", trainer.account() | run)
+        record = trainer.record(resumed=resume, train_seconds=round(time.monotonic() - started, 1))
+        writing.write_json(out / model_folder.TRAINING, dataclasses.asdict(record))
     return out
 
 
@@ -70,7 +72,7 @@ def _leave(trainer: "CtcTrainer", out: Path) -> None:
     """Writes the last model and the best."""
     with failures.in_writing("the model", out):
         with trainer.averaged():
-            save_network(trainer.network, out / "last", trainer.tokenizer)
+            save_network(trainer.network, out / model_folder.LAST, trainer.tokenizer)
         save_network(trainer.best(), out, trainer.tokenizer)
 
 
@@ -114,22 +116,24 @@ class CtcTrainer(RecipeTrainer):
             loss = self.teacher.mixed(loss, output.logits, waves, lengths, self.parts.frames)
         return (loss, output) if return_outputs else loss
 
-    def account(self) -> dict[str, Any]:
-        """What training.json says of a run that is through."""
-        return {
-            "best_step": self.state.best_global_step or self.state.global_step,
-            "total_steps": self.state.global_step,
-            "ranks": self.args.world_size,
-            "unreadable": self.clips.unreadable(),
-            "unfit": self.clips.unfit(),
-            "precision": self.precision,
-            "device": str(self.args.device),
-            "pretrained_revision": model_folder.revision(self.recipe.model.pretrained),
-            "parameters": sum(parameter.numel() for parameter in self.network.parameters()),
-            "hidden_size": self.network.config.hidden_size,
-            "num_hidden_layers": self.network.config.num_hidden_layers,
-            "versions": {name: importlib.metadata.version(name) for name in ("transformers", "torch", "accelerate")},
-        }
+    def record(self, *, resumed: bool, train_seconds: float) -> TrainingRecord:
+        """Return what training.json says of a finished run."""
+        return TrainingRecord(
+            best_step=self.state.best_global_step or self.state.global_step,
+            total_steps=self.state.global_step,
+            ranks=self.args.world_size,
+            unreadable=self.clips.unreadable(),
+            unfit=self.clips.unfit(),
+            precision=self.precision,
+            device=str(self.args.device),
+            pretrained_revision=model_folder.revision(self.recipe.model.pretrained),
+            parameters=sum(parameter.numel() for parameter in self.network.parameters()),
+            hidden_size=self.network.config.hidden_size,
+            num_hidden_layers=self.network.config.num_hidden_layers,
+            versions={name: importlib.metadata.version(name) for name in ("transformers", "torch", "accelerate")},
+            resumed=resumed,
+            train_seconds=train_seconds,
+        )
 
     def _has_ended(self, state: TrainerState) -> bool:
         patience = self.recipe.training.early_stopping_patience

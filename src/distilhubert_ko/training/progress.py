@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from distilhubert_ko import training_log
+from distilhubert_ko import model_folder
 from distilhubert_ko.files.writing import write_text
 
 
@@ -62,8 +62,8 @@ class LogFile(TrainerCallback):
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, *rest: Any, **kwargs: Any) -> None:
         # From the checkpoint: the file's last line may be half a line, where the process was killed.
-        write_text(self.path, training_log.write(state.log_history))
+        write_text(self.path, model_folder.log_text(state.log_history))
 
     def on_log(self, args: TrainingArguments, state: TrainerState, *rest: Any, **kwargs: Any) -> None:
         with open(self.path, "a", encoding="utf-8") as file:
-            file.write(training_log.write(state.log_history[-1:]))
+            file.write(model_folder.log_text(state.log_history[-1:]))

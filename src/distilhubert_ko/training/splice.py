@@ -6,7 +6,6 @@ Riezler exchange aligned words in this way, "On-the-Fly Aligned Data Augmentatio
 Interspeech 2021.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -19,7 +18,7 @@ from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
 from distilhubert_ko.data.dataset import Example
 from distilhubert_ko.decoding import ctc, decoder
 from distilhubert_ko.errors import AudioError, InputError
-from distilhubert_ko.files import writing
+from distilhubert_ko.files import reading, writing
 from distilhubert_ko.recognition.transcriber import Transcriber
 
 CHUNK = 64  # clips aligned at a time
@@ -79,7 +78,7 @@ def read_or_find(path: Path, model: str, examples: Sequence[Example]) -> list[li
     """
     ids = [example.utterance.id for example in examples]
     if path.is_file():
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = reading.read_json(path, InputError, "delete it; the cuts are then found again")
         if list(table) == ids:
             return list(table.values())
     cuts = find(Transcriber(model, lm=decoder.NONE), examples)

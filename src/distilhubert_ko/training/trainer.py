@@ -23,7 +23,7 @@ from transformers.integrations.integration_utils import TensorBoardCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import EvalPrediction, set_seed
 
-from distilhubert_ko import recipe, training_log
+from distilhubert_ko import model_folder, recipe
 from distilhubert_ko.audio.frames import FRAMES
 from distilhubert_ko.errors import InputError, TrainingError
 from distilhubert_ko.files import writing
@@ -34,7 +34,7 @@ from distilhubert_ko.training.splice import CUTS
 
 CHECKPOINTS = "checkpoints"
 STATE = "trainer_state.json"  # of a checkpoint, by Transformers' name
-FIRST = {CHECKPOINTS, CUTS, "recipe.toml", "data.json", training_log.LOG, "runs"}
+FIRST = {CHECKPOINTS, CUTS, model_folder.RECIPE, model_folder.DATA, model_folder.LOG, "runs"}
 """All that a run leaves before its first checkpoint."""
 WORKERS = min(4, os.cpu_count() or 1)  # that decode audio where a corpus does not fit in memory
 
@@ -98,7 +98,7 @@ class RecipeTrainer(Trainer):
         for callback in (bar, _Epochs(clips), _Best(self)):
             self.add_callback(callback)
         if ranks.leads():
-            self.add_callback(progress.LogFile(out / training_log.LOG))
+            self.add_callback(progress.LogFile(out / model_folder.LOG))
             self.add_callback(TensorBoardCallback(SummaryWriter(str(out / "runs"))))
 
     def run(self, checkpoint: str | None) -> None:
@@ -116,7 +116,7 @@ class RecipeTrainer(Trainer):
             self.state = state
             self.forget_torn_best()
             if ranks.leads():
-                writing.write_text(self.home.parent / training_log.LOG, training_log.write(state.log_history))
+                writing.write_text(self.home.parent / model_folder.LOG, model_folder.log_text(state.log_history))
             return
         if self.evaluated.cached:
             for index in range(len(self.evaluated)):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distilhubert_ko import training_log
+from distilhubert_ko import model_folder
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.audio.reading import encode_mp3, load_audio
 from distilhubert_ko.evaluation import breakdown, metrics
@@ -98,7 +98,7 @@ def heard(*hypotheses: str) -> list[Prediction]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model")
-    writing.write_text(path / training_log.LOG, training_log.write(LOG))
+    writing.write_text(path / model_folder.LOG, model_folder.log_text(LOG))
     return path
 
 
@@ -263,7 +263,7 @@ def test_many_speakers_are_folded_away_and_none_is_lost(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", ["", "{", '{"step": 1}\n', '{"eval_cer": 0.5}\n'])
 def test_a_training_log_without_curves_is_no_section(tmp_path: Path, content: str) -> None:
-    (tmp_path / training_log.LOG).write_text(content)
+    (tmp_path / model_folder.LOG).write_text(content)
     assert 'id="training"' not in rendered(side(FEW, tmp_path))
 
 

@@ -1,17 +1,18 @@
 """The tables and maps of an evaluation report as HTML, of one model or of two side by side."""
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from distilhubert_ko import training_log
+from distilhubert_ko import model_folder
+from distilhubert_ko.errors import ModelError
 from distilhubert_ko.evaluation.breakdown import Breakdown, Figure, GroupFigures
 from distilhubert_ko.evaluation.html import charts
 from distilhubert_ko.evaluation.html.markup import both, escaped, percent, table, tag
 from distilhubert_ko.evaluation.report import Report
+from distilhubert_ko.model_folder import TrainingRecord
 from distilhubert_ko.text import tokenizer as text
 
 CONFUSED, NAMED = 20, 6  # confusions of syllables, and of the jamo of a position
@@ -45,15 +46,15 @@ class Side:
     @cached_property
     def log(self) -> list[dict[str, Any]]:
         try:
-            return training_log.read(self.folder / training_log.LOG)
-        except (OSError, ValueError, RecursionError):
+            return model_folder.read_log(self.folder)
+        except ModelError:
             return []  # a model made by others, or a folder without its records
 
     @cached_property
     def best_step(self) -> int | None:
         try:
-            return int(json.loads((self.folder / "training.json").read_text(encoding="utf-8"))["best_step"])
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return model_folder.read_record(TrainingRecord, self.folder / model_folder.TRAINING).best_step
+        except ModelError:
             return None
 
 
