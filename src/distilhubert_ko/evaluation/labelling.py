@@ -22,11 +22,9 @@ from distilhubert_ko.decoding import ctc
 from distilhubert_ko.errors import AudioError, CorpusError, InputError
 from distilhubert_ko.evaluation import metrics, report
 from distilhubert_ko.files import writing
-from distilhubert_ko.recognition.transcriber import Transcriber
+from distilhubert_ko.recognition.transcriber import Transcriber, recognise_in_chunks
 from distilhubert_ko.recognition.transcript import Transcript
 from distilhubert_ko.text import tokenizer as text
-
-CHUNK = 64  # utterances recognised at a time
 
 
 @dataclass(frozen=True)
@@ -101,18 +99,12 @@ def label_corpus(
         )
     labels: list[Label] = []
     unread = Counter(problem.reason for problem in corpus.problems)
-    for start in range(0, len(corpus.utterances), CHUNK):
-        opened = [(utterance, _wave(utterance)) for utterance in corpus.utterances[start : start + CHUNK]]
-        chunk = [(utterance, wave) for utterance, wave in opened if wave is not None]
-        unread["audio unreadable"] += len(opened) - len(chunk)
-        matrices = transcriber.log_probs([wave for _, wave in chunk])
-        for (utterance, wave), log_probs in zip(chunk, matrices, strict=True):
-            tokens = transcriber.decoder.decode([log_probs])[0].tokens
-            heard = Transcript.from_tokens(tokens, transcriber.tokenizer, len(wave) / SAMPLE_RATE).text
-            sure = confidence(log_probs, [token.id for token in tokens], transcriber.tokenizer.blank_id)
-            labels.append(Label(utterance, heard, sure, _reference(utterance, recipe.text.foreign == "spell")))
-        if on_progress:
-            on_progress(min(start + CHUNK, len(corpus.utterances)), len(corpus.utterances))
+    for utterance, wave, log_probs in recognise_in_chunks(transcriber, corpus.utterances, _wave, on_progress):
+        tokens = transcriber.decoder.decode([log_probs])[0].tokens
+        heard = Transcript.from_tokens(tokens, transcriber.tokenizer, len(wave) / SAMPLE_RATE).text
+        sure = confidence(log_probs, [token.id for token in tokens], transcriber.tokenizer.blank_id)
+        labels.append(Label(utterance, heard, sure, _reference(utterance, recipe.text.foreign == "spell")))
+    unread["audio unreadable"] += len(corpus.utterances) - len(labels)
     return Labels(spec, tuple(labels), dict(+unread))
 
 

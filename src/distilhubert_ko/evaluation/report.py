@@ -22,9 +22,7 @@ from distilhubert_ko.files import writing
 from distilhubert_ko.model_folder import PREDICTIONS, RECIPE, REPORT
 from distilhubert_ko.recipe import Recipe
 from distilhubert_ko.recipe import load as load_recipe
-from distilhubert_ko.recognition.transcriber import Transcriber
-
-CHUNK = 64  # utterances decoded at a time
+from distilhubert_ko.recognition.transcriber import Transcriber, recognise_in_chunks
 
 
 @dataclass(frozen=True)
@@ -93,16 +91,12 @@ def evaluate(
     started = time.perf_counter()
     predictions: list[Prediction] = []
     losses: list[float] = []
-    for start in range(0, len(split.examples), CHUNK):
-        chunk = split.examples[start : start + CHUNK]
-        waves = [example.utterance.wave() for example in chunk]
-        for example, wave, log_probs in zip(chunk, waves, transcriber.log_probs(waves), strict=True):
-            hypothesis = transcriber.transcript(log_probs, len(wave)).text
-            spoken = example.utterance
-            predictions.append(Prediction(spoken.id, example.text, hypothesis, spoken.speaker, spoken.seconds))
-            losses.append(_loss(log_probs, example, transcriber))
-        if on_progress:
-            on_progress(len(predictions), len(split.examples))
+    heard = recognise_in_chunks(transcriber, split.examples, lambda example: example.utterance.wave(), on_progress)
+    for example, wave, log_probs in heard:
+        hypothesis = transcriber.transcript(log_probs, len(wave)).text
+        spoken = example.utterance
+        predictions.append(Prediction(spoken.id, example.text, hypothesis, spoken.speaker, spoken.seconds))
+        losses.append(_loss(log_probs, example, transcriber))
     return _report(split, predictions, losses, transcriber, time.perf_counter() - started)
 
 

@@ -14,7 +14,7 @@ from distilhubert_ko.decoding.language_model import LanguageModel, Weights, untu
 from distilhubert_ko.decoding.scoring import scorer
 from distilhubert_ko.errors import CorpusError
 from distilhubert_ko.evaluation import metrics
-from distilhubert_ko.recognition.transcriber import Transcriber
+from distilhubert_ko.recognition.transcriber import Transcriber, recognise_in_chunks
 from distilhubert_ko.text.tokenizer import Tokenizer
 
 SPEECH = 1200.0  # seconds of a corpus that are decoded in each trial, drawn by chance from a longer one
@@ -49,12 +49,9 @@ def recognise_split(
 ) -> RecognisedCorpus:
     """Log-probabilities of SPEECH seconds of a split, or of all of it."""
     examples = _drawn(split.examples)
-    matrices: list[NDArray[np.float32]] = []
-    for start in range(0, len(examples), 64):
-        matrices += transcriber.log_probs([example.utterance.wave() for example in examples[start : start + 64]])
-        if on_progress:
-            on_progress(len(matrices), len(examples))
-    return RecognisedCorpus(tuple(example.text for example in examples), tuple(matrices))
+    heard = recognise_in_chunks(transcriber, examples, lambda example: example.utterance.wave(), on_progress)
+    matrices = tuple(log_probs for _, _, log_probs in heard)
+    return RecognisedCorpus(tuple(example.text for example in examples), matrices)
 
 
 def _drawn(examples: Sequence[Example]) -> list[Example]:

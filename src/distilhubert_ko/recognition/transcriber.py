@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO, Unpack
+from typing import BinaryIO, TypeVar, Unpack
 
 import numpy as np
 
@@ -23,8 +23,10 @@ from distilhubert_ko.recognition.words import settled_count
 from distilhubert_ko.text.tokenizer import Tokenizer
 
 BATCH_SECONDS = 40.0  # of audio, padding included, in one batch, unless more windows are asked for
+CHUNK = 64  # clips that `recognise_in_chunks` holds in memory
 _NEVER = -100.0  # the log-probability of speaking in silence: low, and still finite for what adds such numbers up
 
+Clip = TypeVar("Clip")
 Source = str | Path | bytes | BinaryIO | np.ndarray
 
 
@@ -159,6 +161,27 @@ class Transcriber:
     @cached_property
     def _detector(self) -> Detector:
         return Detector()
+
+
+def recognise_in_chunks(
+    transcriber: Transcriber,
+    clips: Sequence[Clip],
+    open_wave: Callable[[Clip], np.ndarray | None],
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Iterator[tuple[Clip, np.ndarray, np.ndarray]]:
+    """Yield every clip with its wave (samples,) and its log-probabilities (frames, vocabulary), in order.
+
+    Memory holds CHUNK clips at a time. A clip that `open_wave` has no wave for is left out. `on_progress` receives the
+    number of clips done and the number of all clips.
+    """
+    for start in range(0, len(clips), CHUNK):
+        opened = [(clip, open_wave(clip)) for clip in clips[start : start + CHUNK]]
+        known = [(clip, wave) for clip, wave in opened if wave is not None]
+        matrices = transcriber.log_probs([wave for _, wave in known])
+        for (clip, wave), log_probs in zip(known, matrices, strict=True):
+            yield clip, wave, log_probs
+        if on_progress:
+            on_progress(min(start + CHUNK, len(clips)), len(clips))
 
 
 def _blocks(source: Source) -> Iterable[np.ndarray]:

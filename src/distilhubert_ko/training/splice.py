@@ -19,9 +19,8 @@ from distilhubert_ko.data.dataset import Example
 from distilhubert_ko.decoding import ctc, decoder
 from distilhubert_ko.errors import AudioError, InputError
 from distilhubert_ko.files import reading, writing
-from distilhubert_ko.recognition.transcriber import Transcriber
+from distilhubert_ko.recognition.transcriber import Transcriber, recognise_in_chunks
 
-CHUNK = 64  # clips aligned at a time
 FADE = 160  # samples, 10 ms: the length in which one clip takes over from the other, and of a quiet place
 CUTS = "cuts.json"
 
@@ -92,13 +91,14 @@ def find(transcriber: Transcriber, examples: Sequence[Example]) -> list[list[int
     A clip with a word of no letters between two spaces, or that cannot be decoded or aligned, has none.
     """
     found: list[list[int]] = [[] for _ in examples]
-    for start in range(0, len(examples), CHUNK):
-        waves = {}
-        for index, example in enumerate(examples[start : start + CHUNK], start):
-            with suppress(AudioError):  # training meets it again, and reports it
-                waves[index] = example.utterance.wave()
-        for index, log_probs in zip(waves, transcriber.log_probs([*waves.values()]), strict=True):
-            found[index] = _cuts(waves[index], log_probs, transcriber, examples[index].text)
+
+    def open_wave(index: int) -> Wave | None:
+        with suppress(AudioError):  # training meets it again, and reports it
+            return examples[index].utterance.wave()
+        return None
+
+    for index, wave, log_probs in recognise_in_chunks(transcriber, range(len(examples)), open_wave):
+        found[index] = _cuts(wave, log_probs, transcriber, examples[index].text)
     return found
 
 
