@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 
 from distilhubert_ko import recipe
 from distilhubert_ko.audio.reading import load_audio
-from distilhubert_ko.data import audio_cache, corpora, dataset
-from distilhubert_ko.data.audio_cache import AudioCache, packed, unpacked
+from distilhubert_ko.data import audio_cache, dataset, lengths
+from distilhubert_ko.data.audio_cache import AudioCache, open_cache, packed, unpacked
 from distilhubert_ko.data.corpora import Corpus, Utterance, read_corpus
 from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.errors import AudioError, InputError
@@ -51,7 +51,7 @@ def kept(cache: AudioCache, kind: str = "clips") -> list[Path]:
 
 @pytest.fixture
 def cache(tmp_path: Path) -> AudioCache:
-    return audio_cache.opened(tmp_path / "cache")
+    return open_cache(tmp_path / "cache")
 
 
 class Calls:
@@ -80,7 +80,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> Calls:
 
 @pytest.fixture
 def probed(monkeypatch: pytest.MonkeyPatch) -> Calls:
-    return Calls(monkeypatch, corpora, "audio_duration")
+    return Calls(monkeypatch, lengths, "audio_duration")
 
 
 # What is read is what was decoded
@@ -188,7 +188,7 @@ def test_a_clip_that_cannot_be_decoded_says_what_it_says_without_a_cache_and_is_
         file.mkdir()
     elif damage != "missing":
         file.write_bytes(whole[: len(whole) // 2] if damage == "truncated" else b"")
-    utterance = Utterance("u", file, "", None, 1.0)
+    utterance = Utterance(id="u", audio=file, text="", speaker=None, seconds=1.0)
     with pytest.raises(AudioError) as plain:
         utterance.wave()
     for _ in range(2):
@@ -242,7 +242,7 @@ def test_a_file_of_the_cache_that_cannot_be_read_is_made_anew_where_that_is_poss
 
 def build(folder: Path, files: list[Path], start: Any = None, waves: Any = None) -> None:
     """Reads all files through the cache in a folder; puts what was read into a queue."""
-    cache = audio_cache.opened(folder)
+    cache = open_cache(folder)
     if start:
         start.wait()
     read = [bits(cache.wave(file)) for file in files]
@@ -263,7 +263,7 @@ def test_processes_that_build_at_once_all_read_right_and_leave_one_whole_cache(
     for process in processes:
         process.join()
         assert process.exitcode == 0
-    cache = audio_cache.opened(tmp_path / "cache")
+    cache = open_cache(tmp_path / "cache")
     decoded.take()
     assert [bits(cache.wave(file)) for file in files] == expected
     assert decoded.take() == [], "built once: the third process finds everything"
@@ -298,7 +298,7 @@ def test_a_builder_killed_at_any_dealing_with_a_file_leaves_nothing_that_is_take
         process = forked.Process(target=killed_at, args=(fatal, folder, files))
         process.start()
         process.join()
-        cache = audio_cache.opened(folder)
+        cache = open_cache(folder)
         done.add(len(kept(cache)))
         assert [bits(cache.wave(file)) for file in files] == expected
         if process.exitcode == 0:
@@ -314,7 +314,7 @@ def test_what_a_killed_process_left_aside_goes_after_an_hour_and_what_is_being_w
     for name, age in (("old", 3700), ("new", 60)):
         (aside / name).touch()
         os.utime(aside / name, (time.time() - age,) * 2)
-    audio_cache.opened(tmp_path / "cache")
+    open_cache(tmp_path / "cache")
     assert [path.name for path in aside.iterdir()] == ["new"]
 
 
@@ -325,7 +325,7 @@ def test_a_clip_that_finds_no_room_is_an_error_that_says_what_to_do_and_loses_no
     cache: AudioCache, tmp_path: Path, decoded: Calls
 ) -> None:
     small, large = noise(tmp_path / "small.wav", 100), noise(tmp_path / "large.wav", 16_000)
-    utterance = Utterance("u", large, "", None, 1.0, cache=cache)
+    utterance = Utterance(id="u", audio=large, text="", speaker=None, seconds=1.0, cache=cache)
     with no_file_above(10_000):
         cache.wave(small)
         with pytest.raises(
@@ -344,7 +344,7 @@ def test_a_clip_that_finds_no_room_is_an_error_that_says_what_to_do_and_loses_no
 def test_a_cache_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"cannot be written to .*file.*data\.cache"):
-        audio_cache.opened(tmp_path / "file")
+        open_cache(tmp_path / "file")
 
 
 # Lengths

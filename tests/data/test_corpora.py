@@ -226,7 +226,7 @@ def test_kaldi_segments_are_slices_of_their_recordings(kaldi: Path) -> None:
 def test_commands_in_wav_scp_are_refused_and_never_run(kaldi: Path) -> None:
     witness = kaldi / "witness"
     lines(kaldi / "wav.scp", f"r1 touch {witness} |")
-    refused(f"kaldi:{kaldi}", "r1 is a command, and commands are not run: .*write its sound to a file")
+    refused(f"kaldi:{kaldi}", "r1 is a command, and commands are not run: .*write its audio to a file")
     assert not witness.exists()
 
 

@@ -41,7 +41,12 @@ def untranscribed(tmp_path: Path) -> Path:
 
 
 def heard(confidence: float, text: str = "말", reference: str = "말") -> Label:
-    return Label(Utterance(f"{confidence}", Path("x.wav"), "", None, 1.0), text, confidence, reference)
+    return Label(
+        Utterance(id=f"{confidence}", audio=Path("x.wav"), text="", speaker=None, seconds=1.0),
+        text,
+        confidence,
+        reference,
+    )
 
 
 @given(st.integers(0, 2**32), st.integers(1, 30), st.integers(0, 2), st.integers(0, 6))
@@ -178,7 +183,7 @@ def test_fewer_than_ten_utterances_are_no_deciles(count: int) -> None:
 def test_a_corpus_whose_audio_lies_in_no_files_is_refused(
     transcriber: Transcriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    utterance = Utterance("1", lambda: b"", "", None, 1.0)
+    utterance = Utterance(id="1", audio=lambda: b"", text="", speaker=None, seconds=1.0)
     monkeypatch.setattr(labelling, "read_corpus", lambda *_, **__: Corpus("hub:a/b", (utterance,), ()))
     with pytest.raises(CorpusError, match="save the clips as files"):
         labelling.label_corpus(transcriber, "hub:a/b")

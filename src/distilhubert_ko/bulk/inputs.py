@@ -16,9 +16,9 @@ from typing import NamedTuple
 import pyarrow
 from pyarrow import fs
 
-from distilhubert_ko.data import corpus_formats
+from distilhubert_ko.data.readers.manifest import manifest_entries
 from distilhubert_ko.errors import InputError, UnavailableError, reason
-from distilhubert_ko.files.fence import Fence, left
+from distilhubert_ko.files.fence import Fence, outside_error
 from distilhubert_ko.files.reading import AUDIO
 
 _UNKNOWN = 5.0  # seconds assumed for a recording whose length and size are both unknown
@@ -145,10 +145,10 @@ def _manifest_inputs(manifest: Path, home: str, location: str, allow_outside: bo
     """Return the inputs of a manifest from `location`, whose relative paths start at `home`."""
     lines: dict[BulkInput, None] = {}
     fence = None if allow_outside or is_remote(home) else Fence(Path(home), Path())
-    for path, entry in corpus_formats.listed(manifest, fence=fence):
+    for path, entry in manifest_entries(manifest, fence=fence):
         audio = path if is_remote(path) or Path(path).is_absolute() else _joined(home, path)
         if not allow_outside and (is_remote(home) or is_remote(path)) and not _below(home, audio):
-            raise left(location, path, home)
+            raise outside_error(location, path, home)
         lines[BulkInput(entry.id, audio, entry.offset, entry.duration, entry.duration or _seconds(audio))] = None
     return list(lines)
 

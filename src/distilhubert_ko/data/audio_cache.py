@@ -26,7 +26,8 @@ import soxr
 from numpy.typing import NDArray
 
 from distilhubert_ko.audio.reading import load_audio
-from distilhubert_ko.data.corpus_formats import Audio
+from distilhubert_ko.data.lengths import Length
+from distilhubert_ko.data.readers.entries import Audio
 from distilhubert_ko.errors import InputError
 from distilhubert_ko.files import writing
 
@@ -36,13 +37,10 @@ STEP = np.float32(2**-15)  # between two neighbours of what 16-bit integers beco
 ASIDE = ".tmp"
 ABANDONED = 3600  # s after which a file aside can only be what a killed process left
 
-Length = float | str
-"""Seconds, or the reason why there are none."""
-
 
 @dataclass(frozen=True)
 class AudioCache:
-    """A folder of decoded clips and of lengths; `opened` gives one."""
+    """A folder of decoded clips and of lengths; `open_cache` gives one."""
 
     folder: Path
     decoder: str
@@ -115,7 +113,7 @@ class AudioCache:
             raise _unwritable(self.folder, error) from error
 
 
-def opened(folder: Path) -> AudioCache:
+def open_cache(folder: Path) -> AudioCache:
     """The cache in `folder`, which is made where it is missing. Raises InputError where it cannot be."""
     try:
         (folder / ASIDE).mkdir(parents=True, exist_ok=True)

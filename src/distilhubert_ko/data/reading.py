@@ -34,6 +34,10 @@ class Reading:
         data = recipe.data
         return cls(recipe.root, data.heldout, recipe.cache, data.streaming, data.allow_outside)
 
+    def path(self, location: str) -> Path:
+        """Return the file or folder that a corpus on this machine lies in."""
+        return self.root / Path(location).expanduser()
+
     def fence(self, home: Path) -> Fence | None:
         """Return what holds the files that a list in the folder `home` may name; None where it may name any."""
         return None if self.allow_outside else Fence(home, self.root)

@@ -24,8 +24,10 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError 
     RevisionNotFoundError,
 )
 
-from distilhubert_ko.data import corpus_formats
-from distilhubert_ko.data.corpus_formats import Entry
+from distilhubert_ko.data.readers.columns import describing_columns, first_name
+from distilhubert_ko.data.readers.entries import Audio, Entry, Listing
+from distilhubert_ko.data.readers.hub import hub_files
+from distilhubert_ko.data.readers.parsing import cell_text
 from distilhubert_ko.errors import AudioError, CorpusError, InputError, UnavailableError, reason
 from distilhubert_ko.files import writing
 from distilhubert_ko.files.spool import Spool
@@ -120,15 +122,15 @@ class Row:
         return bytes(content)
 
 
-def entries(location: str, split: str | None) -> tuple[list[Entry], str | None]:
-    """What a data set of the Hub lists, one split of it or all, with `Row`s as audio; and its commit.
+def list_streamed(location: str, split: str | None) -> Listing:
+    """List a data set of the Hub, one split of it or all, with `Row`s as audio.
 
     Raises:
         CorpusError: it is not on the Hub, has no such split, or its files are no parquet with sound in them.
         UnavailableError: the Hub could not be reached.
         MissingExtraError: without the `datasets` package.
     """
-    files, revision = corpus_formats.hub_files(location)
+    files, revision = hub_files(location)
     if split and split not in files:
         raise CorpusError(f"hub:{location}: no split {split!r}: this data set has {', '.join(files)}")
     chosen = [(part, url) for part, urls in files.items() if split in (None, part) for url in urls]
@@ -147,10 +149,10 @@ def entries(location: str, split: str | None) -> tuple[list[Entry], str | None]:
         listed = _rows(shard, columns, part, counts[part])
         counts[part] += len(listed)
         found += listed
-    return found, revision
+    return Listing(found, revision, streamed=True)
 
 
-def source(audios: Iterable[corpus_formats.Audio]) -> dict[str, Any] | None:
+def source(audios: Iterable[Audio]) -> dict[str, Any] | None:
     """Which shards these clips come from, to be compared when a run goes on; None where they come from none.
 
     `layout` is a checksum over the shards. `row_groups` and `gigabytes` say what an epoch fetches.
@@ -220,7 +222,7 @@ def _shard(location: str, url: str, spool: Spool) -> tuple[Shard, dict[str, list
                     f"{url} needs the column audio with the sound as bytes, but has {', '.join(names)}: choose another "
                     "data set, or set data.streaming = false"
                 )
-            wanted = corpus_formats.described(names) | {"seconds": corpus_formats.first(names, DURATION)}
+            wanted = describing_columns(names) | {"seconds": first_name(names, DURATION)}
             columns = {key: name for key, name in wanted.items() if name}
             table = parquet.read(columns=[*columns.values()], use_threads=False)
             state = _state(file)
@@ -266,12 +268,12 @@ def _rows(shard: Shard, columns: dict[str, list[Any]], split: str, before: int) 
         )
         found.append(
             Entry(
-                f"{split}-{before + index:06d}",
-                audio,
-                corpus_formats.string(text),
-                corpus_formats.string(speaker),
-                split,
-                gender=corpus_formats.string(gender),
+                id=f"{split}-{before + index:06d}",
+                audio=audio,
+                text=cell_text(text),
+                speaker=cell_text(speaker),
+                split=split,
+                gender=cell_text(gender),
                 seconds=float(seconds) if seconds and seconds > 0 else None,
             )
         )

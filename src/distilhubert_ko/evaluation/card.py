@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from distilhubert_ko import model_folder, recipe
-from distilhubert_ko.data import corpus_formats
+from distilhubert_ko.data.readers.hub import hub_name
 from distilhubert_ko.evaluation.learning_curve import draw_learning_curve
 from distilhubert_ko.evaluation.report import Report, load_report
 from distilhubert_ko.files import writing
@@ -120,7 +120,7 @@ def _metadata(record: ModelRecord) -> str:
 def _location(spec: str) -> str:
     """The last part of a corpus's location: a Hub id without its revision, or the name of a folder or file."""
     scheme, _, location = spec.partition("#")[0].partition(":")
-    return corpus_formats.hub_name(location)[0] if scheme == "hub" else Path(location).name
+    return hub_name(location)[0] if scheme == "hub" else Path(location).name
 
 
 def _summary(record: ModelRecord) -> str:

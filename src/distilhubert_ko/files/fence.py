@@ -27,7 +27,7 @@ class Fence:
         return _holds(self.folder, os.path.join(self._parents[parent], name))
 
 
-def left(line: str, path: str, folder: str) -> CorpusError:
+def outside_error(line: str, path: str, folder: str) -> CorpusError:
     """The error for a list that names, in the line called so, a path outside its folder."""
     return CorpusError(
         f"{line} names {path!r}, which leaves {folder}: put the sound there, or, if you trust the list, allow it with "
