@@ -4,11 +4,9 @@ import contextlib
 import itertools
 import json
 import struct
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx2
 import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -19,7 +17,7 @@ from distilhubert_ko.serving import live_captions
 from distilhubert_ko.serving.options import ServerLimits, ServerOptions
 from distilhubert_ko.serving.server import MESSAGE_BYTES
 from tests.support.model import clip
-from tests.support.serving import PATIENCE, Running, running
+from tests.support.serving import PATIENCE, Running, metric, running, wait_until
 
 STREAMS = 3
 
@@ -48,16 +46,8 @@ def told(socket: ClientConnection) -> list[dict]:
     return messages
 
 
-def open_streams(server: Running) -> int:
-    lines = httpx2.get(f"{server.url}/metrics").text.splitlines()
-    return int(float(next(line.split()[1] for line in lines if line.startswith("distilhubert_ko_streams "))))
-
-
 def wait_for_streams(server: Running, count: int) -> None:
-    end = time.monotonic() + PATIENCE
-    while open_streams(server) != count:
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    wait_until(lambda: metric(server.url, "streams") == count)
 
 
 SPEECH = pcm(clip(6 * SAMPLE_RATE))

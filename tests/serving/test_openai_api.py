@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.errors import BusyError, UnavailableError
 from distilhubert_ko.recognition.transcript import Transcript
 from tests.support.model import clip
-from tests.support.serving import PATIENCE, Running, running
+from tests.support.serving import Running, metric, running, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -105,10 +104,7 @@ def test_a_client_that_leaves_a_stream_frees_what_it_held(client: openai.OpenAI,
     events = client.audio.transcriptions.create(file=file, model="m", stream=True)
     assert next(iter(events)).delta
     events.close()
-    end = time.monotonic() + PATIENCE
-    while "requests_held 0.0" not in httpx2.get(f"{server.url}/metrics").text:
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    wait_until(lambda: metric(server.url, "requests_held") == 0)
 
 
 def test_what_goes_wrong_at_once_in_a_stream_has_its_status(

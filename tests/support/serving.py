@@ -7,11 +7,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx2
 import psutil
 
 from distilhubert_ko.recognition.transcriber import Transcriber
@@ -55,6 +56,20 @@ def running(folder: Path, options: ServerOptions | None = None) -> Iterator[Runn
         process.should_exit = True
         thread.join(PATIENCE)
         assert not thread.is_alive()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait until another thread or process has made a condition true; a busy machine is no reason to fail."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def metric(url: str, name: str) -> float:
+    """Return a figure of a running server, such as "requests_held"."""
+    lines = httpx2.get(f"{url}/metrics").text.splitlines()
+    return float(next(line.split()[1] for line in lines if line.startswith(f"distilhubert_ko_{name} ")))
 
 
 @dataclass(frozen=True)
