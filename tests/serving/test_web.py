@@ -442,7 +442,7 @@ def test_a_busy_server_is_asked_again_when_it_says(visit: Visit, recording: Path
     }""")
     upload(page, recording)
     waits = [each for each in page.evaluate("said") if "busy" in each]
-    assert waits == 2 * ["The server is busy; trying again in 1 s."]
+    assert waits == 2 * ["The server is busy. Trying again in 1 s."]
 
 
 def test_a_server_that_is_gone_is_told(visit: Visit, recording: Path) -> None:
@@ -480,7 +480,7 @@ def test_limits_of_the_server_itself_are_told(visit: Visit, guarded: str, tmp_pa
     other = visit(known, url=guarded, expected="WebSocket connection", locale="en-US")
     other.click("#captions")
     other.wait_for_selector("#problem:not([hidden])")
-    assert "did not accept live captions" in other.inner_text("#problem-text")
+    assert "did not start live captions" in other.inner_text("#problem-text")
     assert other.is_enabled("#captions")
     page.click("#stop")
     page.wait_for_selector(".word")

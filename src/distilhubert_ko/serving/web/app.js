@@ -14,8 +14,8 @@ const at = (id) => document.getElementById(id);
 startLanguage();
 startNotices();
 const player = new Player();
-let job = null; // the transcription that was asked for last
-let session = null; // the use of the microphone that is under way
+let job = null; // the latest transcription
+let session = null; // the current use of the microphone
 
 function transcribe(recording, name) {
   job?.replace();
@@ -43,7 +43,7 @@ async function listen(live) {
   }
 }
 
-/** While the microphone is in use nothing else can be opened. */
+/** Disables other sources while the microphone is in use. */
 function setSession(value) {
   session = value;
   at("file").disabled = session !== null;
@@ -66,7 +66,7 @@ async function listened({ recording, name, words, duration, problem }) {
   else status("ready", { count: words.length });
 }
 
-/** A socket that the server does not open tells no reason; a request does. */
+/** Asks by a request why the server refused a socket, because a socket tells no reason. */
 async function refused() {
   let problem = "errorCaptions";
   try {
@@ -80,7 +80,7 @@ async function refused() {
 at("file").addEventListener("change", ({ target }) => {
   const [file] = target.files;
   if (file) openFile(file);
-  target.value = ""; // so that the same file can be chosen again
+  target.value = ""; // allows choosing the same file again
 });
 at("record").addEventListener("click", () => listen(false));
 at("captions").addEventListener("click", () => listen(true));
@@ -90,7 +90,7 @@ at("cancel").addEventListener("click", () => job.cancel());
 for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
   addEventListener(kind, (event) => {
     if (!event.dataTransfer?.types.includes("Files")) return;
-    event.preventDefault(); // else the browser leaves the page for the file
+    event.preventDefault(); // otherwise the browser would open the file in place of the page
     at("drop").classList.toggle("over", kind === "dragenter" || kind === "dragover");
     if (kind === "drop" && event.dataTransfer.files[0]) openFile(event.dataTransfer.files[0]);
   });

@@ -1,18 +1,19 @@
-// Live captions: samples to the server as they come, words back.
+// Live captions: sends samples to the server as they arrive and receives words.
 
 import { captionSocket, ServerError } from "./server.js";
 
-const AHEAD = 64000; // bytes (2 s) that may wait within the socket; more waits here, where it is counted
+const AHEAD = 64000; // bytes (2 s) that may wait inside the socket; the rest waits here, where it is counted
 const AGAIN = 50; // ms
 
 /**
- * One stream. `hear` is told of {partial}, {words} that are final, {behind} in seconds, and at the end {done: true} or
- * {problem}: a ServerError, "errorLost", or "refused" where the socket did not open. Nothing that is sent gets lost while the connection holds.
+ * One stream. `hear` receives {partial}, {words} that are final, {behind} in seconds, and at the end {done: true} or
+ * {problem}: a ServerError, "errorLost", or "refused" if the socket did not open. No audio is lost while the connection
+ * lasts.
  */
 export class Captions {
   constructor(hear) {
     this.hear = hear;
-    this.waiting = []; // chunks, and at the end the message that no more follow
+    this.waiting = []; // chunks, and finally the message that stops the stream
     this.opened = false;
     this.over = false;
     this.socket = captionSocket();
@@ -29,7 +30,7 @@ export class Captions {
     this.pump();
   }
 
-  /** Sends what waits; the server answers with the last words. */
+  /** Sends the rest, to which the server answers with the last words. */
   stop() {
     this.send(JSON.stringify({ type: "stop" }));
   }

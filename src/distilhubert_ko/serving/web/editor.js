@@ -1,4 +1,4 @@
-// The transcript as lines of words that can be played and corrected. Each word is a button; the arrows go between them.
+// The transcript as lines of words to play and correct. Each word is a button; arrow keys move between them.
 
 import { showConfidence } from "./confidence.js";
 import { say } from "./language.js";
@@ -8,14 +8,14 @@ const PEN = "M4 20l1-4L16.5 4.5l3 3L8 19zM14 7l3 3";
 
 export class Editor {
   /**
-   * `play` is called with seconds, `moved` with the word that gets the focus, `editing` when a field opens, `changed`
+   * Calls `play` with seconds, `moved` with the word that gets the focus, `editing` when a field opens, and `changed`
    * after each correction.
    */
   constructor(list, { play, moved, editing, changed }) {
     Object.assign(this, { list, play, moved, editing, changed });
     this.lines = []; // {words, first, start, item, buttons}
-    this.buttons = []; // of all words
-    this.now = this.stop = -1; // the word that is spoken, and the one that the tabulator reaches
+    this.buttons = []; // one per word
+    this.now = this.stop = -1; // the word being spoken, and the one that the Tab key reaches
     this.show([], 0);
     list.addEventListener("click", (event) => this.click(event));
     list.addEventListener("dblclick", (event) => {
@@ -26,7 +26,7 @@ export class Editor {
     list.addEventListener("keydown", (event) => this.key(event));
   }
 
-  /** Another transcript, of words that nobody has corrected yet. */
+  /** Shows a new transcript without corrections. */
   show(words, duration) {
     this.duration = duration;
     this.past = [];
@@ -41,7 +41,7 @@ export class Editor {
     this.changed();
   }
 
-  /** Marks the word that is spoken; with `following`, keeps it in view. */
+  /** Marks the word being spoken; with `following`, keeps it in view. */
   mark(index, following) {
     if (index === this.now) return;
     this.buttons[this.now]?.classList.remove("now");
@@ -51,7 +51,7 @@ export class Editor {
     if (button && following) button.scrollIntoView({ block: "nearest" });
   }
 
-  /** Makes the lines that these words need and that are not there: a long transcript is not made anew for one word. */
+  /** Makes only the lines that are missing, so that one correction does not rebuild a long transcript. */
   render(words) {
     this.mark(-1);
     this.setStop(-1);
@@ -115,7 +115,7 @@ export class Editor {
     this.moved(this.words[index]);
   }
 
-  /** Of all words one is reached by the tabulator, and then the pen of its line. */
+  /** Lets the Tab key reach one word only, and then the pencil of its line. */
   setStop(index) {
     const pen = (at) => this.buttons[at]?.closest("li")?.querySelector(".edit");
     for (const [at, order] of [[this.stop, -1], [index, 0]]) {
@@ -125,7 +125,7 @@ export class Editor {
     this.stop = index;
   }
 
-  /** Gives a word the focus, or the last one where there are not so many. */
+  /** Focuses a word, or the last one if there are fewer. */
   focus(index) {
     this.buttons[Math.min(index, this.buttons.length - 1)]?.focus();
   }
@@ -166,7 +166,7 @@ export class Editor {
     field.focus();
   }
 
-  /** A field for the text of `count` words from `first` on. Enter and leaving it take the text, Escape does not. */
+  /** Opens a field for `count` words from `first` on. Enter and leaving the field accept the text; Escape does not. */
   field(kind, content, first, count) {
     this.editing();
     const field = document.createElement(kind);
@@ -183,7 +183,7 @@ export class Editor {
     };
     field.addEventListener("blur", () => close(field.value, false));
     field.addEventListener("keydown", (event) => {
-      if (event.isComposing || event.keyCode === 229) return; // this Enter ends a syllable of the input method, not the correction
+      if (event.isComposing || event.keyCode === 229) return; // this Enter ends a syllable in the input method, not the correction
       if (!["Enter", "Escape"].includes(event.key)) return;
       event.preventDefault();
       close(event.key === "Enter" ? field.value : content, true);

@@ -1,4 +1,4 @@
-// What is known of the model that the server has loaded.
+// Facts about the model that the server has loaded.
 
 import { say } from "./language.js";
 
@@ -25,7 +25,7 @@ export function showFacts(list, facts) {
   );
 }
 
-/** `content` is plain text, or the key of a text with its figures. */
+/** Adds a fact; `content` is plain text, or the key of a text with its values. */
 function row(key, content) {
   const [group, term, detail] = ["div", "dt", "dd"].map((kind) => document.createElement(kind));
   say(term, key);

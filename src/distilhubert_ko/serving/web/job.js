@@ -1,13 +1,13 @@
-// The transcription of one recording, from its sending to its words.
+// The transcription of one recording, from upload to words.
 
 import { hideNotices, progress, showProblem, status, withToken } from "./notices.js";
 import { ServerError, transcribe } from "./server.js";
 
-const TRIES = 5; // of a request to a busy server
-const PATIENCE = 5; // seconds until the next one, where the server does not say
+const TRIES = 5; // attempts of a request to a busy server
+const PATIENCE = 5; // seconds until the next attempt, unless the server says
 
 export class Job {
-  /** `show` is called with the words and the duration. */
+  /** Calls `show` with the words and the duration. */
   constructor(blob, name, show) {
     Object.assign(this, { blob, name, show });
   }
@@ -36,14 +36,14 @@ export class Job {
     this.controller.abort();
   }
 
-  /** Cancels without a word: another recording has the page now. */
+  /** Cancels without a message, because the page now shows another recording. */
   replace() {
     this.replaced = true;
     this.cancel();
     progress();
   }
 
-  /** Asks again as long as the server is busy. */
+  /** Retries while the server is busy. */
   async answer() {
     const { signal } = this.controller;
     for (let tries = 1; ; tries++) {

@@ -1,12 +1,15 @@
-// The microphone as chunks of 16-bit samples at 16 kHz, and such chunks as a WAV file.
+// Reads the microphone as chunks of 16-bit samples at 16 kHz, and makes a WAV file of such chunks.
 
 export const RATE = 16000;
 
-/** Browsers give the microphone to pages of this machine or by HTTPS alone. */
+/** Browsers allow the microphone only to pages of this machine or over HTTPS. */
 export const isThere = () => Boolean(navigator.mediaDevices?.getUserMedia && window.AudioWorkletNode);
 
 export class Microphone {
-  /** Asks for the microphone; `onChunk` hears each Int16Array, `onLost` when the device goes. Throws what the browser throws. */
+  /**
+   * Opens the microphone. `onChunk` receives each Int16Array; `onLost` is called when the device disappears. Throws what
+   * the browser throws.
+   */
   static async open(onChunk, onLost) {
     const stream = await navigator.mediaDevices.getUserMedia({ audio: { channelCount: 1, echoCancellation: false } });
     try {
@@ -29,7 +32,7 @@ export class Microphone {
     source.connect(this.node);
   }
 
-  /** Resolves once the last chunk has been heard. */
+  /** Resolves after the last chunk. */
   async stop() {
     this.node.port.postMessage("end");
     await this.ended;
@@ -38,7 +41,7 @@ export class Microphone {
   }
 }
 
-/** A context at 16 kHz, or at the device's own rate where the browser does not resample a microphone. */
+/** Returns a context at 16 kHz, or at the rate of the device if the browser does not resample a microphone. */
 async function connected(stream) {
   for (const options of [{ sampleRate: RATE }, {}]) {
     const context = new AudioContext(options);
@@ -56,7 +59,7 @@ async function connected(stream) {
 
 const release = (stream) => stream.getTracks().forEach((track) => track.stop());
 
-/** How loud a chunk is, 0 to 1, on a scale of 60 dB. */
+/** Returns the loudness of a chunk, 0 to 1, on a scale of 60 dB. */
 export function level(chunk) {
   const power = chunk.reduce((sum, sample) => sum + (sample / 32768) ** 2, 0) / chunk.length;
   return Math.max(0, 1 + Math.log10(power + 1e-9) / 6);

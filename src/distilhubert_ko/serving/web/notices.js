@@ -1,25 +1,25 @@
-// What the page says of its own doings: the state of the work, what went wrong, and that a token is needed.
+// Messages of the page: the state of the work, problems, and the request for a token.
 
 import { say } from "./language.js";
 import { explanation, ServerError, setToken } from "./server.js";
 
 const at = (id) => document.getElementById(id);
-let again = null; // what the button to try again does
+let again = null; // the action of the button to try again
 
-/** Shows a state of the work, by the key of its text. */
+/** Shows a state of the work by the key of its text. */
 export function status(key, params) {
   at("work").hidden = false;
   if (at("status").dataset.text !== key || params) say(at("status"), key, params);
 }
 
-/** How much is done, 0 to 1, or null where that is not known; `undefined` takes the bar and the button to cancel away. */
+/** Shows progress from 0 to 1, or null if unknown; `undefined` hides the bar and the button to cancel. */
 export function progress(part) {
   at("progress").hidden = at("cancel").hidden = part === undefined;
   if (typeof part === "number") at("progress").value = part;
   else at("progress").removeAttribute("value");
 }
 
-/** Tells of a ServerError, or of a problem by the key of its text. With `retry` there is a button that calls it. */
+/** Shows a ServerError, or a problem by the key of its text. With `retry`, shows a button that calls it. */
 export function showProblem(problem, retry) {
   const [key, params] = problem instanceof ServerError ? explanation(problem) : [problem, {}];
   at("work").hidden = true;
@@ -34,7 +34,7 @@ export function hideNotices() {
   at("work").hidden = at("problem").hidden = true;
 }
 
-/** Does a request, and once more with each token that is given for it. */
+/** Makes a request, and repeats it with each token that the user enters. */
 export async function withToken(request) {
   for (;;) {
     try {
@@ -45,7 +45,7 @@ export async function withToken(request) {
   }
 }
 
-/** Asks for a token; false where none is given. */
+/** Asks for a token. Resolves to false without one. */
 function tokenGiven() {
   const dialog = at("token-dialog");
   if (!dialog.open) {

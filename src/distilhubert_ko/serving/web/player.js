@@ -1,4 +1,4 @@
-// A recording and its words: what is heard, what is seen of it, what is corrected, and the files that are made of it.
+// A recording and its words: playback, waveform, corrections and downloads.
 
 import { Editor } from "./editor.js";
 import { say, text } from "./language.js";
@@ -7,13 +7,13 @@ import { clock, written } from "./transcript.js";
 import { peaks } from "./waveform.js";
 
 const at = (id) => document.getElementById(id);
-const LEFT_ALONE = 3000; // ms for which playback does not scroll after a person has
+const LEFT_ALONE = 3000; // ms after manual scrolling during which playback does not scroll
 const TYPES = { txt: "text/plain", srt: "application/x-subrip", vtt: "text/vtt", json: "application/json" };
 
 export class Player {
   constructor() {
     this.audio = at("audio");
-    this.unsaved = false; // corrections that no download has
+    this.unsaved = false; // whether corrections have not been downloaded
     this.touched = -LEFT_ALONE;
     const [scroller, track, wave, lanes, playhead] = ["scroller", "track", "wave", "lanes", "playhead"].map(at);
     this.timeline = new Timeline({ scroller, track, wave, lanes, playhead }, {
@@ -39,7 +39,7 @@ export class Player {
     at("undo").addEventListener("click", () => this.editor.undo());
     document.addEventListener("keydown", (event) => this.key(event));
     document.addEventListener("keyup", (event) => {
-      if (event.key === " " && event.target.closest(".word")) event.preventDefault(); // Firefox would press it
+      if (event.key === " " && event.target.closest(".word")) event.preventDefault(); // Firefox would click it
     });
     for (const kind of ["wheel", "touchmove"]) {
       document.addEventListener(kind, () => (this.touched = performance.now()), { passive: true });
@@ -49,7 +49,7 @@ export class Player {
     });
   }
 
-  /** Shows a recording before its words are known. */
+  /** Shows a recording before its words arrive. */
   async open(blob, name) {
     this.close();
     this.name = name;
@@ -64,15 +64,15 @@ export class Player {
     const source = this.audio.src;
     try {
       const found = await peaks(blob);
-      if (this.audio.src !== source) return; // another one was opened meanwhile
+      if (this.audio.src !== source) return; // another recording was opened meanwhile
       this.setDuration(Math.max(found.duration, this.duration));
       this.timeline.setPeaks(found);
     } catch {
-      // Of a few files that can be played there is no picture.
+      // A few files can be played but not drawn.
     }
   }
 
-  /** The words of the recording that is open, which lasts `duration` seconds. */
+  /** Shows the words of the open recording, which lasts `duration` seconds. */
   show(words, duration) {
     this.setDuration(Math.max(duration, this.duration));
     this.editor.show(words, duration);
@@ -89,7 +89,7 @@ export class Player {
     this.audio.pause();
     if (this.audio.src) URL.revokeObjectURL(this.audio.src);
     this.audio.removeAttribute("src");
-    this.audio.load(); // lets go of the recording
+    this.audio.load(); // releases the recording
     this.timeline.clear(0);
     this.editor.show([], 0);
     this.unsaved = false;
@@ -103,7 +103,7 @@ export class Player {
     this.timeline.setDuration(duration);
   }
 
-  /** Without sound the words still stand in their times. */
+  /** Keeps the words in their times even without audio. */
   soundless() {
     at("no-sound").hidden = false;
     at("play").disabled = true;
@@ -116,7 +116,7 @@ export class Player {
 
   playFrom(time) {
     this.audio.currentTime = time;
-    this.audio.play().catch(() => this.tick()); // what cannot be played has told so by its error event
+    this.audio.play().catch(() => this.tick()); // the error event has reported a file that cannot be played
   }
 
   seek(time) {
@@ -124,7 +124,7 @@ export class Player {
     this.tick();
   }
 
-  /** Shows where the sound is, and again with the next frame as long as it plays. */
+  /** Shows the position, and repeats with each frame during playback. */
   tick() {
     const time = this.audio.currentTime;
     const { words } = this.editor;
@@ -153,7 +153,7 @@ export class Player {
     this.tick();
   }
 
-  /** Space plays and pauses, except where it writes or presses something else. */
+  /** Plays and pauses on Space, unless it types text or presses another control. */
   key(event) {
     const { target } = event;
     if (target.closest("input, textarea, dialog") || at("editor").hidden) return;
@@ -172,11 +172,11 @@ export class Player {
     link.href = URL.createObjectURL(new Blob([content], { type: `${TYPES[format]};charset=utf-8` }));
     link.download = `${this.name.replace(/\.[^.]*$/, "") || "transcript"}.${format}`;
     link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 60000); // some browsers read it only after a question
+    setTimeout(() => URL.revokeObjectURL(link.href), 60000); // some browsers read it only after a confirmation
     this.unsaved = false;
   }
 
-  /** Whether the recording may be put away; asks where corrections would be lost. */
+  /** Returns whether the recording may be closed; asks the user if corrections would be lost. */
   mayClose() {
     return !this.unsaved || confirm(text("unsaved"));
   }

@@ -1,4 +1,4 @@
-// Runs beside the page, where audio is made: the microphone as 16-bit samples at 16 kHz, 100 ms at a time.
+// An audio worklet that sends the microphone as 16-bit samples at 16 kHz in chunks of 100 ms.
 
 import { Resampler } from "./resample.js";
 
@@ -33,7 +33,7 @@ class Recorder extends AudioWorkletProcessor {
     this.filled = 0;
   }
 
-  /** Sends what is left, and null as the last message. */
+  /** Sends the rest, and null as the last message. */
   end() {
     if (this.resampler) this.take(this.resampler.end());
     this.send();

@@ -1,20 +1,20 @@
-// Another sampling rate, piece by piece: a low-pass filter (a sinc under a Hann window) evaluated where samples fall.
+// Resampling piece by piece: a low-pass filter (a sinc under a Hann window) evaluated at the new samples.
 
-const ZEROS = 16; // zero crossings of the sinc on either side
+const ZEROS = 16; // zero crossings of the sinc on each side
 
 export class Resampler {
   constructor(from, to) {
     const divisor = gcd(from, to);
-    this.up = to / divisor; // places of an output sample between two input samples
+    this.up = to / divisor; // positions of output samples between two input samples
     this.down = from / divisor;
     const cutoff = Math.min(1, to / from);
-    this.half = Math.ceil(ZEROS / cutoff); // input samples on either side
+    this.half = Math.ceil(ZEROS / cutoff); // input samples on each side
     this.filters = Array.from({ length: this.up }, (_, phase) => filter(phase / this.up, this.half, cutoff));
     this.held = new Float32Array(this.half - 1); // silence before the beginning
     this.position = 0; // of the next output sample, in 1 / up input samples after held[half - 1]
   }
 
-  /** The samples that `input`, and what came before it, give. */
+  /** Returns the output samples that `input` completes. */
   push(input) {
     const wave = new Float32Array(this.held.length + input.length);
     wave.set(this.held);
@@ -34,13 +34,13 @@ export class Resampler {
     return Float32Array.from(output);
   }
 
-  /** The last samples, once no input follows. */
+  /** Returns the last samples after the end of the input. */
   end() {
     return this.push(new Float32Array(this.half));
   }
 }
 
-/** Weights of the 2 * half samples around a place that lies `offset` after the one of index half - 1. */
+/** Returns the weights of the 2 * half samples around a position that lies `offset` after index half - 1. */
 function filter(offset, half, cutoff) {
   const taps = Float32Array.from({ length: 2 * half }, (_, tap) => {
     const distance = tap - (half - 1) - offset;

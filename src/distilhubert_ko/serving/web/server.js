@@ -1,11 +1,11 @@
-// What the page asks of its server, and what went wrong in words that a person can use.
+// Requests to the server, and their errors as messages for people.
 
 const KEY = "token";
-let token = ""; // of this tab; kept in sessionStorage where that is allowed
+let token = ""; // of this tab; kept in sessionStorage if allowed
 
 /**
- * A request that failed, with the status of its answer: 0 where none came, null where the server ended live captions.
- * `retryAfter` in seconds, where the server says so.
+ * A failed request, with the status of its response: 0 without one, null if the server ended live captions.
+ * `retryAfter` is in seconds, if the server gives it.
  */
 export class ServerError extends Error {
   constructor(status, message = "", retryAfter = null) {
@@ -19,7 +19,7 @@ export function setToken(value) {
   try {
     sessionStorage.setItem(KEY, value);
   } catch {
-    // A browser that keeps nothing asks again after a reload.
+    // Without storage, the page asks again after a reload.
   }
 }
 
@@ -35,7 +35,7 @@ export async function modelFacts() {
 }
 
 /**
- * The verbose_json of a recording. `onUpload` hears the part that is sent, 0 to 1. Throws ServerError, and an
+ * Returns the verbose_json of a recording. `onUpload` receives the uploaded share, 0 to 1. Throws ServerError, or an
  * AbortError once `signal` is aborted.
  */
 export function transcribe(blob, name, { onUpload, signal }) {
@@ -45,7 +45,7 @@ export function transcribe(blob, name, { onUpload, signal }) {
   form.append("response_format", "verbose_json");
   form.append("timestamp_granularities[]", "word");
   return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest(); // fetch does not tell how much of a body is sent
+    const request = new XMLHttpRequest(); // fetch does not report the progress of an upload
     request.open("POST", "/v1/audio/transcriptions");
     for (const [header, value] of Object.entries(authorization())) request.setRequestHeader(header, value);
     request.upload.onprogress = (event) => event.lengthComputable && onUpload(event.loaded / event.total);
@@ -67,14 +67,14 @@ export function transcribe(blob, name, { onUpload, signal }) {
   });
 }
 
-/** A socket for live captions; a browser can give a token to one only as a subprotocol. */
+/** Opens a socket for live captions. A browser can pass a token only as a subprotocol. */
 export function captionSocket() {
   const address = new URL("/v1/audio/stream", location.href);
   address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   return new WebSocket(address, ["captions", ...(stored() ? [`bearer.${stored()}`] : [])]);
 }
 
-/** The key of the text that tells of an error, and the figures in that text. */
+/** Returns the key of the text for an error, and its values. */
 export function explanation(error) {
   const known = {
     null: "errorEnded", 0: "errorNetwork", 401: "errorToken", 408: "errorSlow", 413: "errorSize", 429: "errorBusy",
@@ -99,7 +99,7 @@ function failure(status, body, retryAfter) {
   try {
     error = JSON.parse(body).error ?? {};
   } catch {
-    // A proxy before the server answers in its own way; the status says enough.
+    // A proxy in front of the server answers in its own format; the status is enough.
   }
   return new ServerError(status, error.message, Number(retryAfter) || null);
 }

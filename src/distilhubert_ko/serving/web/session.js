@@ -1,4 +1,4 @@
-// One use of the microphone: for live captions, or for a recording that is transcribed when it ends.
+// One use of the microphone: live captions, or a recording that is transcribed at its end.
 
 import { Captions } from "./captions.js";
 import { showConfidence } from "./confidence.js";
@@ -8,12 +8,12 @@ import { hideNotices, status } from "./notices.js";
 import { clock } from "./transcript.js";
 
 const at = (id) => document.getElementById(id);
-const LATE = 3; // seconds that the server may be behind before it is said
+const LATE = 3; // seconds of delay before the page tells about it
 
 export class Session {
   /**
-   * At its end `ended` is called with {recording, name, words, duration, problem}, without words where they are still
-   * to be found; `problem` is what the captions ended with, if not well. `discarded` has no result.
+   * At its end, calls `ended` with {recording, name, words, duration, problem}, or `discarded` without a result. There
+   * are no words yet if the recording is still to be transcribed; `problem` is the error that ended the captions.
    */
   constructor(live, { ended, discarded }) {
     Object.assign(this, { live, ended, discarded });
@@ -23,7 +23,7 @@ export class Session {
     this.stopping = false;
   }
 
-  /** Throws what the browser throws where there is no microphone, or no leave to use it. */
+  /** Throws what the browser throws without a microphone or without permission. */
   async start() {
     this.microphone = await Microphone.open((chunk) => this.take(chunk), () => this.stop());
     if (this.live) this.captions = new Captions((news) => this.hear(news));
@@ -66,7 +66,7 @@ export class Session {
     at("live-clock").textContent = clock(this.seconds, 0);
   }
 
-  /** News of the live captions. */
+  /** Handles a message of the live captions. */
   async hear({ partial, words, behind, done, problem }) {
     if (partial !== undefined) at("partial").textContent = partial;
     if (words) this.caption(words);

@@ -1,27 +1,27 @@
-// The waveform with the words under it, in a strip that scrolls: a canvas as wide as the window of the strip, drawn
-// anew for each part that shows, and a button for each word in that part.
+// The waveform with the words under it, in a strip that scrolls. The canvas is as wide as the view and is redrawn for
+// each part in view; each word in that part has a button.
 
 import { showConfidence } from "./confidence.js";
 import { clock } from "./transcript.js";
 import { extremes, loudest } from "./waveform.js";
 
-const LANES = 3; // rows of words, where one is too long for its time
-const USUAL = 110; // pixels a second, unless all fits in FEWEST or more
+const LANES = 3; // rows of words, for words that are wider than their time
+const USUAL = 110; // pixels per second, unless the whole fits with FEWEST or more
 const FEWEST = 70;
 const CLOSEST = 600;
-const LEGIBLE = 30; // below, so few words would find room that they would tell nothing
+const LEGIBLE = 30; // below this, too few words would fit to be useful
 const LANE = 24; // pixels
 const GAP = 4; // pixels between words
-const EDGE = 0.12; // of the view, that playback leaves before and after itself
+const EDGE = 0.12; // share of the view that playback keeps before and after itself
 
 export class Timeline {
-  /** `seek` is called with seconds, `play` with the index of a word that was clicked. */
+  /** Calls `seek` with seconds, and `play` with the index of a clicked word. */
   constructor(elements, { seek, play }) {
     Object.assign(this, elements); // scroller, track, wave, lanes, playhead
     this.play = play;
     this.seek = seek;
     this.words = [];
-    this.places = []; // of each word: {x, width, lane}, or null where it finds no room
+    this.places = []; // per word: {x, width, lane}, or null if it does not fit
     this.shown = new Map(); // index of a word -> its button
     this.current = -1;
     this.time = 0;
@@ -33,11 +33,11 @@ export class Timeline {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
   }
 
-  /** An empty strip of `duration` seconds. */
+  /** Shows an empty strip of `duration` seconds. */
   clear(duration) {
     this.peaks = null;
     this.words = [];
-    this.wish = null; // pixels a second that a person has chosen
+    this.wish = null; // pixels per second that the user has chosen
     this.setDuration(duration);
   }
 
@@ -59,12 +59,12 @@ export class Timeline {
     this.arrange();
   }
 
-  /** Pixels a second at which all of it is seen. */
+  /** Returns the pixels per second at which the whole recording is visible. */
   get fit() {
     return this.scroller.clientWidth / Math.max(this.duration, 0.1);
   }
 
-  /** Zooms by a factor, or for 0 to see all, and keeps the time of the playhead in its place if that is in view. */
+  /** Zooms by a factor, or to the whole for 0, and keeps the playhead in place if it is in view. */
   zoomBy(factor) {
     const x = this.time * this.zoom - this.scroller.scrollLeft;
     const kept = x >= 0 && x <= this.scroller.clientWidth ? x : this.scroller.clientWidth / 2;
@@ -81,7 +81,7 @@ export class Timeline {
     this.tick(this.time, this.current);
   }
 
-  /** Shows the time and the index of the word that is spoken then, -1 for none. */
+  /** Shows a time, and the index of the word spoken then (-1 for none). */
   tick(time, current) {
     this.time = time;
     this.playhead.style.transform = `translateX(${time * this.zoom}px)`;
@@ -94,7 +94,7 @@ export class Timeline {
     }
   }
 
-  /** Scrolls so that the time is in view. */
+  /** Scrolls a time into view. */
   reveal(time) {
     const [x, width] = [time * this.zoom - this.scroller.scrollLeft, this.scroller.clientWidth];
     if (x < 0 || x > width * (1 - EDGE)) this.scroller.scrollLeft = time * this.zoom - width * EDGE;
@@ -109,7 +109,7 @@ export class Timeline {
     this.seek(Math.min(this.duration, Math.max(0, time)));
   }
 
-  /** Gives each word the first row in which it meets no earlier one, if words are to be seen at all. */
+  /** Puts each word into the first row where it fits, if words are shown at all. */
   arrange() {
     const pen = this.wave.getContext("2d");
     pen.font = getComputedStyle(this.lanes).font;
@@ -151,7 +151,7 @@ export class Timeline {
     this.drawWords(left, width);
   }
 
-  /** Buttons for the words in view, and none for others. */
+  /** Makes buttons for the words in view only. */
   drawWords(left, width) {
     const [from, to] = [(left - width) / this.zoom, (left + 2 * width) / this.zoom];
     const first = this.after(from);
@@ -167,7 +167,7 @@ export class Timeline {
       const { x, width: wide, lane } = this.places[index];
       const button = document.createElement("button");
       button.type = "button";
-      button.tabIndex = -1; // the transcript is what the keyboard goes through
+      button.tabIndex = -1; // keyboard users move through the transcript instead
       button.textContent = word.word;
       button.classList.toggle("now", index === this.current);
       showConfidence(button, word);
@@ -178,7 +178,7 @@ export class Timeline {
     }
   }
 
-  /** Index of the first word that ends after `time`. */
+  /** Returns the index of the first word that ends after `time`. */
   after(time) {
     let [low, high] = [0, this.words.length];
     while (low < high) {

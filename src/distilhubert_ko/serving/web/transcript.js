@@ -1,15 +1,16 @@
-// The words of a recording, {word, start, end, probability} in seconds, and the files that hold them. One that a
-// person typed has the probability null. Segments and files are those of recognition/segments.py and formats.py; a test holds the two together.
+// The words of a recording, {word, start, end, probability} in seconds, and the files made of them. A word that a
+// person typed has the probability null. Segments and files are those of recognition/segments.py and formats.py, which a
+// test checks.
 
 const PAUSE = 0.7; // seconds of silence between words that end a segment
-const LONGEST = 7.0; // seconds of a segment
-const WIDTH = 32; // characters of a line
-const READABLE = 12.0; // characters a second that a subtitle may ask its reader to read
-const SPOKEN = 0.2; // seconds that a character of an added word may take
+const LONGEST = 7.0; // seconds per segment
+const WIDTH = 32; // characters per line
+const READABLE = 12.0; // characters per second that a reader of subtitles can follow
+const SPOKEN = 0.2; // seconds per character of an added word
 
 export const textOf = (words) => words.map((each) => each.word).join(" ");
 
-/** {first, start, end, words}: words that are shown together, `first` being the index of the first. */
+/** Returns segments {first, start, end, words}: words shown together, `first` being the index of the first. */
 export function segments(words, duration) {
   const groups = [];
   words.forEach((word, index) => {
@@ -30,8 +31,8 @@ export function segments(words, duration) {
 }
 
 /**
- * The words after `count` of them, from `first` on, were corrected to `text`. A word that stayed keeps its times; those
- * written in the place of others share their time by length; added ones take the pause they stand in, if there is one.
+ * Returns the words after `count` of them, from `first` on, were corrected to `text`. An unchanged word keeps its times.
+ * Replaced words share the time of the old ones by length; added words take the pause around them, if there is one.
  */
 export function corrected(words, first, count, text, duration) {
   const old = words.slice(first, first + count);
@@ -55,7 +56,7 @@ export function corrected(words, first, count, text, duration) {
   return [...words.slice(0, first), ...result, ...words.slice(first + count)];
 }
 
-/** The content of a file of the format. */
+/** Returns the content of a file in a format. */
 export function written(format, words, duration) {
   const shown = segments(words, duration);
   switch (format) {
@@ -71,7 +72,7 @@ export function written(format, words, duration) {
   throw new Error(`no transcript format: ${format}`);
 }
 
-/** Seconds as 1:02:03.4, with as many decimals as asked for. */
+/** Returns seconds as 1:02:03.4 with this number of decimals. */
 export function clock(seconds, decimals) {
   const unit = 10 ** decimals;
   const units = Math.floor(Math.max(0, seconds) * unit + 1e-6);
@@ -82,7 +83,7 @@ export function clock(seconds, decimals) {
 
 const characters = (text) => [...text].length;
 
-/** Pairs of indices of a longest common subsequence. */
+/** Returns pairs of indices of a longest common subsequence. */
 function common(a, b) {
   const lengths = Array.from({ length: a.length + 1 }, () => new Uint32Array(b.length + 1));
   for (let i = a.length - 1; i >= 0; i--) {
@@ -120,7 +121,7 @@ const cue = ({ start, end }, point) => `${stamp(start, point)} --> ${stamp(end, 
 
 const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
-/** As the server's verbose_json. */
+/** Returns JSON as the server's verbose_json. */
 function table(words, shown, duration) {
   const rounded = (seconds) => Math.round(seconds * 1000) / 1000;
   const times = ({ start, end }) => ({ start: rounded(start), end: rounded(end) });

@@ -1,9 +1,9 @@
-// A recording as what a drawing needs of it: the lowest and highest sample of each hundredth of a second.
+// The peaks of a recording for drawing: the lowest and highest sample per hundredth of a second.
 
-const RATE = 8000; // Hz; enough to see, and an hour takes 115 MB while it is being read
+const RATE = 8000; // Hz; enough for a drawing, and an hour takes 115 MB during decoding
 export const PER_SECOND = 100;
 
-/** {lows, highs, duration}, samples as -127..127. Throws what the browser throws at a file that it cannot decode. */
+/** Returns {lows, highs, duration} with samples in -127..127. Throws what the browser throws if it cannot decode. */
 export async function peaks(blob) {
   const context = new OfflineAudioContext(1, 1, RATE);
   const decoded = await context.decodeAudioData(await blob.arrayBuffer());
@@ -24,7 +24,7 @@ export async function peaks(blob) {
   return { lows, highs, duration: decoded.duration };
 }
 
-/** The lowest and highest of the peaks between two times, in seconds. */
+/** Returns the lowest and highest peak between two times in seconds. */
 export function extremes({ lows, highs }, from, to) {
   let [low, high] = [0, 0];
   const end = Math.min(lows.length, Math.max(Math.ceil(to * PER_SECOND), Math.floor(from * PER_SECOND) + 1));
