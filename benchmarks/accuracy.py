@@ -289,7 +289,9 @@ def language_model(work: Path, texts: Path, speech: Path, source: str) -> Path:
         return path
     path.parent.mkdir(exist_ok=True)
     transcripts = path.with_name("transcripts.txt")
-    train_split = report.read_split(work / "rows" / "aligner-0", CORPUS.format("train"), Reading(root=speech))
+    train_split = report.read_evaluation_split(
+        work / "rows" / "aligner-0", CORPUS.format("train"), Reading(root=speech)
+    )
     transcripts.write_text("".join(f"{example.text}\n" for example in train_split.examples), encoding="utf-8")
     files = [transcripts, *([texts / f"{name}.txt" for name in TEXTS] if source == "texts" else [])]
     sentences_ = lm.sentences(files, False, Counter())
@@ -309,7 +311,7 @@ def tuned(work: Path, speech: Path, row: str, path: Path) -> Path:
     transcriber = Transcriber(model_folder, threads=1, lm=path)
     assert transcriber.decoder.model is not None
     heard = tuning.recognise_split(
-        transcriber, report.read_split(model_folder, CORPUS.format("dev"), Reading(root=speech))
+        transcriber, report.read_evaluation_split(model_folder, CORPUS.format("dev"), Reading(root=speech))
     )
     trials = tuning.tune_weights(heard, transcriber.tokenizer, transcriber.decoder.model, transcriber.decoder.options)
     writing.write_json(folder / decoder.ATTRS, dataclasses.asdict(tuning.best_trial(trials).weights))

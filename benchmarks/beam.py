@@ -46,7 +46,7 @@ def main() -> None:
     results: dict[str, Any] = {}
     if arguments.model:
         transcriber = Transcriber(arguments.model, 1, lm=arguments.lm)
-        heard = tuning.recognise_split(transcriber, report.read_split(transcriber.folder, arguments.corpus))
+        heard = tuning.recognise_split(transcriber, report.read_evaluation_split(transcriber.folder, arguments.corpus))
         decoder = transcriber.decoder
         assert decoder.model is not None, "name a language model with --lm"
         result = measure(heard, transcriber.tokenizer, decoder.model, decoder.weights)

@@ -166,8 +166,8 @@ def test_the_recipe_in_a_models_folder_allows_nothing(speech: Path, exported: Pa
     recipe.save(recipe.Recipe(data=recipe.Data(allow_outside=True)), folder / "recipe.toml")
     spec = listed(speech, "manifest", "../out.wav")
     with pytest.raises(CorpusError, match="allow-outside"):
-        report.read_split(folder, spec)
-    assert len(report.read_split(folder, spec, Reading(allow_outside=True)).examples) == 2
+        report.read_evaluation_split(folder, spec)
+    assert len(report.read_evaluation_split(folder, spec, Reading(allow_outside=True)).examples) == 2
 
 
 # What was found

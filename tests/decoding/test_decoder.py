@@ -286,7 +286,7 @@ def test_a_sample_is_drawn_from_a_long_corpus(
     exported: Path, tiny_speech: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     transcriber = Transcriber(exported, threads=1)
-    split = report.read_split(exported, f"manifest:{tiny_speech}/train.jsonl")
+    split = report.read_evaluation_split(exported, f"manifest:{tiny_speech}/train.jsonl")
     assert len(tuning.recognise_split(transcriber, split).references) == 18
     monkeypatch.setattr(tuning, "SPEECH", 5.0)
     drawn = tuning.recognise_split(transcriber, split)

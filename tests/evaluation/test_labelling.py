@@ -57,7 +57,7 @@ def test_confidence_is_the_likelihood_by_torch_to_the_power_of_one_over_the_unit
     logits = random.normal(size=(frames, 4), scale=3)
     log_probs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     units = [int(unit) for unit in random.choice([unit for unit in range(4) if unit != blank], count)]
-    found = labelling.confidence(log_probs, units, blank)
+    found = labelling.label_confidence(log_probs, units, blank)
     if not units:
         assert found == 0
         return
@@ -73,7 +73,7 @@ def test_a_louder_peak_is_surer_and_length_alone_does_not_matter() -> None:
         best = np.arange(2 * count) % 2 * (1 + np.arange(2 * count) // 2 % 2)  # blank, 1, blank, 2, ...
         other = np.full((2 * count, 3), (1 - probability) / 2)
         other[np.arange(2 * count), best] = probability
-        return labelling.confidence(np.log(other), [int(unit) for unit in best if unit], 0)
+        return labelling.label_confidence(np.log(other), [int(unit) for unit in best if unit], 0)
 
     assert peaked(0.5, 5) < peaked(0.9, 5) < peaked(0.99, 5) < 1
     assert peaked(0.9, 5) == pytest.approx(peaked(0.9, 50), rel=0.05)
@@ -136,7 +136,7 @@ def test_what_is_kept_and_what_is_dropped_add_up() -> None:
     texts = {0.2: "말", 0.5: "세 시", 0.9: "3시 OK", 0.0: "", 0.8: "마\u11af", 0.7: "마 \u11af"}
     labels = Labels("a:b", tuple(heard(*pair) for pair in texts.items()), {"audio unreadable": 2})
     assert [label.confidence for label in labels.kept(0.5)] == [0.5, 0.9, 0.8]
-    other = {"audio unreadable": 2, "nothing heard": 1, "lone jamo or other scripts": 1}
+    other = {"audio unreadable": 2, "nothing recognised": 1, "lone jamo or other scripts": 1}
     assert labels.dropped(0.5) == other | {"confidence below 0.5": 1}
     assert labels.dropped(0.0) == other
     assert len(labels.kept(0.5)) + sum(labels.dropped(0.5).values()) == len(labels.labels) + 2
@@ -153,7 +153,9 @@ def test_training_takes_every_label_that_is_kept(transcriber: Transcriber, untra
 
 def test_where_nothing_is_sure_enough_nothing_is_written(tmp_path: Path) -> None:
     labels = Labels("a:b", (heard(0.25),), {})
-    with pytest.raises(CorpusError, match=r"confidence below 0\.3: 1\), the surest 0\.250: lower --min-confidence"):
+    with pytest.raises(
+        CorpusError, match=r"confidence below 0\.3: 1; highest confidence 0\.250\): lower --min-confidence"
+    ):
         labelling.write_labels(labels, tmp_path / "labels.jsonl", 0.3)
     with pytest.raises(InputError, match="between 0 and 1"):
         labelling.write_labels(labels, tmp_path / "labels.jsonl", 30)

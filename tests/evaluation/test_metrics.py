@@ -304,9 +304,9 @@ def test_a_paired_test_over_groups_draws_whole_groups():
 
 
 def test_a_paired_test_needs_the_same_references():
-    with pytest.raises(InputError, match="other references"):
+    with pytest.raises(InputError, match="different references"):
         metrics.paired_bootstrap([ErrorCounts(hits=3)], [ErrorCounts(hits=4)])
-    with pytest.raises(InputError, match="other references"):
+    with pytest.raises(InputError, match="different references"):
         metrics.paired_bootstrap(utterances(2), utterances(1))
     with pytest.raises(InputError, match="no utterances"):
         metrics.paired_bootstrap([], [])

@@ -34,7 +34,7 @@ def measured(exported: Path, tiny_speech: Path) -> Report:
 
 
 def test_figures_and_utterances_are_not_written_into_one_file(measured: Report, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"name a \.json"):
+    with pytest.raises(InputError, match=r"ends in \.json"):
         report.save_report(measured, tmp_path / "figures.jsonl")
     assert not (tmp_path / "figures.jsonl").exists()
 

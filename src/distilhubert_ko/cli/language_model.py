@@ -78,7 +78,7 @@ def tune(
         decoder.check_installable(Path(model), lm)
     transcriber = Transcriber(exported(model), lm=lm, beam=beam)
     assert transcriber.decoder.model is not None
-    split = report.read_split(transcriber.folder, corpus, Reading(allow_outside=allow_outside))
+    split = report.read_evaluation_split(transcriber.folder, corpus, Reading(allow_outside=allow_outside))
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("listening", total=None)
         heard = tuning.recognise_split(

@@ -87,11 +87,11 @@ def _page(
     """Writes the page of one model or two, with speech read from the corpus anew."""
     from distilhubert_ko.evaluation.html.page import write_page
     from distilhubert_ko.evaluation.html.sections import Side
-    from distilhubert_ko.evaluation.report import read_split
+    from distilhubert_ko.evaluation.report import read_evaluation_split
     from distilhubert_ko.model_folder import resolve
 
     sides = [Side(shown(model), resolve(model), report) for model, report in zip(models, reports, strict=True)]
-    split = read_split(sides[0].folder, corpus, reading)
+    split = read_evaluation_split(sides[0].folder, corpus, reading)
     spoken = {example.utterance.id: example.utterance for example in split.examples}
     return write_page(path, sides, comparison, lambda name: spoken[name].wave())
 

@@ -1,6 +1,6 @@
-"""What a model's figures are made of: by metric, length, speaker, syllable and jamo; and two models compared.
+"""Breakdowns of a model's figures by metric, length, speaker, syllable and jamo, and comparisons of two models.
 
-All of it follows from the predictions, which `evaluate --json` keeps, by way of `metrics` and `syllables`.
+Everything follows from the predictions, which `evaluate --json` keeps, through `metrics` and `syllables`.
 """
 
 import dataclasses
@@ -17,12 +17,12 @@ from distilhubert_ko.evaluation.syllables import PositionCounts
 from distilhubert_ko.text import tokenizer as text
 
 LENGTHS = (0, 2, 4, 6, 8, 10, 15, 20, 30)
-"""Seconds at which the groups of `by_length` begin."""
+"""The lower ends, in seconds, of the groups of `by_length`."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model made of one utterance. `seconds` is its length; `speaker` is None where the corpus has none."""
+    """The text that a model recognised in an utterance of `seconds` seconds; `speaker` is None if unknown."""
 
     id: str
     reference: str
@@ -43,7 +43,7 @@ class Prediction:
 class Figure:
     """A rate as its counts, with 95 % intervals by the bootstrap over utterances and over speakers.
 
-    The second is None where a speaker is unknown or there is only one, and both for a figure that has none.
+    The latter is None if a speaker is unknown or there is only one. Both are None for a figure without intervals.
     """
 
     counts: ErrorCounts
@@ -57,7 +57,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class GroupFigures:
-    """CER of some of the utterances: those of one speaker, or of one range of lengths."""
+    """The CER of the utterances of one speaker, or of one range of lengths."""
 
     utterances: int
     seconds: float
@@ -66,20 +66,20 @@ class GroupFigures:
 
 @dataclass(frozen=True)
 class Breakdown:
-    """The views of one model's predictions, each worked out when it is asked for.
+    """Views of one model's predictions, each computed on first use.
 
-    Raises InputError where there are no predictions.
+    Raises InputError without predictions.
     """
 
     predictions: Sequence[Prediction]
 
     def __post_init__(self) -> None:
         if not self.predictions:
-            raise InputError("no predictions to break down: evaluate the model on a corpus with utterances")
+            raise InputError("there are no predictions to break down: evaluate the model on a corpus with utterances")
 
     @cached_property
     def figures(self) -> dict[str, Figure]:
-        """Figures by name: those of report.json, the positions of jamo, and the spaces."""
+        """Return figures by name: those of report.json, the positions of jamo, and the spaces."""
         views: dict[str, Callable[[Prediction], ErrorCounts]] = {
             "cer": lambda each: each.score.characters,
             "cer_no_space": lambda each: each.score.characters_no_space,
@@ -95,14 +95,14 @@ class Breakdown:
 
     @cached_property
     def by_length(self) -> dict[tuple[float, float], GroupFigures]:
-        """(from, to) in seconds -> the utterances at least as long as the first and shorter than the second."""
+        """Return (from, to) in seconds -> the utterances at least as long as `from` and shorter than `to`."""
         ranges = zip(LENGTHS, [*LENGTHS[1:], float("inf")], strict=True)
         parts = {(low, high): [p for p in self.predictions if low <= p.seconds < high] for low, high in ranges}
         return {ends: _group(part) for ends, part in parts.items() if part}
 
     @cached_property
     def by_speaker(self) -> dict[str, GroupFigures]:
-        """Speaker -> utterances, for the speakers that are known; the highest CER first."""
+        """Return speaker -> utterances for known speakers, highest CER first."""
         parts: dict[str, list[Prediction]] = {}
         for each in self.predictions:
             if each.speaker is not None:
@@ -112,14 +112,14 @@ class Breakdown:
 
     @cached_property
     def pairs(self) -> Counter[tuple[str, str]]:
-        """(said, heard) -> how often, over the characters of all alignments, equal ones and gaps included."""
+        """Return (spoken, recognised) -> count over the characters of all alignments, with matches and gaps."""
         return Counter(
             pair for each in self.predictions for pair in syllables.syllable_pairs(each.reference, each.hypothesis)
         )
 
     @cached_property
     def confusions(self) -> list[tuple[str, str, int, int]]:
-        """(said, heard, times, times said), the most frequent substitutions of a character first."""
+        """Return (spoken, recognised, count, count of spoken) per substitution of a character, most frequent first."""
         said = _said(self.pairs)
         wrong = [(one, other, times) for (one, other), times in self.pairs.items() if one != other and one and other]
         wrong.sort(key=lambda row: (-row[2], row[0], row[1]))
@@ -127,7 +127,7 @@ class Breakdown:
 
     @cached_property
     def jamo(self) -> dict[str, Counter[tuple[str, str]]]:
-        """Position -> (said, heard) -> how often, over letters of that position; "" stands for no syllable there."""
+        """Return position -> (spoken, recognised) -> count over letters of that position; "" is no syllable."""
         tables: dict[str, Counter[tuple[str, str]]] = {"initial": Counter(), "medial": Counter(), "final": Counter()}
         for (said, heard), times in self.pairs.items():
             for table, one, other in zip(tables.values(), text.positions(said), text.positions(heard), strict=True):
@@ -136,7 +136,7 @@ class Breakdown:
         return tables
 
     def worst(self, most: int) -> list[Prediction]:
-        """At most `most` utterances with errors, the highest CER first, then the most errors."""
+        """Return at most `most` utterances with errors, by highest CER, then by most errors."""
         wrong = [each for each in self.predictions if each.score.characters.errors]
         counts = {each.id: each.score.characters for each in wrong}
         return sorted(wrong, key=lambda each: (-counts[each.id].rate, -counts[each.id].errors, each.id))[:most]
@@ -144,9 +144,9 @@ class Breakdown:
 
 @dataclass(frozen=True)
 class Contrast:
-    """A rate of two models on the same utterances, with the paired test over utterances and over speakers.
+    """A rate of two models on the same utterances, with paired tests over utterances and over speakers.
 
-    The latter is None where a speaker is unknown or there is only one.
+    The latter is None if a speaker is unknown or there is only one.
     """
 
     first: float
@@ -157,19 +157,19 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two models on the utterances that both were given, with the same reference."""
+    """Two models on the utterances that both have, with the same reference."""
 
     utterances: int
     left_out: int
-    """Utterances that only one of them was given, or with another reference: text rules may differ."""
+    """Utterances that only one of them has, or with a different reference, as text rules may differ."""
     cer: Contrast
     cer_no_space: Contrast
     pairs: Sequence[tuple[Prediction, Prediction]] = field(repr=False)
 
     def changed(self, most: int) -> tuple[list[tuple[Prediction, Prediction]], list[tuple[Prediction, Prediction]]]:
-        """At most `most` pairs in which the first model does better, and as many in which the second does.
+        """Return at most `most` pairs in which the first model is better, and as many in which the second is.
 
-        The largest difference of the utterances' CER comes first, then that of their errors.
+        Pairs are in order of the difference in CER, then in errors, largest first.
         """
 
         def difference(pair: tuple[Prediction, Prediction]) -> tuple[float, int]:
@@ -182,21 +182,21 @@ class Comparison:
         return better[:most], worse[:most]
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures, as they stand in the JSON of `evaluate --against`."""
+        """Return the figures as in the JSON of `evaluate --against`."""
         names = ("utterances", "left_out")
         contrasts = {name: dataclasses.asdict(getattr(self, name)) for name in ("cer", "cer_no_space")}
         return {name: getattr(self, name) for name in names} | contrasts
 
 
 def compare_predictions(first: Sequence[Prediction], second: Sequence[Prediction]) -> Comparison:
-    """Two models on one corpus. Raises InputError where they have no utterance in common."""
+    """Compare two models on one corpus. Raises InputError if they have no utterance in common."""
     others = {each.id: each for each in second}
     pairs = [(each, others[each.id]) for each in first if each.id in others]
     pairs = [(one, other) for one, other in pairs if one.reference == other.reference]
     if not pairs:
         raise InputError(
-            "the two models have no utterance with the same reference in common: evaluate both on the same corpus, "
-            "under the same text rules"
+            "the two models have no utterance with the same reference in common: evaluate both on the same corpus "
+            "with the same text rules"
         )
     groups = known_speakers([one for one, _ in pairs])
 
@@ -219,7 +219,7 @@ def compare_predictions(first: Sequence[Prediction], second: Sequence[Prediction
 
 
 def known_speakers(predictions: Sequence[Prediction]) -> list[str] | None:
-    """The speaker of each utterance, to draw by; None where one is unknown or there is only one."""
+    """Return the speaker of each utterance, or None if one is unknown or there is only one."""
     names = [each.speaker for each in predictions if each.speaker is not None]
     return names if len(names) == len(predictions) and len(set(names)) > 1 else None
 
@@ -235,7 +235,7 @@ def _group(predictions: Sequence[Prediction]) -> GroupFigures:
 
 
 def _said(pairs: Counter[tuple[str, str]]) -> Counter[str]:
-    """How often each character, or letter, was said."""
+    """Return how often each character or letter was spoken."""
     total: Counter[str] = Counter()
     for (said, _), times in pairs.items():
         total[said] += times

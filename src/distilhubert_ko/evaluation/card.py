@@ -1,4 +1,4 @@
-"""The model card, written from what a model folder recorded; no figure in it is typed by hand."""
+"""The model card, written from the records of a model folder, so that no figure is typed by hand."""
 
 import dataclasses
 import json
@@ -23,15 +23,15 @@ FOREIGN = {
 }
 OPTIMIZER = "{} with betas=({},{}) and epsilon={:g}"
 SECTIONS = ("model", "augment", "training", "teaching")
-"""Of a recipe, whose keys the card names where they are not as by default."""
+"""Sections of a recipe whose keys the card names if they differ from the defaults."""
 TOLD = {"mixed_precision", "logging_steps"} | {field.name for field in dataclasses.fields(recipe.Model)}
 TOLD -= {name for name in TOLD if name.startswith("mask_")} | {"feat_proj_dropout", "final_dropout"}
-"""But for those that stand elsewhere in the card, or change nothing."""
+"""Keys that the card leaves out there, because they appear elsewhere or change nothing."""
 
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """What training and evaluation left in a model folder. Raises ModelError where something is missing."""
+    """The records of training and evaluation in a model folder. Raises ModelError if one is missing."""
 
     folder: Path
 
@@ -57,15 +57,15 @@ class ModelRecord:
 
     @property
     def pretrained(self) -> str:
-        """The Hub id of the base model; empty for random weights or a local folder."""
+        """Return the Hub id of the base model, or "" for random weights or a local folder."""
         name = self.recipe.model.pretrained
         return "" if name == "random" or Path(name).exists() or name.count("/") != 1 else name
 
 
 def write_card(folder: Path) -> Path:
-    """Writes the card and the learning curve into `folder` from its records; the card's path.
+    """Write the card and the learning curve into `folder` from its records, and return the path of the card.
 
-    Raises ModelError where a record is missing and MissingExtraError without matplotlib.
+    Raises ModelError if a record is missing, and MissingExtraError without matplotlib.
     """
     record = ModelRecord(folder)
     text = render_card(record)
@@ -74,7 +74,7 @@ def write_card(folder: Path) -> Path:
 
 
 def render_card(record: ModelRecord) -> str:
-    """The card as Markdown, in the order of the sections that a Transformers Trainer writes."""
+    """Return the card as Markdown, with the sections that a Transformers Trainer writes, in the same order."""
     sections = [
         _metadata(record),
         f"# {record.recipe.name}\n\n{_summary(record)}",
@@ -91,7 +91,7 @@ def render_card(record: ModelRecord) -> str:
 
 
 def _metadata(record: ModelRecord) -> str:
-    """The YAML block that the Hub reads. JSON strings are YAML strings."""
+    """Return the YAML block for the Hub. JSON strings are YAML strings."""
     lines = ["---", "language:", "- ko", f"license: {record.recipe.license}", "library_name: transformers"]
     if record.pretrained:
         lines.append(f"base_model: {record.pretrained}")
@@ -118,7 +118,7 @@ def _metadata(record: ModelRecord) -> str:
 
 
 def _location(spec: str) -> str:
-    """The last part of a corpus's location: a Hub id without its revision, or the name of a folder or file."""
+    """Return the last part of a corpus location: a Hub id without its revision, or a folder or file name."""
     scheme, _, location = spec.partition("#")[0].partition(":")
     return hub_name(location)[0] if scheme == "hub" else Path(location).name
 
@@ -140,8 +140,8 @@ def _summary(record: ModelRecord) -> str:
         f"- Cer without spaces: {result.cer_no_space:.4f} (95 % interval {_interval_text(result.cer_no_space_ci95)})\n"
         f"- Jamo error rate: {result.jer:.4f}\n"
         f"- Wer: {result.wer:.4f}\n"
-        f"- Speed: {result.speed:.0f} seconds of speech a second on {result.threads} CPU threads, reading and scoring "
-        "included\n\n"
+        f"- Speed: {result.speed:.0f} seconds of speech per second on {result.threads} CPU threads, including reading "
+        "and scoring\n\n"
         f"{_decoding(result.decoding)} Intervals are percentile bootstraps over utterances; rates are errors "
         "summed over the set, then divided by its length."
     )
@@ -263,7 +263,7 @@ def _hyperparameters(record: ModelRecord) -> str:
 
 
 def _levers(used: recipe.Recipe, told: Collection[str]) -> list[str]:
-    """What else of a recipe is not as it is by default: masks, augmentation, an average of the weights, a teacher."""
+    """Return the other settings that differ from the defaults, such as masks, augmentation or a teacher."""
     lines = []
     for section in SECTIONS:
         own, plain = (dataclasses.asdict(getattr(each, section)) for each in (used, recipe.Recipe()))
@@ -273,7 +273,7 @@ def _levers(used: recipe.Recipe, told: Collection[str]) -> list[str]:
 
 
 def _shown(value: Any) -> str:
-    """A value of a recipe; of a path, which is this machine's, the last part."""
+    """Return a value of a recipe as text, and only the last part of a path on this machine."""
     if isinstance(value, str):
         return Path(value).name if Path(value).is_absolute() else value
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
@@ -284,7 +284,7 @@ def _precision(precision: str) -> str:
 
 
 def results_table(log: Sequence[dict[str, Any]]) -> str:
-    """The evaluations of a training log. Training loss is the latest logged one, "No log" before the first."""
+    """Return the evaluations of a training log as a table. Training loss is the latest one, or "No log"."""
     rows = ["| Training Loss | Epoch | Step | Validation Loss | Cer |", "|:-:|:-:|:-:|:-:|:-:|"]
     loss = "No log"
     for line in log:

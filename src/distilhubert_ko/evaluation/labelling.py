@@ -1,7 +1,7 @@
-"""Pseudo-labels: what a model hears in a corpus, with a confidence to choose by, as a manifest to train on.
+"""Pseudo-labels: the text that a model recognises in a corpus, with a confidence, as a manifest for training.
 
-Self-training as in Kahn, Lee and Hannun, Self-Training for End-to-End Speech Recognition, ICASSP 2020
-(arXiv 1909.09116), who filter by the log-likelihood of a label over its length; `confidence` is its exponential.
+This is self-training as in Kahn, Lee and Hannun, Self-Training for End-to-End Speech Recognition, ICASSP 2020 (arXiv
+1909.09116). They filter by the log-likelihood of a label over its length; `label_confidence` is its exponential.
 """
 
 import json
@@ -29,7 +29,7 @@ from distilhubert_ko.text import tokenizer as text
 
 @dataclass(frozen=True)
 class Label:
-    """What was heard in an utterance; `reference` is its transcript, "" where it has none that can be scored."""
+    """The text recognised in an utterance; `reference` is its transcript, or "" without one that can be scored."""
 
     utterance: Utterance
     text: str
@@ -38,14 +38,14 @@ class Label:
 
     @property
     def trainable(self) -> bool:
-        """Whether training could use the text: with nothing in it but what can be spelt in Hangul syllables."""
+        """Return whether training can use the text, which must be spellable in Hangul syllables."""
         written = text.normalise(self.text, spell=True)
         return bool(written) and not text.foreign_characters(written)
 
 
 @dataclass(frozen=True)
 class Labels:
-    """All utterances of a corpus that could be read, and why the others could not."""
+    """The labels of all readable utterances of a corpus, and the reasons why others were not readable."""
 
     spec: str
     labels: tuple[Label, ...]
@@ -55,11 +55,11 @@ class Labels:
         return [label for label in self.labels if label.trainable and label.confidence >= min_confidence]
 
     def dropped(self, min_confidence: float) -> dict[str, int]:
-        """Reason -> utterances that are not kept."""
+        """Return reason -> number of utterances that are not kept."""
         reasons = Counter(self.unread)
         for label in self.labels:
             if not label.text:
-                reasons["nothing heard"] += 1
+                reasons["nothing recognised"] += 1
             elif not label.trainable:
                 reasons["lone jamo or other scripts"] += 1
             elif label.confidence < min_confidence:
@@ -69,7 +69,7 @@ class Labels:
 
 @dataclass(frozen=True)
 class ConfidenceDecile:
-    """A tenth of the transcribed utterances, from the confidence `low` on, and the CER there and from there up."""
+    """A tenth of the transcribed utterances, from confidence `low` on, with its CER and the CER from there up."""
 
     low: float
     utterances: int
@@ -84,49 +84,49 @@ def label_corpus(
     reading: Reading = DEFAULT_READING,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Labels:
-    """Recognises a corpus, whose transcripts may be missing, split by speaker as the model's own recipe says.
+    """Recognise a corpus, with or without transcripts, in the speaker split of the model's own recipe.
 
-    The recipe's held-out rule replaces that of `reading`. `on_progress` is called with the utterances done and their
-    number. Raises CorpusError for a corpus that cannot be read and for one whose audio lies in no files, which a
-    manifest could not name.
+    The recipe's held-out rule replaces that of `reading`. `on_progress` receives the number of utterances done and of
+    all. Raises CorpusError for a corpus that cannot be read, or whose audio is not in files, because a manifest could
+    not refer to it.
     """
     recipe = report.recipe_of(transcriber.folder)
     corpus = read_corpus(spec, replace(reading, heldout=recipe.data.heldout), transcribed=False)
     if any(not isinstance(utterance.audio, Path) for utterance in corpus.utterances):
         raise CorpusError(
-            f"{spec}: its audio lies in no files that a manifest could name: save the clips as files, and give them "
-            "as folder:PATH"
+            f"{spec}: its audio is not in files that a manifest could refer to: save the clips as files, and give "
+            "folder:PATH"
         )
     labels: list[Label] = []
     unread = Counter(problem.reason for problem in corpus.problems)
     for utterance, wave, log_probs in recognise_in_chunks(transcriber, corpus.utterances, _wave, on_progress):
         tokens = transcriber.decoder.decode([log_probs])[0].tokens
         heard = Transcript.from_tokens(tokens, transcriber.tokenizer, len(wave) / SAMPLE_RATE).text
-        sure = confidence(log_probs, [token.id for token in tokens], transcriber.tokenizer.blank_id)
+        sure = label_confidence(log_probs, [token.id for token in tokens], transcriber.tokenizer.blank_id)
         labels.append(Label(utterance, heard, sure, _reference(utterance, recipe.text.foreign == "spell")))
     unread["audio unreadable"] += len(corpus.utterances) - len(labels)
     return Labels(spec, tuple(labels), dict(+unread))
 
 
 def _wave(utterance: Utterance) -> NDArray[np.float32] | None:
-    """None for what only decoding shows to be damaged, which a large collection of recordings is sure to have."""
+    """Return the wave, or None for a corrupt file: a large collection surely has some."""
     try:
         return utterance.wave()
     except AudioError:
         return None
 
 
-def confidence(log_probs: np.ndarray, units: Sequence[int], blank: int) -> float:
-    """P(units | audio) ** (1 / number of units): in 0..1, however many they are, and 0 for none.
+def label_confidence(log_probs: np.ndarray, units: Sequence[int], blank: int) -> float:
+    """Return P(units | audio) ** (1 / number of units), which is in 0..1 for any number of units, and 0 for none.
 
-    `log_probs` is (frames, vocabulary). The probability is CTC's, over all paths that spell the units; a language
+    `log_probs` is (frames, vocabulary). The probability is that of CTC, over all paths that spell the units. A language
     model that helped to find them has no part in it.
     """
     return math.exp(-ctc.loss(log_probs, units, blank) / len(units)) if units else 0.0
 
 
 def deciles(labels: Sequence[Label]) -> list[ConfidenceDecile]:
-    """The utterances that have a transcript in ten parts of rising confidence; fewer than ten give none."""
+    """Return the utterances with a transcript in ten parts of rising confidence, or none for fewer than ten."""
     scored = sorted((label for label in labels if label.reference), key=lambda label: label.confidence)
     if len(scored) < 10:
         return []
@@ -144,9 +144,9 @@ def deciles(labels: Sequence[Label]) -> list[ConfidenceDecile]:
 
 
 def write_labels(labels: Labels, path: Path, min_confidence: float = 0.0) -> list[Label]:
-    """Writes a NeMo manifest of the labels that are sure enough, and returns them.
+    """Write a NeMo manifest of the labels with enough confidence, and return them.
 
-    Raises CorpusError where none is, and InputError where the file cannot be written.
+    Raises CorpusError if there are none, and InputError if the file cannot be written.
     """
     if not 0 <= min_confidence <= 1:
         raise InputError(f"--min-confidence {min_confidence:g}: give a number between 0 and 1")
@@ -155,8 +155,8 @@ def write_labels(labels: Labels, path: Path, min_confidence: float = 0.0) -> lis
         best = max((label.confidence for label in labels.labels), default=0.0)
         reasons = ", ".join(f"{reason}: {count}" for reason, count in labels.dropped(min_confidence).items())
         raise CorpusError(
-            f"{labels.spec}: no label can be kept ({reasons}), the surest {best:.3f}: lower --min-confidence, or take "
-            "a better model"
+            f"{labels.spec}: no label can be kept ({reasons}; highest confidence {best:.3f}): lower --min-confidence, "
+            "or use a better model"
         )
     home = path.absolute().parent
     records = (json.dumps(_record(label, home), ensure_ascii=False) for label in kept)
@@ -166,7 +166,7 @@ def write_labels(labels: Labels, path: Path, min_confidence: float = 0.0) -> lis
 
 def _record(label: Label, home: Path) -> dict[str, Any]:
     utterance = label.utterance
-    assert isinstance(utterance.audio, Path), "label_corpus() takes no others"
+    assert isinstance(utterance.audio, Path), "label_corpus() refuses others"
     path = utterance.audio.absolute()
     return {
         "id": utterance.id,

@@ -1,8 +1,8 @@
 """Error rates as counts: counts are summed over utterances, and only the sum is divided.
 
-A rate is errors over the length of the reference: CER over characters, jamo error rate over jamo, WER over
-words. The mean of the utterances' rates is another number, and not the one to report. Texts may come composed
-or decomposed, and spaces around them do not count; nothing else is normalised here.
+A rate is the number of errors over the length of the reference: CER counts characters, the jamo error rate jamo, and
+WER words. The mean of the rates of utterances is a different number, and not the one to report. Texts may be composed
+or decomposed. Spaces around them do not count. Nothing else is normalised here.
 """
 
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ from rapidfuzz.distance import Levenshtein
 from distilhubert_ko.errors import InputError
 from distilhubert_ko.text.tokenizer import compose, decompose
 
-_DRAWN = 1 << 18  # units drawn at a time: all resamples of a large corpus at once would take gigabytes
+_DRAWN = 1 << 18  # units drawn at a time: all resamples of a large corpus would take gigabytes
 
 
 @dataclass(frozen=True)
 class ErrorCounts:
-    """How a hypothesis differs from its reference, in numbers of characters, jamo or words.
+    """The differences of a hypothesis from its reference, counted in characters, jamo or words.
 
     `sum(counts, ErrorCounts())` adds up a corpus.
     """
@@ -40,7 +40,7 @@ class ErrorCounts:
 
     @property
     def reference(self) -> int:
-        """Length of the reference."""
+        """Return the length of the reference."""
         return self.hits + self.substitutions + self.deletions
 
     @property
@@ -49,17 +49,17 @@ class ErrorCounts:
 
     @property
     def rate(self) -> float:
-        """Errors over the length of the reference: 0 is perfect, and insertions can take it past 1.
+        """Return the errors over the length of the reference: 0 is perfect, and insertions can raise it above 1.
 
-        An empty reference counts as one of length 1, as in jiwer: 0 where nothing was said and nothing heard,
-        otherwise the number of insertions. So a rate is always finite.
+        As in jiwer, an empty reference has length 1, so that a rate is always finite: 0 for an empty hypothesis,
+        otherwise the number of insertions.
         """
         return self.errors / max(self.reference, 1)
 
 
 @dataclass(frozen=True)
 class Score:
-    """All the counts of one utterance, or of a corpus: `sum(scores, Score()).characters.rate` is its CER."""
+    """All counts of an utterance or a corpus: `sum(scores, Score()).characters.rate` is the CER of a corpus."""
 
     characters: ErrorCounts = field(default_factory=ErrorCounts)
     characters_no_space: ErrorCounts = field(default_factory=ErrorCounts)
@@ -77,42 +77,42 @@ class Score:
 
 @dataclass(frozen=True)
 class PairedTest:
-    """How the rates of two systems differ on the same utterances; see `paired_bootstrap`."""
+    """The difference of two systems' rates on the same utterances; see `paired_bootstrap`."""
 
     difference: float
-    """Rate of the first system less that of the second: negative where the first is better."""
+    """Rate of the first system minus that of the second: negative if the first is better."""
     ci95: tuple[float, float]
     probability: float
-    """Share of the resamples in which the first system has fewer errors, ties counting half."""
+    """Share of resamples in which the first system has fewer errors; a tie counts half."""
     p: float
-    """Two-sided: twice the share of the resamples on the rarer side of no difference, at most 1."""
+    """Two-sided p-value: twice the share of resamples on the rarer side of zero, at most 1."""
 
 
 def characters(reference: str, hypothesis: str) -> ErrorCounts:
-    """ErrorCounts of characters; a syllable block is one character and a space between words is another."""
+    """Count characters. A syllable block is one character, and a space between words is another."""
     return _counts(_composed(reference), _composed(hypothesis))
 
 
 def characters_no_space(reference: str, hypothesis: str) -> ErrorCounts:
-    """ErrorCounts of characters without any spaces: the fair measure where references disagree on spacing."""
+    """Count characters without spaces: the fair measure if references disagree on spacing."""
     return _counts(_unspaced(compose(reference)), _unspaced(compose(hypothesis)))
 
 
 def jamo(reference: str, hypothesis: str) -> ErrorCounts:
-    """ErrorCounts of conjoining jamo (initial, medial and final of each syllable), without any spaces.
+    """Count conjoining jamo (initial, medial and final of each syllable) without spaces.
 
-    A doubled or compound jamo is one, so 값 has three: ㄱ, ㅏ, ㅄ. Any other character stays what it is.
+    A doubled or compound jamo is one, so 값 has three: ㄱ, ㅏ, ㅄ. Other characters count as they are.
     """
     return _counts(_unspaced(decompose(reference)), _unspaced(decompose(hypothesis)))
 
 
 def words(reference: str, hypothesis: str) -> ErrorCounts:
-    """ErrorCounts of words (eojeol), as the spaces divide them."""
+    """Count words (eojeol), divided by spaces."""
     return _counts(compose(reference).split(), compose(hypothesis).split())
 
 
 def score(reference: str, hypothesis: str) -> Score:
-    """All the counts of one utterance."""
+    """Return all counts of one utterance."""
     return Score(
         characters=characters(reference, hypothesis),
         characters_no_space=characters_no_space(reference, hypothesis),
@@ -122,7 +122,7 @@ def score(reference: str, hypothesis: str) -> Score:
 
 
 def character_pairs(reference: str, hypothesis: str) -> list[tuple[str, str]]:
-    """The pairs (reference character, hypothesis character) that `characters` counts; "" stands for a gap."""
+    """Return the pairs (reference character, hypothesis character) that `characters` counts; "" is a gap."""
     reference, hypothesis = _composed(reference), _composed(hypothesis)
     pairs: list[tuple[str, str]] = []
     for block in Levenshtein.opcodes(reference, hypothesis):
@@ -141,14 +141,13 @@ def bootstrap_interval(
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Confidence interval (low, high) of the rate of the summed counts, by the percentile bootstrap.
+    """Return a confidence interval (low, high) for the rate of the summed counts, by the percentile bootstrap.
 
-    Each resample draws as many utterances as there are, with replacement, and divides the sum of their errors
-    by the sum of their lengths: Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR
-    performance evaluation", ICASSP 2004. With `groups`, one name for each utterance, whole groups are drawn
-    instead; give the speakers where each has several utterances, since those err together. `level` is a
-    fraction, and the same `seed` gives the same interval. InputError where there are no counts, or where an
-    argument does not fit.
+    Each resample draws as many utterances as there are, with replacement, and divides the sum of their errors by the
+    sum of their lengths: Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR performance evaluation",
+    ICASSP 2004. With `groups`, one name per utterance, it draws whole groups instead. Give the speakers if each has
+    several utterances, because those err together. `level` is a fraction. The same `seed` gives the same interval.
+    Raises InputError without counts or for an argument that does not fit.
     """
     totals = _totals([[count.errors, count.reference] for count in counts], groups, resamples, level)
     errors, lengths = _resampled(totals, resamples, seed).T
@@ -163,16 +162,16 @@ def paired_bootstrap(
     resamples: int = 10_000,
     seed: int = 0,
 ) -> PairedTest:
-    """The difference of two systems' rates on the same utterances, by the paired bootstrap of Bisani and Ney (2004).
+    """Return the difference of two systems' rates on the same utterances (Bisani and Ney, 2004).
 
-    Each resample draws utterances, or with `groups` whole groups, and takes both systems' errors on the same draw: what
-    is hard for both does not widen the interval. The probability is theirs "of improvement", with ties counting half; p
-    counts each side of 0 with its ties and one resample more (Davison and Hinkley, "Bootstrap Methods and their
-    Application", 1997, section 4.2), so it is never 0. InputError where the two do not fit each other, and as in
-    `bootstrap_interval`.
+    Each resample draws utterances, or with `groups` whole groups, and takes both systems' errors on the same draw. So
+    utterances that are hard for both do not widen the interval. The probability is their "probability of improvement",
+    in which a tie counts half. p counts each side of 0 with its ties and one resample more (Davison and Hinkley,
+    "Bootstrap Methods and their Application", 1997, section 4.2), so it is never 0. Raises InputError if the two do not
+    fit each other, and as `bootstrap_interval` does.
     """
     if [count.reference for count in first] != [count.reference for count in second]:
-        raise InputError("the two systems were scored on other references: give the same utterances in one order")
+        raise InputError("the two systems have different references: give the same utterances in the same order")
     rows = [[one.errors - other.errors, one.reference] for one, other in zip(first, second, strict=True)]
     totals = _totals(rows, groups, resamples, 0.95)
     errors, lengths = _resampled(totals, resamples, seed).T
@@ -190,11 +189,11 @@ def paired_bootstrap(
 def _totals(
     rows: Sequence[Sequence[int]], groups: Sequence[str] | None, resamples: int, level: float
 ) -> NDArray[np.float64]:
-    """(units, 2): errors and reference lengths of what is drawn, an utterance or a group of them."""
+    """Return (units, 2): errors and reference lengths per unit drawn, an utterance or a group."""
     if len(rows) == 0:
-        raise InputError("no utterances to take an interval of: give at least one")
+        raise InputError("there are no utterances for an interval: give at least one")
     if groups is not None and len(groups) != len(rows):
-        raise InputError(f"{len(groups)} groups for {len(rows)} utterances: give one group for each")
+        raise InputError(f"{len(groups)} groups for {len(rows)} utterances: give one group per utterance")
     if resamples < 1 or not 0 < level < 1:
         raise InputError(f"resamples={resamples}, level={level}: give 1 or more, and a fraction between 0 and 1")
     units = np.arange(len(rows)) if groups is None else np.unique(list(groups), return_inverse=True)[1]
@@ -203,14 +202,14 @@ def _totals(
 
 
 def _resampled(totals: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
-    """(resamples, 2): the sums of as many rows of `totals` as there are, drawn with replacement."""
+    """Return (resamples, 2): sums of rows of `totals`, as many as there are, drawn with replacement."""
     random = np.random.default_rng(seed)
     drawn = np.empty((resamples, 2))
     units = len(totals)
     most = max(1, _DRAWN // units)
     for start in range(0, resamples, most):
         part = drawn[start : start + most]
-        # How often each unit is drawn, by row: the rows are told apart by what is added to their numbers.
+        # Count how often each row draws each unit: an offset per row keeps the rows apart.
         numbers = random.integers(units, size=(len(part), units)) + units * np.arange(len(part))[:, None]
         part[:] = np.bincount(numbers.ravel(), minlength=units * len(part)).reshape(-1, units) @ totals
     return drawn
@@ -230,7 +229,7 @@ def _unspaced(text: str) -> str:
 
 
 def _counts(reference: Sequence[str], hypothesis: Sequence[str]) -> ErrorCounts:
-    """ErrorCounts of a shortest edit from reference to hypothesis (Levenshtein distance, every edit costing 1)."""
+    """Count the edits of a shortest path from reference to hypothesis (Levenshtein distance)."""
     tags = [edit.tag for edit in Levenshtein.editops(reference, hypothesis)]
     substitutions, deletions = tags.count("replace"), tags.count("delete")
     return ErrorCounts(

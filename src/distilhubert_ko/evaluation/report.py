@@ -1,4 +1,4 @@
-"""evaluate() -> Report: what a model does on a corpus, measured through the one path, Transcriber."""
+"""The report of a model on a corpus: `evaluate` measures it through Transcriber, as every other use does."""
 
 import dataclasses
 import json
@@ -27,7 +27,7 @@ from distilhubert_ko.recognition.transcriber import Transcriber, recognise_in_ch
 
 @dataclass(frozen=True)
 class Report:
-    """The figures of one model on one corpus. Rates are errors per reference length, summed, then divided."""
+    """The figures of one model on one corpus. A rate is the sum of errors over the sum of reference lengths."""
 
     corpus: str
     utterances: int
@@ -41,32 +41,32 @@ class Report:
     jer: float
     wer: float
     loss: float
-    """CTC loss divided by the number of labels, mean over the utterances that have enough frames."""
+    """CTC loss per label, averaged over the utterances with enough frames."""
     too_few_frames: int
-    """Utterances whose loss is infinite, and which are not in `loss`."""
+    """Utterances with infinite loss, which `loss` leaves out."""
     substitutions: int
     deletions: int
     insertions: int
     unknown_characters: int
-    """Units of the references that the vocabulary lacks: errors that no decoding can avoid."""
+    """Units of the references that the vocabulary lacks, which are errors with any decoding."""
     dropped: dict[str, int]
     seconds: float
     """Wall-clock time of reading, recognising and decoding the corpus."""
     threads: int
     decoding: dict[str, Any] = field(default_factory=lambda: dict(decoder.GREEDY))
-    """The beam's width, and the file and the weights of the language model."""
+    """The beam width, and the file and weights of the language model."""
     corpus_revision: str | None = None
     model_revision: str | None = None
-    """The commits of a corpus and of a model on the Hub; None for what is in a folder of this machine."""
+    """Commits of the corpus and the model on the Hub; None for a local folder."""
     predictions: tuple[Prediction, ...] = field(repr=False, default=())
 
     @property
     def speed(self) -> float:
-        """Seconds of speech a second."""
+        """Return seconds of speech per second."""
         return self.hours * 3600 / self.seconds
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the predictions, as it stands in report.json."""
+        """Return everything except the predictions, as in report.json."""
         table = {name: getattr(self, name) for name in _figures()}
         return table | {"cer_ci95": list(self.cer_ci95), "cer_no_space_ci95": list(self.cer_no_space_ci95)}
 
@@ -82,12 +82,12 @@ def evaluate(
     reading: Reading = DEFAULT_READING,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Report:
-    """Scores a model on a corpus, under the text rules and the speaker split of the model's own recipe.
+    """Score a model on a corpus with the text rules and the speaker split of the model's own recipe.
 
-    `reading` is as in `read_split`. `on_progress` is called with the utterances done and their number. Raises
+    `reading` is as in `read_evaluation_split`. `on_progress` receives the number of utterances done and of all. Raises
     CorpusError for a corpus that cannot be read.
     """
-    split = read_split(transcriber.folder, spec, reading)
+    split = read_evaluation_split(transcriber.folder, spec, reading)
     started = time.perf_counter()
     predictions: list[Prediction] = []
     losses: list[float] = []
@@ -100,11 +100,11 @@ def evaluate(
     return _report(split, predictions, losses, transcriber, time.perf_counter() - started)
 
 
-def read_split(folder: Path, spec: str, reading: Reading = DEFAULT_READING) -> Split:
-    """Return a corpus under the text rules and the speaker split of the recipe of the model in `folder`.
+def read_evaluation_split(folder: Path, spec: str, reading: Reading = DEFAULT_READING) -> Split:
+    """Return a corpus with the text rules and the speaker split of the recipe of the model in `folder`.
 
-    Of `reading` count the root, the cache and `allow_outside`: a model must not say where files are written, nor which
-    may be read.
+    `reading` gives the root, the cache and `allow_outside`, because a model must not decide where files are written or
+    which files may be read.
     """
     recipe = recipe_of(folder)
     own = dataclasses.replace(reading, heldout=recipe.data.heldout, streaming=recipe.data.streaming)
@@ -151,20 +151,22 @@ def _report(
 
 
 def recipe_of(folder: Path) -> Recipe:
-    """The recipe that a model folder was trained with; the defaults for a folder made by others."""
+    """Return the recipe of a model folder, or the default recipe for a folder without one."""
     path = folder / RECIPE
     return load_recipe(path) if path.is_file() else Recipe()
 
 
 def save_report(report: Report, path: Path, comparison: Comparison | None = None) -> Path:
-    """Writes the figures as JSON to `path` and a line an utterance to the JSONL beside it, whose path it returns.
+    """Write the figures as JSON to `path` and a line per utterance to a JSONL file beside it, whose path is returned.
 
-    `comparison`, with another model, stands in the JSON under that name. Raises InputError where the two would be one
-    file, or cannot be written.
+    The JSON holds `comparison`, with another model, under that name. Raises InputError if both would be the same file,
+    or if they cannot be written.
     """
     lines = path.with_name(PREDICTIONS) if path.name == REPORT else path.with_suffix(".jsonl")
     if lines == path:
-        raise InputError(f"{path}: the utterances go into this file, and the figures need another: name a .json")
+        raise InputError(
+            f"{path}: the figures cannot go into the file of the utterances: give a name that ends in .json"
+        )
     records = (json.dumps(dataclasses.asdict(each), ensure_ascii=False) for each in report.predictions)
     writing.write_text(lines, "".join(f"{record}\n" for record in records))
     writing.write_json(path, report.to_dict() | ({"comparison": comparison.to_dict()} if comparison else {}))
@@ -172,13 +174,13 @@ def save_report(report: Report, path: Path, comparison: Comparison | None = None
 
 
 def load_report(folder: Path) -> Report:
-    """The Report recorded in a model folder, without its predictions. Raises ModelError where there is none."""
+    """Return the report of a model folder without predictions. Raises ModelError if there is none."""
     try:
         table = model_folder.read_json(folder / REPORT)
         for name in ("cer_ci95", "cer_no_space_ci95"):
             low, high = table[name]
             table[name] = (low, high)
-        # Older reports know greedy decoding alone, and no commits.
+        # Older reports have greedy decoding only, and no commits.
         table = {"decoding": dict(decoder.GREEDY), "corpus_revision": None, "model_revision": None} | table
         return Report(**{name: table[name] for name in _figures()})
     except (ModelError, ValueError, KeyError, TypeError) as error:

@@ -1,7 +1,7 @@
-"""Errors by the parts of a syllable: initials, medials and finals, and the spaces between words, as counts.
+"""Errors by the parts of a syllable, as counts: initials, medials and finals, and the spaces between words.
 
-`metrics` counts in characters, jamo and words, each in a shortest edit of its own. To say which initial was heard for
-which, syllables have to stand beside those that they were taken for, and that is the alignment here.
+`metrics` counts characters, jamo and words, each along its own shortest edit. Confusions of initials need an alignment
+of similar syllables, which is the one here.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from distilhubert_ko.text import tokenizer as text
 
 @dataclass(frozen=True)
 class PositionCounts:
-    """ErrorCounts by the position in the syllable, and of the spaces between words; see `position_counts`."""
+    """Counts by position in the syllable, and of the spaces between words; see `position_counts`."""
 
     initial: ErrorCounts = field(default_factory=ErrorCounts)
     medial: ErrorCounts = field(default_factory=ErrorCounts)
@@ -33,16 +33,15 @@ class PositionCounts:
 
 
 def syllable_pairs(reference: str, hypothesis: str) -> list[tuple[str, str]]:
-    """Pairs (reference character, hypothesis character) without spaces, "" for a gap, each syllable beside the one
-    that it most resembles.
+    """Return pairs (reference character, hypothesis character) of similar syllables, without spaces; "" is a gap.
 
-    A character's jamo stand in three positions: initial, medial and final. Of all alignments this is one in which the
-    fewest positions differ; a gap, like a missing final, holds nothing. A lone jamo fills one position, and a character
-    that is not Hangul differs from any other in all three.
+    The jamo of a character have three positions: initial, medial and final. In this alignment, the fewest positions
+    differ. A gap, like a missing final, is empty. A lone jamo fills one position. A character that is not Hangul
+    differs from any other in all three.
     """
     said, heard = _unspaced(reference), _unspaced(hypothesis)
     rows, columns = _numbers(said), _numbers(heard)
-    steps = np.concatenate([[0], np.cumsum((columns > 0).sum(1))])  # what it costs to insert up to each column
+    steps = np.concatenate([[0], np.cumsum((columns > 0).sum(1))])  # the cost of inserting up to each column
     least = np.empty((len(said) + 1, len(heard) + 1), np.int64)
     least[0] = steps
     for i, row in enumerate(rows):
@@ -65,15 +64,14 @@ def syllable_pairs(reference: str, hypothesis: str) -> list[tuple[str, str]]:
 
 
 def position_counts(reference: str, hypothesis: str) -> PositionCounts:
-    """ErrorCounts of initials, medials and finals, and of spaces, in the pairs of `syllable_pairs`.
+    """Count initials, medials, finals and spaces in the pairs of `syllable_pairs`.
 
-    A missing final is a class of its own, `text.NO_FINAL`, so a syllable of the reference always has a final: to hear
-    가 for 각, or 각 for 가, substitutes it, and a syllable that is lost deletes all three. A character that is not
-    Hangul has no positions, so a syllable heard as one is deleted, and a syllable heard for one is inserted. The errors
-    do not add up to those of `metrics.jamo`, which knows no syllables and no missing finals.
+    A missing final is a class of its own, NO_FINAL, so every syllable of the reference has a final. Recognising 각 as
+    가, or the reverse, substitutes it. Losing a syllable deletes all three positions. A character that is not Hangul
+    has no positions: a syllable recognised as one is deleted, and a syllable recognised for one is inserted. The errors
+    do not add up to those of `metrics.jamo`, which has neither syllables nor missing finals.
 
-    A space is a hit where the other text, too, has one between the same aligned characters; otherwise it is deleted
-    or inserted.
+    A space is a hit if the other text has one between the same aligned characters. Otherwise it is deleted or inserted.
     """
     pairs = syllable_pairs(reference, hypothesis)
     found = [(text.positions(said), text.positions(heard)) for said, heard in pairs]
@@ -82,7 +80,7 @@ def position_counts(reference: str, hypothesis: str) -> PositionCounts:
 
 
 def _numbers(characters: str) -> NDArray[np.int64]:
-    """(characters, 3): a number for the jamo in each position, 0 where there is none."""
+    """Return (characters, 3): a number for the jamo in each position, 0 for none."""
     rows = [text.positions(each) for each in characters]
     spelled = [row if any(row) else (each,) * 3 for row, each in zip(rows, characters, strict=True)]
     numbers = [[ord(letter) if letter not in ("", text.NO_FINAL) else 0 for letter in row] for row in spelled]
@@ -90,7 +88,7 @@ def _numbers(characters: str) -> NDArray[np.int64]:
 
 
 def _slot(pairs: Sequence[tuple[str, str]]) -> ErrorCounts:
-    """ErrorCounts of one position over aligned pairs of letters, "" where there is none."""
+    """Count one position over aligned pairs of letters; "" is none."""
     return ErrorCounts(
         hits=sum(said == heard != "" for said, heard in pairs),
         substitutions=sum(said != heard and said != "" != heard for said, heard in pairs),
@@ -100,7 +98,7 @@ def _slot(pairs: Sequence[tuple[str, str]]) -> ErrorCounts:
 
 
 def _spaces(reference: str, hypothesis: str, pairs: Sequence[tuple[str, str]]) -> ErrorCounts:
-    """Each space may stand anywhere between the columns of the characters around it; two that may meet are one."""
+    """Count spaces. A space may stand anywhere between the characters around it; two that can meet are a hit."""
     said = _gaps(text.compose(reference).split(), [column for column, pair in enumerate(pairs) if pair[0]])
     heard = _gaps(text.compose(hypothesis).split(), [column for column, pair in enumerate(pairs) if pair[1]])
     hits = i = j = 0
@@ -115,7 +113,7 @@ def _spaces(reference: str, hypothesis: str, pairs: Sequence[tuple[str, str]]) -
 
 
 def _gaps(words: Sequence[str], columns: Sequence[int]) -> list[tuple[int, int]]:
-    """For each space the first and the last column of an alignment before which it may stand."""
+    """Return the first and last column of an alignment before which each space may stand."""
     ends = np.cumsum([len(word) for word in words])[:-1]
     return [(columns[end - 1] + 1, columns[end]) for end in ends]
 

@@ -1,4 +1,4 @@
-"""The weights of a language model that give a development corpus the fewest errors."""
+"""Tuning: the weights of a language model that give the fewest errors on a development corpus."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -17,14 +17,14 @@ from distilhubert_ko.evaluation import metrics
 from distilhubert_ko.recognition.transcriber import Transcriber, recognise_in_chunks
 from distilhubert_ko.text.tokenizer import Tokenizer
 
-SPEECH = 1200.0  # seconds of a corpus that are decoded in each trial, drawn by chance from a longer one
-ALPHAS, BETAS = (0.3, 0.6, 0.9, 1.2), (0.0, 1.0, 2.0, 3.0)  # tried first, each with each
-HALVINGS = 2  # of the steps between them, around the best so far
+SPEECH = 1200.0  # seconds of the corpus to decode in each trial, drawn at random from a longer one
+ALPHAS, BETAS = (0.3, 0.6, 0.9, 1.2), (0.0, 1.0, 2.0, 3.0)  # tried first, in all combinations
+HALVINGS = 2  # of their steps, around the best trial so far
 
 
 @dataclass(frozen=True)
 class WeightTrial:
-    """Weights and the CER that they gave."""
+    """Weights and their CER."""
 
     weights: Weights
     cer: float
@@ -32,22 +32,24 @@ class WeightTrial:
 
 @dataclass(frozen=True)
 class RecognisedCorpus:
-    """What the network gives for a corpus: a matrix (frames, vocabulary) for each reference."""
+    """The network's output for a corpus: a matrix (frames, vocabulary) per reference."""
 
     references: tuple[str, ...]
     log_probs: tuple[NDArray[np.float32], ...]
 
 
 def refuse_test_split(spec: str) -> None:
-    """CorpusError for a corpus that figures are reported on: what was tuned on it would flatter them."""
+    """Raise CorpusError for a test split, because tuning on it would flatter the reported figures."""
     if spec.partition("#")[2].lower().startswith("test"):
-        raise CorpusError(f"{spec}: weights are not tuned on a test split; give a development split, such as #dev")
+        raise CorpusError(
+            f"{spec} is a test split, on which weights must not be tuned: give a development split, such as #dev"
+        )
 
 
 def recognise_split(
     transcriber: Transcriber, split: Split, on_progress: Callable[[int, int], None] | None = None
 ) -> RecognisedCorpus:
-    """Log-probabilities of SPEECH seconds of a split, or of all of it."""
+    """Return the log-probabilities of SPEECH seconds of a split, or of a shorter split as a whole."""
     examples = _drawn(split.examples)
     heard = recognise_in_chunks(transcriber, examples, lambda example: example.utterance.wave(), on_progress)
     matrices = tuple(log_probs for _, _, log_probs in heard)
@@ -72,7 +74,7 @@ def tune_weights(
     options: beam.Options,
     on_trial: Callable[[WeightTrial], None] | None = None,
 ) -> list[WeightTrial]:
-    """Trials of weights, in the order in which they were made: a grid, then finer ones around the best."""
+    """Return the trials in their order: a grid of weights first, then finer grids around the best."""
     trials: dict[tuple[float, float], WeightTrial] = {}
 
     def attempt(alpha: float, beta: float) -> None:
@@ -97,14 +99,14 @@ def tune_weights(
 
 
 def best_trial(trials: Sequence[WeightTrial]) -> WeightTrial:
-    """The trial with the lowest CER, the first of several."""
+    """Return the first trial with the lowest CER."""
     return min(trials, key=lambda trial: trial.cer)
 
 
 def error_rate(
     heard: RecognisedCorpus, tokenizer: Tokenizer, model: LanguageModel | None, weights: Weights, options: beam.Options
 ) -> float:
-    """CER of the best hypotheses."""
+    """Return the CER of the best hypotheses."""
     worth = scorer(tokenizer, model, weights, HotWords((), 0.0))
     total = metrics.ErrorCounts()
     for reference, matrix in zip(heard.references, heard.log_probs, strict=True):

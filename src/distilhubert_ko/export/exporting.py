@@ -83,7 +83,7 @@ def export_folder(
         source.write_graph(source.graph(), temporary / GRAPH)
         difference = source.check_parity(temporary)
         if corpus is not None:
-            waves = calibration_waves(report.read_split(temporary, corpus, reading).examples)
+            waves = calibration_waves(report.read_evaluation_split(temporary, corpus, reading).examples)
         if int8 and corpus is not None:
             speech = write_int8_graph(source, temporary, waves, corpus, reading, on_trial)
         if convert:

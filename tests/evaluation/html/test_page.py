@@ -249,7 +249,7 @@ def test_two_models_that_do_the_same_have_nothing_to_tell_them_apart(folder: Pat
     html = rendered(one, one)
     read(html)
     assert 'id="changed"' not in html
-    assert "cannot tell the two apart" in html
+    assert "does not show which model is better" in html
 
 
 def test_many_speakers_are_folded_away_and_none_is_lost(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""Charts as SVG and HTML text, to stand in a page by themselves: colours come from the page's style sheet.
+"""Charts as SVG and HTML text; colours come from the style sheet of the page.
 
-Every value that a chart shows by colour or length can also be read: in a tooltip, beside it, or on an axis.
+Every value that a chart shows by colour or length is also readable: in a tooltip, beside it, or on an axis.
 """
 
 import math
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from html import escape
 
 GAP = "–"
-"""What stands where a letter was lost, or where one was heard that nobody said."""
+"""The mark of a gap: a deleted or an inserted letter."""
 
 
 @dataclass(frozen=True)
@@ -23,16 +23,16 @@ class Series:
 
 
 def bar(rate: float, ci95: tuple[float, float] | None, top: float, side: str) -> str:
-    """A horizontal bar for a rate, as a share of `top`, with a line over its interval."""
+    """Return a horizontal bar for a rate, as a share of `top`, with a line over its interval."""
     share = [100 * min(1.0, value / top) if top else 0.0 for value in (rate, *(ci95 or (0, 0)))]
     whisker = f'<b style="left:{share[1]:.1f}%;width:{share[2] - share[1]:.1f}%"></b>' if ci95 else ""
     return f'<span class="bar {side}" aria-hidden="true"><i style="width:{share[0]:.1f}%"></i>{whisker}</span>'
 
 
 def heat_map(pairs: Counter[tuple[str, str]], letters: Sequence[str], label: str) -> str:
-    """Which letter was heard for which: a row for each letter said, a column for each one heard.
+    """Return a map of confusions with a row per spoken letter and a column per recognised letter.
 
-    The darker a cell, the larger its share of the row, by its square root, so that rare errors can be seen too. Only
+    A darker cell is a larger share of its row, on a square-root scale, so that rare errors are visible too. Only
     letters that occur have a row or a column; "" is the gap.
     """
     seen = {letter for pair in pairs for letter in pair}
@@ -65,7 +65,7 @@ def heat_map(pairs: Counter[tuple[str, str]], letters: Sequence[str], label: str
 
 
 def curves(series: Sequence[Series], label: str, *, logarithmic: bool = False, mark: float | None = None) -> str:
-    """Lines over the steps of training, with a dotted line at the step `mark`. "" where there is nothing to draw."""
+    """Return lines over the training steps, with a dotted line at step `mark`, or "" without points."""
     usable = [[(x, y) for x, y in each.points if math.isfinite(y) and (y > 0 or not logarithmic)] for each in series]
     flat = [point for points in usable for point in points]
     if not flat:
@@ -103,7 +103,7 @@ def curves(series: Sequence[Series], label: str, *, logarithmic: bool = False, m
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Round numbers, about five, from `low` to `high` or the next one above it."""
+    """Return about five round numbers from `low` to `high` or just above."""
     rough = (high - low) / 4 or 1.0
     unit = 10.0 ** math.floor(math.log10(rough))
     step = next(unit * factor for factor in (1, 2, 2.5, 5, 10) if unit * factor >= rough * (1 - 1e-9))
@@ -112,7 +112,7 @@ def _ticks(low: float, high: float) -> list[float]:
 
 
 def _log_ticks(values: Sequence[float]) -> list[float]:
-    """1, 2 and 5 times powers of ten, from below the least of the values to above the largest."""
+    """Return 1, 2 and 5 times powers of ten, from below the smallest value to above the largest."""
     decades = range(math.floor(math.log10(min(values))) - 1, math.ceil(math.log10(max(values))) + 2)
     every = [float(f"{factor}e{decade}") for decade in decades for factor in (1, 2, 5)]
     first = max(index for index, tick in enumerate(every) if tick <= min(values))

@@ -1,4 +1,4 @@
-"""Single utterances of an evaluation report as HTML: who spoke, a player, and what was said above what was heard."""
+"""Single utterances of an evaluation report as HTML: speaker, player, and the two texts above each other."""
 
 import base64
 from collections.abc import Sequence
@@ -7,22 +7,22 @@ from distilhubert_ko.evaluation import metrics
 from distilhubert_ko.evaluation.breakdown import Prediction
 from distilhubert_ko.evaluation.html.markup import both, escaped, percent, tag
 
-KINDS = {"s": ("바뀜", "substituted"), "d": ("빠짐", "deleted"), "n": ("더해짐", "inserted")}
+KINDS = {"s": ("치환", "substituted"), "d": ("삭제", "deleted"), "n": ("삽입", "inserted")}
 
 
 def legend() -> str:
-    """What the marks of an alignment mean, which differ in form as well as in colour."""
+    """Return the legend of the marks in an alignment, which differ in form as well as in colour."""
     examples = {"s": _column("각", "갑"), "d": _column("각", ""), "n": _column("", "갑")}
     items = [
         f'<span><span class="aligned" aria-hidden="true">{examples[kind]}</span> {both(*names)}</span>'
         for kind, names in KINDS.items()
     ]
-    rows = both("윗줄은 말한 글, 아랫줄은 들은 글", "Above what was said, below what was heard")
+    rows = both("윗줄은 정답, 아랫줄은 인식 결과", "Above: the reference. Below: the recognised text")
     return f'<p class="legend"><span>{rows}</span>{"".join(items)}</p>'
 
 
 def excerpt(heard: Sequence[Prediction], clip: bytes | None) -> str:
-    """One utterance as one or two models heard it, with a player for the MP3 `clip`."""
+    """Return one utterance as one or two models recognised it, with a player for the MP3 `clip`."""
     first = heard[0]
     rates = " ".join(
         f"<b>{tag(index) if len(heard) > 1 else ''} CER {percent(each.score.characters.rate)}</b>"
@@ -44,13 +44,13 @@ def _aligned(prediction: Prediction, name: str) -> str:
     pairs = metrics.character_pairs(prediction.reference, prediction.hypothesis)
     columns = "".join(_column(said, heard) for said, heard in pairs)
     said, heard = escaped(prediction.reference), escaped(prediction.hypothesis)
-    spoken = f"{both('말한 글', 'Said')}: {said}. {both('들은 글', 'Heard')}: {heard}."
+    spoken = f"{both('정답', 'Reference')}: {said}. {both('인식 결과', 'Recognised')}: {heard}."
     shown = f'<span class="sr">{spoken}</span><div aria-hidden="true">{columns}</div>'
     return f'<div class="aligned" lang="ko">{name}{shown}</div>'
 
 
 def _column(said: str, heard: str) -> str:
-    """A character above the one that it was heard as; a space in an error is visible, and so is a gap."""
+    """Return a spoken character above the recognised one, with visible marks for wrong spaces and gaps."""
     if said == heard == " ":
         return '<span class="col space"><b> </b><i> </i></span> '
     kind = "" if said == heard else " n" if not said else " d" if not heard else " s"

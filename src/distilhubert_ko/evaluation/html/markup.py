@@ -1,16 +1,16 @@
-"""Pieces of HTML that the parts of a page share: text in two languages, numbers, tables. All text goes in escaped."""
+"""HTML helpers for all parts of a page: text in two languages, numbers and tables. Callers escape all text."""
 
 from collections.abc import Sequence
 from html import escape
 
 
 def both(korean: str, english: str) -> str:
-    """A text of the program's own in both languages, of which the page shows one."""
+    """Return a text of the program in both languages, of which the page shows one."""
     return f'<span class="ko" lang="ko">{korean}</span><span class="en" lang="en">{english}</span>'
 
 
 def escaped(text: str) -> str:
-    """Text from elsewhere, as HTML shows it."""
+    """Return untrusted text with HTML escapes."""
     return escape(text, quote=True)
 
 
@@ -19,19 +19,19 @@ def percent(rate: float) -> str:
 
 
 def points(difference: float) -> str:
-    """A difference of two rates in percentage points, with its sign."""
+    """Return a difference of two rates in percentage points with its sign."""
     return f"{100 * difference:+.2f}".replace("-", "−")
 
 
 def tag(index: int) -> str:
-    """The mark of the first or the second of two models."""
+    """Return the mark of the first or the second of two models."""
     return f'<span class="side {"ab"[index]}">{"AB"[index]}</span>'
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
-    """A table that scrolls sideways where it must. A row holds its cells, one string for each line of it.
+    """Return a table that can scroll sideways. A row is a list of strings, one per line with all its cells.
 
-    The first string of a row of several lines starts with a header that spans them.
+    In a row of several lines, the first string starts with a header that spans them.
     """
     lines = []
     for first, *others in rows:

@@ -1,7 +1,7 @@
-"""The evaluation report as one HTML page, in Korean and English, that needs no other file: `evaluate --html`.
+"""The evaluation report as a single HTML page in Korean and English, for `evaluate --html`.
 
-Its figures are those of `report` and `breakdown`; its frame, style and script are in page.html. Everything that comes
-from a corpus or a model is escaped.
+Figures come from `report` and `breakdown`; frame, style and script are in page.html. All text from a corpus or a model
+is escaped.
 """
 
 import datetime
@@ -24,16 +24,16 @@ from distilhubert_ko.evaluation.html.sections import METRICS, Side, interval_tex
 from distilhubert_ko.files import writing
 from distilhubert_ko.version import __version__
 
-WORST, CHANGED = 20, 10  # utterances shown, the latter in each direction
-SPEECH = 3_000_000  # bytes of MP3 in a page, which base64 makes a third larger: it stays below 5 MB
+WORST, CHANGED = 20, 10  # utterances to show; CHANGED in each direction
+SPEECH = 3_000_000  # bytes of MP3 in a page; base64 adds a third, so that the page stays below 5 MB
 
 
 def write_page(
     path: Path, sides: Sequence[Side], comparison: Comparison | None, wave: Callable[[str], np.ndarray]
 ) -> Path:
-    """Writes the page of one model, or of two with their comparison, to `path`.
+    """Write the page of one model, or of two with their comparison, to `path`.
 
-    `wave` gives the speech of an utterance, by its id, for those that are listed. Raises InputError where `path`
+    `wave` returns the audio of an utterance by its id, for the utterances in the page. Raises InputError if `path`
     cannot be written.
     """
     clips: dict[str, bytes] = {}
@@ -47,7 +47,7 @@ def write_page(
 
 
 def listed_ids(sides: Sequence[Side], comparison: Comparison | None) -> list[str]:
-    """The ids of the utterances that the page lists, as often as it does."""
+    """Return the ids of the utterances in the page, as often as each occurs."""
     changed = comparison.changed(CHANGED) if comparison else ([], [])
     return [each.id for each in sides[0].breakdown.worst(WORST)] + [pair[0].id for part in changed for pair in part]
 
@@ -55,18 +55,18 @@ def listed_ids(sides: Sequence[Side], comparison: Comparison | None) -> list[str
 def render_page(
     sides: Sequence[Side], comparison: Comparison | None, clips: Mapping[str, bytes], date: datetime.date
 ) -> str:
-    """The page as HTML. `clips` are MP3 files by utterance; one that is missing has no player."""
+    """Return the page as HTML. `clips` are MP3 files by utterance id; an utterance without one has no player."""
     contents_of = {
         ("setup", "평가 조건", "Setup"): _facts(sides, date),
         ("comparison", "비교", "Comparison"): _comparison(comparison) if comparison else "",
         ("figures", "오류율", "Error rates"): sections.rates_section(sides),
         ("length", "길이별", "By length"): sections.lengths_section(sides),
         ("speakers", "화자별", "By speaker"): sections.speakers_section(sides),
-        ("syllables", "헷갈린 음절", "Syllables"): sections.syllables_section(sides),
-        ("jamo", "헷갈린 자모", "Jamo"): sections.jamo_section(sides),
+        ("syllables", "혼동한 음절", "Syllables"): sections.syllables_section(sides),
+        ("jamo", "혼동한 자모", "Jamo"): sections.jamo_section(sides),
         ("training", "학습 곡선", "Learning curve"): _training(sides),
         ("worst", "가장 많이 틀린 발화", "Worst utterances"): _worst(sides, clips),
-        ("changed", "가장 달라진 발화", "Largest changes"): _changed(comparison, clips) if comparison else "",
+        ("changed", "차이가 가장 큰 발화", "Largest differences"): _changed(comparison, clips) if comparison else "",
     }
     body, contents = [], []
     for (key, korean, english), content in contents_of.items():
@@ -95,9 +95,9 @@ def _facts(sides: Sequence[Side], date: datetime.date) -> str:
         (both("말뭉치", "Corpus"), escaped(first.corpus), "wide"),
         (both("발화", "Utterances"), f"{first.utterances:,}", ""),
         (both("길이", "Length"), both(f"{first.hours:.2f}시간", f"{first.hours:.2f} h"), ""),
-        (both("화자", "Speakers"), f"{first.speakers:,}" if first.speakers else both("모름", "unknown"), ""),
-        (both("평가에서 빠진 발화", "Left out"), f"{dropped:,}", ""),
-        (both("평가한 날", "Date"), date.isoformat(), ""),
+        (both("화자", "Speakers"), f"{first.speakers:,}" if first.speakers else both("알 수 없음", "unknown"), ""),
+        (both("평가에서 제외된 발화", "Left out"), f"{dropped:,}", ""),
+        (both("평가일", "Date"), date.isoformat(), ""),
         (both("프로그램", "Program"), f"distilhubert-ko {escaped(__version__)}", ""),
     ]
     content = [_list(facts)]
@@ -117,13 +117,13 @@ def _facts(sides: Sequence[Side], date: datetime.date) -> str:
 
 
 def _list(entries: Sequence[tuple[str, str, str]]) -> str:
-    """(name, value, class) as a definition list."""
+    """Return (name, value, class) entries as a definition list."""
     shown = "".join(f'<div class="{kind}"><dt>{name}</dt><dd>{value}</dd></div>' for name, value, kind in entries)
     return f'<dl class="facts">{shown}</dl>'
 
 
 def _decoding(used: Mapping[str, Any]) -> str:
-    """What `Decoder.record` says of it, in words."""
+    """Return the record of a Decoder in words."""
     if used["beam"] == 1 and not used["lm"]:
         way = both("그리디, 언어 모델 없음", "greedy, no language model")
     elif not used["lm"]:
@@ -174,20 +174,20 @@ def _comparison(comparison: Comparison) -> str:
                         f"<td>{percent(paired.probability)}</td><td>{_p(paired.p)}</td>"
                     ]
                 )
-    head = [both("지표", "Measure"), both("다시 뽑은 단위", "Resampled"), tag(0), tag(1)]
+    head = [both("지표", "Measure"), both("재추출 단위", "Resampled"), tag(0), tag(1)]
     head += [both("차이(A − B, %p)", "Difference (A − B, points)"), both("95% 구간", "95 % interval")]
     head += [both("A가 나을 확률", "Probability that A is better"), "p"]
     note = both(
-        "짝지은 부트스트랩(Bisani와 Ney, 2004)입니다. 두 모델을 늘 같은 발화로 견주므로, 둘 다에 어려운 발화가 "
-        "구간을 넓히지 않습니다. 차이가 음수이면 A의 오류가 적습니다. 한 화자의 발화는 함께 틀리기 쉬우므로 화자를 "
-        "다시 뽑는 쪽이 더 엄격합니다.",
-        "Paired bootstrap (Bisani and Ney, 2004): both models on the same draws, so what is hard for both does not "
-        "widen the interval. Where the difference is negative, A has fewer errors. Utterances of one speaker err "
-        "together, so the test over speakers is the stricter one.",
+        "쌍체 부트스트랩(paired bootstrap; Bisani와 Ney, 2004)입니다. 두 모델을 항상 같은 발화로 비교하므로, 두 모델 "
+        "모두에 어려운 발화가 있어도 구간이 넓어지지 않습니다. 차이가 음수이면 A의 오류가 더 적습니다. 같은 화자의 "
+        "발화는 함께 틀리기 쉬우므로 화자 단위 검정이 더 엄격합니다.",
+        "This is the paired bootstrap (Bisani and Ney, 2004). It compares both models on the same draws, so utterances "
+        "that are hard for both do not widen the interval. If the difference is negative, A has fewer errors. "
+        "Utterances of one speaker err together, so the test over speakers is stricter.",
     )
     counted = both(
-        f"두 모델이 함께 받은 발화 {comparison.utterances:,}개",
-        f"{comparison.utterances:,} utterances that both were given",
+        f"두 모델을 모두 평가한 발화 {comparison.utterances:,}개",
+        f"{comparison.utterances:,} utterances in both evaluations",
     )
     if comparison.left_out:
         counted += both(f", 제외 {comparison.left_out:,}개", f", {comparison.left_out:,} left out")
@@ -200,7 +200,7 @@ def _p(value: float) -> str:
 
 
 def _verdict(contrast: Contrast) -> str:
-    """What the test says, over speakers where they are known."""
+    """Return the result of the test over speakers if they are known, otherwise over utterances."""
     paired = contrast.over_speakers or contrast.over_utterances
     low, high = (points(end) for end in paired.ci95)
     sign = "= " if paired.p >= 0.001 else ""
@@ -210,7 +210,7 @@ def _verdict(contrast: Contrast) -> str:
     )
     if paired.p >= 0.05:
         return (
-            both("이 데이터로는 두 모델의 우열을 가릴 수 없습니다", "This corpus cannot tell the two apart")
+            both("이 데이터로는 두 모델의 우열을 가릴 수 없습니다", "This corpus does not show which model is better")
             + f": {numbers}."
         )
     better = tag(0 if paired.difference < 0 else 1)
@@ -229,14 +229,14 @@ def _training(sides: Sequence[Side]) -> str:
     cer = charts.curves(rates, "CER", mark=kept)
     if not loss and not cer:
         return ""
-    figures = [(both("글자당 CTC 손실", "CTC loss per label"), loss), (both("검증 CER", "Validation CER"), cer)]
+    figures = [(both("레이블당 CTC 손실", "CTC loss per label"), loss), (both("검증 CER", "Validation CER"), cer)]
     drawn = "".join(f"<figure><figcaption>{name}</figcaption>{chart}</figure>" for name, chart in figures if chart)
     keys = [(f"{side_tag(sides, i)} ", "ab"[i]) for i in range(len(sides))]
     items = [f"<li>{_line(kind)}{name}{both('검증', 'validation')}</li>" for name, kind in keys]
     items += [f"<li>{_line(f'{kind} dashed')}{name}{both('학습', 'training')}</li>" for name, kind in keys]
     if kept is not None:
-        items.append(f"<li>{_line('mark')}{both('남긴 가중치', 'weights kept')}</li>")
-    note = both("가로축은 학습 스텝입니다.", "Steps of training from left to right.")
+        items.append(f"<li>{_line('mark')}{both('선택한 가중치', 'selected weights')}</li>")
+    note = both("가로축은 학습 스텝입니다.", "The horizontal axis shows training steps.")
     return f'<p class="note">{note}</p><div class="pair">{drawn}</div><ul class="key">{"".join(items)}</ul>'
 
 
@@ -260,8 +260,8 @@ def _worst(sides: Sequence[Side], clips: Mapping[str, bytes]) -> str:
 def _changed(comparison: Comparison, clips: Mapping[str, bytes]) -> str:
     parts = []
     titles = [
-        both(f"{tag(0)}가 나은 발화", f"{tag(0)} does better"),
-        both(f"{tag(1)}가 나은 발화", f"{tag(1)} does better"),
+        both(f"{tag(0)}가 더 나은 발화", f"{tag(0)} is better"),
+        both(f"{tag(1)}가 더 나은 발화", f"{tag(1)} is better"),
     ]
     for title, pairs in zip(titles, comparison.changed(CHANGED), strict=True):
         shown = "".join(excerpt(pair, clips.get(pair[0].id)) for pair in pairs)
@@ -271,7 +271,7 @@ def _changed(comparison: Comparison, clips: Mapping[str, bytes]) -> str:
 
 def _footer() -> str:
     note = both(
-        "이 문서는 파일 하나로 되어 있으며 아무것도 받거나 보내지 않습니다. 글과 음성은 말뭉치의 이용 조건을 따릅니다.",
-        "This page is one file; it fetches and sends nothing. Its text and audio are under the terms of the corpus.",
+        "이 문서는 파일 하나이며 네트워크를 사용하지 않습니다. 글과 음성에는 말뭉치의 이용 조건이 적용됩니다.",
+        "This page is a single file and does not use the network. The terms of the corpus apply to its text and audio.",
     )
     return f"<p>{note}</p>"

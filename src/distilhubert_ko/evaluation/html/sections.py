@@ -1,4 +1,4 @@
-"""The tables and maps of an evaluation report as HTML, of one model or of two side by side."""
+"""Tables and maps of an evaluation report as HTML, for one model or two side by side."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from distilhubert_ko.evaluation.report import Report
 from distilhubert_ko.model_folder import TrainingRecord
 from distilhubert_ko.text import tokenizer as text
 
-CONFUSED, NAMED = 20, 6  # confusions of syllables, and of the jamo of a position
-ROOM = 1.15  # of a chart's longest bar, for its interval; one that reaches further is cut
-OPEN = 20  # speakers shown before the rest is folded away
+CONFUSED, NAMED = 20, 6  # confusions to show: of syllables, and of jamo per position
+ROOM = 1.15  # width of a chart over its longest bar, for intervals; a longer interval is cut
+OPEN = 20  # speakers to show; the rest is folded
 METRICS = {
     "cer": ("글자 오류율(CER)", "Character error rate (CER)"),
     "cer_no_space": ("CER, 공백 제외", "CER, no spaces"),
@@ -33,7 +33,7 @@ POSITIONS = {"initial": text.INITIALS, "medial": text.MEDIALS, "final": text.FIN
 
 @dataclass(frozen=True)
 class Side:
-    """A measured model: how it is called, its folder, whose training log is drawn if there is one, and its report."""
+    """A measured model: its name, its report, and its folder, whose training log is drawn if there is one."""
 
     name: str
     folder: Path
@@ -48,7 +48,7 @@ class Side:
         try:
             return model_folder.read_log(self.folder)
         except ModelError:
-            return []  # a model made by others, or a folder without its records
+            return []  # the folder has no records of training
 
     @cached_property
     def best_step(self) -> int | None:
@@ -59,7 +59,7 @@ class Side:
 
 
 def side_tag(sides: Collection[object], index: int) -> str:
-    """A or B, where there are two models."""
+    """Return the mark A or B if there are two models, otherwise ""."""
     return tag(index) if len(sides) > 1 else ""
 
 
@@ -85,15 +85,15 @@ def rates_section(sides: Sequence[Side]) -> str:
     head = [both("지표", "Measure"), *_rate_head(sides, both("오류율", "Rate"))]
     head += [both("95% 구간(화자)", "95 % (speakers)")] if by_speaker else []
     head += [
-        both(*names) for names in (("치환", "Subst."), ("삭제", "Del."), ("삽입", "Ins."), ("기준 길이", "Reference"))
+        both(*names) for names in (("치환", "Subst."), ("삭제", "Del."), ("삽입", "Ins."), ("정답 길이", "Reference"))
     ]
     note = both(
-        "오류를 모두 더한 뒤 기준 글의 길이로 나눈 값입니다. 초성·중성·종성은 가장 닮은 음절끼리 짝지어 세며, 받침 "
-        "없음도 종성의 한 가지로 칩니다. 띄어쓰기의 삭제는 빠뜨린 공백, 삽입은 잘못 넣은 공백입니다. 구간은 발화를, "
-        "화자를 알면 화자도 다시 뽑는 부트스트랩입니다.",
-        "Errors summed, then divided by the length of the reference. Initials, medials and finals are counted between "
-        "syllables paired by likeness, and having no final is one kind of final. Of spaces, deletions are those "
-        "left out and insertions those added. Intervals are bootstraps over utterances and, where speakers are known, "
+        "모든 오류를 더한 뒤 정답의 길이로 나눈 값입니다. 초성·중성·종성은 가장 비슷한 음절끼리 짝지어 세고, 받침이 "
+        "없는 것도 종성의 한 종류로 봅니다. 띄어쓰기에서 삭제는 빠뜨린 공백, 삽입은 잘못 넣은 공백입니다. 구간은 "
+        "발화를 재추출한 부트스트랩이며, 화자를 알면 화자 단위로도 구합니다.",
+        "A rate is the sum of errors over the length of the references. Initials, medials and finals are counted "
+        "between pairs of similar syllables, and a missing final is one kind of final. Deleted spaces are missing "
+        "ones, inserted spaces are wrong ones. Intervals are bootstraps over utterances and, if speakers are known, "
         "over speakers.",
     )
     return f'<p class="note">{note}</p>{table(head, rows, both("오류율", "Error rates"))}'
@@ -109,7 +109,7 @@ def _rate_head(sides: Collection[object], name: str) -> list[str]:
 
 
 def _rate(sides: Collection[object], index: int, figure: Figure, top: float) -> list[str]:
-    """The cells of a rate: the model's where there are two, the number, its bar, its interval."""
+    """Return the cells of a rate: the model if there are two, the number, its bar and its interval."""
     model = [f'<td class="model">{side_tag(sides, index)}</td>'] if len(sides) > 1 else []
     chart = charts.bar(figure.rate, figure.ci95, top, "ab"[index])
     return [
@@ -123,7 +123,7 @@ def _rate(sides: Collection[object], index: int, figure: Figure, top: float) -> 
 def _groups(
     sides: Sequence[Side], groups: Sequence[Mapping[Any, GroupFigures]], labels: Mapping[Any, str]
 ) -> list[list[str]]:
-    """A row for each key of `labels`: CER of each model, utterances and minutes."""
+    """Return a row per key of `labels`: CER of each model, utterances and minutes."""
     top = max((group.cer.rate for each in groups for group in each.values()), default=0.0) * ROOM
     rows = []
     for key, label in labels.items():
@@ -137,7 +137,7 @@ def _groups(
 
 
 def _headed(header: str, lines: Sequence[str]) -> list[str]:
-    """The lines of a row under the header that spans them."""
+    """Return the lines of a row, the first with the header that spans them."""
     return [header + lines[0], *lines[1:]]
 
 
@@ -167,7 +167,7 @@ def speakers_section(sides: Sequence[Side]) -> str:
     if len(rows) > OPEN:
         more = both(f"나머지 {len(rows) - OPEN:,}명", f"{len(rows) - OPEN:,} more")
         content += f"<details><summary>{more}</summary>{table(head, rows[OPEN:], caption)}</details>"
-    note = both("CER가 높은 화자부터입니다.", "The highest CER first.")
+    note = both("CER가 높은 화자부터 보여 줍니다.", "Highest CER first.")
     return f'<p class="note">{note}</p>{content}'
 
 
@@ -185,8 +185,8 @@ def syllables_section(sides: Sequence[Side]) -> str:
             ]
             for one, other, times, said in found
         ]
-        head = [both("말한 글자", "Said"), both("들은 글자", "Heard"), both("횟수", "Times"), ""]
-        head.append(both("말한 것 중", "Of those said"))
+        head = [both("실제 글자", "Spoken"), both("인식한 글자", "Recognised"), both("횟수", "Count"), ""]
+        head.append(both("실제 글자 중 비율", "Share of spoken"))
         title = f"<h3>{side_tag(sides, index)} {escaped(side.name)}</h3>" if len(sides) > 1 else ""
         caption = both("가장 자주 바뀐 글자", "The most frequent substitutions")
         parts.append(f"<div>{title}{table(head, rows, caption)}</div>" if rows else "")
@@ -210,10 +210,11 @@ def jamo_section(sides: Sequence[Side]) -> str:
                 f"({both(f'전체 {share}', f'{share} in all')})</p></figure>"
             )
     note = both(
-        "행은 말한 자모, 열은 들은 자모입니다. 진할수록 그 행에서 차지하는 몫이 큽니다(제곱근 눈금). ∅은 받침 없음, "
-        "–는 음절이 통째로 빠지거나(열) 더해진 것(행)입니다. 칸을 가리키면 횟수가 나옵니다.",
-        "Rows are what was said, columns what was heard. The darker, the larger the share of the row (square-root "
-        "scale). ∅ is a missing final; – is a syllable lost (column) or added (row). Point at a cell for its count.",
+        "행은 실제 자모, 열은 인식한 자모입니다. 색이 진할수록 그 행에서 차지하는 비율이 큽니다(제곱근 눈금). ∅은 받침 "
+        "없음, –는 음절이 통째로 빠지거나(열) 더해진 것(행)입니다. 칸에 마우스를 올리면 횟수가 나옵니다.",
+        "Rows are spoken letters, columns recognised letters. A darker cell is a larger share of its row (square-root "
+        "scale). ∅ is a missing final; – is a deleted (column) or inserted (row) syllable. Point at a cell to see its "
+        "count.",
     )
     key = (
         f'<ul class="key"><li><span class="swatch" style="background:var(--hit)"></span>{both("맞음", "Right")}</li>'
