@@ -120,17 +120,19 @@ class Breakdown:
     @cached_property
     def confusions(self) -> list[tuple[str, str, int, int]]:
         """Return (spoken, recognised, count, count of spoken) per substitution of a character, most frequent first."""
-        said = _said(self.pairs)
+        spoken = _spoken(self.pairs)
         wrong = [(one, other, times) for (one, other), times in self.pairs.items() if one != other and one and other]
         wrong.sort(key=lambda row: (-row[2], row[0], row[1]))
-        return [(one, other, times, said[one]) for one, other, times in wrong]
+        return [(one, other, times, spoken[one]) for one, other, times in wrong]
 
     @cached_property
     def jamo(self) -> dict[str, Counter[tuple[str, str]]]:
         """Return position -> (spoken, recognised) -> count over letters of that position; "" is no syllable."""
         tables: dict[str, Counter[tuple[str, str]]] = {"initial": Counter(), "medial": Counter(), "final": Counter()}
-        for (said, heard), times in self.pairs.items():
-            for table, one, other in zip(tables.values(), text.positions(said), text.positions(heard), strict=True):
+        for (spoken, recognised), times in self.pairs.items():
+            for table, one, other in zip(
+                tables.values(), text.positions(spoken), text.positions(recognised), strict=True
+            ):
                 if one or other:
                     table[one, other] += times
         return tables
@@ -234,9 +236,9 @@ def _group(predictions: Sequence[Prediction]) -> GroupFigures:
     return GroupFigures(len(predictions), seconds, _figure([each.score.characters for each in predictions], None))
 
 
-def _said(pairs: Counter[tuple[str, str]]) -> Counter[str]:
+def _spoken(pairs: Counter[tuple[str, str]]) -> Counter[str]:
     """Return how often each character or letter was spoken."""
     total: Counter[str] = Counter()
-    for (said, _), times in pairs.items():
-        total[said] += times
+    for (spoken, _), times in pairs.items():
+        total[spoken] += times
     return total

@@ -101,9 +101,9 @@ def label_corpus(
     unread = Counter(problem.reason for problem in corpus.problems)
     for utterance, wave, log_probs in recognise_in_chunks(transcriber, corpus.utterances, _wave, on_progress):
         tokens = transcriber.decoder.decode([log_probs])[0].tokens
-        heard = Transcript.from_tokens(tokens, transcriber.tokenizer, len(wave) / SAMPLE_RATE).text
+        recognised = Transcript.from_tokens(tokens, transcriber.tokenizer, len(wave) / SAMPLE_RATE).text
         sure = label_confidence(log_probs, [token.id for token in tokens], transcriber.tokenizer.blank_id)
-        labels.append(Label(utterance, heard, sure, _reference(utterance, recipe.text.foreign == "spell")))
+        labels.append(Label(utterance, recognised, sure, _reference(utterance, recipe.text.foreign == "spell")))
     unread["audio unreadable"] += len(corpus.utterances) - len(labels)
     return Labels(spec, tuple(labels), dict(+unread))
 

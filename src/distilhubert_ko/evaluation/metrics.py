@@ -126,10 +126,10 @@ def character_pairs(reference: str, hypothesis: str) -> list[tuple[str, str]]:
     reference, hypothesis = _composed(reference), _composed(hypothesis)
     pairs: list[tuple[str, str]] = []
     for block in Levenshtein.opcodes(reference, hypothesis):
-        said = reference[block.src_start : block.src_end]
-        heard = hypothesis[block.dest_start : block.dest_end]
+        spoken = reference[block.src_start : block.src_end]
+        recognised = hypothesis[block.dest_start : block.dest_end]
         # A block that deletes or inserts has one empty side; all others have two of the same length.
-        pairs += zip(said or [""] * len(heard), heard or [""] * len(said), strict=True)
+        pairs += zip(spoken or [""] * len(recognised), recognised or [""] * len(spoken), strict=True)
     return pairs
 
 

@@ -39,27 +39,27 @@ def syllable_pairs(reference: str, hypothesis: str) -> list[tuple[str, str]]:
     differ. A gap, like a missing final, is empty. A lone jamo fills one position. A character that is not Hangul
     differs from any other in all three.
     """
-    said, heard = _unspaced(reference), _unspaced(hypothesis)
-    rows, columns = _numbers(said), _numbers(heard)
+    spoken, recognised = _unspaced(reference), _unspaced(hypothesis)
+    rows, columns = _numbers(spoken), _numbers(recognised)
     steps = np.concatenate([[0], np.cumsum((columns > 0).sum(1))])  # the cost of inserting up to each column
-    least = np.empty((len(said) + 1, len(heard) + 1), np.int64)
+    least = np.empty((len(spoken) + 1, len(recognised) + 1), np.int64)
     least[0] = steps
     for i, row in enumerate(rows):
         best = least[i] + (row > 0).sum()
         best[1:] = np.minimum(best[1:], least[i, :-1] + (columns != row).sum(1))
         least[i + 1] = np.minimum.accumulate(best - steps) + steps
     pairs = []
-    i, j = len(said), len(heard)
+    i, j = len(spoken), len(recognised)
     while i or j:
         if i and j and least[i, j] == least[i - 1, j - 1] + (rows[i - 1] != columns[j - 1]).sum():
             i, j = i - 1, j - 1
-            pairs.append((said[i], heard[j]))
+            pairs.append((spoken[i], recognised[j]))
         elif i and least[i, j] == least[i - 1, j] + (rows[i - 1] > 0).sum():
             i -= 1
-            pairs.append((said[i], ""))
+            pairs.append((spoken[i], ""))
         else:
             j -= 1
-            pairs.append(("", heard[j]))
+            pairs.append(("", recognised[j]))
     return pairs[::-1]
 
 
@@ -74,8 +74,10 @@ def position_counts(reference: str, hypothesis: str) -> PositionCounts:
     A space is a hit if the other text has one between the same aligned characters. Otherwise it is deleted or inserted.
     """
     pairs = syllable_pairs(reference, hypothesis)
-    found = [(text.positions(said), text.positions(heard)) for said, heard in pairs]
-    initial, medial, final = (_slot([(said[place], heard[place]) for said, heard in found]) for place in range(3))
+    found = [(text.positions(spoken), text.positions(recognised)) for spoken, recognised in pairs]
+    initial, medial, final = (
+        _slot([(spoken[place], recognised[place]) for spoken, recognised in found]) for place in range(3)
+    )
     return PositionCounts(initial, medial, final, _spaces(reference, hypothesis, pairs))
 
 
@@ -90,26 +92,26 @@ def _numbers(characters: str) -> NDArray[np.int64]:
 def _slot(pairs: Sequence[tuple[str, str]]) -> ErrorCounts:
     """Count one position over aligned pairs of letters; "" is none."""
     return ErrorCounts(
-        hits=sum(said == heard != "" for said, heard in pairs),
-        substitutions=sum(said != heard and said != "" != heard for said, heard in pairs),
-        deletions=sum(said != "" == heard for said, heard in pairs),
-        insertions=sum(heard != "" == said for said, heard in pairs),
+        hits=sum(spoken == recognised != "" for spoken, recognised in pairs),
+        substitutions=sum(spoken != recognised and spoken != "" != recognised for spoken, recognised in pairs),
+        deletions=sum(spoken != "" == recognised for spoken, recognised in pairs),
+        insertions=sum(recognised != "" == spoken for spoken, recognised in pairs),
     )
 
 
 def _spaces(reference: str, hypothesis: str, pairs: Sequence[tuple[str, str]]) -> ErrorCounts:
     """Count spaces. A space may stand anywhere between the characters around it; two that can meet are a hit."""
-    said = _gaps(text.compose(reference).split(), [column for column, pair in enumerate(pairs) if pair[0]])
-    heard = _gaps(text.compose(hypothesis).split(), [column for column, pair in enumerate(pairs) if pair[1]])
+    spoken = _gaps(text.compose(reference).split(), [column for column, pair in enumerate(pairs) if pair[0]])
+    recognised = _gaps(text.compose(hypothesis).split(), [column for column, pair in enumerate(pairs) if pair[1]])
     hits = i = j = 0
-    while i < len(said) and j < len(heard):
-        if said[i][1] < heard[j][0]:
+    while i < len(spoken) and j < len(recognised):
+        if spoken[i][1] < recognised[j][0]:
             i += 1
-        elif heard[j][1] < said[i][0]:
+        elif recognised[j][1] < spoken[i][0]:
             j += 1
         else:
             hits, i, j = hits + 1, i + 1, j + 1
-    return ErrorCounts(hits=hits, deletions=len(said) - hits, insertions=len(heard) - hits)
+    return ErrorCounts(hits=hits, deletions=len(spoken) - hits, insertions=len(recognised) - hits)
 
 
 def _gaps(words: Sequence[str], columns: Sequence[int]) -> list[tuple[int, int]]:

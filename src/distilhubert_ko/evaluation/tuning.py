@@ -51,8 +51,8 @@ def recognise_split(
 ) -> RecognisedCorpus:
     """Return the log-probabilities of SPEECH seconds of a split, or of a shorter split as a whole."""
     examples = _drawn(split.examples)
-    heard = recognise_in_chunks(transcriber, examples, lambda example: example.utterance.wave(), on_progress)
-    matrices = tuple(log_probs for _, _, log_probs in heard)
+    recognised = recognise_in_chunks(transcriber, examples, lambda example: example.utterance.wave(), on_progress)
+    matrices = tuple(log_probs for _, _, log_probs in recognised)
     return RecognisedCorpus(tuple(example.text for example in examples), matrices)
 
 
@@ -68,7 +68,7 @@ def _drawn(examples: Sequence[Example]) -> list[Example]:
 
 
 def tune_weights(
-    heard: RecognisedCorpus,
+    recognised: RecognisedCorpus,
     tokenizer: Tokenizer,
     model: LanguageModel,
     options: beam.Options,
@@ -81,7 +81,7 @@ def tune_weights(
         pair = round(alpha, 4), round(beta, 4)
         if pair not in trials and alpha >= 0:
             weights = replace(untuned(model), alpha=pair[0], beta=pair[1])
-            trials[pair] = WeightTrial(weights, error_rate(heard, tokenizer, model, weights, options))
+            trials[pair] = WeightTrial(weights, error_rate(recognised, tokenizer, model, weights, options))
             if on_trial:
                 on_trial(trials[pair])
 
@@ -104,12 +104,16 @@ def best_trial(trials: Sequence[WeightTrial]) -> WeightTrial:
 
 
 def error_rate(
-    heard: RecognisedCorpus, tokenizer: Tokenizer, model: LanguageModel | None, weights: Weights, options: beam.Options
+    recognised: RecognisedCorpus,
+    tokenizer: Tokenizer,
+    model: LanguageModel | None,
+    weights: Weights,
+    options: beam.Options,
 ) -> float:
     """Return the CER of the best hypotheses."""
     worth = scorer(tokenizer, model, weights, HotWords((), 0.0))
     total = metrics.ErrorCounts()
-    for reference, matrix in zip(heard.references, heard.log_probs, strict=True):
+    for reference, matrix in zip(recognised.references, recognised.log_probs, strict=True):
         found = beam.search(matrix, options, worth, tokenizer.blank_id)[0]
         total += metrics.characters(reference, tokenizer.decode(token.id for token in found.tokens))
     return total.rate

@@ -1,4 +1,4 @@
-"""What a server is told: who may use it, and how much it takes on. The defaults of all limits stand here alone.
+"""The options of a server: who may use it, and its limits. All defaults of limits are here.
 
 This module loads nothing else, so that the command line can read the defaults without the web framework.
 """

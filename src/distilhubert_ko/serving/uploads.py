@@ -65,10 +65,10 @@ class Uploads:
         loop = asyncio.get_running_loop()
         parts: asyncio.Queue[str | None] = asyncio.Queue()  # None at the end
 
-        def told(text: str) -> None:
+        def on_text(text: str) -> None:
             loop.call_soon_threadsafe(parts.put_nowait, text)
 
-        work = asyncio.ensure_future(self._batcher.transcribe(wave, on_text=told))
+        work = asyncio.ensure_future(self._batcher.transcribe(wave, on_text=on_text))
         work.add_done_callback(lambda _: parts.put_nowait(None))
         sent = ""
         try:

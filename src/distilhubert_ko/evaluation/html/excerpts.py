@@ -21,12 +21,12 @@ def legend() -> str:
     return f'<p class="legend"><span>{rows}</span>{"".join(items)}</p>'
 
 
-def excerpt(heard: Sequence[Prediction], clip: bytes | None) -> str:
+def excerpt(recognised: Sequence[Prediction], clip: bytes | None) -> str:
     """Return one utterance as one or two models recognised it, with a player for the MP3 `clip`."""
-    first = heard[0]
+    first = recognised[0]
     rates = " ".join(
-        f"<b>{tag(index) if len(heard) > 1 else ''} CER {percent(each.score.characters.rate)}</b>"
-        for index, each in enumerate(heard)
+        f"<b>{tag(index) if len(recognised) > 1 else ''} CER {percent(each.score.characters.rate)}</b>"
+        for index, each in enumerate(recognised)
     )
     facts = [escaped(first.id)]
     facts += [both("화자", "speaker") + " " + escaped(first.speaker)] if first.speaker is not None else []
@@ -35,24 +35,24 @@ def excerpt(heard: Sequence[Prediction], clip: bytes | None) -> str:
     if clip:
         source = f"data:audio/mpeg;base64,{base64.b64encode(clip).decode('ascii')}"
         player = f'<audio controls preload="none" src="{source}" aria-label="{escaped(first.id)}"></audio>'
-    lines = "".join(_aligned(each, tag(index) if len(heard) > 1 else "") for index, each in enumerate(heard))
+    lines = "".join(_aligned(each, tag(index) if len(recognised) > 1 else "") for index, each in enumerate(recognised))
     header = f"<header>{rates}{''.join(f'<span>{fact}</span>' for fact in facts)}{player}</header>"
     return f'<article class="utterance">{header}{lines}</article>'
 
 
 def _aligned(prediction: Prediction, name: str) -> str:
     pairs = metrics.character_pairs(prediction.reference, prediction.hypothesis)
-    columns = "".join(_column(said, heard) for said, heard in pairs)
-    said, heard = escaped(prediction.reference), escaped(prediction.hypothesis)
-    spoken = f"{both('정답', 'Reference')}: {said}. {both('인식 결과', 'Recognised')}: {heard}."
-    shown = f'<span class="sr">{spoken}</span><div aria-hidden="true">{columns}</div>'
+    columns = "".join(_column(spoken, recognised) for spoken, recognised in pairs)
+    spoken, recognised = escaped(prediction.reference), escaped(prediction.hypothesis)
+    shown_text = f"{both('정답', 'Reference')}: {spoken}. {both('인식 결과', 'Recognised')}: {recognised}."
+    shown = f'<span class="sr">{shown_text}</span><div aria-hidden="true">{columns}</div>'
     return f'<div class="aligned" lang="ko">{name}{shown}</div>'
 
 
-def _column(said: str, heard: str) -> str:
+def _column(spoken: str, recognised: str) -> str:
     """Return a spoken character above the recognised one, with visible marks for wrong spaces and gaps."""
-    if said == heard == " ":
+    if spoken == recognised == " ":
         return '<span class="col space"><b> </b><i> </i></span> '
-    kind = "" if said == heard else " n" if not said else " d" if not heard else " s"
-    above, below = ("␣" if each == " " else escaped(each) for each in (said or "+", heard or "–"))
+    kind = "" if spoken == recognised else " n" if not spoken else " d" if not recognised else " s"
+    above, below = ("␣" if each == " " else escaped(each) for each in (spoken or "+", recognised or "–"))
     return f'<span class="col{kind}"><b>{above}</b><i>{below}</i></span>'

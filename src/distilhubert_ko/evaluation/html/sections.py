@@ -181,9 +181,9 @@ def syllables_section(sides: Sequence[Side]) -> str:
                 f'<td class="letter" lang="ko">{escaped(one)}</td>'
                 f'<td class="letter" lang="ko">{escaped(other)}</td><td class="rate">{times:,}</td>'
                 f'<td class="chart">{charts.bar(times, None, top, "ab"[index])}</td>'
-                f'<td class="range">{percent(times / said)}</td>'
+                f'<td class="range">{percent(times / spoken)}</td>'
             ]
-            for one, other, times, said in found
+            for one, other, times, spoken in found
         ]
         head = [both("실제 글자", "Spoken"), both("인식한 글자", "Recognised"), both("횟수", "Count"), ""]
         head.append(both("실제 글자 중 비율", "Share of spoken"))
