@@ -44,7 +44,7 @@ from distilhubert_ko.export import exporting
 from distilhubert_ko.files import writing
 from distilhubert_ko.model.loading import load_network
 from distilhubert_ko.recognition.transcriber import Transcriber
-from distilhubert_ko.text import tokenizer as text
+from distilhubert_ko.text.normalise import foreign_characters, normalise
 from distilhubert_ko.training import distill, finetune, trainer
 
 TEXTS = "intonation-3i4k klue kornlu news-korean-english prompts-piper ud-gsd ud-kaist".split()
@@ -143,8 +143,8 @@ def sentences(folder: Path) -> list[str]:
     found: dict[str, str] = {}
     for name in TEXTS:
         for line in (folder / f"{name}.txt").read_text(encoding="utf-8").splitlines():
-            written = text.normalise(line, spell=True)
-            if not text.foreign_characters(written) and 6 <= len(written) <= 60:
+            written = normalise(line, spell=True)
+            if not foreign_characters(written) and 6 <= len(written) <= 60:
                 found.setdefault(written, line)
     return [*found.values()]
 

@@ -27,7 +27,7 @@ from distilhubert_ko.data.corpora import read_corpus
 from distilhubert_ko.data.dataset import Example
 from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.files import writing
-from distilhubert_ko.text import tokenizer as text
+from distilhubert_ko.text.tokenizer import Tokenizer
 from distilhubert_ko.training import clips as batching
 
 WAYS = ("decode", "cache_first_pass", "cache", "memory", "memory_augmented")
@@ -42,7 +42,7 @@ def examples(corpus: str, cache: Path | None, config: recipe.Recipe, hours: floa
 
 
 def clips(way: str, chosen: Sequence[Example], config: recipe.Recipe) -> batching.Clips:
-    tokenizer = text.Tokenizer.from_texts((example.text for example in chosen), config.text.units)
+    tokenizer = Tokenizer.from_texts((example.text for example in chosen), config.text.units)
     if way == "memory_augmented":
         made: batching.Clips = batching.AugmentedClips(chosen, tokenizer, config.augment, None, 0)
     else:

@@ -32,7 +32,7 @@ from distilhubert_ko.data.corpora import Utterance, read_corpus
 from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.files import writing
 from distilhubert_ko.model.loading import build_network
-from distilhubert_ko.text import tokenizer as text
+from distilhubert_ko.text.tokenizer import Tokenizer
 from tests.support.hub import write_shard
 
 LOADER = Path(__file__).parents[1] / "docs" / "results" / "loader.json"
@@ -56,7 +56,7 @@ def convolution_backward(
 
 def operations(config: recipe.Recipe) -> dict[str, float]:
     """Floating-point operations for a second of speech, forward and with the backward pass, and the parameters."""
-    tokenizer = text.Tokenizer("syllables", (text.Tokenizer.blank_token, text.Tokenizer.unknown_token, "|", "가"))
+    tokenizer = Tokenizer("syllables", (Tokenizer.blank_token, Tokenizer.unknown_token, "|", "가"))
     network = build_network(config.model, tokenizer).train()
     waves, lengths = torch.randn(1, SECONDS * 16_000), torch.tensor([SECONDS * 16_000])
     with FlopCounterMode(display=False) as forward, torch.no_grad():

@@ -27,7 +27,7 @@ from distilhubert_ko.data import dataset
 from distilhubert_ko.data.corpora import read_corpus
 from distilhubert_ko.model.loading import build_network
 from distilhubert_ko.model.network import PaddingSafeHubertForCTC
-from distilhubert_ko.text import tokenizer as text
+from distilhubert_ko.text.tokenizer import Tokenizer
 from distilhubert_ko.training import clips as batching
 from distilhubert_ko.training import trainer
 
@@ -39,7 +39,7 @@ def measure(way: str, config: recipe.Recipe, corpus: str, batches: int, turn: in
     torch.manual_seed(turn)
     batch_size = config.training.train_batch_size
     split = dataset.split(read_corpus(corpus), config.text, config.data)
-    tokenizer = text.Tokenizer.from_texts((example.text for example in split.examples), config.text.units)
+    tokenizer = Tokenizer.from_texts((example.text for example in split.examples), config.text.units)
     examples = [example for example in split.examples if dataset.has_frames(example, tokenizer)]
     chosen = np.random.default_rng(turn).permutation(len(examples))[: batches * batch_size]
     clips = batching.Clips([examples[i] for i in chosen], tokenizer)

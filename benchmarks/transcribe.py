@@ -32,7 +32,8 @@ import soundfile
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.data.corpora import read_corpus
 from distilhubert_ko.evaluation import metrics
-from distilhubert_ko.text import tokenizer as text
+from distilhubert_ko.text.normalise import normalise
+from distilhubert_ko.text.tokenizer import Tokenizer
 
 Run = Callable[[list[np.ndarray]], list[str]]
 SYSTEMS = {
@@ -127,7 +128,7 @@ def build(folder: Path, arguments: argparse.Namespace, clips: list[np.ndarray]) 
     else:
         torch.manual_seed(0)
         syllables = [chr(code) for code in range(ord("가"), ord("힣"), 9)][:1200]
-        tokenizer = text.Tokenizer.from_texts(["".join(syllables) + " "], "syllables")
+        tokenizer = Tokenizer.from_texts(["".join(syllables) + " "], "syllables")
         save_network(build_network(recipe.Model(pretrained="random"), tokenizer), folder / "model", tokenizer)
     exporting.export_graph(folder / "model")
     network = load_network(folder / "model")
@@ -330,7 +331,7 @@ def measure(
 def error_rates(references: list[str], texts: list[str]) -> dict[str, float]:
     """CER with and without spaces, punctuation dropped on both sides, as whisper writes it."""
     scores = [
-        metrics.score(text.normalise(reference), text.normalise(hypothesis))
+        metrics.score(normalise(reference), normalise(hypothesis))
         for reference, hypothesis in zip(references, texts, strict=True)
     ]
     total = sum(scores, metrics.Score())

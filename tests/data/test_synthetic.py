@@ -23,7 +23,7 @@ from distilhubert_ko.data import synthetic
 from distilhubert_ko.data.corpora import read_corpus
 from distilhubert_ko.data.synthetic import Line, particle
 from distilhubert_ko.errors import CorpusError
-from distilhubert_ko.text import tokenizer as text
+from distilhubert_ko.text.normalise import foreign_characters, normalise
 
 HANDFUL = {"train": 3, "test": 1}
 VOICES = {"train": ["m1", "f5"], "test": ["f2"]}  # f5 and f2 breathe, which takes random numbers
@@ -50,8 +50,8 @@ def test_sentences_and_voices_of_train_dev_and_test_are_disjoint(demo: dict[str,
     for one, other in combinations(demo.values(), 2):
         assert not {line.voice for line in one} & {line.voice for line in other}
         # As they are learnt, not only as they are written.
-        assert not {text.normalise(line.text, spell=True) for line in one} & {
-            text.normalise(line.text, spell=True) for line in other
+        assert not {normalise(line.text, spell=True) for line in one} & {
+            normalise(line.text, spell=True) for line in other
         }
 
 
@@ -69,7 +69,7 @@ def test_every_voice_exists_in_espeak() -> None:
 def test_there_are_a_thousand_distinct_sentences_and_none_twice(demo: dict[str, list[Line]]) -> None:
     written = [line.text for line in all_lines(demo)]
     assert len(set(written)) == len(written) >= 1000
-    assert len({text.normalise(sentence, spell=True) for sentence in written}) >= 1000
+    assert len({normalise(sentence, spell=True) for sentence in written}) >= 1000
 
 
 def test_ids_are_distinct_and_so_are_the_paths(demo: dict[str, list[Line]]) -> None:
@@ -85,15 +85,15 @@ def test_numbers_and_punctuation_occur_in_every_split(demo: dict[str, list[Line]
 
 def test_every_sentence_normalises_to_hangul_and_spaces(demo: dict[str, list[Line]]) -> None:
     for line in all_lines(demo):
-        normal = text.normalise(line.text, spell=True)
+        normal = normalise(line.text, spell=True)
         assert normal
-        assert text.foreign_characters(normal) == "", line.text
+        assert foreign_characters(normal) == "", line.text
 
 
 def test_the_training_sentences_have_every_syllable_of_most_others(demo: dict[str, list[Line]]) -> None:
-    known = {syllable for line in demo["train"] for syllable in text.normalise(line.text, spell=True)}
+    known = {syllable for line in demo["train"] for syllable in normalise(line.text, spell=True)}
     for split in ("dev", "test"):
-        strange = [line for line in demo[split] if set(text.normalise(line.text, spell=True)) - known]
+        strange = [line for line in demo[split] if set(normalise(line.text, spell=True)) - known]
         assert len(strange) <= len(demo[split]) // 20
 
 

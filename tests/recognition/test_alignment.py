@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from distilhubert_ko.audio.frames import FRAMES
 from distilhubert_ko.errors import AudioError, InputError
 from distilhubert_ko.recognition import alignment
-from distilhubert_ko.text.tokenizer import Tokenizer, normalise
+from distilhubert_ko.text.normalise import normalise
+from distilhubert_ko.text.tokenizer import Tokenizer
 
 SENTENCE = "오늘은 세 시 이십 분에 책 두 권을 샀다 안녕 끝"
 TOKENIZERS = {units: Tokenizer.from_texts([SENTENCE], units) for units in ("syllables", "jamo")}

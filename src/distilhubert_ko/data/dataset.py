@@ -16,7 +16,8 @@ from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.decoding import ctc
 from distilhubert_ko.errors import CorpusError
 from distilhubert_ko.model_folder import DataRecord, OverlapRecord, SplitRecord, SplitsRecord
-from distilhubert_ko.text import tokenizer as text
+from distilhubert_ko.text.normalise import foreign_characters, normalise
+from distilhubert_ko.text.tokenizer import Tokenizer, Units
 
 TOO_SHORT, TOO_LONG, TOO_FEW_FRAMES = UNFIT = ("too short", "too long", "more labels than frames")
 """Why the length of a clip keeps it out of training."""
@@ -91,7 +92,7 @@ class Dataset:
     train: Split
     eval: Split
     test: Split
-    tokenizer: text.Tokenizer
+    tokenizer: Tokenizer
 
     def report(self) -> DataRecord:
         """The account that `distilhubert-ko prepare` prints and the model folder keeps as data.json."""
@@ -121,8 +122,8 @@ def prepare(config: recipe.Recipe) -> Dataset:
     return Dataset(train, evaluation, test, tokenizer)
 
 
-def _vocabulary(train: Split, units: text.Units) -> text.Tokenizer:
-    return text.Tokenizer.from_texts((example.text for example in train.examples), units)
+def _vocabulary(train: Split, units: Units) -> Tokenizer:
+    return Tokenizer.from_texts((example.text for example in train.examples), units)
 
 
 def read_scored_split(spec: str, rules: recipe.Text, reading: Reading) -> Split:
@@ -162,7 +163,7 @@ def split(corpus: Corpus, rules: recipe.Text, limits: recipe.Data | None) -> Spl
     dropped = Counter(problem.reason for problem in corpus.problems)
     examples = []
     for utterance in corpus.utterances:
-        written = text.normalise(utterance.text, spell=rules.foreign == "spell")
+        written = normalise(utterance.text, spell=rules.foreign == "spell")
         reason = _unusable(utterance, written, limits)
         if reason:
             dropped[reason] += 1
@@ -181,7 +182,7 @@ def _split(corpus: Corpus, examples: list[Example], dropped: Counter[str], rule:
 def _unusable(utterance: Utterance, written: str, limits: recipe.Data | None) -> str:
     if not written:
         return "empty text"
-    if text.foreign_characters(written):
+    if foreign_characters(written):
         return "digits, Latin letters or other scripts"
     return _length(utterance, limits) if limits else ""
 
@@ -195,7 +196,7 @@ def _length(utterance: Utterance, limits: recipe.Data) -> str:
     return TOO_LONG if utterance.seconds > limits.max_seconds else ""
 
 
-def _alignable(split_: Split, tokenizer: text.Tokenizer) -> Split:
+def _alignable(split_: Split, tokenizer: Tokenizer) -> Split:
     """Without the utterances that have more labels than frames, whose CTC loss is infinite."""
     kept = tuple(example for example in split_.examples if has_frames(example, tokenizer))
     lost = len(split_.examples) - len(kept)
@@ -207,7 +208,7 @@ def _alignable(split_: Split, tokenizer: text.Tokenizer) -> Split:
     return replace(split_, examples=kept, dropped=dropped)
 
 
-def has_frames(example: Example, tokenizer: text.Tokenizer) -> bool:
+def has_frames(example: Example, tokenizer: Tokenizer) -> bool:
     """Whether the clip has the frames that CTC needs for its labels, as far as its length is known."""
     if example.utterance.seconds_from == "text":
         return True
@@ -248,7 +249,7 @@ def check_unchanged(folder: Path, splits: dict[str, SplitRecord]) -> None:
             )
 
 
-def overlap(train: Split, other: Split, tokenizer: text.Tokenizer) -> OverlapRecord:
+def overlap(train: Split, other: Split, tokenizer: Tokenizer) -> OverlapRecord:
     unknown = unknown_characters([example.text for example in other.examples], tokenizer)
     return OverlapRecord(
         shared_sentences=len(train.sentences & other.sentences),
@@ -257,7 +258,7 @@ def overlap(train: Split, other: Split, tokenizer: text.Tokenizer) -> OverlapRec
     )
 
 
-def unknown_characters(texts: Sequence[str], tokenizer: text.Tokenizer) -> Counter[str]:
+def unknown_characters(texts: Sequence[str], tokenizer: Tokenizer) -> Counter[str]:
     """Units of the texts that the vocabulary lacks, counted; each of them is a sure error."""
     return Counter(unit for written in texts for unit in tokenizer.unknown(written))
 

@@ -25,7 +25,7 @@ import soxr
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.errors import CorpusError, MissingExtraError
 from distilhubert_ko.files import writing
-from distilhubert_ko.text import tokenizer as text
+from distilhubert_ko.text.normalise import normalise
 
 VERSION = 2  # part of the folder's name: raise it when the same seed gives other audio
 
@@ -239,7 +239,7 @@ class _Espeak:
         return 0
 
     def speak(self, line: Line) -> np.ndarray:
-        """Mono float32 (samples,) at 16 kHz. Numbers are read as distilhubert_ko.text.tokenizer spells them."""
+        """Return the wave (samples,) of a line, with numbers read as `normalise` spells them."""
         # Without the variant's file espeak-ng takes its default voice and says nothing of it.
         there = (self._variants / line.voice).is_file()
         if not there or self._library.espeak_SetVoiceByName(f"ko+{line.voice}".encode()) != 0:
@@ -247,7 +247,7 @@ class _Espeak:
         self._library.espeak_SetParameter(self.RATE, line.rate, 0)
         self._library.espeak_SetParameter(self.PITCH, line.pitch, 0)
         self._chunks.clear()
-        spoken = text.normalise(line.text, spell=True).encode()
+        spoken = normalise(line.text, spell=True).encode()
         self._library.espeak_Synth(spoken, len(spoken) + 1, 0, 0, 0, self.UTF8, None, None)
         self._library.espeak_Synchronize()
         wave = np.concatenate(self._chunks).astype(np.float32) / 32768

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from distilhubert_ko.errors import InputError
-from distilhubert_ko.text.tokenizer import foreign_characters, normalise
+from distilhubert_ko.text.normalise import foreign_characters, normalise
 
 
 class Match:

@@ -14,7 +14,8 @@ from typing import Any
 
 from distilhubert_ko.errors import InputError, MissingExtraError
 from distilhubert_ko.files import reading as files
-from distilhubert_ko.text.tokenizer import compose, foreign_characters, normalise
+from distilhubert_ko.text.hangul import compose
+from distilhubert_ko.text.normalise import foreign_characters, normalise
 
 UNIGRAMS = "unigrams.txt"  # pyctcdecode's list of the words of the model beside it
 BOUNDARY = "|"  # what stands for the space in a model over syllables

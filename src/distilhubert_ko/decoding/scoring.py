@@ -12,7 +12,8 @@ from distilhubert_ko.decoding import beam
 from distilhubert_ko.decoding.hotwords import HotWords, Match
 from distilhubert_ko.decoding.kneser_ney import END
 from distilhubert_ko.decoding.language_model import BOUNDARY, LN10, LanguageModel, Weights
-from distilhubert_ko.text.tokenizer import Tokenizer, compose, decompose, jamo_roles
+from distilhubert_ko.text.hangul import compose, decompose, jamo_roles
+from distilhubert_ko.text.tokenizer import Tokenizer
 
 
 class Written:

@@ -14,7 +14,7 @@ from distilhubert_ko.errors import InputError
 from distilhubert_ko.evaluation import metrics, syllables
 from distilhubert_ko.evaluation.metrics import ErrorCounts, PairedTest, Score
 from distilhubert_ko.evaluation.syllables import PositionCounts
-from distilhubert_ko.text import tokenizer as text
+from distilhubert_ko.text.hangul import letters_by_position
 
 LENGTHS = (0, 2, 4, 6, 8, 10, 15, 20, 30)
 """The lower ends, in seconds, of the groups of `by_length`."""
@@ -131,7 +131,7 @@ class Breakdown:
         tables: dict[str, Counter[tuple[str, str]]] = {"initial": Counter(), "medial": Counter(), "final": Counter()}
         for (spoken, recognised), times in self.pairs.items():
             for table, one, other in zip(
-                tables.values(), text.positions(spoken), text.positions(recognised), strict=True
+                tables.values(), letters_by_position(spoken), letters_by_position(recognised), strict=True
             ):
                 if one or other:
                     table[one, other] += times

@@ -24,7 +24,7 @@ from distilhubert_ko.evaluation import metrics, report
 from distilhubert_ko.files import writing
 from distilhubert_ko.recognition.transcriber import Transcriber, recognise_in_chunks
 from distilhubert_ko.recognition.transcript import Transcript
-from distilhubert_ko.text import tokenizer as text
+from distilhubert_ko.text.normalise import foreign_characters, normalise
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Label:
     @property
     def trainable(self) -> bool:
         """Return whether training can use the text, which must be spellable in Hangul syllables."""
-        written = text.normalise(self.text, spell=True)
-        return bool(written) and not text.foreign_characters(written)
+        written = normalise(self.text, spell=True)
+        return bool(written) and not foreign_characters(written)
 
 
 @dataclass(frozen=True)
@@ -180,5 +180,5 @@ def _record(label: Label, home: Path) -> dict[str, Any]:
 
 
 def _reference(utterance: Utterance, spell: bool) -> str:
-    written = text.normalise(utterance.text, spell=spell)
-    return "" if text.foreign_characters(written) else written
+    written = normalise(utterance.text, spell=spell)
+    return "" if foreign_characters(written) else written

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 
 from distilhubert_ko.errors import InputError
-from distilhubert_ko.text.tokenizer import compose, decompose
+from distilhubert_ko.text.hangul import compose, decompose
 
 _DRAWN = 1 << 18  # units drawn at a time: all resamples of a large corpus would take gigabytes
 

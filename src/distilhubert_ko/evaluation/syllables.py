@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distilhubert_ko.evaluation.metrics import ErrorCounts
-from distilhubert_ko.text import tokenizer as text
+from distilhubert_ko.text.hangul import NO_FINAL, compose, letters_by_position
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def position_counts(reference: str, hypothesis: str) -> PositionCounts:
     A space is a hit if the other text has one between the same aligned characters. Otherwise it is deleted or inserted.
     """
     pairs = syllable_pairs(reference, hypothesis)
-    found = [(text.positions(spoken), text.positions(recognised)) for spoken, recognised in pairs]
+    found = [(letters_by_position(spoken), letters_by_position(recognised)) for spoken, recognised in pairs]
     initial, medial, final = (
         _slot([(spoken[place], recognised[place]) for spoken, recognised in found]) for place in range(3)
     )
@@ -83,9 +83,9 @@ def position_counts(reference: str, hypothesis: str) -> PositionCounts:
 
 def _numbers(characters: str) -> NDArray[np.int64]:
     """Return (characters, 3): a number for the jamo in each position, 0 for none."""
-    rows = [text.positions(each) for each in characters]
+    rows = [letters_by_position(each) for each in characters]
     spelled = [row if any(row) else (each,) * 3 for row, each in zip(rows, characters, strict=True)]
-    numbers = [[ord(letter) if letter not in ("", text.NO_FINAL) else 0 for letter in row] for row in spelled]
+    numbers = [[ord(letter) if letter not in ("", NO_FINAL) else 0 for letter in row] for row in spelled]
     return np.array(numbers, dtype=np.int64).reshape(-1, 3)
 
 
@@ -101,8 +101,8 @@ def _slot(pairs: Sequence[tuple[str, str]]) -> ErrorCounts:
 
 def _spaces(reference: str, hypothesis: str, pairs: Sequence[tuple[str, str]]) -> ErrorCounts:
     """Count spaces. A space may stand anywhere between the characters around it; two that can meet are a hit."""
-    spoken = _gaps(text.compose(reference).split(), [column for column, pair in enumerate(pairs) if pair[0]])
-    recognised = _gaps(text.compose(hypothesis).split(), [column for column, pair in enumerate(pairs) if pair[1]])
+    spoken = _gaps(compose(reference).split(), [column for column, pair in enumerate(pairs) if pair[0]])
+    recognised = _gaps(compose(hypothesis).split(), [column for column, pair in enumerate(pairs) if pair[1]])
     hits = i = j = 0
     while i < len(spoken) and j < len(recognised):
         if spoken[i][1] < recognised[j][0]:
@@ -121,4 +121,4 @@ def _gaps(words: Sequence[str], columns: Sequence[int]) -> list[tuple[int, int]]
 
 
 def _unspaced(written: str) -> str:
-    return "".join(text.compose(written).split())
+    return "".join(compose(written).split())

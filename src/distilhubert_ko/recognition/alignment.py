@@ -18,7 +18,8 @@ from distilhubert_ko.recognition.segments import Segment
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.recognition.transcript import Transcript
 from distilhubert_ko.recognition.words import Word, word_from_tokens
-from distilhubert_ko.text.tokenizer import Tokenizer, normalise
+from distilhubert_ko.text.normalise import normalise
+from distilhubert_ko.text.tokenizer import Tokenizer
 
 SILENCE = 1e-4  # -80 dB of full scale: above the dither of 16 bits, below any room
 

@@ -1,4 +1,4 @@
-"""Digits, units and Latin letters as Korean words: the reading half of `text.normalise(spell=True)`.
+"""Digits, units and Latin letters as Korean words: the reading half of `normalise(text, spell=True)`.
 
 Two number systems are in daily use. Sino-Korean (일, 이, 삼) reads sums, dates, measures and labels; native
 Korean (한, 두, 세) counts things, up to 99. docs/text.md lists the rules with examples, and a test runs every

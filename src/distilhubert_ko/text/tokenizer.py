@@ -1,11 +1,5 @@
-"""Korean text: one written form for every transcript, and the units that a CTC model spells it in.
+"""CTC vocabularies: text as ids of Hangul syllables or jamo, and ids as text."""
 
-`normalise` gives the form (always NFC), `decompose` and `compose` go between syllables and conjoining jamo
-(Unicode Standard, section 3.12), and `Tokenizer` goes between text and ids. docs/text.md has the rules.
-"""
-
-import re
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,139 +10,17 @@ from distilhubert_ko import model_folder
 from distilhubert_ko.errors import CorpusError, ModelError, RecipeError
 from distilhubert_ko.files.writing import write_json
 from distilhubert_ko.model_folder import read_json
-from distilhubert_ko.text.spelling import spell as spell_out
+from distilhubert_ko.text.hangul import (
+    COMPATIBILITY_JAMO,
+    CONJOINING_JAMO,
+    LETTERS,
+    SYLLABLE,
+    compose,
+    compose_letters,
+    decompose,
+)
 
 Units = Literal["syllables", "jamo"]
-
-# Unicode's Default_Ignorable_Code_Point: zero-width characters, BOM, Hangul fillers, variation selectors.
-_INVISIBLE = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
-    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
-)
-_FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
-_BRACKETS = {"(": ")", "[": "]", "<": ">", "【": "】", "〔": "〕"}
-# Marks that leave the words beside them joined. The brackets among them quote titles, which are read aloud.
-_QUOTES = re.compile("[\"'`´˝ʼ‘’‚‛“”„‟′″«»‹›「」『』〈〉《》]")
-_CONJOINING_JAMO = re.compile("[\u1100-\u11ff]")
-_COMPATIBILITY_JAMO = re.compile("[ㄱ-ㅣ]")
-# In the order of the conjoining jamo from U+1100, U+1161 and U+11A8, of which they are the letters.
-_LEADS = "ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊㅋㅌㅍㅎ"
-_VOWELS = "ㅏㅐㅑㅒㅓㅔㅕㅖㅗㅘㅙㅚㅛㅜㅝㅞㅟㅠㅡㅢㅣ"
-_TAILS = "ㄱㄲㄳㄴㄵㄶㄷㄹㄺㄻㄼㄽㄾㄿㅀㅁㅂㅄㅅㅆㅇㅈㅊㅋㅌㅍㅎ"
-_LETTERS = {
-    first + index: letter
-    for first, letters in ((0x1100, _LEADS), (0x1161, _VOWELS), (0x11A8, _TAILS))
-    for index, letter in enumerate(letters)
-}
-# A consonant before a vowel begins the next syllable.
-_SPELLED = re.compile(f"([{_LEADS}])([{_VOWELS}])(?:([{_TAILS}])(?![{_VOWELS}]))?")
-_SYLLABLE = re.compile("[가-힣]")
-NO_FINAL = "∅"
-INITIALS, MEDIALS, FINALS = tuple(_LEADS), tuple(_VOWELS), (NO_FINAL, *_TAILS)
-"""The letters of each position of a syllable, in the order of the dictionary."""
-# Koreans type the vowel araea (ㆍ, or U+119E after a careless NFKC) where they mean a middle dot.
-_MIDDLE_DOTS = "ㆍ\u119e"
-
-
-def decompose(text: str) -> str:
-    """`text` in NFD: every Hangul syllable as two or three conjoining jamo."""
-    return unicodedata.normalize("NFD", text)
-
-
-def compose(text: str) -> str:
-    """`text` in NFC: jamo that can form a syllable do."""
-    return unicodedata.normalize("NFC", text)
-
-
-def positions(character: str) -> tuple[str, str, str]:
-    """The letters of a character (NFC) by position: initial, medial and final; 가 is ㄱ, ㅏ and NO_FINAL.
-
-    A lone conjoining jamo fills its own position and leaves "" in the other two; any other character has none.
-    """
-    jamo = decompose(character)
-    if not _CONJOINING_JAMO.match(jamo) or any(ord(each) not in _LETTERS for each in jamo):
-        return "", "", ""
-    found = ["", "", NO_FINAL if len(jamo) == 2 else ""]
-    for each in jamo:
-        found[(ord(each) >= 0x1161) + (ord(each) >= 0x11A8)] = _LETTERS[ord(each)]
-    return found[0], found[1], found[2]
-
-
-def _from_letters(text: str) -> str:
-    """Compatibility jamo (ㄱㅏㄱ) as syllables (각) where they spell some; the rest stays."""
-
-    def syllable(spelled: re.Match[str]) -> str:
-        lead, vowel, tail = spelled.groups()
-        jamo = chr(0x1100 + _LEADS.index(lead)) + chr(0x1161 + _VOWELS.index(vowel))
-        return compose(jamo + chr(0x11A8 + _TAILS.index(tail)) if tail else jamo)
-
-    return _SPELLED.sub(syllable, text)
-
-
-def jamo_roles(character: str) -> tuple[str, str, str]:
-    """The conjoining jamo that a character can be in a syllable, as initial, medial and final; "" where it cannot.
-
-    A conjoining jamo is itself, and a compatibility letter (ㄱ) may be an initial as well as a final. Others are none.
-    """
-    first, medial, final = (
-        chr(start + letters.index(character)) if character in letters else ""
-        for start, letters in ((0x1100, _LEADS), (0x1161, _VOWELS), (0x11A8, _TAILS))
-    )
-    if "\u1100" <= character <= "\u1112":
-        first = character
-    elif "\u1161" <= character <= "\u1175":
-        medial = character
-    elif "\u11a8" <= character <= "\u11c2":
-        final = character
-    return first, medial, final
-
-
-def normalise(text: str, spell: bool = False) -> str:
-    """The form in which transcripts are learnt and scored: words in NFC with one space between them.
-
-    In order: invisible characters go; NFC; full-width forms become ASCII; round, square and angle brackets go
-    with what they hold, an unpaired one alone; quotes and apostrophes go; with `spell`, digits, Latin letters
-    and units after numbers become Korean words ("3시 20%" -> "세 시 이십 퍼센트"); the rest is lower-cased;
-    any other mark that is no letter or number becomes a space; spaces collapse.
-
-    Never fails, and normalising twice changes nothing more. What no Korean vocabulary spells (Latin letters,
-    Chinese characters, ㅋㅋ) stays, so that `foreign_characters` can show it.
-    """
-    text = compose(_INVISIBLE.sub("", text)).translate(_FULL_WIDTH)
-    text = _QUOTES.sub("", _without_brackets(text))
-    if spell:
-        text = spell_out(text)
-    text = "".join(character if _is_spoken(character) else " " for character in text.lower())
-    return " ".join(compose(text).split())
-
-
-def _without_brackets(text: str) -> str:
-    kept: list[str] = []
-    opened: list[tuple[str, int]] = []  # the bracket that would close it, and how much was kept before it
-    for character in text:
-        if character in _BRACKETS:
-            opened.append((_BRACKETS[character], len(kept)))
-        elif character in _BRACKETS.values():
-            pairs = [index for index, (closing, _) in enumerate(opened) if closing == character]
-            if pairs:
-                del kept[opened[pairs[-1]][1] :]
-                del opened[pairs[-1] :]
-        else:
-            kept.append(character)
-    return "".join(kept)
-
-
-def _is_spoken(character: str) -> bool:
-    """Letters, numbers and the marks that complete a letter, by Unicode's general category."""
-    return unicodedata.category(character)[0] in "LMN" and character not in _MIDDLE_DOTS
-
-
-def foreign_characters(text: str) -> str:
-    """The distinct characters of a normalised `text`, sorted, that are neither Hangul syllables nor spaces.
-
-    Lone jamo such as ㅋㅋ are foreign too: nobody can say how they were spoken.
-    """
-    return "".join(sorted(set(_SYLLABLE.sub("", text).replace(" ", ""))))
 
 
 @dataclass(frozen=True)
@@ -198,19 +70,19 @@ class Tokenizer:
     def __len__(self) -> int:
         return len(self.tokens)
 
-    @property
+    @cached_property
     def blank_id(self) -> int:
         return self.tokens.index(self.blank_token)
 
-    @property
+    @cached_property
     def unknown_id(self) -> int:
         return self.tokens.index(self.unknown_token)
 
-    @property
+    @cached_property
     def delimiter_id(self) -> int | None:
         return None if self.delimiter_token is None else self.tokens.index(self.delimiter_token)
 
-    @property
+    @cached_property
     def fewest_outputs(self) -> int:
         """Of a model with this vocabulary: special tokens at its end may be without one, as nothing spells them."""
         idle = {self.unknown_token, self.bos_token, self.eos_token} - {self.blank_token, self.delimiter_token}
@@ -231,17 +103,16 @@ class Tokenizer:
     def _has_letters(self) -> bool:
         """Whether jamo are spelled with compatibility letters, not conjoining."""
         tokens = "".join(self.tokens)
-        return bool(_COMPATIBILITY_JAMO.search(tokens)) and not _CONJOINING_JAMO.search(tokens)
+        return bool(COMPATIBILITY_JAMO.search(tokens)) and not CONJOINING_JAMO.search(tokens)
 
     def _split(self, text: str) -> str:
         if self.units == "syllables":
             return compose(text)
-        return decompose(text).translate(_LETTERS) if self._has_letters else decompose(text)
+        return decompose(text).translate(LETTERS) if self._has_letters else decompose(text)
 
     def encode(self, text: str) -> list[int]:
         """Ids, one a unit of `text`; a unit that the vocabulary lacks gets `unknown_id`."""
-        unknown_id = self.unknown_id
-        return [self._ids.get(unit, unknown_id) for unit in self._split(text)]
+        return [self._ids.get(unit, self.unknown_id) for unit in self._split(text)]
 
     def unknown(self, text: str) -> list[str]:
         """Every unit of `text` that the vocabulary lacks, in order and with repeats, to be counted."""
@@ -258,7 +129,7 @@ class Tokenizer:
         written = {self.bos_token: "", self.eos_token: "", self.delimiter_token: " ", self.blank_token: ""}
         text = compose("".join(written.get(token, token) for token in tokens))
         if self.units == "jamo" and self._has_letters:
-            text = _from_letters(text)
+            text = compose_letters(text)
         return " ".join((text.lower() if self.lower_case else text).split())
 
     def save(self, folder: Path) -> None:
@@ -363,8 +234,8 @@ def _token(value: Any) -> str | None:
 
 def _guess_units(tokens: Iterable[str]) -> Units:
     letters = "".join(tokens)
-    has_jamo = _CONJOINING_JAMO.search(letters) or _COMPATIBILITY_JAMO.search(letters)
-    return "jamo" if has_jamo and not _SYLLABLE.search(letters) else "syllables"
+    has_jamo = CONJOINING_JAMO.search(letters) or COMPATIBILITY_JAMO.search(letters)
+    return "jamo" if has_jamo and not SYLLABLE.search(letters) else "syllables"
 
 
 def _settings(path: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from distilhubert_ko.evaluation.html import charts
 from distilhubert_ko.evaluation.html.markup import both, escaped, percent, table, tag
 from distilhubert_ko.evaluation.report import Report
 from distilhubert_ko.model_folder import TrainingRecord
-from distilhubert_ko.text import tokenizer as text
+from distilhubert_ko.text.hangul import FINALS, INITIALS, MEDIALS
 
 CONFUSED, NAMED = 20, 6  # confusions to show: of syllables, and of jamo per position
 ROOM = 1.15  # width of a chart over its longest bar, for intervals; a longer interval is cut
@@ -28,7 +28,7 @@ METRICS = {
     "wer": ("단어 오류율(WER)", "Word error rate (WER)"),
     "spaces": ("띄어쓰기", "Spaces"),
 }
-POSITIONS = {"initial": text.INITIALS, "medial": text.MEDIALS, "final": text.FINALS}
+POSITIONS = {"initial": INITIALS, "medial": MEDIALS, "final": FINALS}
 
 
 @dataclass(frozen=True)
