@@ -45,7 +45,8 @@ from distilhubert_ko.files import writing
 from distilhubert_ko.model.loading import load_network
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.text.normalise import foreign_characters, normalise
-from distilhubert_ko.training import distill, finetune, trainer
+from distilhubert_ko.training import distill, finetune
+from distilhubert_ko.training.checkpoints import CHECKPOINTS
 
 TEXTS = "intonation-3i4k klue kornlu news-korean-english prompts-piper ud-gsd ud-kaist".split()
 SENTENCES, HELD_OUT = 36_000, 400  # spoken for the encoder: 29 h, and as many for its development split
@@ -186,7 +187,7 @@ def encoder(work: Path, texts: Path) -> None:
     )
     out = work / "encoder-run"
     if not (out / "training.json").is_file():
-        finetune.train(config, out, resume=(out / trainer.CHECKPOINTS).is_dir())
+        finetune.train(config, out, resume=(out / CHECKPOINTS).is_dir())
     load_network(out).base_model.save_pretrained(work / "encoder")
 
 
@@ -225,7 +226,7 @@ def fine_tune(work: Path, speech: Path, name: str, seed: int) -> None:
     out = work / "rows" / f"{name}-{seed}"
     config = fine_tuning(work, speech, (*TRAINED[name].changes, f"training.seed={seed}"))
     if not (out / "training.json").is_file():
-        finetune.train(config, out, resume=(out / trainer.CHECKPOINTS).is_dir())
+        finetune.train(config, out, resume=(out / CHECKPOINTS).is_dir())
     if not (out / model_folder.REPORT).is_file():
         exporting.export_graph(out)
         report.save_report(
@@ -274,7 +275,7 @@ def distillation(work: Path, speech: Path) -> None:
         ),
     )
     if not (work / "student" / model_folder.DISTILLATION).is_file():
-        distill.distill(config, work / "student", resume=(work / "student" / trainer.CHECKPOINTS).is_dir())
+        distill.distill(config, work / "student", resume=(work / "student" / CHECKPOINTS).is_dir())
     for name in DISTILLATION:
         fine_tune(work, speech, name, 0)
 

@@ -28,7 +28,8 @@ from distilhubert_ko.data.dataset import Example
 from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.files import writing
 from distilhubert_ko.text.tokenizer import Tokenizer
-from distilhubert_ko.training import clips as batching
+from distilhubert_ko.training.clips import AugmentedClips, Clips, collate
+from distilhubert_ko.training.sampling import BucketSampler
 
 WAYS = ("decode", "cache_first_pass", "cache", "memory", "memory_augmented")
 
@@ -41,12 +42,12 @@ def examples(corpus: str, cache: Path | None, config: recipe.Recipe, hours: floa
     return [found[index] for index in order[: np.searchsorted(ends, hours * 3600) + 1]]
 
 
-def clips(way: str, chosen: Sequence[Example], config: recipe.Recipe) -> batching.Clips:
+def clips(way: str, chosen: Sequence[Example], config: recipe.Recipe) -> Clips:
     tokenizer = Tokenizer.from_texts((example.text for example in chosen), config.text.units)
     if way == "memory_augmented":
-        made: batching.Clips = batching.AugmentedClips(chosen, tokenizer, config.augment, None, 0)
+        made: Clips = AugmentedClips(chosen, tokenizer, config.augment, None, 0)
     else:
-        made = batching.Clips(chosen, tokenizer)
+        made = Clips(chosen, tokenizer)
     made.cached = way.startswith("memory")
     if made.cached:
         for index in range(len(made)):
@@ -54,13 +55,13 @@ def clips(way: str, chosen: Sequence[Example], config: recipe.Recipe) -> batchin
     return made
 
 
-def batches(source: batching.Clips, size: int) -> Iterator[dict[str, torch.Tensor]]:
-    order = [*batching.BucketSampler([example.samples for example in source.examples], size, 0)]
+def batches(source: Clips, size: int) -> Iterator[dict[str, torch.Tensor]]:
+    order = [*BucketSampler([example.samples for example in source.examples], size, 0)]
     for start in range(0, len(order), size):
-        yield batching.collate([source[index] for index in order[start : start + size]])
+        yield collate([source[index] for index in order[start : start + size]])
 
 
-def speed(source: batching.Clips, size: int) -> float:
+def speed(source: Clips, size: int) -> float:
     """Hours of speech, as it comes out, in a second of processor time."""
     started, samples = time.process_time(), 0
     for batch in batches(source, size):

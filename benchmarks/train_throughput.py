@@ -28,8 +28,9 @@ from distilhubert_ko.data.corpora import read_corpus
 from distilhubert_ko.model.loading import build_network
 from distilhubert_ko.model.network import PaddingSafeHubertForCTC
 from distilhubert_ko.text.tokenizer import Tokenizer
-from distilhubert_ko.training import clips as batching
-from distilhubert_ko.training import trainer
+from distilhubert_ko.training.clips import Clips, collate
+from distilhubert_ko.training.memory import keep_freed_memory
+from distilhubert_ko.training.sampling import BucketSampler
 
 WAYS = ("example", "ours")
 
@@ -42,7 +43,7 @@ def measure(way: str, config: recipe.Recipe, corpus: str, batches: int, turn: in
     tokenizer = Tokenizer.from_texts((example.text for example in split.examples), config.text.units)
     examples = [example for example in split.examples if dataset.has_frames(example, tokenizer)]
     chosen = np.random.default_rng(turn).permutation(len(examples))[: batches * batch_size]
-    clips = batching.Clips([examples[i] for i in chosen], tokenizer)
+    clips = Clips([examples[i] for i in chosen], tokenizer)
     network: torch.nn.Module = build_network(config.model, tokenizer)
     if way == "example":
         plain = HubertForCTC(network.config)
@@ -50,8 +51,8 @@ def measure(way: str, config: recipe.Recipe, corpus: str, batches: int, turn: in
         network = plain
         order = list(range(len(clips)))  # they were chosen at random
     else:
-        trainer.keep_freed_memory()
-        order = list(batching.BucketSampler([example.samples for example in clips.examples], batch_size, turn))
+        keep_freed_memory()
+        order = list(BucketSampler([example.samples for example in clips.examples], batch_size, turn))
     for index in order:
         clips[index]  # decoded now and kept
     network.train()
@@ -64,9 +65,9 @@ def measure(way: str, config: recipe.Recipe, corpus: str, batches: int, turn: in
     return samples / SAMPLE_RATE / (time.perf_counter() - started)
 
 
-def step(network: torch.nn.Module, optimizer: torch.optim.Optimizer, clips: batching.Clips, indices: list[int]) -> int:
+def step(network: torch.nn.Module, optimizer: torch.optim.Optimizer, clips: Clips, indices: list[int]) -> int:
     """One optimizer step; the samples of speech in it."""
-    batch = batching.collate([clips[i] for i in indices])
+    batch = collate([clips[i] for i in indices])
     samples = int(batch["lengths"].sum())
     if isinstance(network, PaddingSafeHubertForCTC):
         loss = network(**batch).loss

@@ -32,7 +32,7 @@ from distilhubert_ko.files import reading as files
 from distilhubert_ko.model.loading import build_network, load_network, wants_normalised_waves
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.text.tokenizer import Tokenizer
-from distilhubert_ko.training import checkpoints
+from distilhubert_ko.training.checkpoints import CHECKSUMS, last_whole_checkpoint
 
 Random = np.random.Generator
 Files = dict[str, bytes]
@@ -269,7 +269,7 @@ def readers(folder: Path) -> dict[str, Reader]:
         "texts": Reader(
             0.02, {"text.txt": transcripts}, ("text.txt",), lambda home: files.read_text(home / "text.txt")
         ),
-        "checkpoints": Reader(0.06, sealed, tuple(sealed), lambda home: checkpoints.last_whole(home)),
+        "checkpoints": Reader(0.06, sealed, tuple(sealed), lambda home: last_whole_checkpoint(home)),
         "reports": Reader(0.03, {"report.json": _report()}, ("report.json",), lambda home: load_report(home)),
         "language models": Reader(
             0.07,
@@ -307,7 +307,7 @@ def _wav(name: str) -> bytes:
 def _checkpoint() -> Files:
     content = {"model.safetensors": b"weights", "trainer_state.json": b'{\n"global_step": 1}'}
     sums = {name: hashlib.sha256(each).hexdigest() for name, each in content.items()}
-    return content | {checkpoints.CHECKSUMS: json.dumps(sums, indent=2).encode()}
+    return content | {CHECKSUMS: json.dumps(sums, indent=2).encode()}
 
 
 def _report() -> bytes:

@@ -30,7 +30,14 @@ from safetensors.torch import load_file
 from distilhubert_ko import recipe
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.files import writing
-from distilhubert_ko.training import checkpoints, finetune, trainer
+from distilhubert_ko.training import finetune
+from distilhubert_ko.training.checkpoints import (
+    CHECKPOINTS,
+    TEMPORARY,
+    checkpoint_fault,
+    checkpoint_folder,
+    checkpoint_steps,
+)
 
 WORDS = ("나무", "바다", "하늘", "구름", "별빛", "강물", "노을", "바람")
 SYLLABLE = SAMPLE_RATE // 5  # samples
@@ -111,13 +118,13 @@ def life(config: recipe.Recipe, out: Path, seconds: float | None) -> bool:
 
 def found_after_kill(out: Path, seconds: float) -> dict[str, Any]:
     """What a kill left behind."""
-    home = out / trainer.CHECKPOINTS
-    steps = checkpoints.steps(home)
+    home = out / CHECKPOINTS
+    steps = checkpoint_steps(home)
     return {
         "seconds": round(seconds, 3),
         "checkpoints": steps,
-        "torn": [step for step in steps if checkpoints.fault(checkpoints.folder(home, step))],
-        "died_while_saving": (home / checkpoints.ASIDE).exists(),
+        "torn": [step for step in steps if checkpoint_fault(checkpoint_folder(home, step))],
+        "died_while_saving": (home / TEMPORARY).exists(),
     }
 
 

@@ -19,7 +19,7 @@ from distilhubert_ko.evaluation import report
 from distilhubert_ko.export import exporting
 from distilhubert_ko.model.loading import build_network, load_network
 from distilhubert_ko.text.tokenizer import Tokenizer
-from distilhubert_ko.training import checkpoints
+from distilhubert_ko.training.checkpoints import CHECKSUMS, checkpoint_fault
 
 pytest.importorskip("resource")  # Windows has not
 from checks import fuzz, hostile
@@ -242,8 +242,8 @@ def test_checksums_are_of_files_of_the_checkpoint_alone(tmp_path: Path, name: st
     (tmp_path / "outside").write_bytes(b"")
     folder = tmp_path / "checkpoint-1"
     folder.mkdir()
-    (folder / checkpoints.CHECKSUMS).write_text(json.dumps({name: "0" * 64}))
-    assert checkpoints.fault(folder) == f"{checkpoints.CHECKSUMS} is damaged"
+    (folder / CHECKSUMS).write_text(json.dumps({name: "0" * 64}))
+    assert checkpoint_fault(folder) == f"{CHECKSUMS} is damaged"
 
 
 def test_the_message_of_an_error_is_one_short_line_and_keeps_its_remedy() -> None:

@@ -21,8 +21,9 @@ from distilhubert_ko.errors import AudioError, CorpusError, InputError, RecipeEr
 from distilhubert_ko.model.loading import build_network
 from distilhubert_ko.model.saving import save_network
 from distilhubert_ko.text.tokenizer import Tokenizer
-from distilhubert_ko.training import checkpoints, distill, finetune, trainer
-from distilhubert_ko.training import clips as batching
+from distilhubert_ko.training import distill, finetune, trainer
+from distilhubert_ko.training.checkpoints import last_whole_checkpoint
+from distilhubert_ko.training.clips import AugmentedClips
 from distilhubert_ko.training.sampling import RowGroupSampler, evaluation_order, row_groups
 from tests.support.full_disk import no_file_above
 from tests.support.hub import Hub, sound, write_shard
@@ -287,7 +288,7 @@ def speech(hub: Hub, tiny_speech: Path) -> Hub:
 @pytest.fixture
 def config(speech: Hub, monkeypatch: pytest.MonkeyPatch) -> recipe.Recipe:
     """Nothing is kept in memory, and two processes read."""
-    monkeypatch.setattr(batching, "CACHE_HOURS", 0.0)
+    monkeypatch.setattr("distilhubert_ko.training.clips.CACHE_HOURS", 0.0)
     monkeypatch.setattr(trainer, "WORKERS", 2)
     data = recipe.Data(train=SPEC, eval="hub:owner/name#test", streaming=True)
     return replace(small(speech.folder, num_epochs=1), data=data)
@@ -324,7 +325,7 @@ def test_a_run_whose_network_goes_away_can_go_on(
     with pytest.raises(UnavailableError, match=r"^row group \d of hf://.*--resume") as error:
         finetune.train(config, tmp_path / "out")
     assert "\n" not in str(error.value)
-    assert checkpoints.last_whole(tmp_path / "out" / "checkpoints")
+    assert last_whole_checkpoint(tmp_path / "out" / "checkpoints")
     speech.failures = 0
     finetune.train(config, tmp_path / "out", resume=True)
     assert_the_same_end(tmp_path / "out", undisturbed)
@@ -366,11 +367,11 @@ def test_an_unfit_clip_sounds_like_the_next(hub: Hub) -> None:
     put(hub, [1600, 40_000, 3200, 100])
     examples = [dataset.Example(u, "말") for u in streamed(measured=False).utterances]
     limits = recipe.Data(max_seconds=1.0)
-    clips = batching.AugmentedClips(examples, Tokenizer.from_texts(["말"], "jamo"), recipe.Augment(), None, 0, limits)
+    clips = AugmentedClips(examples, Tokenizer.from_texts(["말"], "jamo"), recipe.Augment(), None, 0, limits)
     np.testing.assert_array_equal(clips[1]["wave"], clips[2]["wave"])
     np.testing.assert_array_equal(clips[3]["wave"], clips[0]["wave"])
     assert clips.unfit() == {"too long": 1, "more labels than frames": 1}
-    alone = batching.AugmentedClips(examples[1:2], clips.tokenizer, recipe.Augment(), None, 0, limits)
+    alone = AugmentedClips(examples[1:2], clips.tokenizer, recipe.Augment(), None, 0, limits)
     with pytest.raises(CorpusError, match=r"none of 1 training clips can be used.*data\.max_seconds"):
         alone[0]
 

@@ -14,8 +14,8 @@ from distilhubert_ko.data.dataset import Example
 from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.recipe import Text
 from distilhubert_ko.text.tokenizer import Tokenizer
-from distilhubert_ko.training import clips as batching
-from distilhubert_ko.training.clips import WIDTH, BucketSampler, Clip, Clips, collate
+from distilhubert_ko.training.clips import WIDTH, Clip, Clips, collate
+from distilhubert_ko.training.sampling import BUCKET_BATCHES, BucketSampler
 
 
 def clip(samples: int, labels: int) -> Clip:
@@ -128,14 +128,14 @@ def test_the_same_seed_and_epoch_give_the_same_order_whatever_came_before(length
     assert list(other) != order
 
 
-@pytest.mark.parametrize("count", [9, 12, 8 * batching.BUCKET_BATCHES - 1, 8 * batching.BUCKET_BATCHES + 3])
+@pytest.mark.parametrize("count", [9, 12, 8 * BUCKET_BATCHES - 1, 8 * BUCKET_BATCHES + 3])
 def test_an_incomplete_batch_comes_last_and_splits_none_of_the_others(count: int) -> None:
     lengths = np.random.default_rng(2).permutation(count)
     for epoch in range(5):
         sampler = BucketSampler(lengths, 8, seed=0)
         sampler.set_epoch(epoch)
         *full, last = batches(sampler)
-        pool = lengths if count < 8 * batching.BUCKET_BATCHES else np.delete(lengths, last)
+        pool = lengths if count < 8 * BUCKET_BATCHES else np.delete(lengths, last)
         for batch in [*full, last] if pool is lengths else full:
             ranks = np.searchsorted(np.sort(pool), lengths[batch])
             assert ranks.tolist() == list(range(ranks[0], ranks[0] + len(batch)))
@@ -204,12 +204,12 @@ def test_waves_that_do_not_fit_are_decoded_anew(
     examples: tuple[Example, ...], tokenizer: Tokenizer, reads: Reads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hours = sum(example.utterance.seconds for example in examples) / 3600
-    monkeypatch.setattr(batching, "CACHE_HOURS", 0.99 * hours)
+    monkeypatch.setattr("distilhubert_ko.training.clips.CACHE_HOURS", 0.99 * hours)
     clips = Clips(examples, tokenizer)
     assert not clips.cached
     np.testing.assert_array_equal(clips[1]["wave"], clips[1]["wave"])
     assert reads.ids == [examples[1].utterance.id] * 2
-    monkeypatch.setattr(batching, "CACHE_HOURS", 1.01 * hours)
+    monkeypatch.setattr("distilhubert_ko.training.clips.CACHE_HOURS", 1.01 * hours)
     assert Clips(examples, tokenizer).cached
 
 

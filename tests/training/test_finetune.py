@@ -31,6 +31,7 @@ from distilhubert_ko.model.network import PaddingSafeHubertForCTC
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.text.tokenizer import Tokenizer
 from distilhubert_ko.training import finetune, schedule
+from distilhubert_ko.training.callbacks import BlankCollapse, EarlyStopping
 from distilhubert_ko.training.trainer import InterruptedTrainingError
 from tests.support.model import JAMO, MODEL_FILES, SYLLABLES, TINY, TINY_TRAINING, clip
 
@@ -313,7 +314,7 @@ def test_accumulated_batches_count_as_one_batch_does(tiny: recipe.Recipe, tmp_pa
 )
 def test_only_evaluations_in_a_row_are_a_blank_collapse(said: list[float], stops: bool) -> None:
     state = TrainerState(log_history=[{"loss": 1.0}, *({"eval_said": count} for count in said), {"loss": 1.0}])
-    watch: Any = finetune.BlankCollapse(patience=2)
+    watch: Any = BlankCollapse(patience=2)
     if stops:
         with pytest.raises(TrainingError, match="blank collapse"):
             watch.on_evaluate(None, state, None, metrics={})
@@ -335,7 +336,7 @@ def test_only_evaluations_in_a_row_are_a_blank_collapse(said: list[float], stops
 def test_a_run_stops_early_after_as_many_evaluations_without_a_lower_cer(rates: list[float], stops: bool) -> None:
     control, state = TrainerControl(), TrainerState()
     state.log_history = [{"loss": 1.0}, *({"eval_cer": rate} for rate in rates)]
-    finetune.EarlyStopping(2).on_evaluate(None, state, control)
+    EarlyStopping(2).on_evaluate(None, state, control)
     assert control.should_training_stop == stops
 
 

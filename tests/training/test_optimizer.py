@@ -60,7 +60,7 @@ def test_both_rates_follow_the_schedule_and_the_encoders_waits_for_the_head(kind
 
 def test_the_average_is_that_of_torch_with_the_decay_of_each_step() -> None:
     network = small()
-    average = optimizer.Average(network, 0.9)
+    average = optimizer.WeightAverage(network, 0.9)
     reference = AveragedModel(network, avg_fn=lambda mean, value, seen: mean + (value - mean) * (1 - decays[int(seen)]))
     decays = {step: min(0.9, (1 + step) / (10 + step)) for step in range(1, 201)}
     reference.n_averaged.fill_(1)  # the weights at the start count as the first, as they do here
@@ -77,7 +77,7 @@ def test_the_average_is_that_of_torch_with_the_decay_of_each_step() -> None:
 
 def test_the_average_is_applied_for_a_while_and_the_weights_come_back_bit_for_bit() -> None:
     network = small()
-    average = optimizer.Average(network, 0.5)
+    average = optimizer.WeightAverage(network, 0.5)
     with torch.no_grad():
         network[0].weight.add_(1)
     before = {name: value.clone() for name, value in network.state_dict().items()}
@@ -90,7 +90,7 @@ def test_the_average_is_applied_for_a_while_and_the_weights_come_back_bit_for_bi
 
 def test_a_saved_average_goes_on_where_it_was(tmp_path: Path) -> None:
     network = small()
-    average, other = optimizer.Average(network, 0.99), optimizer.Average(network, 0.99)
+    average, other = optimizer.WeightAverage(network, 0.99), optimizer.WeightAverage(network, 0.99)
     with torch.no_grad():
         network[1].bias.add_(2)
     average.update()

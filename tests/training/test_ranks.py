@@ -28,7 +28,8 @@ from distilhubert_ko.errors import CorpusError, InputError, TrainingError
 from distilhubert_ko.model.loading import build_network
 from distilhubert_ko.model.saving import save_network
 from distilhubert_ko.training import distill, finetune, ranks
-from distilhubert_ko.training.clips import BucketSampler, Shares, collate
+from distilhubert_ko.training.clips import collate
+from distilhubert_ko.training.sampling import BucketSampler, RankBatches
 from tests.support.model import DROPOUTS, TINY, TINY_TRAINING, new_network
 
 RUNS = Path(__file__).parents[1] / "support" / "ranks_runs.py"
@@ -49,7 +50,7 @@ def damaged(home: Path) -> str:
     lines = (home / "train.jsonl").read_text(encoding="utf-8").splitlines()
     records = [json.loads(line) for line in lines]
     samples = [round(record["duration"] * SAMPLE_RATE) for record in records]
-    record = records[next(iter(Shares(BucketSampler(samples, 4, TINY_TRAINING.seed), 2, rank=1, ranks=2)))[0]]
+    record = records[next(iter(RankBatches(BucketSampler(samples, 4, TINY_TRAINING.seed), 2, rank=1, ranks=2)))[0]]
     wave, rate = soundfile.read(record["audio_filepath"])
     record["audio_filepath"] = str(home / "damaged.flac")
     soundfile.write(record["audio_filepath"], wave, rate)
@@ -175,7 +176,7 @@ def test_the_batches_of_all_ranks_are_those_of_one_process(
     sampler = BucketSampler(np.arange(count) % 7, batch_size * processes, seed=0)
     sampler.set_epoch(epoch)
     alone = [*BatchSampler(sampler, batch_size * processes, drop_last=False)]
-    shares = [Shares(sampler, batch_size, rank, processes) for rank in range(processes)]
+    shares = [RankBatches(sampler, batch_size, rank, processes) for rank in range(processes)]
     batches = [[*share] for share in shares]
     assert {len(each) for each in batches} == {len(share) for share in shares} == {len(alone)}
     for whole, *parts in zip(alone, *batches, strict=True):
@@ -277,8 +278,8 @@ def test_a_run_of_two_processes_is_interrupted_as_one_and_goes_on_to_the_same_en
 
 
 @pytest.mark.usefixtures("said")
-def test_a_run_of_two_processes_does_not_go_on_in_one(folder: Path) -> None:
-    with pytest.raises(InputError, match="in 2 processes, and here are 1"):
+def test_a_run_of_two_processes_does_not_resume_in_one(folder: Path) -> None:
+    with pytest.raises(InputError, match="was saved by 2 processes, but this run has 1: resume with 2"):
         finetune.train(recipe.load(folder / "stateful.toml"), folder / "stateful", resume=True)
 
 

@@ -1,4 +1,4 @@
-"""Runs that are killed, torn, starved of room or fed damage: what they keep, and where they end when they go on."""
+"""Runs that are killed, corrupted, starved of room or fed damage: what they keep, and where they end when resumed."""
 
 import dataclasses
 import json
@@ -24,8 +24,18 @@ from distilhubert_ko.data import dataset
 from distilhubert_ko.data.corpora import read_corpus
 from distilhubert_ko.errors import AudioError, CorpusError, InputError, TrainingError
 from distilhubert_ko.text.tokenizer import Tokenizer
-from distilhubert_ko.training import checkpoints, failures, finetune, trainer
-from distilhubert_ko.training import clips as batching
+from distilhubert_ko.training import failures, finetune, trainer
+from distilhubert_ko.training.checkpoints import (
+    CHECKSUMS,
+    TEMPORARY,
+    checkpoint_fault,
+    checkpoint_folder,
+    checkpoint_steps,
+    checkpoint_to_resume,
+    delete_old_checkpoints,
+    last_whole_checkpoint,
+    new_checkpoint,
+)
 from distilhubert_ko.training.clips import AugmentedClips
 from tests.support.full_disk import no_file_above
 from tests.support.model import TINY
@@ -180,17 +190,17 @@ def test_a_run_that_is_killed_again_and_again_ends_where_an_undisturbed_run_does
         kills += 1
     assert kills >= 3
     assert_the_same_end(out, undisturbed)
-    assert [path.name for path in (out / "checkpoints").iterdir() if path.name.startswith("torn")] == []
+    assert [path.name for path in (out / "checkpoints").iterdir() if path.name.startswith("corrupt")] == []
 
 
 def test_a_process_that_dies_while_saving_leaves_the_old_checkpoint_or_the_new_one(tmp_path: Path) -> None:
     """At every single step of it."""
 
     def save(home: Path, step: int) -> None:
-        with checkpoints.written(home, step) as aside:
+        with new_checkpoint(home, step) as aside:
             for name in ("model.safetensors", "optimizer.pt"):
-                (checkpoints.folder(aside, step) / name).write_bytes(bytes([step]) * 1000)
-        checkpoints.rotate(home, best=1)
+                (checkpoint_folder(aside, step) / name).write_bytes(bytes([step]) * 1000)
+        delete_old_checkpoints(home, best=1)
 
     outcomes = []
     for fatal in range(1, 100):
@@ -199,14 +209,14 @@ def test_a_process_that_dies_while_saving_leaves_the_old_checkpoint_or_the_new_o
         save(home, 1)
         save(home, 2)
         code, _ = life(home, lambda home=home: save(home, 3), fatal)
-        assert all(checkpoints.fault(checkpoints.folder(home, step)) == "" for step in checkpoints.steps(home))
-        assert 1 in checkpoints.steps(home)
-        found = checkpoints.last_whole(home)
+        assert all(checkpoint_fault(checkpoint_folder(home, step)) == "" for step in checkpoint_steps(home))
+        assert 1 in checkpoint_steps(home)
+        found = last_whole_checkpoint(home)
         assert found is not None
         outcomes.append(found.name)
-        assert not (home / checkpoints.ASIDE).exists()
+        assert not (home / TEMPORARY).exists()
         save(home, 4)
-        assert checkpoints.steps(home) == [1, 4]
+        assert checkpoint_steps(home) == [1, 4]
         if code == 0:
             break
     assert outcomes == sorted(outcomes)
@@ -214,13 +224,17 @@ def test_a_process_that_dies_while_saving_leaves_the_old_checkpoint_or_the_new_o
 
 
 def test_a_run_that_ended_before_its_first_checkpoint_starts_again(
-    tiny_speech: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    tiny_speech: Path,
+    undisturbed: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     in_step(monkeypatch, 2, fail(ZeroDivisionError()))
     with pytest.raises(ZeroDivisionError):
         finetune.train(small(tiny_speech), tmp_path / "out")
     finetune.train(small(tiny_speech), tmp_path / "out", resume=True)
-    assert "no checkpoint was saved yet" in capsys.readouterr().err
+    assert "no checkpoint was saved yet" in caplog.text
     assert_the_same_end(tmp_path / "out", undisturbed)
 
 
@@ -228,13 +242,13 @@ def test_a_folder_with_anything_else_in_it_is_not_taken_for_such_a_run(tmp_path:
     (tmp_path / "runs").mkdir()
     (tmp_path / "thesis.txt").touch()
     with pytest.raises(InputError, match="no checkpoint to resume from"):
-        trainer.checkpoint(tmp_path, resume=True)
+        checkpoint_to_resume(tmp_path, resume=True)
 
 
 def test_a_log_with_half_a_line_at_its_end_is_mended(tiny_speech: Path, undisturbed: Path, copy: Path) -> None:
     file = copy / model_folder.LOG
     file.write_text(file.read_text(encoding="utf-8")[:-30], encoding="utf-8")
-    shutil.rmtree(checkpoints.folder(copy / "checkpoints", STEPS))
+    shutil.rmtree(checkpoint_folder(copy / "checkpoints", STEPS))
     finetune.train(small(tiny_speech), copy, resume=True)
     assert_the_same_end(copy, undisturbed)
 
@@ -280,56 +294,56 @@ def flip(file: Path) -> None:
 @pytest.mark.parametrize("damage", [truncate, empty, flip, Path.unlink])
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_a_checkpoint_with_a_damaged_file_is_passed_over_and_moved_aside(
-    undisturbed: Path, tmp_path: Path, capsys: Any, damage: Callable[[Path], None], name: str
+    undisturbed: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: Callable[[Path], None], name: str
 ) -> None:
     home = Path(shutil.copytree(undisturbed / "checkpoints", tmp_path / "checkpoints"))
-    before, torn = (checkpoints.folder(home, step) for step in checkpoints.steps(home))
-    assert {file.name for file in torn.iterdir()} == FILES
-    assert checkpoints.last_whole(home) == torn
-    damage(torn / name)
-    assert checkpoints.last_whole(home) == before
-    message = capsys.readouterr().err
-    assert message.startswith(f"checkpoint-{STEPS} is torn (")
+    before, corrupt = (checkpoint_folder(home, step) for step in checkpoint_steps(home))
+    assert {file.name for file in corrupt.iterdir()} == FILES
+    assert last_whole_checkpoint(home) == corrupt
+    damage(corrupt / name)
+    assert last_whole_checkpoint(home) == before
+    (message,) = caplog.messages
+    assert message.startswith(f"checkpoint-{STEPS} is corrupt (")
     # A checksum that is wrong puts the blame on its file.
-    assert message.partition("(")[2].split()[0] in ({name} if name != checkpoints.CHECKSUMS else FILES)
-    assert f"going on from {before.name}" in message
-    assert message.count("\n") == 1
-    left = {file.name for file in (home / f"torn-checkpoint-{STEPS}-1").iterdir()}
+    assert message.partition("(")[2].split()[0] in ({name} if name != CHECKSUMS else FILES)
+    assert f"resuming from {before.name}" in message
+    assert "\n" not in message
+    left = {file.name for file in (home / f"corrupt-checkpoint-{STEPS}-1").iterdir()}
     assert left == (FILES - {name} if damage is Path.unlink else FILES)
 
 
-def test_where_every_checkpoint_is_torn_the_run_says_so_and_touches_none(copy: Path) -> None:
+def test_where_every_checkpoint_is_corrupt_the_run_says_so_and_touches_none(copy: Path) -> None:
     home = copy / "checkpoints"
     names = sorted(path.name for path in home.iterdir())
     for name in names:
         flip(home / name / "optimizer.pt")
-    with pytest.raises(InputError, match=r"every checkpoint is torn.*optimizer\.pt.*new --out"):
-        trainer.checkpoint(copy, resume=True)
+    with pytest.raises(InputError, match=r"every checkpoint is corrupt.*optimizer\.pt.*new --out"):
+        checkpoint_to_resume(copy, resume=True)
     assert sorted(path.name for path in home.iterdir()) == names
 
 
 def test_a_file_that_somebody_added_tears_no_checkpoint(copy: Path) -> None:
-    last = checkpoints.folder(copy / "checkpoints", STEPS)
+    last = checkpoint_folder(copy / "checkpoints", STEPS)
     (last / ".DS_Store").touch()
-    assert checkpoints.fault(last) == ""
+    assert checkpoint_fault(last) == ""
 
 
-def test_a_run_whose_last_checkpoint_is_torn_goes_on_from_the_one_before(
+def test_a_run_whose_last_checkpoint_is_corrupt_goes_on_from_the_one_before(
     tiny_speech: Path, undisturbed: Path, copy: Path
 ) -> None:
-    flip(checkpoints.folder(copy / "checkpoints", STEPS) / "model.safetensors")
+    flip(checkpoint_folder(copy / "checkpoints", STEPS) / "model.safetensors")
     finetune.train(small(tiny_speech), copy, resume=True)
     assert_the_same_end(copy, undisturbed)
 
 
-def test_a_best_checkpoint_that_is_torn_is_not_the_model(
-    tiny_speech: Path, undisturbed: Path, copy: Path, capsys: Any
+def test_a_best_checkpoint_that_is_corrupt_is_not_the_model(
+    tiny_speech: Path, undisturbed: Path, copy: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     best = account(undisturbed)["best_step"]
     assert best != STEPS
-    truncate(checkpoints.folder(copy / "checkpoints", best) / "model.safetensors")
+    truncate(checkpoint_folder(copy / "checkpoints", best) / "model.safetensors")
     finetune.train(small(tiny_speech), copy, resume=True)
-    assert f"checkpoint-{best}, the best so far, is torn (model.safetensors" in capsys.readouterr().err
+    assert f"checkpoint-{best}, the best so far, is corrupt (model.safetensors" in caplog.text
     assert account(copy)["best_step"] == STEPS
 
 
@@ -344,7 +358,7 @@ def test_a_checkpoint_that_finds_no_room_leaves_the_ones_before_and_says_how_to_
     monkeypatch: pytest.MonkeyPatch,
     name: str,
 ) -> None:
-    size = (checkpoints.folder(undisturbed / "checkpoints", STEPS) / name).stat().st_size
+    size = (checkpoint_folder(undisturbed / "checkpoints", STEPS) / name).stat().st_size
     save, out = finetune.CtcTrainer._save_checkpoint, tmp_path / "out"
 
     def cramped(self: finetune.CtcTrainer, *args: Any) -> None:
@@ -428,17 +442,17 @@ def clips(speech: Path) -> AugmentedClips:
 
 
 def test_the_place_of_a_clip_that_cannot_be_decoded_is_taken_by_the_next(
-    damaged: Callable[..., Path], capsys: Any
+    damaged: Callable[..., Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     train_clips = clips(damaged(1))
     for _ in range(2):
         np.testing.assert_array_equal(train_clips[3]["wave"], train_clips[4]["wave"])
         np.testing.assert_array_equal(train_clips[3]["labels"], train_clips[4]["labels"])
     train_clips.check()
-    message = capsys.readouterr().err
+    (message,) = caplog.messages
     assert message.startswith(f"left out of training: utterance {train_clips.examples[3].utterance.id}: ")
     assert "truncated" in message
-    assert message.count("\n") == 1
+    assert "\n" not in message
     assert train_clips.unreadable() == [train_clips.examples[3].utterance.id]
 
 
@@ -466,7 +480,7 @@ def test_a_clip_of_the_evaluation_that_cannot_be_decoded_ends_the_run_before_its
 @pytest.fixture
 def workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """A corpus that does not fit in memory, and two processes that read it."""
-    monkeypatch.setattr(batching, "CACHE_HOURS", 0.0)
+    monkeypatch.setattr("distilhubert_ko.training.clips.CACHE_HOURS", 0.0)
     monkeypatch.setattr(trainer, "WORKERS", 2)
 
 
@@ -527,7 +541,7 @@ def test_a_worker_that_dies_ends_the_run_with_advice_and_it_can_go_on(
     with pytest.raises(TrainingError, match=r"^a process that reads audio died.*memory.*--resume$") as error:
         finetune.train(small(tiny_speech), tmp_path / "out")
     assert "\n" not in str(error.value)
-    found = checkpoints.last_whole(tmp_path / "out" / "checkpoints")
+    found = last_whole_checkpoint(tmp_path / "out" / "checkpoints")
     assert found is not None
     assert found.name == "checkpoint-6"
     finetune.train(small(tiny_speech), tmp_path / "out", resume=True)

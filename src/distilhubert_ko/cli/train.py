@@ -110,7 +110,7 @@ def distill(
             raise missing_train(error) from error
 
         report = distillation.distill(config, folder, resume=resume)
-        ranks.part()
+        ranks.disconnect()
     if not ranks.leads():
         return
     typer.echo(f"held-out loss {report['eval_loss']:.4f} at step {report['best_step']} of {report['total_steps']}")
@@ -162,7 +162,7 @@ def _train(config: "Recipe", folder: Path, resume: bool) -> "Report | None":
         raise missing_train(error) from error
 
     training.train(config, folder, resume=resume)
-    ranks.part()
+    ranks.disconnect()
     if not ranks.leads():
         return None
     write_graph(folder)

@@ -25,9 +25,11 @@ from distilhubert_ko.model.student import Student, Teacher
 from distilhubert_ko.model_folder import SplitsRecord
 from distilhubert_ko.text.tokenizer import Tokenizer
 from distilhubert_ko.training import failures, progress, ranks
+from distilhubert_ko.training.checkpoints import checkpoint_to_resume
 from distilhubert_ko.training.clips import AugmentedClips, Clips
+from distilhubert_ko.training.memory import keep_freed_memory
 from distilhubert_ko.training.sampling import evaluation_order
-from distilhubert_ko.training.trainer import RecipeTrainer, checkpoint, keep_freed_memory
+from distilhubert_ko.training.trainer import RecipeTrainer
 
 UNUSED = (
     ("training", "head_learning_rate"),
@@ -39,24 +41,24 @@ UNUSED = (
     ("model", "mask_feature_prob"),
     ("teaching", "teacher"),
 )
-"""Keys of a recipe that fine-tuning heeds and distillation does not."""
+"""Keys of a recipe that fine-tuning uses and distillation does not."""
 NO_LABELS = Tokenizer("syllables", (Tokenizer.blank_token, Tokenizer.unknown_token, "|"))
 
 
 @ranks.together()
 def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[str, Any]:
-    """Distils the recipe's teacher into its model, and leaves the student with the lowest loss in `out`.
+    """Distil the recipe's teacher into its model, and write the student with the lowest loss to `out`.
 
-    The last one is in `out`/last. Returns what stands in `out`/distill.json. Without `resume` the folder must be new
-    or empty; with it, training goes on from the last whole checkpoint there. Raises InputError for a folder that is
-    not as said, RecipeError and ModelError for a teacher or a student that cannot be, CorpusError and AudioError for
-    clips that cannot be decoded, TrainingError where training goes wrong or the disk is full, and
-    InterruptedTrainingError after SIGINT.
+    The last one is in `out`/last. Return what is in `out`/distill.json. Without `resume` the folder must be new or
+    empty; with it, training resumes from the last whole checkpoint there. Raises InputError for a folder that is not
+    so, RecipeError and ModelError for a teacher or a student that is not possible, CorpusError and AudioError for clips
+    that cannot be decoded, TrainingError where training goes wrong or the disk is full, and InterruptedTrainingError
+    after SIGINT.
     """
     started = time.monotonic()
     keep_freed_memory()
     transformers_logging.disable_progress_bar()
-    last = ranks.from_leader(lambda: checkpoint(out, resume))
+    last = ranks.from_leader(lambda: checkpoint_to_resume(out, resume))
     _check(config)
     folder = model_folder.resolve(config.distill.teacher)
     teacher = Teacher(folder, config.distill.layers)
@@ -67,20 +69,20 @@ def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[s
     account = SplitsRecord(splits={name: split.summary() for name, split in splits.items()})
     dataset.check_unchanged(out, account.splits)
     for name, summary in account.splits.items():
-        ranks.say(dataset.describe_split(name, summary))
+        ranks.announce(dataset.describe_split(name, summary))
     torch.manual_seed(config.training.seed)
     network = build_network(config.model, NO_LABELS)
     initialised = student.initialise(network, teacher.network) if config.distill.initialise == "teacher" else []
     unlike = student.unlike(network, teacher.network) if initialised else []
-    ranks.say(student.describe(initialised) or f"student: model.pretrained = {config.model.pretrained}")
+    ranks.announce(student.describe(initialised) or f"student: model.pretrained = {config.model.pretrained}")
     if unlike:
-        ranks.say(f"not as in the teacher: {', '.join(unlike)}")
+        ranks.announce(f"not as in the teacher: {', '.join(unlike)}")
     trainer = DistillTrainer(config, teacher, Student(network, len(teacher.layers), teacher.width), splits, out)
 
     if ranks.leads():
         recipe.save(config, out / model_folder.RECIPE)
         writing.write_json(out / model_folder.DATA, account.to_dict())
-    ranks.see(out / model_folder.RECIPE)
+    ranks.require_visible(out / model_folder.RECIPE)
     trainer.run(last)
     if ranks.leads():
         with failures.in_writing("the student", out):
@@ -117,7 +119,7 @@ def _check(config: recipe.Recipe) -> None:
         value = getattr(getattr(config, section), key)
         if value:
             raise RecipeError(
-                f"{section}.{key} is {value} and has no part in distillation: leave it out, or set it to "
+                f"{section}.{key} is {value}, but distillation does not use it: leave it out, or set it to "
                 f"{type(value)()!r}"
             )
     if not config.distill.teacher:
@@ -130,7 +132,7 @@ def _check(config: recipe.Recipe) -> None:
 
 
 class DistillTrainer(RecipeTrainer):
-    """Trainer of a Student on the outputs of a Teacher that hears the same waves."""
+    """Trainer of a Student on the outputs of a Teacher for the same waves."""
 
     def __init__(self, config: recipe.Recipe, teacher: Teacher, pupil: Student, splits: dict[str, Split], out: Path):
         self.teacher, self.pupil = teacher, pupil
@@ -149,7 +151,7 @@ class DistillTrainer(RecipeTrainer):
         self.teacher.to(self.args.device)
 
     def losses(self, step: int) -> dict[str, Any]:
-        """What the evaluation at `step` found, as distill.json has it."""
+        """Return what the evaluation at `step` found, as distill.json has it."""
         found = next(line for line in self.state.log_history if line["step"] == step and "eval_loss" in line)
         layers = {
             str(layer): {term: found[f"eval_{term}_{layer}"] for term in ("l1", "cosine")}
@@ -158,7 +160,7 @@ class DistillTrainer(RecipeTrainer):
         return {"best_step": step, "eval_loss": found["eval_loss"], "layers": layers}
 
     def compute_loss(self, model: Any, inputs: dict[str, Tensor], *args: Any, **kwargs: Any) -> Tensor:
-        """Both terms averaged over the valid frames of the batch, weighed and added, then averaged over the layers.
+        """Return both terms averaged over the batch's valid frames, weighted and added, then averaged over the layers.
 
         The paper sums over layers and frames; S3PRL's distiller averages, as here, but over padded frames, too.
         """
@@ -167,7 +169,7 @@ class DistillTrainer(RecipeTrainer):
         return (means[:, 0] + self.recipe.distill.cosine_weight * means[:, 1]).mean() / self.parts.frames
 
     def _distances(self, model: Any, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Sums (batch, layers, 2) of `student.distances`, and frames (batch,)."""
+        """Return the sums (batch, layers, 2) of `student.layer_distances`, and frames (batch,)."""
         waves, lengths = inputs["input_values"], inputs["lengths"]
         targets = self.teacher(waves, lengths)
         valid = student.valid_frames(self.teacher.network, targets[0].shape[1], lengths)
@@ -176,7 +178,7 @@ class DistillTrainer(RecipeTrainer):
     def prediction_step(
         self, model: Any, inputs: dict[str, Tensor], prediction_loss_only: bool, ignore_keys: list[str] | None = None
     ) -> tuple[None, Tensor, Tensor]:
-        """No loss, which the Trainer would average over batches, but each clip's sums and frames."""
+        """Return each clip's sums and frames, and no loss, which the Trainer would average over batches."""
         inputs = self._prepare_inputs(inputs)
         with torch.no_grad(), self.compute_loss_context_manager():
             terms, frames = self._distances(model, inputs)
@@ -193,7 +195,7 @@ class DistillTrainer(RecipeTrainer):
         return {"loss": float(loss)} | named
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        """The student and its heads as safetensors; the Trainer's own adds its arguments as a pickle."""
+        """Write the student and its heads as safetensors; the Trainer's own method adds its arguments as a pickle."""
         folder = Path(output_dir or str(self.args.output_dir))
         folder.mkdir(parents=True, exist_ok=True)
         save_file(state_dict or self.pupil.state_dict(), folder / model_folder.WEIGHTS, {"format": "pt"})

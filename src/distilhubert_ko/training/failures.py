@@ -1,4 +1,4 @@
-"""What libraries raise when the machine fails in a run, as errors of one line that say how to go on."""
+"""What libraries raise when the machine fails in a run, as errors of one line that say how to continue."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,14 +9,14 @@ from safetensors import SafetensorError
 from distilhubert_ko.errors import DistilhubertKoError, InputError, TrainingError, UnavailableError
 from distilhubert_ko.files import writing
 
-AGAIN = "then go on with the same command and --resume"
+RESUME = "then rerun the same command with --resume"
 DEAD_WORKER = "DataLoader worker"  # how torch begins what it says of one
 CONNECTIONS = ("gloo", "NCCL")  # what connects the processes of a run, as its errors name it
 
 
 @contextmanager
 def in_writing(what: str, place: Path) -> Iterator[None]:
-    """Within it, failing to write becomes a TrainingError that names `what`, the folder, and the room that is left."""
+    """Turn a failure to write into a TrainingError that names `what`, the folder, and the room that is left."""
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:  # torch has a RuntimeError for a full disk
@@ -25,16 +25,16 @@ def in_writing(what: str, place: Path) -> Iterator[None]:
         reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
         free = writing.free_gb(place)
         raise TrainingError(
-            f"{what} cannot be written to {place} ({reason}; {free:.1f} GB are free): make room, {AGAIN}; what was "
+            f"{what} cannot be written to {place} ({reason}; {free:.1f} GB are free): make room, {RESUME}; what was "
             "saved before is whole"
         ) from error
 
 
 @contextmanager
 def in_training() -> Iterator[None]:
-    """Within it, a full disk and a worker of the data loader that dies become a TrainingError.
+    """Turn a full disk, and a worker of the data loader that dies, into a TrainingError.
 
-    An InputError or an UnavailableError that comes from such a worker is again what it was there.
+    An InputError or an UnavailableError that comes from such a worker is raised again as it was there.
     """
     try:
         yield
@@ -48,16 +48,16 @@ def in_training() -> Iterator[None]:
         if error.errno not in writing.FULL:
             raise
         name = error.filename or "a file of the run"
-        raise TrainingError(f"{name} cannot be written ({error.strerror}): make room, {AGAIN}") from error
+        raise TrainingError(f"{name} cannot be written ({error.strerror}): make room, {RESUME}") from error
     except RuntimeError as error:
         if not str(error).startswith(DEAD_WORKER):
             raise
         raise TrainingError(
-            f"a process that reads audio died ({str(error).partition('. ')[0]}), as they do when memory runs out: free "
-            f"some (in a container, /dev/shm may be too small), {AGAIN}"
+            f"a process that reads audio died ({str(error).partition('. ')[0]}), which happens when memory runs out: "
+            f"free some (in a container, /dev/shm may be too small), {RESUME}"
         ) from error
 
 
 def is_of_ranks(error: Exception) -> bool:
-    """Whether it says that another process of the run is gone, or late."""
+    """Return whether an error says that another process of the run is gone, or late."""
     return any(name in str(error) for name in CONNECTIONS)

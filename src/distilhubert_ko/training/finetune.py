@@ -1,4 +1,4 @@
-"""Training: a recipe in, a model folder out, through transformers.Trainer."""
+"""Fine-tuning with CTC: a recipe in, a model folder out, through transformers.Trainer."""
 
 import dataclasses
 import importlib.metadata
@@ -9,18 +9,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import (
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
+from transformers import TrainerState
 from transformers.trainer_utils import EvalPrediction
 from transformers.utils import logging as transformers_logging
 
 from distilhubert_ko import model_folder, recipe
 from distilhubert_ko.data import dataset
-from distilhubert_ko.errors import TrainingError
 from distilhubert_ko.evaluation import metrics
 from distilhubert_ko.files import writing
 from distilhubert_ko.model import frame_teacher
@@ -29,47 +23,50 @@ from distilhubert_ko.model.network import PaddingSafeForCTC
 from distilhubert_ko.model.saving import save_network
 from distilhubert_ko.model_folder import TrainingRecord
 from distilhubert_ko.training import failures, optimizer, progress, ranks
+from distilhubert_ko.training.callbacks import Averaging, BlankCollapse, EarlyStopping
+from distilhubert_ko.training.checkpoints import checkpoint_to_resume
 from distilhubert_ko.training.clips import AugmentedClips, Clips
+from distilhubert_ko.training.memory import keep_freed_memory
 from distilhubert_ko.training.sampling import evaluation_order
 from distilhubert_ko.training.splice import CUTS, Splicer, read_or_find
-from distilhubert_ko.training.trainer import RecipeTrainer, checkpoint, keep_freed_memory
+from distilhubert_ko.training.trainer import RecipeTrainer
 
 
 @ranks.together()
 def train(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Path:
-    """Trains the recipe and leaves the best model in `out` (the last in `out`/last); returns `out`.
+    """Train a recipe, write the best model to `out` and the last one to `out`/last, and return `out`.
 
-    Without `resume` the folder must be new or empty; with it, training goes on from the last whole checkpoint there.
-    Of several ranks the first writes; all return when it has written.
-    Raises InputError for a folder that is not as said, CorpusError and AudioError for clips that cannot be decoded,
-    TrainingError where training goes wrong or the disk is full, and InterruptedTrainingError after SIGINT.
+    Without `resume` the folder must be new or empty; with it, training resumes from the last whole checkpoint there.
+    Of several ranks the first writes; all return when it has written. Raises InputError for a folder that is not so,
+    CorpusError and AudioError for clips that cannot be decoded, TrainingError where training goes wrong or the disk is
+    full, and InterruptedTrainingError after SIGINT.
     """
     started = time.monotonic()
     keep_freed_memory()
     transformers_logging.disable_progress_bar()  # of saving and loading; training has its own
-    last = ranks.from_leader(lambda: checkpoint(out, resume))
+    last = ranks.from_leader(lambda: checkpoint_to_resume(out, resume))
     data = dataset.prepare(config)
     account = data.report()
     dataset.check_unchanged(out, account.splits)
-    ranks.say(dataset.describe(account))
+    ranks.announce(dataset.describe(account))
     torch.manual_seed(config.training.seed)
     trainer = CtcTrainer(config, data, out)
 
-    # Not before there is a model: a run that cannot begin leaves no folder behind that would be in its own way.
+    # Not before there is a model: a run that cannot start leaves no folder behind, which would block the next try.
     if ranks.leads():
         recipe.save(config, out / model_folder.RECIPE)
         writing.write_json(out / model_folder.DATA, account.to_dict())
-    ranks.see(out / model_folder.RECIPE)
+    ranks.require_visible(out / model_folder.RECIPE)
     trainer.run(last)
     if ranks.leads():
-        _leave(trainer, out)
+        _save_models(trainer, out)
         record = trainer.record(resumed=resume, train_seconds=round(time.monotonic() - started, 1))
         writing.write_json(out / model_folder.TRAINING, dataclasses.asdict(record))
     return out
 
 
-def _leave(trainer: "CtcTrainer", out: Path) -> None:
-    """Writes the last model and the best."""
+def _save_models(trainer: "CtcTrainer", out: Path) -> None:
+    """Write the last model and the best."""
     with failures.in_writing("the model", out):
         with trainer.averaged():
             save_network(trainer.network, out / model_folder.LAST, trainer.tokenizer)
@@ -77,7 +74,7 @@ def _leave(trainer: "CtcTrainer", out: Path) -> None:
 
 
 class CtcTrainer(RecipeTrainer):
-    """Trainer for clips with lengths, scored by CER, that stops when training has gone wrong."""
+    """Trainer of a CTC network, scored by CER, that stops when training has gone wrong."""
 
     def __init__(self, config: recipe.Recipe, data: dataset.Dataset, out: Path):
         self.tokenizer = data.tokenizer
@@ -96,19 +93,19 @@ class CtcTrainer(RecipeTrainer):
             progress.Bar(data.train.hours),
         )
         decay = config.training.ema_decay  # not before the network is where it is trained
-        self.average = optimizer.Average(network, decay) if decay else None
+        self.average = optimizer.WeightAverage(network, decay) if decay else None
         if self.teacher:
             self.teacher.to(self.args.device)
         self.add_callback(BlankCollapse(config.training.blank_evaluations))
         if config.training.early_stopping_patience:
             self.add_callback(EarlyStopping(config.training.early_stopping_patience))
         if self.average:
-            self.add_callback(_Averaging(self.average))
+            self.add_callback(Averaging(self.average))
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """In training, with the teacher's share; evaluation measures CTC's loss alone."""
+        """Return CTC's loss with the teacher's share; evaluation measures CTC's loss alone."""
         loss, output = super().compute_loss(model, inputs, True, num_items_in_batch)
         loss = loss / self.parts.clips
         if self.teacher:
@@ -140,7 +137,7 @@ class CtcTrainer(RecipeTrainer):
         return bool(patience) and EarlyStopping(patience).reached(state)
 
     def averaged(self) -> AbstractContextManager[None]:
-        """Within it the network has its averaged weights, where the recipe asks for an average."""
+        """Give the network its averaged weights within the block, where the recipe asks for an average."""
         return self.average.applied() if self.average else nullcontext()
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
@@ -148,7 +145,7 @@ class CtcTrainer(RecipeTrainer):
             return super().evaluate(*args, **kwargs)
 
     def best(self) -> PaddingSafeForCTC:
-        """The network of the checkpoint with the lowest CER, or the last one where nothing was evaluated."""
+        """Return the network of the checkpoint with the lowest CER, or the last one where nothing was evaluated."""
         if (folder := self.best_checkpoint()) is None:
             if self.average:
                 self.network.load_state_dict(self.average.weights)
@@ -159,7 +156,7 @@ class CtcTrainer(RecipeTrainer):
         return network
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        """Config and safetensors; the Trainer's own adds its arguments as a pickle."""
+        """Write config and safetensors; the Trainer's own method adds its arguments as a pickle."""
         folder = output_dir or str(self.args.output_dir)
         self.network.save_pretrained(folder, state_dict=state_dict)
         if self.average:
@@ -177,9 +174,9 @@ class CtcTrainer(RecipeTrainer):
         prediction_loss_only: bool,
         ignore_keys: list[str] | None = None,
     ) -> tuple[None, tuple[Tensor, Tensor], Tensor]:
-        """The best token of each frame (the blank in the padding) and the loss of each clip, and labels.
+        """Return the best token of each frame (the blank in the padding), the loss of each clip, and labels.
 
-        No loss of the batch: the Trainer would average these, whatever number of clips they are of.
+        There is no loss of the batch: the Trainer would average those, however many clips each has.
         """
         inputs = self._prepare_inputs(inputs)
         labels = inputs["labels"]
@@ -212,47 +209,3 @@ def _training_clips(config: recipe.Recipe, data: dataset.Dataset, out: Path) -> 
         cuts = ranks.from_leader(lambda: read_or_find(out / CUTS, augment.splice_model, examples))
         splicer = Splicer(examples, cuts)
     return AugmentedClips(examples, data.tokenizer, augment, splicer, config.training.seed, config.data)
-
-
-class BlankCollapse(TrainerCallback):
-    """Stops a run whose model says nothing in several evaluations in a row, which it rarely recovers from."""
-
-    def __init__(self, patience: int):
-        self.patience = patience
-
-    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        said = [line["eval_said"] for line in state.log_history if "eval_said" in line][-self.patience :]
-        if len(said) == self.patience and not any(said):
-            raise TrainingError(
-                f"blank collapse: the model said nothing in {self.patience} evaluations in a row, the last at step "
-                f"{state.global_step}. Try a lower training.learning_rate, a longer "
-                "training.lr_scheduler_warmup_steps, text.units=jamo, or model.freeze_feature_encoder=true; raise "
-                "training.blank_evaluations if the loss still falls"
-            )
-
-
-class EarlyStopping(TrainerCallback):
-    """Ends a run after several evaluations in a row without a lower CER.
-
-    Transformers' own counts in memory, and would count anew after a resumption.
-    """
-
-    def __init__(self, patience: int):
-        self.patience = patience
-
-    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        if self.reached(state):
-            control.should_training_stop = True
-
-    def reached(self, state: TrainerState) -> bool:
-        """Whether the run is to end after its last evaluation."""
-        rates = [line["eval_cer"] for line in state.log_history if "eval_cer" in line]
-        return len(rates) > self.patience and min(rates[-self.patience :]) >= min(rates[: -self.patience])
-
-
-class _Averaging(TrainerCallback):
-    def __init__(self, average: optimizer.Average):
-        self.average = average
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        self.average.update()

@@ -48,7 +48,7 @@ def scheduler(optimizer: torch.optim.Optimizer, training: recipe.Training, total
     return LambdaLR(optimizer, [head if group["head"] else encoder for group in optimizer.param_groups])
 
 
-class Average:
+class WeightAverage:
     """The exponential moving average of a network's weights.
 
     In the first steps the decay is (1 + steps) / (10 + steps) where that is less, so that the random start is forgotten

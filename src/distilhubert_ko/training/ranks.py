@@ -1,11 +1,11 @@
 """The processes of one run that torchrun or accelerate launch started, one for each GPU: its ranks, counted from 0.
 
-Rank 0 leads: it alone decides what all go by, writes, and speaks. torch and accelerate are imported where they are
-needed, since the command line, which starts without them, asks who leads.
+Rank 0 leads: it alone decides, writes, and logs. torch and accelerate are imported where they are needed, since the
+command line, which starts without them, asks who leads.
 """
 
+import logging
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -17,30 +17,33 @@ from distilhubert_ko.training import failures
 
 T = TypeVar("T")
 
+logger = logging.getLogger(__name__)
+
 PATIENCE = timedelta(hours=2)  # with a rank that is late; rank 0 may be looking for places to splice 50 h of speech at
 FAILED = "distilhubert-ko/failed"  # a counter in the store that the launcher keeps for the ranks
 
 
 def count() -> int:
+    """Return the number of ranks, 1 where no launcher started this process."""
     return int(os.environ.get("WORLD_SIZE", 1)) if "RANK" in os.environ else 1
 
 
 def leads() -> bool:
-    """Whether this process is rank 0, or the only one."""
+    """Return whether this process is rank 0, or the only one."""
     return count() == 1 or os.environ["RANK"] == "0"
 
 
-def say(text: str) -> None:
-    """A line on standard error, once."""
+def announce(text: str) -> None:
+    """Log a line as a warning, in rank 0 alone, since runs are watched at that level."""
     if leads():
-        print(text, file=sys.stderr)
+        logger.warning(text)
 
 
 @contextmanager
 def together() -> Iterator[None]:
-    """Connects the ranks for what they do within it, which all end before one goes on; one process does nothing more.
+    """Connect the ranks within the block, which all of them end before one continues.
 
-    Raises TrainingError where another rank has ended, or cannot be reached.
+    A single process needs no connection. Raises TrainingError where another rank has ended, or cannot be reached.
     """
     if count() == 1:
         yield
@@ -56,13 +59,13 @@ def together() -> Iterator[None]:
         if isinstance(error, DistilhubertKoError) or not failures.is_of_ranks(error):
             raise
         raise TrainingError(
-            f"another process of this run has ended, or cannot be reached ({str(error).partition('. ')[0]}): see what "
-            f"it or the launcher says, {failures.AGAIN}"
+            f"another process of this run has ended, or cannot be reached ({str(error).partition('. ')[0]}): read what "
+            f"it or the launcher printed, {failures.RESUME}"
         ) from error
 
 
-def part() -> None:
-    """Disconnects the ranks, to be called by all after their last run: torch connects a process only once."""
+def disconnect() -> None:
+    """Disconnect the ranks. All call this after their last run, since torch connects a process only once."""
     if count() > 1:
         from torch.distributed import destroy_process_group
 
@@ -70,7 +73,7 @@ def part() -> None:
 
 
 def from_leader(make: Callable[[], T]) -> T:
-    """In every rank, what make() gives in rank 0, where alone it is called. To be called by all, `together`."""
+    """Return, in every rank, what make() returns in rank 0, where alone it is called. All call this, `together`."""
     if count() == 1:
         return make()
     from accelerate.utils import broadcast_object_list
@@ -81,19 +84,19 @@ def from_leader(make: Callable[[], T]) -> T:
     return made
 
 
-def see(file: Path) -> None:
-    """Raises InputError in the ranks that have no `file` that rank 0 wrote. To be called by all, `together`."""
-    from_leader(lambda: None)  # which comes here when it has written
+def require_visible(file: Path) -> None:
+    """Raise InputError in the ranks that cannot see a `file` that rank 0 wrote. All call this, `together`."""
+    from_leader(lambda: None)  # rank 0 comes here when it has written
     if not file.is_file():
         raise InputError(
-            f"{file}: written by the first process of this run, and not to be seen by another one: give an --out on a "
-            "disk that all nodes share"
+            f"{file}: the first process of this run wrote it, but another one cannot see it: give an --out on a disk "
+            "that all nodes share"
         )
 
 
 @contextmanager
 def one_voice() -> Iterator[None]:
-    """Of the ranks that fail, the first says why; the others leave with their exit code and without a word."""
+    """Let the first rank that fails say why; the others exit with their code and say nothing."""
     try:
         yield
     except Exception as error:
@@ -104,7 +107,7 @@ def one_voice() -> Iterator[None]:
 
 
 def _first_to_fail() -> bool:
-    """Asks the launcher's store, which works when ranks wait for each other; without an answer each may speak."""
+    """Ask the launcher's store, which works when ranks wait for each other; without an answer each may speak."""
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
