@@ -187,7 +187,7 @@ def encoder(work: Path, texts: Path) -> None:
     )
     out = work / "encoder-run"
     if not (out / "training.json").is_file():
-        finetune.train(config, out, resume=(out / CHECKPOINTS).is_dir())
+        finetune.fine_tune(config, out, resume=(out / CHECKPOINTS).is_dir())
     load_network(out).base_model.save_pretrained(work / "encoder")
 
 
@@ -218,7 +218,7 @@ def fine_tuning(work: Path, speech: Path, changes: Sequence[str]) -> recipe.Reci
         "training.length_buckets=true",
         "training.blank_evaluations=16",
     )
-    return recipe.load(recipe.find("zeroth"), (*scale, *(change.format(work=work) for change in changes)))
+    return recipe.load_recipe(recipe.find_recipe("zeroth"), (*scale, *(change.format(work=work) for change in changes)))
 
 
 def fine_tune(work: Path, speech: Path, name: str, seed: int) -> None:
@@ -226,7 +226,7 @@ def fine_tune(work: Path, speech: Path, name: str, seed: int) -> None:
     out = work / "rows" / f"{name}-{seed}"
     config = fine_tuning(work, speech, (*TRAINED[name].changes, f"training.seed={seed}"))
     if not (out / "training.json").is_file():
-        finetune.train(config, out, resume=(out / CHECKPOINTS).is_dir())
+        finetune.fine_tune(config, out, resume=(out / CHECKPOINTS).is_dir())
     if not (out / model_folder.REPORT).is_file():
         exporting.export_graph(out)
         report.save_report(

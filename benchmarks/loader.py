@@ -115,7 +115,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures here, too")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    config = recipe.load(recipe.find(options.recipe), ["augment.splice_prob=0.0"])
+    config = recipe.load_recipe(recipe.find_recipe(options.recipe), ["augment.splice_prob=0.0"])
     result = measure(options.corpus, config, options.hours, options.turns)
     for way, found in result["hours_of_speech_per_core_second"].items():
         print(f"{way}: {found:.3f} h of speech a second of one core")

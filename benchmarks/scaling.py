@@ -169,7 +169,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     pa.set_cpu_count(1)
-    config = recipe.load(recipe.find(options.recipe), ["model.pretrained=random"])
+    config = recipe.load_recipe(recipe.find_recipe(options.recipe), ["model.pretrained=random"])
     corpus = read_corpus(options.corpus)
     chosen = [corpus.utterances[i] for i in np.random.default_rng(0).permutation(len(corpus.utterances))]
     files = {utterance.audio for utterance in chosen if isinstance(utterance.audio, Path)}

@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures here, too")
     parser.add_argument("--one", nargs=2, metavar=("WAY", "TURN"), help=argparse.SUPPRESS)
     options = parser.parse_args()
-    config = recipe.load(recipe.find(options.recipe), ["model.pretrained=random"])
+    config = recipe.load_recipe(recipe.find_recipe(options.recipe), ["model.pretrained=random"])
     if options.one:
         way, turn = options.one
         print(measure(way, config, options.corpus, options.batches, int(turn)))

@@ -137,7 +137,7 @@ def build(folder: Path, arguments: argparse.Namespace, clips: list[np.ndarray]) 
     else:
         shutil.copytree(folder / "model", folder / "int8", ignore=shutil.ignore_patterns("*.onnx", "*.safetensors"))
         weights, config = {k: v.numpy() for k, v in network.state_dict().items()}, network.config.to_dict()
-        speech = calibration.observe(weights, config, clips)
+        speech = calibration.observe_ranges(weights, config, clips)
         onnx.save(graph.build_graph(weights, config, speech=speech), folder / "int8" / "model.onnx")
     plain_export(folder)
     plain_int8(folder, clips)

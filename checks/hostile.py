@@ -243,7 +243,7 @@ def readers(folder: Path) -> dict[str, Reader]:
     sealed = {f"checkpoint-{step}/{name}": content for step in (1, 2) for name, content in _checkpoint().items()}
     return {
         "recipes": Reader(
-            0.13, {"recipe.toml": toml}, ("recipe.toml",), lambda home: recipe.load(home / "recipe.toml")
+            0.13, {"recipe.toml": toml}, ("recipe.toml",), lambda home: recipe.load_recipe(home / "recipe.toml")
         ),
         "manifests, JSON lines": Reader(
             0.17, sounds | {"m.jsonl": manifest}, ("m.jsonl",), lambda home: _corpus("manifest:m.jsonl", home)

@@ -97,7 +97,7 @@ def run(config: recipe.Recipe, out: Path, resume: bool) -> None:
     with out.with_suffix(".log").open("a", encoding="utf-8") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    finetune.train(config, out, resume=resume)
+    finetune.fine_tune(config, out, resume=resume)
 
 
 def life(config: recipe.Recipe, out: Path, seconds: float | None) -> bool:

@@ -51,7 +51,7 @@ def still(folder: Path, epochs: int) -> recipe.Recipe:
 def run(config: recipe.Recipe, folder: Path, processes: int) -> list[dict[str, Any]]:
     """The training log of a run in so many processes; 1 is without a launcher."""
     out = folder / f"{processes}"
-    recipe.save(config, folder / f"{processes}.toml")
+    recipe.save_recipe(config, folder / f"{processes}.toml")
     launcher = ["-m", "torch.distributed.run", "--nproc-per-node", f"{processes}", "--no-python", sys.executable]
     command = [sys.executable, *(launcher if processes > 1 else []), "-c", ENTRY, "train", f"{folder / out.name}.toml"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}

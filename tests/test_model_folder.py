@@ -69,7 +69,7 @@ def test_a_whole_number_is_a_rate_and_a_missing_key_is_named(tmp_path: Path) -> 
         model_folder.read_json,
         lambda path: model_folder.read_record(SplitsRecord, path),
         lambda path: check_unchanged(path.parent, {"train": SPLIT}),
-        lambda path: splice.read_or_find(path, "nowhere", []),
+        lambda path: splice.read_or_find_cuts(path, "nowhere", []),
         read_draft,
     ],
 )

@@ -49,7 +49,7 @@ def write(folder: Path, content: str) -> Path:
 
 
 def changed(*changes: str) -> Recipe:
-    return recipe.load(recipe.find("zeroth"), changes)
+    return recipe.load_recipe(recipe.find_recipe("zeroth"), changes)
 
 
 def refused(complaint: str, *changes: str) -> None:
@@ -67,15 +67,15 @@ def of_training(**changes: Any) -> Recipe:
 
 
 def test_the_zeroth_recipe_plans_the_published_rows() -> None:
-    plan = schedule.plan(recipe.load(recipe.find("zeroth")), PUBLISHED_UTTERANCES)
+    plan = schedule.plan_training(recipe.load_recipe(recipe.find_recipe("zeroth")), PUBLISHED_UTTERANCES)
     assert [(row.epoch, row.step) for row in plan.evaluations] == PUBLISHED_ROWS
     assert (plan.steps_per_epoch, plan.total_steps) == (696, 6960)
     assert plan.train_utterances == PUBLISHED_UTTERANCES
 
 
 def test_the_zeroth_recipe_has_the_published_hyperparameters() -> None:
-    loaded = recipe.load(recipe.find("zeroth"))
-    planned = schedule.plan(loaded, PUBLISHED_UTTERANCES).hyperparameters
+    loaded = recipe.load_recipe(recipe.find_recipe("zeroth"))
+    planned = schedule.plan_training(loaded, PUBLISHED_UTTERANCES).hyperparameters
     published = {
         "learning_rate": 0.001,
         "train_batch_size": 16,
@@ -99,7 +99,7 @@ def test_the_zeroth_recipe_has_the_published_hyperparameters() -> None:
 
 
 def test_the_published_learning_rates_rise_to_the_peak_and_fall_to_nothing() -> None:
-    plan = schedule.plan(recipe.load(recipe.find("zeroth")), PUBLISHED_UTTERANCES)
+    plan = schedule.plan_training(recipe.load_recipe(recipe.find_recipe("zeroth")), PUBLISHED_UTTERANCES)
     rates = [row.learning_rate for row in plan.evaluations]
     assert rates[0] == pytest.approx(8e-4)
     assert rates[1] == pytest.approx(1e-3, rel=0.01)
@@ -128,7 +128,7 @@ def test_steps_and_epochs_are_those_of_a_training_loop(
     config = of_training(
         train_batch_size=batch, gradient_accumulation_steps=accumulation, num_epochs=epochs, eval_steps=every
     )
-    plan = schedule.plan(config, utterances)
+    plan = schedule.plan_training(config, utterances)
     after = counted(utterances, batch, accumulation, epochs)
     assert plan.total_steps == len(after)
     assert plan.steps_per_epoch * epochs == len(after)
@@ -139,14 +139,14 @@ def test_steps_and_epochs_are_those_of_a_training_loop(
 
 
 def test_a_run_shorter_than_eval_steps_has_no_evaluation() -> None:
-    plan = schedule.plan(of_training(num_epochs=1, eval_steps=2), 1)
+    plan = schedule.plan_training(of_training(num_epochs=1, eval_steps=2), 1)
     assert (plan.total_steps, plan.evaluations) == (1, [])
 
 
 @pytest.mark.parametrize("utterances", [0, -1])
 def test_a_plan_needs_an_utterance(utterances: int) -> None:
     with pytest.raises(RecipeError, match="give 1 or more"):
-        schedule.plan(Recipe(), utterances)
+        schedule.plan_training(Recipe(), utterances)
 
 
 # Learning rates
@@ -191,9 +191,9 @@ def test_three_stages_of_few_steps_stay_between_nothing_and_the_peak(warmup: int
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_recipe_that_comes_along_loads_under_its_own_name(path: Path) -> None:
-    loaded = recipe.load(recipe.find(path.stem))
+    loaded = recipe.load_recipe(recipe.find_recipe(path.stem))
     assert loaded.name == path.stem
-    assert schedule.plan(loaded, 1000).total_steps > 0
+    assert schedule.plan_training(loaded, 1000).total_steps > 0
 
 
 def test_the_recipes_that_come_along_were_found() -> None:
@@ -201,16 +201,16 @@ def test_the_recipes_that_come_along_were_found() -> None:
 
 
 def test_an_empty_file_is_the_default_recipe_under_the_name_of_the_file(tmp_path: Path) -> None:
-    assert recipe.load(write(tmp_path, "")) == Recipe(name="mine")
+    assert recipe.load_recipe(write(tmp_path, "")) == Recipe(name="mine")
 
 
 def test_a_recipe_keeps_the_name_it_gives_itself(tmp_path: Path) -> None:
-    assert recipe.load(write(tmp_path, 'name = "another"')).name == "another"
+    assert recipe.load_recipe(write(tmp_path, 'name = "another"')).name == "another"
 
 
 def test_whole_numbers_and_lists_are_read_as_the_types_of_their_keys(tmp_path: Path) -> None:
     path = write(tmp_path, "[training]\nlearning_rate = 1\nadam_betas = [0, 0.5]\n")
-    training = recipe.load(path).training
+    training = recipe.load_recipe(path).training
     assert (training.learning_rate, training.adam_betas) == (1.0, (0.0, 0.5))
     assert type(training.learning_rate) is float
     assert type(training.adam_betas[0]) is float
@@ -245,7 +245,7 @@ def test_what_no_recipe_has_is_refused_and_the_message_says_what_one_has(
 ) -> None:
     path = write(tmp_path, content)
     with pytest.raises(RecipeError) as caught:
-        recipe.load(path)
+        recipe.load_recipe(path)
     assert complaint in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -253,7 +253,7 @@ def test_what_no_recipe_has_is_refused_and_the_message_says_what_one_has(
 def test_the_message_about_an_unknown_key_names_the_file(tmp_path: Path) -> None:
     path = write(tmp_path, "[training]\nlearningrate = 1")
     with pytest.raises(RecipeError, match=r"mine\.toml: unknown key"):
-        recipe.load(path)
+        recipe.load_recipe(path)
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ def test_values_that_cannot_work_are_refused_by_name(change: str, complaint: str
 
 def test_a_missing_file_is_a_recipe_error(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"absent\.toml: no such recipe file"):
-        recipe.load(tmp_path / "absent.toml")
+        recipe.load_recipe(tmp_path / "absent.toml")
 
 
 @pytest.mark.parametrize("content", [b"learning rate: 3", b"[training\n", "name = '가'".encode("cp949"), b"a=1\na=2"])
@@ -300,24 +300,24 @@ def test_a_file_that_is_not_toml_is_a_recipe_error(tmp_path: Path, content: byte
     path = tmp_path / "mine.toml"
     path.write_bytes(content)
     with pytest.raises(RecipeError, match=r"mine\.toml: not a readable TOML file"):
-        recipe.load(path)
+        recipe.load_recipe(path)
 
 
 def test_a_folder_is_no_recipe(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="not a readable TOML file"):
-        recipe.load(tmp_path)
+        recipe.load_recipe(tmp_path)
 
 
 def test_a_recipe_is_found_by_its_path_or_by_its_bare_name(tmp_path: Path) -> None:
     path = write(tmp_path, "")
-    assert recipe.find(str(path)) == path
-    assert recipe.find("zeroth").name == "zeroth.toml"
+    assert recipe.find_recipe(str(path)) == path
+    assert recipe.find_recipe("zeroth").name == "zeroth.toml"
 
 
 @pytest.mark.parametrize("name", ["zerth", "", "zeroth.toml.old"])
 def test_a_name_that_no_recipe_has_is_answered_with_those_there_are(name: str) -> None:
-    with pytest.raises(RecipeError, match=r"no such recipe file; recipes that come along: demo, .*zeroth"):
-        recipe.find(name)
+    with pytest.raises(RecipeError, match=r"no such recipe file; recipes that come with the package: demo, .*zeroth"):
+        recipe.find_recipe(name)
 
 
 # --set
@@ -386,9 +386,9 @@ def test_a_change_is_checked_as_the_file_is(change: str, complaint: str) -> None
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_saving_and_loading_gives_the_same_recipe(path: Path, tmp_path: Path) -> None:
-    original = recipe.load(path)
-    recipe.save(original, tmp_path / "elsewhere.toml")
-    assert recipe.load(tmp_path / "elsewhere.toml") == original
+    original = recipe.load_recipe(path)
+    recipe.save_recipe(original, tmp_path / "elsewhere.toml")
+    assert recipe.load_recipe(tmp_path / "elsewhere.toml") == original
     assert [file.name for file in tmp_path.iterdir()] == ["elsewhere.toml"]
 
 
@@ -414,13 +414,13 @@ def test_any_value_survives_saving(
     training = Training(learning_rate=rate, adam_epsilon=epsilon, seed=seed, adam_betas=betas)
     original = Recipe(name=name, data=Data(train=train), model=Model(conv_dim=widths), training=training)
     path = tmp_path_factory.getbasetemp() / "survivor.toml"
-    recipe.save(original, path)
-    assert recipe.load(path) == original
+    recipe.save_recipe(original, path)
+    assert recipe.load_recipe(path) == original
 
 
 def test_a_saved_recipe_spells_out_every_key(tmp_path: Path) -> None:
     path = tmp_path / "all.toml"
-    recipe.save(Recipe(), path)
+    recipe.save_recipe(Recipe(), path)
     written = path.read_text(encoding="utf-8")
     for section in (Recipe, Data, Text, Model, Training, Distill, Teaching):
         for field in dataclasses.fields(section):

@@ -1,4 +1,4 @@
-"""Recipes: frozen dataclasses read from a short TOML file.
+"""Recipes: frozen dataclasses read from a short TOML file, one for each section, which checks its own values.
 
 An unknown key or a value of the wrong type is an error that names the nearest known key or the type.
 """
@@ -36,22 +36,29 @@ class Data:
     """Speaker-wise split for corpora without one, such as "every 8th speaker": speakers 8, 16, ... in sorted
     order are #test, the one after each is #dev, the rest #train."""
     streaming: bool = False
-    """Leave the sound of corpora on the Hub there, if they are parquet, and fetch it by row groups as it is wanted:
-    little room on the disk, and no wait before the first step. Name the revision, hub:NAME@REVISION#SPLIT. The cache
-    is not for them."""
+    """Leave the audio of corpora on the Hub there, if they are parquet, and fetch it by row groups when it is needed.
+    That takes little room on the disk, and the first step starts at once. Name the revision, hub:NAME@REVISION#SPLIT.
+    The cache does not serve them."""
     allow_outside: bool = False
     """Whether manifests, metadata of audio folders and Kaldi's wav.scp may name files outside their own folder, or
-    outside `root` where that holds it. Of lists that somebody else wrote, only those that you trust."""
+    outside `root` where that holds it. If somebody else wrote them, only allow those that you trust."""
     min_seconds: float = 0.0
     max_seconds: float = 30.0
     cache: str = ""
-    """A folder that keeps decoded audio, 0.12 or 0.23 GB an hour, and lengths of files from one epoch and one run to
-    the next, for as many recipes and processes as name it; on a local disk, best. Empty: decode anew."""
+    """A folder, best on a local disk, that keeps decoded audio, 0.12 or 0.23 GB per hour, and lengths of files from one
+    epoch and one run to the next. Any number of recipes and processes may share it. Empty: decode anew."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_seconds < self.max_seconds:
+            raise RecipeError(
+                f"data.min_seconds {self.min_seconds} and data.max_seconds {self.max_seconds} leave nothing: make the "
+                "second larger"
+            )
 
 
 @dataclass(frozen=True)
 class Text:
-    """How transcripts become labels; the rules are written down in docs/text.md."""
+    """How transcripts become labels, by the rules in docs/text.md."""
 
     units: Literal["syllables", "jamo"] = "syllables"
     foreign: Literal["drop", "spell"] = "drop"
@@ -66,7 +73,7 @@ class Model:
     """A Hub id, a local folder, or "random" for random weights of the architecture below. With a Hub id or a
     folder the architecture is the one found there; the dropouts below apply in both cases."""
     conv_dim: tuple[int, ...] = (512,) * 7
-    """Channels of each of the seven convolutions; narrow first ones save most of the time."""
+    """Channels of each of the seven convolutions; the first ones, where narrow, save most of the time."""
     hidden_size: int = 768
     num_hidden_layers: int = 2
     num_attention_heads: int = 12
@@ -88,26 +95,57 @@ class Model:
     """The share of features that is zeroed throughout a clip, in spans of mask_feature_length."""
     mask_feature_length: int = 10
 
+    def __post_init__(self) -> None:
+        counts = "hidden_size num_attention_heads num_conv_pos_embedding_groups mask_time_length mask_feature_length"
+        _require_one_or_more("model", self, counts)
+        _require_shares("model", self, "mask_time_prob mask_feature_prob")
+        if len(self.conv_dim) != len(KERNELS) or min(self.conv_dim) < 1:
+            raise RecipeError(f"model.conv_dim is {list(self.conv_dim)}: give {len(KERNELS)} widths of 1 or more")
+        if self.hidden_size % self.num_attention_heads:
+            raise RecipeError(
+                f"model.hidden_size {self.hidden_size} cannot be shared among {self.num_attention_heads} heads: make "
+                "it a multiple of model.num_attention_heads"
+            )
+        if self.hidden_size % self.num_conv_pos_embedding_groups:
+            raise RecipeError(
+                f"model.hidden_size {self.hidden_size} is no multiple of model.num_conv_pos_embedding_groups "
+                f"{self.num_conv_pos_embedding_groups}: change one of them"
+            )
+
 
 @dataclass(frozen=True)
 class Augment:
-    """What happens to training clips, drawn anew in each epoch. Evaluation hears the clips as they are."""
+    """What happens to training clips, drawn anew in each epoch. Evaluation uses the clips as they are."""
 
     speeds: tuple[float, ...] = (1.0,)
-    """Each clip is played at one of these, with its pitch; (0.9, 1.0, 1.1) in Ko et al., Interspeech 2015."""
+    """Each clip is played at one of these speeds, which also shifts its pitch; (0.9, 1.0, 1.1) in Ko et al.,
+    Interspeech 2015."""
     reverb_prob: float = 0.0
-    """Share of clips that are put into a room (noise that decays exponentially, as loud as the direct sound)."""
+    """Share of clips that get reverberation (noise that decays exponentially, as loud as the direct sound)."""
     reverb_seconds: tuple[float, float] = (0.1, 0.6)
     """Range of the time in which the room's echo falls by 60 dB."""
     noise_prob: float = 0.0
-    """Share of clips with noise, of a colour between white and brown."""
+    """Share of clips that get noise, of a colour between white and brown."""
     noise_snr_db: tuple[float, float] = (5.0, 30.0)
     """Range of the signal-to-noise ratio."""
     splice_prob: float = 0.0
-    """Share of clips that go on as another clip of the same speaker from a space between two words on, so that
+    """Share of clips that continue, after a space between two words, as another clip of the same speaker, so that
     sentences are not learnt by heart (Lam et al., Interspeech 2021)."""
     splice_model: str = ""
-    """A model folder or a Hub id, fine-tuned with CTC and exported, that finds the spaces; an earlier run's will do."""
+    """A model folder or a Hub id, fine-tuned with CTC and exported, that finds the spaces; an earlier run's is fine."""
+
+    def __post_init__(self) -> None:
+        _require_shares("augment", self, "reverb_prob noise_prob splice_prob")
+        if not self.speeds or not 0.5 <= min(self.speeds) <= max(self.speeds) <= 2:
+            raise RecipeError(f"augment.speeds is {list(self.speeds)}: give one or more between 0.5 and 2")
+        for key in ("reverb_seconds", "noise_snr_db"):
+            low, high = getattr(self, key)
+            if not low <= high or (key == "reverb_seconds" and low <= 0):
+                raise RecipeError(f"augment.{key} is {[low, high]}: give the lower end first, and seconds above 0")
+        if self.splice_prob and not self.splice_model:
+            raise RecipeError(
+                "augment.splice_prob needs augment.splice_model: name a model folder that finds the spaces"
+            )
 
 
 @dataclass(frozen=True)
@@ -128,9 +166,9 @@ class Training:
     lr_scheduler_warmup_steps: int = 500
     num_epochs: int = 10
     head_learning_rate: float = 0.0
-    """Of the CTC head, which is new where the encoder is pretrained; 0: learning_rate."""
+    """Learning rate of the CTC head, which is new where the encoder is pretrained; 0: learning_rate."""
     head_only_steps: int = 0
-    """For the first steps train the head alone, so that its random weights do not spoil a pretrained encoder; 10,000
+    """For these first steps train the head alone, so that its random weights do not spoil a pretrained encoder; 10,000
     in Baevski et al., "wav2vec 2.0", 2020, section 4.3."""
     ema_decay: float = 0.0
     """Evaluate and keep an exponential moving average of the weights (Polyak and Juditsky 1992; 0.999 in Tarvainen and
@@ -142,9 +180,24 @@ class Training:
     eval_steps: int = 400
     logging_steps: int = 500
     length_buckets: bool = False
-    """Batches of utterances of like length: far less padding, a little less shuffling."""
+    """Batches of utterances of similar length: far less padding, a little less shuffling."""
     blank_evaluations: int = 2
-    """Stop with advice after this many evaluations in a row in which the model says nothing at all."""
+    """Stop with advice after this many evaluations in a row in which the model outputs nothing."""
+
+    def __post_init__(self) -> None:
+        _require_one_or_more(
+            "training",
+            self,
+            "train_batch_size eval_batch_size gradient_accumulation_steps num_epochs eval_steps logging_steps "
+            "blank_evaluations",
+        )
+        if not 0 < self.learning_rate < math.inf:
+            raise RecipeError(f"training.learning_rate is {self.learning_rate}: give a number more than 0")
+        for key in "lr_scheduler_warmup_steps head_only_steps early_stopping_patience head_learning_rate".split():
+            if not 0 <= getattr(self, key) < math.inf:
+                raise RecipeError(f"training.{key} is {getattr(self, key)}: give 0 or more")
+        if not 0 <= self.ema_decay < 1:
+            raise RecipeError(f"training.ema_decay is {self.ema_decay}: give 0, or less than 1, such as 0.999")
 
     @property
     def total_train_batch_size(self) -> int:
@@ -165,10 +218,18 @@ class Distill:
     """Layers of the teacher to predict, counted from 1; none: three, evenly spaced, the last included. The paper's
     are 4, 8 and 12 of 12."""
     cosine_weight: float = 1.0
-    """Of the cosine term beside the L1 distance; the paper's lambda."""
+    """Weight of the cosine term beside the L1 distance; the paper's lambda."""
     initialise: Literal["teacher", "model"] = "teacher"
     """The student's first weights: the teacher's where the shapes agree, as in the paper, or what model.pretrained
     says."""
+
+    def __post_init__(self) -> None:
+        if any(below >= layer for below, layer in zip((0, *self.layers), self.layers, strict=False)):
+            raise RecipeError(
+                f"distill.layers is {list(self.layers)}: give layers from 1 on, in rising order, each once"
+            )
+        if not 0 <= self.cosine_weight < math.inf:
+            raise RecipeError(f"distill.cosine_weight is {self.cosine_weight}: give 0 or more")
 
 
 @dataclass(frozen=True)
@@ -178,16 +239,24 @@ class Teaching:
     teacher: str = ""
     """A CTC model with the student's units, a folder or a Hub id; empty: none."""
     weight: float = 0.5
-    """Of the Kullback-Leibler divergence from the teacher, a mean over frames; the CTC loss has the rest of 1."""
+    """Weight of the Kullback-Leibler divergence from the teacher, a mean over frames; CTC's loss has the rest of 1."""
     temperature: float = 1.0
     """Divides both models' logits; more than 1 shows more of what the teacher thinks of the other units."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.weight <= 1:
+            raise RecipeError(f"teaching.weight is {self.weight}: give more than 0, and 1 at most")
+        if not 0 < self.temperature < math.inf:
+            raise RecipeError(f"teaching.temperature is {self.temperature}: give a number more than 0")
 
 
 @dataclass(frozen=True)
 class Recipe:
+    """All that a run depends on."""
+
     name: str = "distilhubert-ko"
     license: str = "apache-2.0"
-    """Of the trained model, as the Hub writes it; think of the data's licence."""
+    """Licence of the trained model, as the Hub writes it; consider the data's licence."""
     data: Data = field(default_factory=Data)
     text: Text = field(default_factory=Text)
     model: Model = field(default_factory=Model)
@@ -197,41 +266,12 @@ class Recipe:
     teaching: Teaching = field(default_factory=Teaching)
 
     def __post_init__(self) -> None:
-        self._check_ranges()
-        _check_training(self.training)
-        _check_model(self.model)
-        _check_augment(self.augment)
-        _check_teachers(self.distill, self.teaching)
-        if not 0 <= self.data.min_seconds < self.data.max_seconds:
-            raise RecipeError(
-                f"data.min_seconds {self.data.min_seconds} and data.max_seconds {self.data.max_seconds} leave nothing: "
-                "make the second larger"
-            )
+        """Check what concerns more than one section; each section has checked itself."""
         if self.data.streaming and self.augment.splice_prob:
             raise RecipeError(
-                "augment.splice_prob wants clips from everywhere at once, and data.streaming has few at hand: set "
+                "augment.splice_prob needs clips from everywhere at once, but data.streaming keeps few at hand: set "
                 "augment.splice_prob = 0 or data.streaming = false"
             )
-
-    def _check_ranges(self) -> None:
-        """Keys of which many have one range."""
-        at_least_one = {
-            "training": "train_batch_size eval_batch_size gradient_accumulation_steps num_epochs eval_steps "
-            "logging_steps blank_evaluations",
-            "model": "hidden_size num_attention_heads num_conv_pos_embedding_groups mask_time_length "
-            "mask_feature_length",
-        }
-        for section, keys in at_least_one.items():
-            for key in keys.split():
-                value = getattr(getattr(self, section), key)
-                if value < 1:
-                    raise RecipeError(f"{section}.{key} is {value}: give 1 or more")
-        shares = {"augment": "reverb_prob noise_prob splice_prob", "model": "mask_time_prob mask_feature_prob"}
-        for section, keys in shares.items():
-            for key in keys.split():
-                value = getattr(getattr(self, section), key)
-                if not 0 <= value <= 1:
-                    raise RecipeError(f"{section}.{key} is {value}: give a share between 0 and 1")
 
     @property
     def test_corpus(self) -> str:
@@ -246,56 +286,22 @@ class Recipe:
         return Path(self.data.cache).expanduser() if self.data.cache else None
 
 
-def _check_training(training: Training) -> None:
-    if not 0 < training.learning_rate < math.inf:
-        raise RecipeError(f"training.learning_rate is {training.learning_rate}: give a number more than 0")
-    for key in "lr_scheduler_warmup_steps head_only_steps early_stopping_patience head_learning_rate".split():
-        if not 0 <= getattr(training, key) < math.inf:
-            raise RecipeError(f"training.{key} is {getattr(training, key)}: give 0 or more")
-    if not 0 <= training.ema_decay < 1:
-        raise RecipeError(f"training.ema_decay is {training.ema_decay}: give 0, or less than 1, such as 0.999")
+def _require_one_or_more(name: str, section: object, keys: str) -> None:
+    for key in keys.split():
+        value = getattr(section, key)
+        if value < 1:
+            raise RecipeError(f"{name}.{key} is {value}: give 1 or more")
 
 
-def _check_model(model: Model) -> None:
-    if len(model.conv_dim) != len(KERNELS) or min(model.conv_dim) < 1:
-        raise RecipeError(f"model.conv_dim is {list(model.conv_dim)}: give {len(KERNELS)} widths of 1 or more")
-    if model.hidden_size % model.num_attention_heads:
-        raise RecipeError(
-            f"model.hidden_size {model.hidden_size} cannot be shared among {model.num_attention_heads} "
-            "heads: make it a multiple of model.num_attention_heads"
-        )
-    if model.hidden_size % model.num_conv_pos_embedding_groups:
-        raise RecipeError(
-            f"model.hidden_size {model.hidden_size} is no multiple of "
-            f"model.num_conv_pos_embedding_groups {model.num_conv_pos_embedding_groups}: change one of them"
-        )
+def _require_shares(name: str, section: object, keys: str) -> None:
+    for key in keys.split():
+        value = getattr(section, key)
+        if not 0 <= value <= 1:
+            raise RecipeError(f"{name}.{key} is {value}: give a share between 0 and 1")
 
 
-def _check_augment(augment: Augment) -> None:
-    if not augment.speeds or not 0.5 <= min(augment.speeds) <= max(augment.speeds) <= 2:
-        raise RecipeError(f"augment.speeds is {list(augment.speeds)}: give one or more between 0.5 and 2")
-    for key in ("reverb_seconds", "noise_snr_db"):
-        low, high = getattr(augment, key)
-        if not low <= high or (key == "reverb_seconds" and low <= 0):
-            raise RecipeError(f"augment.{key} is {[low, high]}: give the lower end first, and seconds above 0")
-    if augment.splice_prob and not augment.splice_model:
-        raise RecipeError("augment.splice_prob needs augment.splice_model: name a model folder that finds the spaces")
-
-
-def _check_teachers(distill: Distill, teaching: Teaching) -> None:
-    layers = distill.layers
-    if any(below >= layer for below, layer in zip((0, *layers), layers, strict=False)):
-        raise RecipeError(f"distill.layers is {list(layers)}: give layers from 1 on, in rising order, each once")
-    if not 0 <= distill.cosine_weight < math.inf:
-        raise RecipeError(f"distill.cosine_weight is {distill.cosine_weight}: give 0 or more")
-    if not 0 < teaching.weight <= 1:
-        raise RecipeError(f"teaching.weight is {teaching.weight}: give more than 0, and 1 at most")
-    if not 0 < teaching.temperature < math.inf:
-        raise RecipeError(f"teaching.temperature is {teaching.temperature}: give a number more than 0")
-
-
-def find(name: str) -> Path:
-    """The path of a recipe given as a file or by the bare name of one that comes with the package.
+def find_recipe(name: str) -> Path:
+    """Return the path of a recipe given as a file, or by the name of one that comes with the package.
 
     Raises RecipeError where there is neither.
     """
@@ -308,11 +314,11 @@ def find(name: str) -> Path:
         if (shelf / f"{name}.toml").is_file():
             return shelf / f"{name}.toml"
     known = sorted({file.stem for shelf in shelves for file in shelf.glob("*.toml")})
-    raise RecipeError(f"{name}: no such recipe file; recipes that come along: {', '.join(known)}")
+    raise RecipeError(f"{name}: no such recipe file; recipes that come with the package: {', '.join(known)}")
 
 
-def load(path: Path, changes: typing.Sequence[str] = ()) -> Recipe:
-    """Reads a recipe; `changes` are `section.key=value` with values in TOML (a bare word is a string).
+def load_recipe(path: Path, changes: typing.Sequence[str] = ()) -> Recipe:
+    """Read a recipe; `changes` are `section.key=value` with values in TOML (a bare word is a string).
 
     Raises RecipeError for a file that is missing or no TOML, an unknown key, or a value of the wrong type.
     """
@@ -328,6 +334,6 @@ def load(path: Path, changes: typing.Sequence[str] = ()) -> Recipe:
     return toml_tables.build(Recipe, table, str(path))
 
 
-def save(recipe: Recipe, path: Path) -> None:
-    """Writes the recipe with every key spelled out. Raises InputError where it cannot be written."""
+def save_recipe(recipe: Recipe, path: Path) -> None:
+    """Write a recipe with every key spelled out. Raises InputError where it cannot be written."""
     write_text(path, tomli_w.dumps(dataclasses.asdict(recipe)))

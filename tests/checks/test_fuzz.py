@@ -163,7 +163,7 @@ def test_a_pipe_or_a_device_is_no_sound_of_a_corpus(speech: Path) -> None:
 def test_the_recipe_in_a_models_folder_allows_nothing(speech: Path, exported: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(exported, folder)
-    recipe.save(recipe.Recipe(data=recipe.Data(allow_outside=True)), folder / "recipe.toml")
+    recipe.save_recipe(recipe.Recipe(data=recipe.Data(allow_outside=True)), folder / "recipe.toml")
     spec = listed(speech, "manifest", "../out.wav")
     with pytest.raises(CorpusError, match="allow-outside"):
         report.read_evaluation_split(folder, spec)
@@ -192,10 +192,10 @@ def test_json_too_deep_and_numbers_too_large_are_malformed_lines(speech: Path, l
 def test_recipes_with_values_beyond_measure_are_refused(tmp_path: Path, value: str) -> None:
     (tmp_path / "r.toml").write_text(f"[training]\nlearning_rate = {value}\n")
     with pytest.raises(RecipeError):
-        recipe.load(tmp_path / "r.toml")
+        recipe.load_recipe(tmp_path / "r.toml")
     (tmp_path / "r.toml").write_text("")
     with pytest.raises(RecipeError):
-        recipe.load(tmp_path / "r.toml", [f"training.learning_rate={value}"])
+        recipe.load_recipe(tmp_path / "r.toml", [f"training.learning_rate={value}"])
 
 
 @pytest.mark.parametrize("alpha", ["NaN", "Infinity", "1" + "0" * 400, "[" * 100_000])

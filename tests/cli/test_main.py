@@ -69,7 +69,7 @@ def test_what_the_package_logs_is_shown_as_plain_lines_and_only_by_the_command(
 def test_plan_prints_the_seventeen_rows_of_the_published_log_as_json(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code, out, _ = call(capsys, monkeypatch, "plan", recipe.find("zeroth"), "--json")
+    code, out, _ = call(capsys, monkeypatch, "plan", recipe.find_recipe("zeroth"), "--json")
     assert code == 0
     plan = json.loads(out)
     assert {"train_utterances", "steps_per_epoch", "total_steps", "evaluations", "hyperparameters"} <= plan.keys()

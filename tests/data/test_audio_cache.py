@@ -468,7 +468,7 @@ def test_a_home_folder_is_understood(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 def test_a_model_that_somebody_gave_away_writes_into_no_cache(tiny_speech: Path, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     config = recipe.Recipe(data=recipe.Data(cache=str(tmp_path / "cache")))
-    recipe.save(config, tmp_path / "model" / "recipe.toml")
+    recipe.save_recipe(config, tmp_path / "model" / "recipe.toml")
     split = report.read_evaluation_split(tmp_path / "model", f"manifest:{tiny_speech}/dev.jsonl")
     assert split.examples[0].utterance.cache is None
     assert not (tmp_path / "cache").exists()

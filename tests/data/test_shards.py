@@ -300,10 +300,10 @@ def test_a_streamed_run_that_is_killed_ends_where_an_undisturbed_run_does(
 ) -> None:
     config = replace(config, training=replace(config.training, num_epochs=2))
     undisturbed, out = tmp_path / "undisturbed", tmp_path / "out"
-    code, moments = life(undisturbed, lambda: finetune.train(config, undisturbed))
+    code, moments = life(undisturbed, lambda: finetune.fine_tune(config, undisturbed))
     assert code == 0
     for fatal in (moments // 2, moments // 3, 0):
-        code, _ = life(out, lambda: finetune.train(config, out, resume=out.is_dir()), fatal)
+        code, _ = life(out, lambda: finetune.fine_tune(config, out, resume=out.is_dir()), fatal)
         assert code == (-signal.SIGKILL if fatal else 0)
     assert_the_same_end(out, undisturbed)
     source = json.loads((out / "data.json").read_text("utf-8"))["splits"]["train"]["source"]
@@ -313,7 +313,7 @@ def test_a_streamed_run_that_is_killed_ends_where_an_undisturbed_run_does(
 def test_a_run_whose_network_goes_away_can_go_on(
     config: recipe.Recipe, speech: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    undisturbed = finetune.train(config, tmp_path / "undisturbed")
+    undisturbed = finetune.fine_tune(config, tmp_path / "undisturbed")
     monkeypatch.setattr("time.sleep", lambda seconds: None)
 
     def go_away() -> None:
@@ -323,11 +323,11 @@ def test_a_run_whose_network_goes_away_can_go_on(
 
     in_step(monkeypatch, 4, go_away)
     with pytest.raises(UnavailableError, match=r"^row group \d of hf://.*--resume") as error:
-        finetune.train(config, tmp_path / "out")
+        finetune.fine_tune(config, tmp_path / "out")
     assert "\n" not in str(error.value)
     assert last_whole_checkpoint(tmp_path / "out" / "checkpoints")
     speech.failures = 0
-    finetune.train(config, tmp_path / "out", resume=True)
+    finetune.fine_tune(config, tmp_path / "out", resume=True)
     assert_the_same_end(tmp_path / "out", undisturbed)
 
 
@@ -336,7 +336,7 @@ def test_a_run_does_not_go_on_with_other_shards(
 ) -> None:
     in_step(monkeypatch, 5, fail(ZeroDivisionError()))
     with pytest.raises(ZeroDivisionError):
-        finetune.train(config, tmp_path / "out")
+        finetune.fine_tune(config, tmp_path / "out")
     before = speech.revision
     (speech.folder / "README.md").write_text("# Speech\n", encoding="utf-8")
     shard = speech.folder / "data/train-00001-of-00002.parquet"
@@ -347,9 +347,9 @@ def test_a_run_does_not_go_on_with_other_shards(
     with pytest.raises(
         CorpusError, match=rf"not what this run began with \(train: {before} then, {speech.revision} now"
     ):
-        finetune.train(config, tmp_path / "out", resume=True)
+        finetune.fine_tune(config, tmp_path / "out", resume=True)
     shard.write_bytes(content)  # a new README alone is no reason
-    finetune.train(config, tmp_path / "out", resume=True)
+    finetune.fine_tune(config, tmp_path / "out", resume=True)
 
 
 def test_a_run_counts_the_clips_that_turn_out_too_long(config: recipe.Recipe, speech: Hub, tmp_path: Path) -> None:
@@ -358,7 +358,7 @@ def test_a_run_counts_the_clips_that_turn_out_too_long(config: recipe.Recipe, sp
     lengths = [16_000] * 4 + [40_000] + [16_000] * 4
     columns = {"text": ["나무 바다"] * 8 + ["나무 바다 하늘 구름"], "speaker_id": ["s1"] * 9}
     write_shard(shard, [sound(wave(n, 0.01 * (row + 1))) for row, n in enumerate(lengths)], columns, 3)
-    out = finetune.train(replace(config, data=replace(config.data, max_seconds=2.0)), tmp_path / "out")
+    out = finetune.fine_tune(replace(config, data=replace(config.data, max_seconds=2.0)), tmp_path / "out")
     assert account(out)["unfit"] == {"too long": 1}
     assert account(out)["unreadable"] == []
 

@@ -206,7 +206,7 @@ def test_what_decodes_nothing_does_without_the_language_model_of_a_folder(
 ) -> None:
     decoding.install(folder, arpa, Weights())
     monkeypatch.setitem(sys.modules, "kenlm", None)
-    assert splice.read_or_find(tmp_path / splice.CUTS, str(folder), []) == []
+    assert splice.read_or_find_cuts(tmp_path / splice.CUTS, str(folder), []) == []
     soundfile.write(tmp_path / "clip.wav", clip(16_000), 16_000)
     (tmp_path / "text.txt").write_text("가나", encoding="utf-8")
     code, out, _ = call(

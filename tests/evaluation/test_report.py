@@ -43,7 +43,7 @@ def test_figures_and_utterances_are_not_written_into_one_file(measured: Report, 
 def folder(exported: Path, measured: Report, tmp_path: Path) -> Path:
     """A model folder with the records that a run leaves."""
     path = Path(shutil.copytree(exported, tmp_path / "model"))
-    recipe.save(recipe.Recipe(name="tiny"), path / "recipe.toml")
+    recipe.save_recipe(recipe.Recipe(name="tiny"), path / "recipe.toml")
     summary = {
         "corpus": "c",
         "utterances": 4,
@@ -236,10 +236,10 @@ def test_the_card_names_every_lever_that_a_recipe_pulls_and_no_other(folder: Pat
     plain = card.write_card(folder).read_text(encoding="utf-8")
     assert "Adam with betas" in plain
     assert not re.search(r"^- (model|augment|training|teaching)\.", plain, re.MULTILINE)
-    used = recipe.load(folder / "recipe.toml", ["training.ema_decay=0.999", "training.weight_decay=0.01"])
+    used = recipe.load_recipe(folder / "recipe.toml", ["training.ema_decay=0.999", "training.weight_decay=0.01"])
     augment = recipe.Augment(speeds=(0.9, 1.1), splice_prob=0.3, splice_model="/home/somebody/runs/first")
     model = replace(used.model, mask_time_prob=0.15, hidden_dropout=0.2, final_dropout=0.1)
-    recipe.save(replace(used, augment=augment, model=model), folder / "recipe.toml")
+    recipe.save_recipe(replace(used, augment=augment, model=model), folder / "recipe.toml")
     text = card.write_card(folder).read_text(encoding="utf-8")
     assert re.findall(r"^- ((?:model|augment|training|teaching)\..*)", text, re.MULTILINE) == [
         "model.final_dropout: 0.1",
@@ -294,7 +294,7 @@ def test_an_utterance_with_more_labels_than_frames_is_scored_but_left_out_of_the
 def test_a_corpus_is_found_from_the_root_given_and_not_from_that_of_the_models_recipe(
     folder: Path, tiny_speech: Path
 ) -> None:
-    recipe.save(recipe.Recipe(data=recipe.Data(root="elsewhere")), folder / "recipe.toml")
+    recipe.save_recipe(recipe.Recipe(data=recipe.Data(root="elsewhere")), folder / "recipe.toml")
     transcriber = Transcriber(folder, threads=1)
     assert report.evaluate(transcriber, "manifest:dev.jsonl", reading=Reading(root=tiny_speech)).utterances == 6
     assert report.evaluate(transcriber, f"manifest:{tiny_speech}/dev.jsonl").utterances == 6

@@ -207,7 +207,7 @@ def raising(error: type[BaseException]) -> Callable[..., Any]:
     [
         (graph, "build_graph"),
         (source, "Runtime"),
-        (calibration, "observe"),
+        (calibration, "observe_ranges"),
         (report, "evaluate"),
         (sherpa, "sherpa_tokens"),
     ],

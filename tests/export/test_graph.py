@@ -26,7 +26,7 @@ LINEARS += [f"encoder.layers.0.feed_forward.{part}" for part in ("intermediate_d
 
 @pytest.fixture(scope="module")
 def speech() -> dict[str, Observed]:
-    return calibration.observe(WEIGHTS, CONFIG, SPEECH)
+    return calibration.observe_ranges(WEIGHTS, CONFIG, SPEECH)
 
 
 def listed(built: onnx.ModelProto, *operators: str) -> list[onnx.NodeProto]:

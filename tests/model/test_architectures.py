@@ -210,7 +210,7 @@ def test_a_graph_in_8_bits_says_nearly_what_transformers_says_whatever_lies_besi
     """Off-centre waves too, where float32 sums in another order would turn roundings to 8 bits."""
     drawn = Drawn(made, made.network(vocab_size=20))
     heard = [0.1 * clip(24_000, seed) + np.float32(0.05) for seed in range(3)]
-    observed = calibration.observe(drawn.weights, drawn.network.config.to_dict(), heard, made.normalise)
+    observed = calibration.observe_ranges(drawn.weights, drawn.network.config.to_dict(), heard, made.normalise)
     session = opened(drawn.graph(observed))
     waves = [speech(samples) for samples in LENGTHS]
     alone = [together(session, [wave])[0] for wave in waves]

@@ -47,7 +47,7 @@ def test_the_divergence_is_the_mean_of_that_of_each_frame(frames: tuple[int, ...
         for t in range(count):
             p, q = (torch.softmax(both[row, t].double() / temperature, 0) for both in (teacher, student))
             each.append((p * (p / q).log()).sum().item())
-    found = frame_teacher.divergence(student, teacher, valid, temperature)
+    found = frame_teacher.posterior_divergence(student, teacher, valid, temperature)
     assert found.item() == pytest.approx(temperature**2 * sum(each) / len(each), rel=1e-5)
 
 
@@ -55,7 +55,7 @@ def test_the_divergence_is_the_mean_of_that_of_each_frame(frames: tuple[int, ...
 def test_the_gradient_is_the_difference_of_the_posteriors_and_none_in_the_padding(temperature: float) -> None:
     student, teacher = logits(2, 3, 6).requires_grad_(), logits(2, 3, 6, seed=1)
     valid = torch.tensor([[True, True, True], [True, False, False]])
-    (gradient,) = torch.autograd.grad(frame_teacher.divergence(student, teacher, valid, temperature), student)
+    (gradient,) = torch.autograd.grad(frame_teacher.posterior_divergence(student, teacher, valid, temperature), student)
     expected = torch.softmax(student / temperature, -1) - torch.softmax(teacher / temperature, -1)
     expected = temperature * expected.masked_fill(~valid[..., None], 0.0) / 4  # section 2.1 of Hinton et al.
     assert (gradient - expected).abs().max() < 1e-6
@@ -133,7 +133,10 @@ def test_tokens_that_the_teacher_cannot_say_are_never_said(folder: Path, tmp_pat
     assert found.shape[2] == len(SYLLABLES)
     assert torch.softmax(found, -1)[..., SYLLABLES.unknown_id].max() == 0
     assert (
-        frame_teacher.divergence(logits(*found.shape), found, torch.ones(found.shape[:2], dtype=torch.bool), 4.0) < 100
+        frame_teacher.posterior_divergence(
+            logits(*found.shape), found, torch.ones(found.shape[:2], dtype=torch.bool), 4.0
+        )
+        < 100
     )
 
 
@@ -179,9 +182,9 @@ def losses(folder: Path, key: str) -> list[float]:
 def test_a_taught_run_starts_from_the_same_weights_and_is_drawn_to_its_teacher(
     untaught: recipe.Recipe, tmp_path: Path
 ) -> None:
-    alone = finetune.train(untaught, tmp_path / "alone")
+    alone = finetune.fine_tune(untaught, tmp_path / "alone")
     taught = dataclasses.replace(untaught, teaching=Teaching(str(alone), weight=0.5))
-    finetune.train(taught, tmp_path / "taught")
+    finetune.fine_tune(taught, tmp_path / "taught")
     teacher = FrameTeacher(taught.teaching, Tokenizer.load(alone))
     torch.manual_seed(untaught.training.seed)
     student = build_network(TINY, Tokenizer.load(alone))
@@ -192,7 +195,7 @@ def test_a_taught_run_starts_from_the_same_weights_and_is_drawn_to_its_teacher(
         valid = frame_teacher.valid_frames(student, 49, lengths)
         with torch.no_grad():
             own = student.eval()(waves, lengths).logits
-        return frame_teacher.divergence(own, teacher.logits(waves, lengths), valid, 1.0).item()
+        return frame_teacher.posterior_divergence(own, teacher.logits(waves, lengths), valid, 1.0).item()
 
     far = distance()
     after = load_file(tmp_path / "taught" / "last" / "model.safetensors")
@@ -211,5 +214,5 @@ def test_a_teacher_of_other_units_stops_a_run_before_it_begins(
     untaught: recipe.Recipe, folder: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(RecipeError, match=r"teaching\.teacher"):
-        finetune.train(dataclasses.replace(untaught, teaching=Teaching(str(folder))), tmp_path / "run")
+        finetune.fine_tune(dataclasses.replace(untaught, teaching=Teaching(str(folder))), tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -20,7 +20,7 @@ from transformers import (
 from distilhubert_ko.errors import ModelError, RecipeError
 from distilhubert_ko.model import student
 from distilhubert_ko.model.loading import build_network
-from distilhubert_ko.model.student import Part, Student, Teacher
+from distilhubert_ko.model.student import InitialisedPart, Student, Teacher
 from tests.support.model import DROPOUTS, SYLLABLES, TINY, clip, new_network, padded
 
 LENGTHS = (400, 719, 5000, 16_003)  # one frame, one frame and a bit, and two that other clips' padding reaches
@@ -147,7 +147,7 @@ def test_distances_are_those_of_each_frame_computed_alone(frames: tuple[int, ...
     shape = (len(frames), max(frames), 7)
     predictions, targets = [torch.randn(shape) for _ in range(2)], [torch.randn(shape) for _ in range(2)]
     valid = torch.arange(max(frames)) < torch.tensor(frames)[:, None]
-    found = student.distances(predictions, targets, valid)
+    found = student.layer_distances(predictions, targets, valid)
     assert found.shape == (len(frames), 2, 2)
     for row, count in enumerate(frames):
         for layer in range(2):
@@ -161,11 +161,13 @@ def test_padded_frames_have_no_part_in_the_distances_or_their_gradients() -> Non
     torch.manual_seed(2)
     prediction, target = torch.randn(1, 4, 3, requires_grad=True), torch.randn(1, 4, 3)
     valid = torch.tensor([[True, True, False, False]])
-    before = student.distances([prediction], [target], valid)
+    before = student.layer_distances([prediction], [target], valid)
     (gradient,) = torch.autograd.grad(before.sum(), prediction)
     assert gradient[0, :2].all()
     assert not gradient[0, 2:].any()
-    assert torch.equal(student.distances([prediction], [target.masked_fill(~valid[..., None], 1e6)], valid), before)
+    assert torch.equal(
+        student.layer_distances([prediction], [target.masked_fill(~valid[..., None], 1e6)], valid), before
+    )
 
 
 # The student
@@ -199,17 +201,19 @@ def test_everything_but_the_unused_head_is_trained() -> None:
 def test_a_student_of_the_teachers_shapes_starts_as_its_first_layers_bit_for_bit(folder: Path) -> None:
     teacher = Teacher(folder)
     network = build_network(TINY, SYLLABLES)
-    parts = student.initialise(network, teacher.network)
+    parts = student.copy_teacher_weights(network, teacher.network)
     given = teacher.network.base_model.state_dict()
     assert all(torch.equal(value, given[name]) for name, value in network.base_model.state_dict().items())
     assert all(part.copied == part.tensors > 0 for part in parts)
     assert [part.name for part in parts][1:] == [
         "convolutions", "feature projection", "positional convolution", "encoder's norm", "layer 1", "layer 2",
     ]  # fmt: skip
-    assert student.describe(parts).startswith("from the teacher: mask embedding, convolutions, feature projection")
+    assert student.describe_parts(parts).startswith(
+        "from the teacher: mask embedding, convolutions, feature projection"
+    )
     waves, lengths = padded([clip(8000)])
     with torch.no_grad():
-        second = student.encode(network.eval(), waves, lengths)
+        second = student.encode_waves(network.eval(), waves, lengths)
     assert (second - teacher(waves, lengths)[1]).abs().max() < 1e-5
 
 
@@ -217,25 +221,25 @@ def test_a_narrower_student_takes_what_fits_and_says_so(folder: Path) -> None:
     config = dataclasses.replace(TINY, hidden_size=24, num_attention_heads=2, num_hidden_layers=1)
     network = build_network(config, SYLLABLES)
     before = {name: value.clone() for name, value in network.base_model.state_dict().items()}
-    parts = student.initialise(network, Teacher(folder).network)
+    parts = student.copy_teacher_weights(network, Teacher(folder).network)
     after = network.base_model.state_dict()
     assert {name.split(".")[0] for name in after if not torch.equal(before[name], after[name])} == {"feature_extractor"}
-    line = student.describe(parts)
+    line = student.describe_parts(parts)
     assert line.startswith("from the teacher: convolutions; new: mask embedding, feature projection")
     assert "layer 1" in line
 
 
 def test_a_deeper_student_keeps_its_own_upper_layers(folder: Path) -> None:
     network = build_network(dataclasses.replace(TINY, num_hidden_layers=4, intermediate_size=48), SYLLABLES)
-    parts = {part.name: part for part in student.initialise(network, Teacher(folder).network)}
-    assert parts["layer 4"] == Part("layer 4", 0, 16)
+    parts = {part.name: part for part in student.copy_teacher_weights(network, Teacher(folder).network)}
+    assert parts["layer 4"] == InitialisedPart("layer 4", 0, 16)
     # A linear layer whose weight does not fit keeps its bias, too: six of them fit (attention, norms).
-    assert parts["layer 3"] == Part("layer 3", 12, 16)
+    assert parts["layer 3"] == InitialisedPart("layer 3", 12, 16)
 
 
 def test_what_makes_copied_weights_mean_something_else_is_named(tmp_path: Path, folder: Path) -> None:
     network = build_network(dataclasses.replace(TINY, num_attention_heads=4), SYLLABLES)
-    assert student.unlike(network, Teacher(folder).network) == ["num_attention_heads 4 (the teacher's: 2)"]
+    assert student.config_differences(network, Teacher(folder).network) == ["num_attention_heads 4 (the teacher's: 2)"]
     saved(tmp_path, "wav2vec2 large")
-    found = student.unlike(build_network(TINY, SYLLABLES), Teacher(tmp_path).network)
+    found = student.config_differences(build_network(TINY, SYLLABLES), Teacher(tmp_path).network)
     assert [line.split()[0] for line in found] == ["feat_extract_norm", "feat_proj_layer_norm", "do_stable_layer_norm"]

@@ -53,32 +53,32 @@ def even(folder: Path) -> None:
 
 
 def some(folder: Path) -> None:
-    finetune.train(recipe.load(folder / "some.toml"), folder / "some")
+    finetune.fine_tune(recipe.load_recipe(folder / "some.toml"), folder / "some")
 
 
 def lone(folder: Path) -> None:
     """One clip to evaluate on, and three to train on."""
-    finetune.train(recipe.load(folder / "lone.toml"), folder / "lone")
+    finetune.fine_tune(recipe.load_recipe(folder / "lone.toml"), folder / "lone")
 
 
 def taught(folder: Path) -> None:
-    finetune.train(recipe.load(folder / "taught.toml"), folder / "taught")
+    finetune.fine_tune(recipe.load_recipe(folder / "taught.toml"), folder / "taught")
 
 
 def distilled(folder: Path) -> None:
-    distill.distill(recipe.load(folder / "distilled.toml"), folder / "distilled")
+    distill.distill(recipe.load_recipe(folder / "distilled.toml"), folder / "distilled")
 
 
 def stateful(folder: Path) -> None:
     """Once undisturbed, and once with an interrupt of the second rank and a resumption."""
-    config = recipe.load(folder / "stateful.toml")
-    finetune.train(config, folder / "undisturbed")
+    config = recipe.load_recipe(folder / "stateful.toml")
+    finetune.fine_tune(config, folder / "undisturbed")
     before_step(4, lambda: os.kill(os.getpid(), signal.SIGINT))
     try:
-        finetune.train(config, folder / "stateful")
+        finetune.fine_tune(config, folder / "stateful")
     except InterruptedTrainingError as error:
         (folder / f"interrupted-{os.environ['RANK']}.txt").write_text(str(error), encoding="utf-8")
-    finetune.train(config, folder / "stateful", resume=True)
+    finetune.fine_tune(config, folder / "stateful", resume=True)
 
 
 def failing(folder: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
 from distilhubert_ko.recipe import Augment
-from distilhubert_ko.training.augment import at_speed, augmented, in_room, level, with_noise
+from distilhubert_ko.training.augment import add_noise, add_reverb, augment_wave, change_speed, root_mean_square
 from tests.support.model import clip
 
 ALL = Augment(speeds=(0.9, 1.0, 1.1), reverb_prob=0.5, noise_prob=0.5)
@@ -29,7 +29,7 @@ def dominant(wave: np.ndarray) -> float:
 @settings(max_examples=60, deadline=None)
 def test_a_generator_of_the_same_seed_gives_the_same_clip(samples: int, seed: int) -> None:
     wave = clip(samples)
-    first, second = (augmented(wave, ALL, generator(seed), 0) for _ in range(2))
+    first, second = (augment_wave(wave, ALL, generator(seed), 0) for _ in range(2))
     np.testing.assert_array_equal(first, second)
     assert first.dtype == np.float32
     assert np.isfinite(first).all()
@@ -39,19 +39,19 @@ def test_the_clip_that_is_passed_in_stays_as_it_is() -> None:
     wave = clip(16_000)
     before = wave.copy()
     for seed in range(20):
-        augmented(wave, ALL, generator(seed), 0)
+        augment_wave(wave, ALL, generator(seed), 0)
     np.testing.assert_array_equal(wave, before)
 
 
 def test_a_recipe_without_augmentation_changes_nothing() -> None:
     wave = clip(16_000)
-    np.testing.assert_array_equal(augmented(wave, Augment(), generator(), 0), wave)
+    np.testing.assert_array_equal(augment_wave(wave, Augment(), generator(), 0), wave)
 
 
 @pytest.mark.parametrize("speed", [0.9, 1.1])
 def test_speed_changes_length_and_pitch_alike(speed: float) -> None:
     tone = np.sin(2 * np.pi * 400 * np.arange(32_000) / SAMPLE_RATE).astype(np.float32)
-    faster = at_speed(tone, speed)
+    faster = change_speed(tone, speed)
     assert len(faster) == pytest.approx(32_000 / speed, abs=1)
     assert dominant(faster) == pytest.approx(400 * speed, abs=1)
 
@@ -60,35 +60,35 @@ def test_a_clip_is_not_sped_up_past_the_frames_that_its_labels_need() -> None:
     wave = clip(16_000)
     only_fast = Augment(speeds=(1.1,))
     frames = FRAMES.count(16_000)
-    assert len(augmented(wave, only_fast, generator(), frames)) == 16_000
-    assert len(augmented(wave, only_fast, generator(), FRAMES.count(14_545))) == pytest.approx(14_545, abs=1)
+    assert len(augment_wave(wave, only_fast, generator(), frames)) == 16_000
+    assert len(augment_wave(wave, only_fast, generator(), FRAMES.count(14_545))) == pytest.approx(14_545, abs=1)
 
 
 def test_a_clip_without_labels_is_not_sped_up_past_its_last_frame() -> None:
-    wave = augmented(np.ones(420, np.float32), Augment(speeds=(1.1,)), np.random.default_rng(0), 0)
+    wave = augment_wave(np.ones(420, np.float32), Augment(speeds=(1.1,)), np.random.default_rng(0), 0)
     assert FRAMES.count(len(wave)) == 1
 
 
 @pytest.mark.parametrize("snr", [-5.0, 0.0, 20.0])
 def test_noise_has_the_ratio_that_was_asked_for(snr: float) -> None:
     wave = clip(16_000)
-    noise = with_noise(wave, snr, generator()) - wave
-    assert 20 * np.log10(level(wave) / level(noise)) == pytest.approx(snr, abs=0.01)
+    noise = add_noise(wave, snr, generator()) - wave
+    assert 20 * np.log10(root_mean_square(wave) / root_mean_square(noise)) == pytest.approx(snr, abs=0.01)
 
 
 def test_a_room_keeps_the_loudness_and_sounds_after_the_clip_went_silent() -> None:
     wave = clip(16_000)
     wave[8000:] = 0
-    echoing = in_room(wave, 0.5, generator())
+    echoing = add_reverb(wave, 0.5, generator())
     assert len(echoing) == len(wave)
-    assert level(echoing) == pytest.approx(level(wave), rel=1e-4)
-    assert level(echoing[8000:10_000]) > 10 * level(echoing[14_000:]) > 0
+    assert root_mean_square(echoing) == pytest.approx(root_mean_square(wave), rel=1e-4)
+    assert root_mean_square(echoing[8000:10_000]) > 10 * root_mean_square(echoing[14_000:]) > 0
 
 
 def test_the_echo_falls_by_60_decibels_in_the_time_given() -> None:
     impulse = np.zeros(16_000, np.float32)
     impulse[0] = 1
-    tail = in_room(impulse, 0.8, generator()) ** 2
+    tail = add_reverb(impulse, 0.8, generator()) ** 2
     begin, end = tail[160:960].mean(), tail[12_000 - 800 : 12_000].mean()
     fallen = 10 * np.log10(begin / end)
     # Between the middles of the two stretches, 0.69 s apart.
@@ -98,10 +98,10 @@ def test_the_echo_falls_by_60_decibels_in_the_time_given() -> None:
 @pytest.mark.parametrize("change", [{"reverb_prob": 1.0}, {"noise_prob": 1.0}, {"speeds": (0.9,)}])
 def test_each_key_alone_changes_a_clip(change: dict[str, Any]) -> None:
     wave = clip(16_000)
-    changed = augmented(wave, dataclasses.replace(Augment(), **change), generator(), 0)
+    changed = augment_wave(wave, dataclasses.replace(Augment(), **change), generator(), 0)
     assert len(changed) != len(wave) or np.abs(changed - wave).max() > 1e-3
 
 
 def test_digital_silence_stays_finite() -> None:
     both = Augment(reverb_prob=1, noise_prob=1)
-    assert not augmented(np.zeros(8000, np.float32), both, generator(), 0).any()
+    assert not augment_wave(np.zeros(8000, np.float32), both, generator(), 0).any()

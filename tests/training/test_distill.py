@@ -104,7 +104,7 @@ def test_plain_transformers_loads_the_student_with_the_same_hidden_states(finish
     wave = torch.from_numpy(clip(9001))[None]
     with torch.no_grad():
         states = plain.eval()(wave, output_hidden_states=True).hidden_states
-        encoded = student.encode(ours, wave, torch.tensor([9001]))
+        encoded = student.encode_waves(ours, wave, torch.tensor([9001]))
     assert len(states) == 3
     assert (states[-1] - encoded).abs().max() < 1e-4
 
@@ -252,7 +252,7 @@ def test_the_command_says_what_it_took_from_the_teacher_and_what_it_reached(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    recipe.save(change(tiny, "training", num_epochs=1), tmp_path / "tiny.toml")
+    recipe.save_recipe(change(tiny, "training", num_epochs=1), tmp_path / "tiny.toml")
     arguments = ["distill", str(tmp_path / "tiny.toml"), "--out", str(tmp_path / "run"), "--set", "distill.layers=[2]"]
     monkeypatch.setattr("sys.argv", ["distilhubert-ko", *arguments])
     with pytest.raises(SystemExit, match="0"):

@@ -61,7 +61,7 @@ def tiny(tiny_speech: Path) -> recipe.Recipe:
 @pytest.fixture(scope="module")
 def finished(tiny: recipe.Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that nothing interrupted."""
-    return finetune.train(tiny, tmp_path_factory.mktemp("runs") / "finished")
+    return finetune.fine_tune(tiny, tmp_path_factory.mktemp("runs") / "finished")
 
 
 def change(config: recipe.Recipe, **training: Any) -> recipe.Recipe:
@@ -106,7 +106,7 @@ def log(folder: Path) -> list[dict[str, float]]:
 def test_a_run_leaves_a_model_its_last_state_and_an_account(finished: Path) -> None:
     assert {file.name for file in finished.iterdir()} == MODEL_FILES | RUN_FILES
     assert {file.name for file in (finished / "last").iterdir()} == MODEL_FILES
-    assert recipe.load(finished / "recipe.toml").name == "tiny"
+    assert recipe.load_recipe(finished / "recipe.toml").name == "tiny"
     data = json.loads((finished / "data.json").read_text(encoding="utf-8"))
     assert data["splits"]["train"]["utterances"] == 18
     run = json.loads((finished / "training.json").read_text(encoding="utf-8"))
@@ -140,7 +140,7 @@ def test_the_log_has_a_line_for_each_step_and_each_evaluation(finished: Path) ->
     lines = log(finished)
     assert [line["step"] for line in lines if "loss" in line] == list(range(1, STEPS + 1))
     assert all(np.isfinite(line["loss"]) for line in lines if "loss" in line)
-    plan = schedule.plan(recipe.load(finished / "recipe.toml"), 18)
+    plan = schedule.plan_training(recipe.load_recipe(finished / "recipe.toml"), 18)
     assert plan.total_steps == STEPS
     assert [step.step for step in plan.evaluations] == [3, 6, 9]  # and one at the end
 
@@ -204,13 +204,13 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
         augment = recipe.Augment(speeds=(0.9, 1.1), reverb_prob=0.5, noise_prob=0.5)
         masked = dataclasses.replace(config.model, mask_time_prob=0.3, mask_time_length=2, mask_feature_prob=0.1)
         config = dataclasses.replace(config, augment=augment, model=masked)
-    uninterrupted = finetune.train(config, tmp_path / "uninterrupted") if changes else finished
+    uninterrupted = finetune.fine_tune(config, tmp_path / "uninterrupted") if changes else finished
     during_step(monkeypatch, 5, end)  # in the first epoch or in the second, and no step that is saved anyway
     with pytest.raises(error):
-        finetune.train(config, out)
+        finetune.fine_tune(config, out)
     assert not (out / "training.json").exists()
 
-    finetune.train(config, out, resume=True)
+    finetune.fine_tune(config, out, resume=True)
     expected, found = last_weights(uninterrupted), last_weights(out)
     assert expected.keys() == found.keys()
     assert all(torch.equal(expected[name], found[name]) for name in expected)
@@ -224,7 +224,7 @@ def test_an_interrupted_run_is_saved_at_the_end_of_the_step_and_says_how_to_go_o
     before = signal.getsignal(signal.SIGINT)
     during_step(monkeypatch, 2, interrupt)
     with pytest.raises(InterruptedTrainingError, match=r"step 2 of 10.*--resume") as error:
-        finetune.train(tiny, tmp_path / "run")
+        finetune.fine_tune(tiny, tmp_path / "run")
     assert error.value.exit_code == 130
     assert signal.getsignal(signal.SIGINT) is before
     state = tmp_path / "run" / "checkpoints" / "checkpoint-2" / "trainer_state.json"
@@ -237,16 +237,16 @@ def test_a_second_interrupt_stops_a_run_at_once(
     before = signal.getsignal(signal.SIGINT)
     during_step(monkeypatch, 2, lambda: (interrupt(), interrupt()))
     with pytest.raises(KeyboardInterrupt):
-        finetune.train(tiny, tmp_path / "run")
+        finetune.fine_tune(tiny, tmp_path / "run")
     assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_folder_that_is_not_empty_is_refused_and_left_alone(tiny: recipe.Recipe, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("the only copy")
     with pytest.raises(InputError, match=f"{tmp_path}: not empty"):
-        finetune.train(tiny, tmp_path)
+        finetune.fine_tune(tiny, tmp_path)
     with pytest.raises(InputError, match=r"thesis\.txt: not empty"):
-        finetune.train(tiny, tmp_path / "thesis.txt")
+        finetune.fine_tune(tiny, tmp_path / "thesis.txt")
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.txt"]
     assert (tmp_path / "thesis.txt").read_text() == "the only copy"
 
@@ -254,7 +254,7 @@ def test_a_folder_that_is_not_empty_is_refused_and_left_alone(tiny: recipe.Recip
 def test_a_run_without_a_checkpoint_cannot_be_resumed(tiny: recipe.Recipe, tmp_path: Path) -> None:
     for out in (tmp_path / "new", tmp_path):
         with pytest.raises(InputError, match="no checkpoint to resume from"):
-            finetune.train(tiny, out, resume=True)
+            finetune.fine_tune(tiny, out, resume=True)
     assert not list(tmp_path.iterdir())
 
 
@@ -265,13 +265,13 @@ def test_a_run_that_cannot_begin_leaves_no_folder(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     unavailable = dataclasses.replace(tiny, model=dataclasses.replace(TINY, pretrained="nobody/nothing"))
     with pytest.raises(UnavailableError):
-        finetune.train(unavailable, tmp_path / "run")
+        finetune.fine_tune(unavailable, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_a_loss_that_is_no_number_stops_the_run(tiny: recipe.Recipe, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"the loss is .*learning_rate"):
-        finetune.train(change(tiny, learning_rate=1e30), tmp_path / "run")
+        finetune.fine_tune(change(tiny, learning_rate=1e30), tmp_path / "run")
     assert not (tmp_path / "run" / "model.safetensors").exists()
 
 
@@ -287,7 +287,7 @@ def test_a_model_that_says_nothing_stops_the_run_after_the_stated_number_of_eval
 
     monkeypatch.setattr(finetune, "build_network", mute)
     with pytest.raises(TrainingError, match=r"blank collapse.*3 evaluations.*step 6"):
-        finetune.train(change(tiny, blank_evaluations=3, eval_steps=2), tmp_path / "run")
+        finetune.fine_tune(change(tiny, blank_evaluations=3, eval_steps=2), tmp_path / "run")
     assert [line["eval_said"] for line in log(tmp_path / "run") if "eval_said" in line] == [0, 0, 0]
 
 
@@ -302,7 +302,7 @@ def test_accumulated_batches_count_as_one_batch_does(tiny: recipe.Recipe, tmp_pa
     runs = []
     for size, accumulated in ((4 * steps, 1), (4, steps)):
         folder = tmp_path / f"{size}"
-        finetune.train(change(still, train_batch_size=size, gradient_accumulation_steps=accumulated), folder)
+        finetune.fine_tune(change(still, train_batch_size=size, gradient_accumulation_steps=accumulated), folder)
         runs.append([(line["loss"], line["grad_norm"]) for line in log(folder) if "loss" in line])
     assert len(runs[0]) == {2: 3, 3: 2}[steps]
     np.testing.assert_allclose(runs[0], runs[1], rtol=1e-3)
@@ -342,14 +342,14 @@ def test_a_run_stops_early_after_as_many_evaluations_without_a_lower_cer(rates: 
 
 def test_a_run_that_stops_early_keeps_its_best_model(tiny: recipe.Recipe, tmp_path: Path) -> None:
     config = change(tiny, num_epochs=50, eval_steps=1, early_stopping_patience=2, learning_rate=1e-9)
-    out = finetune.train(config, tmp_path / "run")
+    out = finetune.fine_tune(config, tmp_path / "run")
     run = json.loads((out / "training.json").read_text(encoding="utf-8"))
     assert run["total_steps"] == 3
     assert run["best_step"] == 1
 
 
 def test_a_run_with_an_average_evaluates_and_keeps_the_averaged_weights(tiny: recipe.Recipe, tmp_path: Path) -> None:
-    out = finetune.train(change(tiny, ema_decay=0.5, num_epochs=1, eval_steps=3), tmp_path / "run")
+    out = finetune.fine_tune(change(tiny, ema_decay=0.5, num_epochs=1, eval_steps=3), tmp_path / "run")
     best = json.loads((out / "training.json").read_text(encoding="utf-8"))["best_step"]
     checkpoint = out / "checkpoints" / f"checkpoint-{best}"
     kept, raw = load_file(checkpoint / "average.safetensors"), load_file(checkpoint / "model.safetensors")
@@ -371,7 +371,7 @@ def test_the_average_lies_where_the_network_is_trained(
 
 def test_the_head_alone_learns_in_the_steps_that_are_its_own(tiny: recipe.Recipe, tmp_path: Path) -> None:
     config = change(tiny, num_epochs=1, eval_steps=2, head_only_steps=4, weight_decay=0.1)
-    out = finetune.train(config, tmp_path / "run")
+    out = finetune.fine_tune(config, tmp_path / "run")
     steps = [load_file(out / "checkpoints" / f"checkpoint-{step}" / "model.safetensors") for step in (4, 5)]
     torch.manual_seed(config.training.seed)
     data = dataset.prepare(config)

@@ -21,7 +21,7 @@ def test_every_parameter_that_learns_is_in_one_group_with_its_rate_and_decay() -
     network.hubert.feature_extractor.conv_layers[0].conv.weight.requires_grad = False
     decayed = {name for name, value in network.named_parameters() if value.ndim > 1}
     training = Training(learning_rate=1e-4, head_learning_rate=1e-3, weight_decay=0.01)
-    groups = optimizer.groups(network, training, decayed)
+    groups = optimizer.parameter_groups(network, training, decayed)
     names = {id(parameter): name for name, parameter in network.named_parameters()}
     found = [names[id(parameter)] for group in groups for parameter in group["params"]]
     learning = [name for name, parameter in network.named_parameters() if parameter.requires_grad]
@@ -34,7 +34,7 @@ def test_every_parameter_that_learns_is_in_one_group_with_its_rate_and_decay() -
 
 
 def test_without_a_rate_of_its_own_the_head_has_the_encoders() -> None:
-    groups = optimizer.groups(new_network(), Training(learning_rate=3e-4), set())
+    groups = optimizer.parameter_groups(new_network(), Training(learning_rate=3e-4), set())
     assert {group["lr"] for group in groups} == {3e-4}
 
 
@@ -47,8 +47,8 @@ def test_both_rates_follow_the_schedule_and_the_encoders_waits_for_the_head(kind
         lr_scheduler_type=kind,
         lr_scheduler_warmup_steps=3,
     )
-    sgd = torch.optim.SGD(optimizer.groups(new_network(), training, set()))
-    rates = optimizer.scheduler(sgd, training, 20)
+    sgd = torch.optim.SGD(optimizer.parameter_groups(new_network(), training, set()))
+    rates = optimizer.rate_schedule(sgd, training, 20)
     for step in range(21):
         expected = schedule.learning_rate(training, step, 20)
         encoder, _, head, _ = rates.get_last_lr()

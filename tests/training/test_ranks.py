@@ -116,7 +116,7 @@ def folder(tiny_speech: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "killed": even,
     }
     for name, config in recipes.items():
-        recipe.save(config, home / f"{name}.toml")
+        recipe.save_recipe(config, home / f"{name}.toml")
     return home
 
 
@@ -144,11 +144,11 @@ def said(folder: Path) -> str:
 
 def twice(folder: Path, name: str) -> Path:
     """The run of a recipe in this process alone, with twice the batch."""
-    config = recipe.load(folder / f"{name}.toml")
+    config = recipe.load_recipe(folder / f"{name}.toml")
     training = dataclasses.replace(config.training, train_batch_size=2 * config.training.train_batch_size)
     out = folder / f"{name}-alone"
     if not out.exists():
-        run = distill.distill if config.distill.teacher else finetune.train
+        run = distill.distill if config.distill.teacher else finetune.fine_tune
         run(dataclasses.replace(config, training=training), out)
     return out
 
@@ -280,7 +280,7 @@ def test_a_run_of_two_processes_is_interrupted_as_one_and_goes_on_to_the_same_en
 @pytest.mark.usefixtures("said")
 def test_a_run_of_two_processes_does_not_resume_in_one(folder: Path) -> None:
     with pytest.raises(InputError, match="was saved by 2 processes, but this run has 1: resume with 2"):
-        finetune.train(recipe.load(folder / "stateful.toml"), folder / "stateful", resume=True)
+        finetune.fine_tune(recipe.load_recipe(folder / "stateful.toml"), folder / "stateful", resume=True)
 
 
 # Ends

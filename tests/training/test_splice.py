@@ -15,7 +15,7 @@ from distilhubert_ko.recipe import Augment, Text
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.training import splice
 from distilhubert_ko.training.clips import AugmentedClips
-from distilhubert_ko.training.splice import FADE, Splicer, joined, quietest
+from distilhubert_ko.training.splice import FADE, Splicer, cross_fade, quietest_place
 from tests.support.model import SYLLABLES
 
 SYLLABLE = SAMPLE_RATE // 5  # of the tones in conftest.py: each character, a space included, is this long
@@ -86,7 +86,7 @@ def test_a_clip_without_cuts_or_without_a_partner_stays_whole(examples: tuple[da
 @given(left=st.integers(0, 400), right=st.integers(0, 400))
 def test_a_joint_overlaps_by_the_fade_and_leaves_the_rest_alone(left: int, right: int) -> None:
     a, b = np.full(left, 2, np.float32), np.full(right, 2, np.float32)
-    whole = joined(a, b)
+    whole = cross_fade(a, b)
     assert len(whole) == left + right - min(FADE, left, right)
     np.testing.assert_allclose(whole, 2, rtol=1e-6)
 
@@ -94,9 +94,9 @@ def test_a_joint_overlaps_by_the_fade_and_leaves_the_rest_alone(left: int, right
 def test_the_quietest_place_is_found_and_lies_in_the_region() -> None:
     wave = np.random.default_rng(0).normal(size=16_000).astype(np.float32)
     wave[9000:9200] *= 0.01
-    assert 9000 + FADE // 2 <= quietest(wave, 8000, 12_000) <= 9200 - FADE // 2
-    assert 100 <= quietest(wave, 100, 150) <= 150
-    assert quietest(wave, 15_990, 20_000) <= 16_000
+    assert 9000 + FADE // 2 <= quietest_place(wave, 8000, 12_000) <= 9200 - FADE // 2
+    assert 100 <= quietest_place(wave, 100, 150) <= 150
+    assert quietest_place(wave, 15_990, 20_000) <= 16_000
 
 
 def test_there_is_a_cut_for_each_space_and_they_rise(exported: Path, tiny_speech: Path) -> None:
@@ -107,7 +107,7 @@ def test_there_is_a_cut_for_each_space_and_they_rise(exported: Path, tiny_speech
         for utterance, text in zip(corpus.utterances, ["가 나", "다라 마 바", "사"], strict=False)
     ]
     assert all(not SYLLABLES.unknown(example.text) for example in examples)
-    found = splice.find(transcriber, examples)
+    found = splice.find_cuts(transcriber, examples)
     assert [len(cuts) for cuts in found] == [1, 2, 0]
     for example, cuts in zip(examples, found, strict=True):
         assert cuts == sorted(cuts)
@@ -120,11 +120,11 @@ def test_cuts_are_read_again_for_the_same_clips_and_found_anew_for_others(
     corpus = read_corpus(f"manifest:{tiny_speech}/train.jsonl")
     examples = [dataset.Example(utterance, "가 나") for utterance in corpus.utterances[:2]]
     path = tmp_path / splice.CUTS
-    found = splice.read_or_find(path, str(exported), examples)
+    found = splice.read_or_find_cuts(path, str(exported), examples)
     table = json.loads(path.read_text(encoding="utf-8"))
     assert [*table.values()] == found
-    assert splice.read_or_find(path, "no such model", examples) == found
-    assert len(splice.read_or_find(path, str(exported), examples[:1])) == 1
+    assert splice.read_or_find_cuts(path, "no such model", examples) == found
+    assert len(splice.read_or_find_cuts(path, str(exported), examples[:1])) == 1
 
 
 def test_an_epoch_of_spliced_clips_is_the_same_when_it_is_heard_again(

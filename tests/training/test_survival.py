@@ -87,7 +87,7 @@ def small(speech: Path, **training: Any) -> recipe.Recipe:
 
 @pytest.fixture(scope="module")
 def undisturbed(tiny_speech: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return finetune.train(small(tiny_speech), tmp_path_factory.mktemp("runs") / "undisturbed")
+    return finetune.fine_tune(small(tiny_speech), tmp_path_factory.mktemp("runs") / "undisturbed")
 
 
 @pytest.fixture
@@ -177,13 +177,13 @@ def test_a_run_that_is_killed_again_and_again_ends_where_an_undisturbed_run_does
 ) -> None:
     """On the CPU, in float32, whatever it was at work on when it died."""
     config, undisturbed, out = small(tiny_speech), tmp_path / "undisturbed", tmp_path / "out"
-    code, moments = life(undisturbed, lambda: finetune.train(config, undisturbed))
+    code, moments = life(undisturbed, lambda: finetune.fine_tune(config, undisturbed))
     assert code == 0
     draw, kills = random.Random(0), 0
     while True:
         resume = out.is_dir() and any(out.iterdir())
         fatal = draw.randint(1, moments // 2) if kills < 5 else 0
-        code, _ = life(out, lambda resume=resume: finetune.train(config, out, resume=resume), fatal)
+        code, _ = life(out, lambda resume=resume: finetune.fine_tune(config, out, resume=resume), fatal)
         if code == 0:
             break
         assert code == -signal.SIGKILL
@@ -232,8 +232,8 @@ def test_a_run_that_ended_before_its_first_checkpoint_starts_again(
 ) -> None:
     in_step(monkeypatch, 2, fail(ZeroDivisionError()))
     with pytest.raises(ZeroDivisionError):
-        finetune.train(small(tiny_speech), tmp_path / "out")
-    finetune.train(small(tiny_speech), tmp_path / "out", resume=True)
+        finetune.fine_tune(small(tiny_speech), tmp_path / "out")
+    finetune.fine_tune(small(tiny_speech), tmp_path / "out", resume=True)
     assert "no checkpoint was saved yet" in caplog.text
     assert_the_same_end(tmp_path / "out", undisturbed)
 
@@ -249,16 +249,16 @@ def test_a_log_with_half_a_line_at_its_end_is_mended(tiny_speech: Path, undistur
     file = copy / model_folder.LOG
     file.write_text(file.read_text(encoding="utf-8")[:-30], encoding="utf-8")
     shutil.rmtree(checkpoint_folder(copy / "checkpoints", STEPS))
-    finetune.train(small(tiny_speech), copy, resume=True)
+    finetune.fine_tune(small(tiny_speech), copy, resume=True)
     assert_the_same_end(copy, undisturbed)
 
 
 def test_a_run_that_had_stopped_early_does_not_train_on(tiny_speech: Path, tmp_path: Path) -> None:
     config = small(tiny_speech, num_epochs=50, eval_steps=1, early_stopping_patience=2, learning_rate=1e-9)
-    out = finetune.train(config, tmp_path / "out")
+    out = finetune.fine_tune(config, tmp_path / "out")
     steps, weights = account(out)["total_steps"], load_file(out / "last" / "model.safetensors")
     (out / "model.safetensors").unlink()
-    finetune.train(config, out, resume=True)
+    finetune.fine_tune(config, out, resume=True)
     assert account(out)["total_steps"] == steps < 50
     found = load_file(out / "last" / "model.safetensors")
     assert all(torch.equal(found[name], weights[name]) for name in weights)
@@ -269,7 +269,7 @@ def test_a_run_goes_on_where_its_folder_was_moved_to(
     tiny_speech: Path, undisturbed: Path, copy: Path, tmp_path: Path
 ) -> None:
     moved = Path(shutil.move(copy, tmp_path / "elsewhere"))
-    finetune.train(small(tiny_speech), moved, resume=True)
+    finetune.fine_tune(small(tiny_speech), moved, resume=True)
     assert account(moved)["best_step"] == account(undisturbed)["best_step"]
     assert_the_same_end(moved, undisturbed)
 
@@ -332,7 +332,7 @@ def test_a_run_whose_last_checkpoint_is_corrupt_goes_on_from_the_one_before(
     tiny_speech: Path, undisturbed: Path, copy: Path
 ) -> None:
     flip(checkpoint_folder(copy / "checkpoints", STEPS) / "model.safetensors")
-    finetune.train(small(tiny_speech), copy, resume=True)
+    finetune.fine_tune(small(tiny_speech), copy, resume=True)
     assert_the_same_end(copy, undisturbed)
 
 
@@ -342,7 +342,7 @@ def test_a_best_checkpoint_that_is_corrupt_is_not_the_model(
     best = account(undisturbed)["best_step"]
     assert best != STEPS
     truncate(checkpoint_folder(copy / "checkpoints", best) / "model.safetensors")
-    finetune.train(small(tiny_speech), copy, resume=True)
+    finetune.fine_tune(small(tiny_speech), copy, resume=True)
     assert f"checkpoint-{best}, the best so far, is corrupt (model.safetensors" in caplog.text
     assert account(copy)["best_step"] == STEPS
 
@@ -369,11 +369,11 @@ def test_a_checkpoint_that_finds_no_room_leaves_the_ones_before_and_says_how_to_
     with pytest.raises(
         TrainingError, match=r"^the checkpoint of step 6 cannot be written .*GB are free.*--resume"
     ) as e:
-        finetune.train(small(tiny_speech), out)
+        finetune.fine_tune(small(tiny_speech), out)
     assert "\n" not in str(e.value)
     assert [path.name for path in (out / "checkpoints").iterdir()] == ["checkpoint-3"]
     monkeypatch.setattr(finetune.CtcTrainer, "_save_checkpoint", save)
-    finetune.train(small(tiny_speech), out, resume=True)
+    finetune.fine_tune(small(tiny_speech), out, resume=True)
     assert_the_same_end(out, undisturbed)
 
 
@@ -388,9 +388,9 @@ def test_a_model_that_finds_no_room_can_be_written_later(
 
     monkeypatch.setattr(finetune, "save_network", cramped)
     with pytest.raises(TrainingError, match=r"^the model cannot be written .*--resume"):
-        finetune.train(small(tiny_speech), copy, resume=True)
+        finetune.fine_tune(small(tiny_speech), copy, resume=True)
     monkeypatch.setattr(finetune, "save_network", save)
-    finetune.train(small(tiny_speech), copy, resume=True)
+    finetune.fine_tune(small(tiny_speech), copy, resume=True)
     assert_the_same_end(copy, undisturbed)
 
 
@@ -473,7 +473,7 @@ def test_a_clip_of_the_evaluation_that_cannot_be_decoded_ends_the_run_before_its
     damaged: Callable[..., Path], tmp_path: Path
 ) -> None:
     with pytest.raises(AudioError, match=r"^utterance s4-15: .*truncated or damaged"):
-        finetune.train(small(damaged(1, "dev")), tmp_path / "out")
+        finetune.fine_tune(small(damaged(1, "dev")), tmp_path / "out")
     assert not (tmp_path / "out" / model_folder.LOG).exists()
 
 
@@ -488,12 +488,12 @@ def test_a_run_goes_on_without_a_clip_that_cannot_be_decoded(
     damaged: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = small(damaged(1))
-    through = finetune.train(config, tmp_path / "through")
+    through = finetune.fine_tune(config, tmp_path / "through")
     assert len(account(through)["unreadable"]) == 1
     in_step(monkeypatch, 8, fail(ZeroDivisionError()))
     with pytest.raises(ZeroDivisionError):
-        finetune.train(config, tmp_path / "out")
-    finetune.train(config, tmp_path / "out", resume=True)
+        finetune.fine_tune(config, tmp_path / "out")
+    finetune.fine_tune(config, tmp_path / "out", resume=True)
     assert_the_same_end(tmp_path / "out", through)
 
 
@@ -504,10 +504,10 @@ def test_a_worker_tells_the_run_of_a_clip_that_cannot_be_decoded(
 ) -> None:
     config = small(damaged(count), num_epochs=1)
     if count == 1:
-        assert len(account(finetune.train(config, tmp_path / "out"))["unreadable"]) == 1
+        assert len(account(finetune.fine_tune(config, tmp_path / "out"))["unreadable"]) == 1
     else:
         with pytest.raises(CorpusError, match=r"^2 of 18 training clips cannot be decoded.*--resume$"):
-            finetune.train(config, tmp_path / "out")
+            finetune.fine_tune(config, tmp_path / "out")
 
 
 @pytest.mark.usefixtures("workers")
@@ -519,10 +519,10 @@ def test_an_audio_cache_without_room_ends_a_run_with_advice_and_one_with_room_ch
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "clips").touch()  # in the way of a folder
     with pytest.raises(InputError, match=r"^the audio cache cannot be written to .* --resume goes on with a run$") as e:
-        finetune.train(config, tmp_path / "out")
+        finetune.fine_tune(config, tmp_path / "out")
     assert "\n" not in str(e.value)
     (tmp_path / "cache" / "clips").unlink()
-    finetune.train(config, tmp_path / "out", resume=True)
+    finetune.fine_tune(config, tmp_path / "out", resume=True)
     assert_the_same_end(tmp_path / "out", undisturbed)
     assert len(list((tmp_path / "cache" / "clips").glob("*/*"))) == 18 + 6
 
@@ -539,10 +539,10 @@ def test_a_worker_that_dies_ends_the_run_with_advice_and_it_can_go_on(
 
     in_step(monkeypatch, 7, kill)
     with pytest.raises(TrainingError, match=r"^a process that reads audio died.*memory.*--resume$") as error:
-        finetune.train(small(tiny_speech), tmp_path / "out")
+        finetune.fine_tune(small(tiny_speech), tmp_path / "out")
     assert "\n" not in str(error.value)
     found = last_whole_checkpoint(tmp_path / "out" / "checkpoints")
     assert found is not None
     assert found.name == "checkpoint-6"
-    finetune.train(small(tiny_speech), tmp_path / "out", resume=True)
+    finetune.fine_tune(small(tiny_speech), tmp_path / "out", resume=True)
     assert_the_same_end(tmp_path / "out", undisturbed)

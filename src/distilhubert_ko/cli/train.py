@@ -38,7 +38,7 @@ def plan(
 
     config = _loaded(recipe, changes, allow_outside)
     size = sizes.of(config) if utterances is None else sizes.Size(utterances, None)
-    planned = schedule.plan(config, size.utterances)
+    planned = schedule.plan_training(config, size.utterances)
     if as_json:
         typer.echo(
             json.dumps(asdict(planned) | {"audio_hours": size.hours_heard(config.training.num_epochs)}, indent=2)
@@ -128,7 +128,7 @@ def demo(
     from distilhubert_ko.files import writing
     from distilhubert_ko.recognition.transcriber import Transcriber
 
-    config = recipes.load(recipes.find("demo"))
+    config = recipes.load_recipe(recipes.find_recipe("demo"))
     report = _train(config, out, resume=False)
     if report is None:
         return
@@ -147,7 +147,7 @@ def _loaded(recipe: str, changes: list[str], allow_outside: bool) -> "Recipe":
     from distilhubert_ko import recipe as recipes
 
     allowed = ["data.allow_outside=true"] if allow_outside else []
-    return recipes.load(recipes.find(recipe), [*changes, *allowed])
+    return recipes.load_recipe(recipes.find_recipe(recipe), [*changes, *allowed])
 
 
 def _train(config: "Recipe", folder: Path, resume: bool) -> "Report | None":
@@ -161,7 +161,7 @@ def _train(config: "Recipe", folder: Path, resume: bool) -> "Report | None":
     except ImportError as error:
         raise missing_train(error) from error
 
-    training.train(config, folder, resume=resume)
+    training.fine_tune(config, folder, resume=resume)
     ranks.disconnect()
     if not ranks.leads():
         return None

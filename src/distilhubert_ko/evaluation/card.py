@@ -37,7 +37,7 @@ class ModelRecord:
 
     @cached_property
     def recipe(self) -> recipe.Recipe:
-        return recipe.load(self.folder / model_folder.RECIPE)
+        return recipe.load_recipe(self.folder / model_folder.RECIPE)
 
     @cached_property
     def report(self) -> Report:

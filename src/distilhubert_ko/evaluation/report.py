@@ -20,8 +20,7 @@ from distilhubert_ko.evaluation import metrics
 from distilhubert_ko.evaluation.breakdown import Comparison, Prediction
 from distilhubert_ko.files import writing
 from distilhubert_ko.model_folder import PREDICTIONS, RECIPE, REPORT
-from distilhubert_ko.recipe import Recipe
-from distilhubert_ko.recipe import load as load_recipe
+from distilhubert_ko.recipe import Recipe, load_recipe
 from distilhubert_ko.recognition.transcriber import Transcriber, recognise_in_chunks
 
 

@@ -16,7 +16,7 @@ GELU_ZERO = -4.0  # below it, GELU is 0 in 8 bits
 SHARES = np.linspace(1.0, 0.1, 46)  # of the whole range, tried
 
 
-def observe(
+def observe_ranges(
     weights: Mapping[str, NDArray[Any]],
     config: Mapping[str, Any],
     waves: Sequence[NDArray[np.float32]],

@@ -58,7 +58,7 @@ def write_int8_graph(
         return made
 
     best = trial(None)
-    speech = calibration.observe(source.weights, source.network.config.to_dict(), waves, source.normalise)
+    speech = calibration.observe_ranges(source.weights, source.network.config.to_dict(), waves, source.normalise)
     tried: list[PrecisionTrial] = []
     for rung in RUNGS:
         known = {name: seen for name, seen in speech.items() if name.removesuffix(OUT) not in rung}

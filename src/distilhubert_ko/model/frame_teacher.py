@@ -37,7 +37,7 @@ class FrameTeacher:
         self.normalises = wants_normalised_waves(folder)
         self.network = load_network(folder).requires_grad_(False)
         self.tokens = len(theirs)
-        self.columns = torch.tensor(columns(config.teacher, theirs, tokenizer))
+        self.columns = torch.tensor(teacher_columns(config.teacher, theirs, tokenizer))
 
     def to(self, device: Any) -> None:
         self.network = self.network.to(device)
@@ -52,16 +52,16 @@ class FrameTeacher:
             return functional.pad(logits.float(), (0, idle), value=NEVER)[..., self.columns]
 
     def mixed(self, ctc: Tensor, logits: Tensor, waves: Tensor, lengths: Tensor, parts: float = 1.0) -> Tensor:
-        """(1 - weight) x the student's CTC loss + weight x `divergence` of its logits (batch, frames, vocabulary).
+        """Return (1 - weight) x the CTC loss + weight x `posterior_divergence` / `parts`.
 
-        The divergence is divided by `parts` before.
+        `logits` (batch, frames, vocabulary) and `ctc` are the student's.
         """
         valid = valid_frames(self.network, logits.shape[1], lengths)
-        taught = divergence(logits, self.logits(waves, lengths), valid, self.config.temperature)
+        taught = posterior_divergence(logits, self.logits(waves, lengths), valid, self.config.temperature)
         return (1 - self.config.weight) * ctc + self.config.weight * taught / parts
 
 
-def divergence(student: Tensor, teacher: Tensor, valid: Tensor, temperature: float) -> Tensor:
+def posterior_divergence(student: Tensor, teacher: Tensor, valid: Tensor, temperature: float) -> Tensor:
     """KL(teacher || student) in nats, the mean over the valid frames, times temperature^2.
 
     Both logits are (batch, frames, vocabulary), divided by the temperature; `valid` is (batch, frames). The factor
@@ -71,7 +71,7 @@ def divergence(student: Tensor, teacher: Tensor, valid: Tensor, temperature: flo
     return temperature**2 * functional.kl_div(own, given, reduction="batchmean", log_target=True)
 
 
-def columns(name: str, teacher: Tokenizer, student: Tokenizer) -> list[int]:
+def teacher_columns(name: str, teacher: Tokenizer, student: Tokenizer) -> list[int]:
     """The teacher's id of each of the student's tokens. Special tokens go by their role, the others by their spelling.
 
     Raises RecipeError where one has units that the other lacks, which says which.

@@ -53,7 +53,7 @@ class Teacher:
         with torch.no_grad():
             if self.normalises:
                 waves = normalise_waves(waves, lengths)
-            last = encode(self.network, waves, lengths)
+            last = encode_waves(self.network, waves, lengths)
         outputs = [self._outputs.pop(layer) for layer in self.layers]
         if self.layers[-1] == self.network.config.num_hidden_layers:
             outputs[-1] = last
@@ -83,11 +83,11 @@ class Student(nn.Module):
 
     def forward(self, input_values: Tensor, lengths: Tensor) -> list[Tensor]:
         """A prediction (batch, frames, teacher's width) for each layer, of waves (batch, samples)."""
-        hidden = encode(self.network, input_values, lengths)
+        hidden = encode_waves(self.network, input_values, lengths)
         return [head(hidden) for head in self.heads]
 
 
-def encode(network: PaddingSafeForCTC, waves: Tensor, lengths: Tensor) -> Tensor:
+def encode_waves(network: PaddingSafeForCTC, waves: Tensor, lengths: Tensor) -> Tensor:
     """The encoder's output (batch, frames, width) for waves (batch, samples) of `lengths` (batch,) samples."""
     features = network.features(waves, lengths)
     valid = valid_frames(network, features.shape[1], lengths)
@@ -100,7 +100,7 @@ def valid_frames(network: PaddingSafeForCTC, frames: int, lengths: Tensor) -> Te
     return torch.arange(frames, device=lengths.device) < network.frame_lengths(lengths)[:, None]
 
 
-def distances(predictions: Sequence[Tensor], targets: Sequence[Tensor], valid: Tensor) -> Tensor:
+def layer_distances(predictions: Sequence[Tensor], targets: Sequence[Tensor], valid: Tensor) -> Tensor:
     """(batch, layers, 2): the L1 distance and the cosine term of each clip and layer, summed over its valid frames.
 
     With D the teacher's width, the two terms of the paper's objective: |prediction - target| / D and
@@ -118,7 +118,7 @@ def distances(predictions: Sequence[Tensor], targets: Sequence[Tensor], valid: T
 
 
 @dataclass(frozen=True)
-class Part:
+class InitialisedPart:
     """A part of the student, and how many of its tensors are the teacher's."""
 
     name: str
@@ -126,7 +126,7 @@ class Part:
     tensors: int
 
 
-def initialise(student: PaddingSafeForCTC, teacher: PaddingSafeForCTC) -> list[Part]:
+def copy_teacher_weights(student: PaddingSafeForCTC, teacher: PaddingSafeForCTC) -> list[InitialisedPart]:
     """Gives the student the teacher's weights, and says what it got.
 
     A module of the student (a linear layer, a convolution, a norm) is copied whole, where the teacher has one of that
@@ -146,10 +146,10 @@ def initialise(student: PaddingSafeForCTC, teacher: PaddingSafeForCTC) -> list[P
     parts: dict[str, list[bool]] = defaultdict(list)
     for name in own:
         parts[_part(name)].append(name in copied)
-    return [Part(name, sum(flags), len(flags)) for name, flags in parts.items()]
+    return [InitialisedPart(name, sum(flags), len(flags)) for name, flags in parts.items()]
 
 
-def unlike(student: PaddingSafeForCTC, teacher: PaddingSafeForCTC) -> list[str]:
+def config_differences(student: PaddingSafeForCTC, teacher: PaddingSafeForCTC) -> list[str]:
     """What makes copied weights compute something else than in the teacher: keys of the two config.json."""
     keys = ("num_attention_heads", "hidden_act", "feat_extract_norm", "feat_proj_layer_norm", "do_stable_layer_norm")
     pairs = [(key, getattr(student.config, key, None), getattr(teacher.config, key, None)) for key in keys]
@@ -172,7 +172,7 @@ def _part(name: str) -> str:
             return "mask embedding"
 
 
-def describe(parts: Sequence[Part]) -> str:
+def describe_parts(parts: Sequence[InitialisedPart]) -> str:
     """What came from the teacher, as a line for a terminal."""
     whole = [part.name for part in parts if part.copied == part.tensors]
     some = [f"{part.name} ({part.copied} of {part.tensors})" for part in parts if 0 < part.copied < part.tensors]

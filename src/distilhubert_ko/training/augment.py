@@ -14,25 +14,25 @@ from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
 Wave = NDArray[np.float32]
 
 
-def augmented(wave: Wave, settings: recipe.Augment, random: np.random.Generator, fewest: int) -> Wave:
+def augment_wave(wave: Wave, settings: recipe.Augment, random: np.random.Generator, fewest: int) -> Wave:
     """A mono 16 kHz `wave` (samples,) as [augment] says. At least one frame is left, and for CTC `fewest`."""
     speed = random.choice(settings.speeds)
     if FRAMES.count(int(len(wave) / speed)) >= max(1, fewest):
-        wave = at_speed(wave, speed)
+        wave = change_speed(wave, speed)
     if random.random() < settings.reverb_prob:
-        wave = in_room(wave, random.uniform(*settings.reverb_seconds), random)
+        wave = add_reverb(wave, random.uniform(*settings.reverb_seconds), random)
     if random.random() < settings.noise_prob:
-        wave = with_noise(wave, random.uniform(*settings.noise_snr_db), random)
+        wave = add_noise(wave, random.uniform(*settings.noise_snr_db), random)
     return wave
 
 
-def at_speed(wave: Wave, speed: float) -> Wave:
+def change_speed(wave: Wave, speed: float) -> Wave:
     """`wave` played `speed` times as fast, with its pitch: Ko, Peddinti, Povey and Khudanpur, "Audio Augmentation
     for Speech Recognition", Interspeech 2015."""
     return wave if speed == 1 else soxr.resample(wave, SAMPLE_RATE * speed, SAMPLE_RATE)
 
 
-def in_room(wave: Wave, seconds: float, random: np.random.Generator) -> Wave:
+def add_reverb(wave: Wave, seconds: float, random: np.random.Generator) -> Wave:
     """`wave` (samples,) in a room whose echo falls by 60 dB in `seconds`.
 
     The response is Polack's: after the direct sound, noise that decays exponentially (Polack, "La transmission de
@@ -45,18 +45,19 @@ def in_room(wave: Wave, seconds: float, random: np.random.Generator) -> Wave:
     response[0] = 1
     size = len(wave) + length - 1
     echoing = np.fft.irfft(np.fft.rfft(wave, size) * np.fft.rfft(response, size), size)[: len(wave)]
-    return (echoing * (level(wave) / max(level(echoing), 1e-9))).astype(np.float32)
+    return (echoing * (root_mean_square(wave) / max(root_mean_square(echoing), 1e-9))).astype(np.float32)
 
 
-def with_noise(wave: Wave, snr_db: float, random: np.random.Generator) -> Wave:
+def add_noise(wave: Wave, snr_db: float, random: np.random.Generator) -> Wave:
     """`wave` (samples,) and noise `snr_db` decibels below it, of a colour between white and brown."""
     spectrum = np.fft.rfft(random.standard_normal(len(wave), np.float32))
     # Power falls with the frequency to the power of -2 (brown) to 0 (white).
     spectrum *= np.arange(1, len(spectrum) + 1, dtype=np.float32) ** np.float32(-random.uniform(0, 1))
     noise = np.fft.irfft(spectrum, len(wave))
-    return (wave + noise * (level(wave) / max(level(noise), 1e-9) * 10 ** (-snr_db / 20))).astype(np.float32)
+    loudness = root_mean_square(wave) / max(root_mean_square(noise), 1e-9) * 10 ** (-snr_db / 20)
+    return (wave + noise * loudness).astype(np.float32)
 
 
-def level(wave: NDArray[np.floating]) -> float:
+def root_mean_square(wave: NDArray[np.floating]) -> float:
     """Root mean square."""
     return float(np.sqrt(np.mean(np.square(wave)))) if len(wave) else 0.0

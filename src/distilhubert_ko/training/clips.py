@@ -15,7 +15,7 @@ from distilhubert_ko.data.dataset import UNFIT, Example, unfit
 from distilhubert_ko.decoding import ctc
 from distilhubert_ko.errors import AudioError, CorpusError
 from distilhubert_ko.text.tokenizer import Tokenizer
-from distilhubert_ko.training.augment import augmented
+from distilhubert_ko.training.augment import augment_wave
 from distilhubert_ko.training.splice import Splicer
 
 CACHE_HOURS = 6.0  # of decoded speech kept in memory: 16,000 x 4 bytes x 3,600 s are 0.23 GB per hour
@@ -85,7 +85,7 @@ class AugmentedClips(Clips):
         random = np.random.default_rng((self.seed, self.epoch, index))
         clip = self._spliced(index, random) or self._readable(index)
         fewest = ctc.min_frames(clip["labels"].tolist())
-        return {"wave": augmented(clip["wave"], self.augment, random, fewest), "labels": clip["labels"]}
+        return {"wave": augment_wave(clip["wave"], self.augment, random, fewest), "labels": clip["labels"]}
 
     def unreadable(self) -> list[str]:
         """Return the ids of the clips that could not be decoded since this run was started or resumed."""

@@ -72,15 +72,16 @@ def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[s
         ranks.announce(dataset.describe_split(name, summary))
     torch.manual_seed(config.training.seed)
     network = build_network(config.model, NO_LABELS)
-    initialised = student.initialise(network, teacher.network) if config.distill.initialise == "teacher" else []
-    unlike = student.unlike(network, teacher.network) if initialised else []
-    ranks.announce(student.describe(initialised) or f"student: model.pretrained = {config.model.pretrained}")
+    from_teacher = config.distill.initialise == "teacher"
+    initialised = student.copy_teacher_weights(network, teacher.network) if from_teacher else []
+    unlike = student.config_differences(network, teacher.network) if initialised else []
+    ranks.announce(student.describe_parts(initialised) or f"student: model.pretrained = {config.model.pretrained}")
     if unlike:
         ranks.announce(f"not as in the teacher: {', '.join(unlike)}")
     trainer = DistillTrainer(config, teacher, Student(network, len(teacher.layers), teacher.width), splits, out)
 
     if ranks.leads():
-        recipe.save(config, out / model_folder.RECIPE)
+        recipe.save_recipe(config, out / model_folder.RECIPE)
         writing.write_json(out / model_folder.DATA, account.to_dict())
     ranks.require_visible(out / model_folder.RECIPE)
     trainer.run(last)
@@ -146,7 +147,7 @@ class DistillTrainer(RecipeTrainer):
             ),
             Clips(evaluated, NO_LABELS),
             "loss",
-            progress.Bar(splits["train"].hours, "loss", "validation"),
+            progress.TrainingBar(splits["train"].hours, "loss", "validation"),
         )
         self.teacher.to(self.args.device)
 
@@ -173,7 +174,7 @@ class DistillTrainer(RecipeTrainer):
         waves, lengths = inputs["input_values"], inputs["lengths"]
         targets = self.teacher(waves, lengths)
         valid = student.valid_frames(self.teacher.network, targets[0].shape[1], lengths)
-        return student.distances(model(waves, lengths), targets, valid), valid.sum(1)
+        return student.layer_distances(model(waves, lengths), targets, valid), valid.sum(1)
 
     def prediction_step(
         self, model: Any, inputs: dict[str, Tensor], prediction_loss_only: bool, ignore_keys: list[str] | None = None

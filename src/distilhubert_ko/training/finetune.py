@@ -28,12 +28,12 @@ from distilhubert_ko.training.checkpoints import checkpoint_to_resume
 from distilhubert_ko.training.clips import AugmentedClips, Clips
 from distilhubert_ko.training.memory import keep_freed_memory
 from distilhubert_ko.training.sampling import evaluation_order
-from distilhubert_ko.training.splice import CUTS, Splicer, read_or_find
+from distilhubert_ko.training.splice import CUTS, Splicer, read_or_find_cuts
 from distilhubert_ko.training.trainer import RecipeTrainer
 
 
 @ranks.together()
-def train(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Path:
+def fine_tune(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Path:
     """Train a recipe, write the best model to `out` and the last one to `out`/last, and return `out`.
 
     Without `resume` the folder must be new or empty; with it, training resumes from the last whole checkpoint there.
@@ -54,7 +54,7 @@ def train(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Path:
 
     # Not before there is a model: a run that cannot start leaves no folder behind, which would block the next try.
     if ranks.leads():
-        recipe.save(config, out / model_folder.RECIPE)
+        recipe.save_recipe(config, out / model_folder.RECIPE)
         writing.write_json(out / model_folder.DATA, account.to_dict())
     ranks.require_visible(out / model_folder.RECIPE)
     trainer.run(last)
@@ -90,7 +90,7 @@ class CtcTrainer(RecipeTrainer):
             _training_clips(config, data, out),
             Clips(examples, data.tokenizer),
             "cer",
-            progress.Bar(data.train.hours),
+            progress.TrainingBar(data.train.hours),
         )
         decay = config.training.ema_decay  # not before the network is where it is trained
         self.average = optimizer.WeightAverage(network, decay) if decay else None
@@ -152,7 +152,7 @@ class CtcTrainer(RecipeTrainer):
             return self.network
         network = load_network(folder)
         if self.average:
-            network.load_state_dict(optimizer.averaged(folder))
+            network.load_state_dict(optimizer.read_average(folder))
         return network
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
@@ -206,6 +206,6 @@ class CtcTrainer(RecipeTrainer):
 def _training_clips(config: recipe.Recipe, data: dataset.Dataset, out: Path) -> AugmentedClips:
     examples, augment, splicer = data.train.examples, config.augment, None
     if augment.splice_prob:
-        cuts = ranks.from_leader(lambda: read_or_find(out / CUTS, augment.splice_model, examples))
+        cuts = ranks.from_leader(lambda: read_or_find_cuts(out / CUTS, augment.splice_model, examples))
         splicer = Splicer(examples, cuts)
     return AugmentedClips(examples, data.tokenizer, augment, splicer, config.training.seed, config.data)

@@ -17,7 +17,7 @@ HEAD = "lm_head."
 AVERAGE = "average.safetensors"
 
 
-def groups(network: nn.Module, training: recipe.Training, decayed: Collection[str]) -> list[dict[str, Any]]:
+def parameter_groups(network: nn.Module, training: recipe.Training, decayed: Collection[str]) -> list[dict[str, Any]]:
     """Parameter groups for torch: encoder, then head, each with and without weight decay.
 
     `decayed` names the parameters that decay; biases and norms usually do not.
@@ -36,8 +36,8 @@ def groups(network: nn.Module, training: recipe.Training, decayed: Collection[st
     return found
 
 
-def scheduler(optimizer: torch.optim.Optimizer, training: recipe.Training, total: int) -> LambdaLR:
-    """The rates of `schedule.learning_rate` for the optimizer of `groups`; the encoder's wait for head_only_steps."""
+def rate_schedule(optimizer: torch.optim.Optimizer, training: recipe.Training, total: int) -> LambdaLR:
+    """Return the rates of `schedule.learning_rate` for `parameter_groups`; the encoder's wait for head_only_steps."""
 
     def head(step: int) -> float:
         return schedule.learning_rate(training, step, total) / training.learning_rate
@@ -84,10 +84,10 @@ class WeightAverage:
 
     def load(self, folder: Path, steps: int) -> None:
         """What `save` wrote after `steps` optimizer steps."""
-        self.weights = averaged(folder, next(iter(self.weights.values())).device)
+        self.weights = read_average(folder, next(iter(self.weights.values())).device)
         self.steps = steps
 
 
-def averaged(folder: Path, device: torch.device | str = "cpu") -> dict[str, Tensor]:
+def read_average(folder: Path, device: torch.device | str = "cpu") -> dict[str, Tensor]:
     """The averaged weights that a checkpoint keeps beside the last ones."""
     return load_file(folder / AVERAGE, str(device))

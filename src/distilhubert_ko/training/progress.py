@@ -12,7 +12,7 @@ from distilhubert_ko import model_folder
 from distilhubert_ko.files.writing import write_text
 
 
-class Bar(TrainerCallback):
+class TrainingBar(TrainerCallback):
     """One line on the terminal; where standard error is no terminal, a plain line at each evaluation."""
 
     def __init__(self, hours: float, measure: str = "cer", name: str = "CER"):
@@ -54,7 +54,7 @@ class Bar(TrainerCallback):
         return f"loss {self.loss:.3f} {self.name} {self.score:.3f} {speed:.0f} h of speech/h"
 
 
-class LogFile(TrainerCallback):
+class TrainingLogFile(TrainerCallback):
     """Every line that the Trainer logs, as JSON; a resumed run drops what it will log again."""
 
     def __init__(self, path: Path):

@@ -12,24 +12,24 @@ HELD, FINAL = 0.5, 0.05  # of "tri_stage": 10 % warm-up and 40 % at the peak, th
 
 
 @dataclass(frozen=True)
-class Step:
+class PlannedStep:
     step: int
     epoch: float
     learning_rate: float
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """What a recipe will do, as `distilhubert-ko plan --json` prints it."""
 
     train_utterances: int
     steps_per_epoch: int
     total_steps: int
-    evaluations: list[Step]
+    evaluations: list[PlannedStep]
     hyperparameters: dict[str, Any]
 
 
-def plan(recipe: Recipe, utterances: int) -> Plan:
+def plan_training(recipe: Recipe, utterances: int) -> TrainingPlan:
     """Steps, evaluations and learning rates for `utterances` training utterances (after filtering).
 
     The last batch of an epoch may be short and the last accumulation incomplete; both count, as in
@@ -47,12 +47,12 @@ def plan(recipe: Recipe, utterances: int) -> Plan:
         return whole + steps * training.gradient_accumulation_steps / batches
 
     evaluations = [
-        Step(step, round(epoch(step), 2), learning_rate(training, step, total))
+        PlannedStep(step, round(epoch(step), 2), learning_rate(training, step, total))
         for step in range(training.eval_steps, total + 1, training.eval_steps)
     ]
     hyperparameters = dataclasses.asdict(training)
     hyperparameters["total_train_batch_size"] = training.total_train_batch_size
-    return Plan(utterances, steps_per_epoch, total, evaluations, hyperparameters)
+    return TrainingPlan(utterances, steps_per_epoch, total, evaluations, hyperparameters)
 
 
 def learning_rate(training: Training, step: int, total: int) -> float:

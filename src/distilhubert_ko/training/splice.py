@@ -59,10 +59,10 @@ class Splicer:
         wanted = len(left) - end
         after = int(np.argmin([abs(len(right) - cut - wanted) for cut in self.cuts[other]]))
         words = self.examples[index].text.split()[: before + 1] + self.examples[other].text.split()[after + 1 :]
-        return joined(left[:end], right[self.cuts[other][after] :]), " ".join(words)
+        return cross_fade(left[:end], right[self.cuts[other][after] :]), " ".join(words)
 
 
-def joined(left: Wave, right: Wave) -> Wave:
+def cross_fade(left: Wave, right: Wave) -> Wave:
     """Two waves, the end of one faded into the beginning of the other over FADE samples."""
     fade = min(FADE, len(left), len(right))
     rising = np.linspace(0, 1, fade, dtype=np.float32)
@@ -70,8 +70,8 @@ def joined(left: Wave, right: Wave) -> Wave:
     return np.concatenate([left[: len(left) - fade], middle, right[fade:]])
 
 
-def read_or_find(path: Path, model: str, examples: Sequence[Example]) -> list[list[int]]:
-    """`find`, kept in the file `path`, so that a resumed run has the same cuts.
+def read_or_find_cuts(path: Path, model: str, examples: Sequence[Example]) -> list[list[int]]:
+    """`find_cuts`, kept in the file `path`, so that a resumed run has the same cuts.
 
     Raises what Transcriber does for a model that cannot be opened.
     """
@@ -80,12 +80,12 @@ def read_or_find(path: Path, model: str, examples: Sequence[Example]) -> list[li
         table = reading.read_json(path, InputError, "delete it; the cuts are then found again")
         if list(table) == ids:
             return list(table.values())
-    cuts = find(Transcriber(model, lm=decoder.NONE), examples)
+    cuts = find_cuts(Transcriber(model, lm=decoder.NONE), examples)
     writing.write_json(path, dict(zip(ids, cuts, strict=True)))
     return cuts
 
 
-def find(transcriber: Transcriber, examples: Sequence[Example]) -> list[list[int]]:
+def find_cuts(transcriber: Transcriber, examples: Sequence[Example]) -> list[list[int]]:
     """Samples at which each clip can be cut: in the quietest place between two words, by forced alignment.
 
     A clip with a word of no letters between two spaces, or that cannot be decoded or aligned, has none.
@@ -112,10 +112,10 @@ def _cuts(wave: Wave, log_probs: np.ndarray, transcriber: Transcriber, text: str
     spaces = [place for place, label in enumerate(labels) if label == tokenizer.delimiter_id]
     regions = [(tokens[place - 1].end, tokens[place + 1].start) for place in spaces]
     edges = [[round(FRAMES.seconds(frame) * SAMPLE_RATE) for frame in region] for region in regions]
-    return [quietest(wave, start, max(end, start + FADE)) for start, end in edges]
+    return [quietest_place(wave, start, max(end, start + FADE)) for start, end in edges]
 
 
-def quietest(wave: Wave, start: int, end: int) -> int:
+def quietest_place(wave: Wave, start: int, end: int) -> int:
     """The middle of the quietest FADE samples of `wave` between `start` and `end`."""
     energy = np.concatenate(([0.0], np.cumsum(np.square(wave[start:end], dtype=np.float64))))
     if len(energy) <= FADE:

@@ -73,7 +73,7 @@ class RecipeTrainer(Trainer):
         clips: AugmentedClips,
         evaluated: Clips,
         metric: str,
-        bar: progress.Bar,
+        bar: progress.TrainingBar,
     ):
         self.recipe = config
         self.network: Any = network
@@ -100,7 +100,7 @@ class RecipeTrainer(Trainer):
         for callback in (bar, EpochAnnouncer(clips), BeginHook(self.forget_corrupt_best)):
             self.add_callback(callback)
         if ranks.leads():
-            self.add_callback(progress.LogFile(out / model_folder.LOG))
+            self.add_callback(progress.TrainingLogFile(out / model_folder.LOG))
             self.add_callback(TensorBoardCallback(SummaryWriter(str(out / "runs"))))
 
     def run(self, checkpoint: str | None) -> None:
@@ -271,13 +271,13 @@ class RecipeTrainer(Trainer):
         if self.optimizer is None:
             decayed = self.get_decay_parameter_names(self.network)
             kind, options = self.get_optimizer_cls_and_kwargs(self.args, self.network)
-            self.optimizer = kind(optimizer.groups(self.network, self.recipe.training, decayed), **options)
+            self.optimizer = kind(optimizer.parameter_groups(self.network, self.recipe.training, decayed), **options)
         return super().create_optimizer(model)
 
     def create_scheduler(
         self, num_training_steps: int, optimizer_: torch.optim.Optimizer | None = None
     ) -> torch.optim.lr_scheduler.LRScheduler:
-        self.lr_scheduler = optimizer.scheduler(self.create_optimizer(), self.recipe.training, num_training_steps)
+        self.lr_scheduler = optimizer.rate_schedule(self.create_optimizer(), self.recipe.training, num_training_steps)
         return self.lr_scheduler
 
 
