@@ -15,7 +15,9 @@ import soundfile
 
 from distilhubert_ko import __version__, recipe
 from distilhubert_ko.cli import main as cli
-from distilhubert_ko.cli import speech as commands_speech
+from distilhubert_ko.cli import progress
+from distilhubert_ko.cli.common import DEFAULT_MODEL
+from distilhubert_ko.recognition.formats import ALIGNMENT_FORMATS
 from tests.support.model import clip
 
 
@@ -273,7 +275,7 @@ def test_a_hub_that_cannot_be_reached_is_exit_code_one_and_names_both_ways_out(
     assert code == 1
     assert "distilhubert-ko demo" in err
     assert "name the folder" in err
-    assert commands_speech.DEFAULT_MODEL in err
+    assert DEFAULT_MODEL in err
 
 
 def test_usage_errors_are_exit_code_two_and_debug_shows_the_traceback() -> None:
@@ -329,7 +331,7 @@ def test_align_prints_a_row_a_line_and_writes_each_format_under_the_name_of_the_
     assert code == 0
     assert [line.split("\t")[-1] for line in out.splitlines()] == ["text", "가나, 다라", "마바 뷁"]
     assert "뷁 1" in err
-    for form in commands_speech.AlignmentFormat:
+    for form in ALIGNMENT_FORMATS:
         code, out, _ = call(capsys, monkeypatch, *arguments, "-o", tmp_path / "out", "-f", form)
         assert code == 0
         written = Path(out.strip())
@@ -497,14 +499,14 @@ def test_the_bar_knows_the_length_of_files_and_stays_away_from_short_work(
     (tmp_path / "bad.wav").write_text("no sound")
     files = [Source(str(tmp_path / name), name) for name in ("speech.wav", "bad.wav", "speech.wav")]
     monkeypatch.setattr("rich.console.Console.is_terminal", True)
-    assert commands_speech._bar(files).disable
-    monkeypatch.setattr(commands_speech, "LONG", 4.0)
-    bar = commands_speech._bar(files)
-    assert not bar.disable
-    assert bar.tasks[0].total == 5.0
+    assert progress.RecordingsBar(files).progress.disable
+    monkeypatch.setattr(progress, "LONG", 4.0)
+    bar = progress.RecordingsBar(files)
+    assert not bar.progress.disable
+    assert bar.progress.tasks[0].total == 5.0
     for _ in range(2):
-        move = commands_speech._mover(bar)
-        move(1.0)
-        move(2.5)
-    assert bar.finished
-    assert commands_speech._bar([*files, Source("-", "stdin")]).tasks[0].total is None
+        with bar.next_recording() as move:
+            move(1.0)
+            move(2.5)
+    assert bar.progress.finished
+    assert progress.RecordingsBar([*files, Source("-", "stdin")]).progress.tasks[0].total is None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from distilhubert_ko.cli import serve as commands_serve
+from distilhubert_ko.cli.serve import _read_tokens, serve_command
 from distilhubert_ko.errors import InputError, MissingExtraError
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.serving import server
@@ -19,14 +19,14 @@ def test_without_its_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
         monkeypatch.delitem(sys.modules, f"distilhubert_ko.serving.{name}", raising=False)
         monkeypatch.delattr(f"distilhubert_ko.serving.{name}", raising=False)
     with pytest.raises(MissingExtraError, match=r"distilhubert-ko\[serve\]"):
-        commands_serve.serve("nowhere")
+        serve_command("nowhere")
 
 
 def test_options_become_options(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[object] = []
     monkeypatch.setattr(server, "run_server", lambda *arguments: given.extend(arguments))
     (tmp_path / "tokens.txt").write_text("one\n\n  two \n", encoding="utf-8")
-    commands_serve.serve(
+    serve_command(
         str(exported),
         host="::1",
         port=0,
@@ -56,4 +56,4 @@ def test_a_file_of_tokens_that_cannot_be_used_is_an_error(tmp_path: Path, conten
     file = tmp_path / "tokens.txt"
     file.write_text(content, encoding="utf-8")
     with pytest.raises(InputError, match=words):
-        commands_serve._tokens(file)
+        _read_tokens(file)

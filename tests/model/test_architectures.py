@@ -25,7 +25,7 @@ from transformers import (
 )
 
 from distilhubert_ko.audio.frames import FRAMES
-from distilhubert_ko.cli import model as commands_model
+from distilhubert_ko.cli.common import exported_folder
 from distilhubert_ko.errors import ModelError
 from distilhubert_ko.export import calibration, exporting, graph
 from distilhubert_ko.model.loading import load_network, wants_normalised_waves
@@ -255,7 +255,7 @@ def converted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         folder = made.save(tmp_path_factory.mktemp("model"), **options)
         before = listing(folder)
-        return Converted(folder, made, Transcriber(commands_model.exported(str(folder)), threads=1), before)
+        return Converted(folder, made, Transcriber(exported_folder(str(folder)), threads=1), before)
 
 
 def test_a_converted_model_gives_the_log_probabilities_of_transformers(converted: Converted) -> None:

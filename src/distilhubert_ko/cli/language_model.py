@@ -1,4 +1,4 @@
-"""Commands about language models: lm, tune."""
+"""The commands about language models: lm, tune."""
 
 from collections import Counter
 from enum import StrEnum
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from distilhubert_ko.cli.model import BeamOption, ModelArgument, OutsideOption, exported
+from distilhubert_ko.cli.common import BeamOption, ModelArgument, OutsideOption, exported_folder
+from distilhubert_ko.cli.progress import counting_bar
 from distilhubert_ko.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,9 +20,9 @@ class LmUnits(StrEnum):
     WORDS = "words"
 
 
-def lm(
+def lm_command(
     texts: Annotated[
-        list[Path], typer.Argument(metavar="TEXT...", help="Text files (UTF-8), a sentence a line.", exists=False)
+        list[Path], typer.Argument(metavar="TEXT...", help="Text files (UTF-8), one sentence per line.", exists=False)
     ],
     out: Annotated[Path, typer.Option(help="The ARPA file to write.")],
     units: Annotated[LmUnits, typer.Option(help="Syllables suit models of jamo too.")] = LmUnits.SYLLABLES,
@@ -31,8 +32,8 @@ def lm(
 ) -> None:
     """Train an n-gram language model on Korean text, for --lm: modified Kneser-Ney, in the ARPA format.
 
-    Text is read as transcripts are, digits and Latin letters spelled out; lines with other scripts are left out. Long
-    n-grams that occur once are left out, too.
+    Text is normalised as transcripts are: digits and Latin letters are spelled out, and lines with other scripts are
+    left out. Long n-grams that occur once are left out, too.
     """
     from distilhubert_ko.decoding import kneser_ney
     from distilhubert_ko.decoding import language_model as models
@@ -48,7 +49,7 @@ def lm(
     typer.echo(f"{out}: n-grams of 1 to {model.order} {units.value}: {', '.join(f'{n:,}' for n in model.sizes())}")
 
 
-def tune(
+def tune_command(
     model: ModelArgument,
     corpus: Annotated[str, typer.Argument(metavar="CORPUS", help="Development speech, scheme:location#split.")],
     lm: Annotated[Path, typer.Option("--lm", metavar="FILE", help="A language model.")],
@@ -58,14 +59,11 @@ def tune(
     ] = False,
     allow_outside: OutsideOption = False,
 ) -> None:
-    """Find the weights with which a language model helps a model most on a development corpus, by CER.
+    """Find the weights with which a language model lowers the CER on a development corpus most.
 
     Weights are not tuned on a split named test. With --save, transcribe and evaluate use the language model with the
     best weights from then on, unless told --lm none.
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
     from distilhubert_ko.data.reading import Reading
     from distilhubert_ko.decoding import decoder
     from distilhubert_ko.decoding.beam import Options
@@ -76,26 +74,28 @@ def tune(
     tuning.refuse_test_split(corpus)
     if save:
         decoder.check_installable(Path(model), lm)
-    transcriber = Transcriber(exported(model), lm=lm, beam=beam)
+    transcriber = Transcriber(exported_folder(model), lm=lm, beam=beam)
     assert transcriber.decoder.model is not None
     split = report.read_evaluation_split(transcriber.folder, corpus, Reading(allow_outside=allow_outside))
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("listening", total=None)
-        heard = tuning.recognise_split(
-            transcriber, split, lambda done, all_: progress.update(task, completed=done, total=all_)
-        )
+    with counting_bar("recognising") as on_progress:
+        recognised = tuning.recognise_split(transcriber, split, on_progress)
     options = transcriber.decoder.options
-    plain = tuning.error_rate(heard, transcriber.tokenizer, None, Weights(), Options(width=1))
-    typer.echo(f"{len(heard.references):,} utterances of {corpus}, beam {options.width}")
+    plain = tuning.error_rate(recognised, transcriber.tokenizer, None, Weights(), Options(width=1))
+    typer.echo(f"{len(recognised.references):,} utterances of {corpus}, beam {options.width}")
     typer.echo(f" alpha    beta     CER\n     greedy     {plain:.4f}")
-    trials = tuning.tune_weights(heard, transcriber.tokenizer, transcriber.decoder.model, options, on_trial=_show)
+    trials = tuning.tune_weights(
+        recognised, transcriber.tokenizer, transcriber.decoder.model, options, on_trial=_print_trial
+    )
     best = tuning.best_trial(trials)
     typer.echo(f"best: alpha {best.weights.alpha:g}, beta {best.weights.beta:g}: CER {best.cer:.4f}")
     if save:
         if best.cer >= plain:
-            raise InputError(f"the language model does not help ({best.cer:.4f}, greedily {plain:.4f}): not saved")
+            raise InputError(
+                f"the language model does not lower the CER ({best.cer:.4f}, without it {plain:.4f}) and is not saved: "
+                "train one on more text, or on text nearer to the speech"
+            )
         typer.echo(decoder.install(transcriber.folder, lm, best.weights))
 
 
-def _show(trial: "WeightTrial") -> None:
+def _print_trial(trial: "WeightTrial") -> None:
     typer.echo(f"{trial.weights.alpha:6.3f}  {trial.weights.beta:6.3f}  {trial.cer:.4f}")

@@ -6,17 +6,17 @@ A command is a function of a module beside this one, with heavy imports inside i
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
-from distilhubert_ko.cli.language_model import lm, tune
-from distilhubert_ko.cli.model import card, evaluate, export
-from distilhubert_ko.cli.serve import serve
-from distilhubert_ko.cli.speech import align, bulk, label, transcribe
-from distilhubert_ko.cli.train import demo, distill, plan, prepare, train
+from distilhubert_ko.cli.language_model import lm_command, tune_command
+from distilhubert_ko.cli.model import card_command, evaluate_command, export_command
+from distilhubert_ko.cli.serve import serve_command
+from distilhubert_ko.cli.speech import align_command, bulk_command, label_command, transcribe_command
+from distilhubert_ko.cli.train import demo_command, distill_command, plan_command, prepare_command, train_command
 from distilhubert_ko.errors import DistilhubertKoError
 from distilhubert_ko.version import __version__
 
@@ -29,10 +29,25 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-TRAINING, MODEL = (plan, prepare, distill, train), (lm, tune, card, export)
-SPEECH = (transcribe, bulk, serve, align, label)
-for command in (*TRAINING, evaluate, *SPEECH, *MODEL, demo):  # the order of the help
-    app.command()(command)
+COMMANDS: dict[str, Callable[..., None]] = {  # in the order of the help
+    "plan": plan_command,
+    "prepare": prepare_command,
+    "distill": distill_command,
+    "train": train_command,
+    "evaluate": evaluate_command,
+    "transcribe": transcribe_command,
+    "bulk": bulk_command,
+    "serve": serve_command,
+    "align": align_command,
+    "label": label_command,
+    "lm": lm_command,
+    "tune": tune_command,
+    "card": card_command,
+    "export": export_command,
+    "demo": demo_command,
+}
+for name, command in COMMANDS.items():
+    app.command(name)(command)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,4 +1,4 @@
-"""The command that serves a model to programs and to browsers: serve."""
+"""The command that serves a model to programs and browsers: serve."""
 
 import os
 from pathlib import Path
@@ -6,8 +6,17 @@ from typing import Annotated
 
 import typer
 
-from distilhubert_ko.cli.model import BeamOption, LmOption, exported, shown
-from distilhubert_ko.cli.speech import DEFAULT_MODEL, Device
+from distilhubert_ko.cli.common import (
+    DEFAULT_MODEL,
+    BeamOption,
+    Device,
+    DeviceOption,
+    LmOption,
+    ModelOption,
+    ThreadsOption,
+    exported_folder,
+    model_name,
+)
 from distilhubert_ko.errors import InputError, MissingExtraError
 from distilhubert_ko.serving.options import ServerLimits, ServerOptions
 
@@ -15,29 +24,29 @@ LIMITS = ServerLimits()
 MEGABYTE = 1_000_000
 
 
-def serve(
-    model: Annotated[str, typer.Option(help="A model folder or a Hub id.")] = DEFAULT_MODEL,
-    host: Annotated[str, typer.Option(help="The address to listen on; this machine alone by default.")] = "127.0.0.1",
+def serve_command(
+    model: ModelOption = DEFAULT_MODEL,
+    host: Annotated[str, typer.Option(help="The address to listen on; only this machine by default.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any that is free.")] = 8000,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all by default.")] = None,
-    device: Annotated[Device, typer.Option(help="auto is a CUDA GPU where onnxruntime has one.")] = Device.AUTO,
+    threads: ThreadsOption = None,
+    device: DeviceOption = Device.AUTO,
     lm: LmOption = None,
     beam: BeamOption = None,
     token_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Bearer tokens, one a line; nobody needs one by default."),
+        typer.Option(metavar="FILE", help="Bearer tokens, one per line; by default no client needs one."),
     ] = None,
     cors_origin: Annotated[
-        list[str], typer.Option(metavar="ORIGIN", help="Pages from there may use it too; repeatable.")
+        list[str], typer.Option(metavar="ORIGIN", help="Pages from this origin may use the server too; repeatable.")
     ] = [],  # noqa: B006 (typer copies it)
     max_upload: Annotated[int, typer.Option(min=1, metavar="MB", help="The largest upload.")] = LIMITS.upload_bytes
     // MEGABYTE,
     max_seconds: Annotated[float, typer.Option(min=1, help="The longest recording.")] = LIMITS.audio_seconds,
     max_requests: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Transcriptions in hand at once; more get 429.")
+        int, typer.Option(min=1, metavar="N", help="Transcriptions at once; further ones get 429.")
     ] = LIMITS.requests,
     max_streams: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Live captions at once; more get 429.")
+        int, typer.Option(min=1, metavar="N", help="Live captions at once; further ones get 429.")
     ] = LIMITS.streams,
     log_transcripts: Annotated[bool, typer.Option("--log-transcripts", help="Write what was said to the log.")] = False,
 ) -> None:
@@ -51,7 +60,7 @@ def serve(
     from distilhubert_ko.serving.model_facts import gather_facts
 
     options = ServerOptions(
-        tokens=_tokens(token_file) if token_file else (),
+        tokens=_read_tokens(token_file) if token_file else (),
         origins=tuple(cors_origin),
         limits=ServerLimits(
             upload_bytes=max_upload * MEGABYTE,
@@ -62,16 +71,16 @@ def serve(
         log_transcripts=log_transcripts,
     )
     each = max(1, (threads or os.cpu_count() or 1) // INFERENCES)
-    transcriber = Transcriber(exported(model), each, device=device.value, lm=lm, beam=beam)
-    server.run_server(transcriber, gather_facts(transcriber, shown(model)), options, host, port)
+    transcriber = Transcriber(exported_folder(model), each, device=device.value, lm=lm, beam=beam)
+    server.run_server(transcriber, gather_facts(transcriber, model_name(model)), options, host, port)
 
 
-def _tokens(file: Path) -> tuple[str, ...]:
-    from distilhubert_ko.files import reading as files
+def _read_tokens(file: Path) -> tuple[str, ...]:
+    from distilhubert_ko.files.reading import read_text
 
-    tokens = tuple(filter(None, map(str.strip, files.read_text(file).splitlines())))
+    tokens = tuple(filter(None, map(str.strip, read_text(file).splitlines())))
     if not tokens:
-        raise InputError(f"{file}: no token in it; write one a line, such as `openssl rand -hex 32` gives")
+        raise InputError(f"{file}: no token in it; write one per line, such as `openssl rand -hex 32` gives")
     if bad := [number for number, token in enumerate(tokens, 1) if not token.isascii() or not token.isprintable()]:
         raise InputError(f"{file}: token {bad[0]} has characters that a header cannot carry; use letters and digits")
     return tokens

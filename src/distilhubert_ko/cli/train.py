@@ -1,4 +1,4 @@
-"""Commands that take a recipe: plan, prepare, train; and demo, which brings its own."""
+"""The commands that take a recipe: plan, prepare, distill, train; and demo, which has its own."""
 
 import json
 from dataclasses import asdict
@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from distilhubert_ko import model_folder
-from distilhubert_ko.cli.model import OutsideOption, evaluated, figures, missing_train, write_graph
+from distilhubert_ko.cli.common import (
+    OutsideOption,
+    evaluated_report,
+    missing_train_extra,
+    report_lines,
+    write_graph,
+)
 from distilhubert_ko.training import ranks
 
 if TYPE_CHECKING:
@@ -23,7 +29,7 @@ SetOption = Annotated[
 ]
 
 
-def plan(
+def plan_command(
     recipe: RecipeArgument,
     utterances: Annotated[
         int | None, typer.Option(metavar="N", help="Training utterances; the corpus's own number by default.")
@@ -36,7 +42,7 @@ def plan(
     from distilhubert_ko.data import sizes
     from distilhubert_ko.training import schedule
 
-    config = _loaded(recipe, changes, allow_outside)
+    config = _load_recipe(recipe, changes, allow_outside)
     size = sizes.of(config) if utterances is None else sizes.Size(utterances, None)
     planned = schedule.plan_training(config, size.utterances)
     if as_json:
@@ -47,7 +53,7 @@ def plan(
     typer.echo(f"{planned.train_utterances:,} training utterances, {planned.steps_per_epoch:,} steps an epoch")
     typer.echo(f"{planned.total_steps:,} steps in {config.training.num_epochs} epochs")
     if size.hours is not None:
-        typer.echo(f"{size.hours:.1f} h of speech, {size.hours_heard(config.training.num_epochs):.0f} h heard in all")
+        typer.echo(f"{size.hours:.1f} h of speech, {size.hours_heard(config.training.num_epochs):.0f} h in all epochs")
     typer.echo("   step   epoch  learning rate")
     for step in planned.evaluations:
         typer.echo(f"{step.step:7,} {step.epoch:7} {step.learning_rate:14.3e}")
@@ -55,7 +61,7 @@ def plan(
         typer.echo(f"{key}: {value}")
 
 
-def prepare(
+def prepare_command(
     recipe: RecipeArgument,
     out: Annotated[Path | None, typer.Option(help="Folder for data.json; prepared/NAME by default.")] = None,
     allow_outside: OutsideOption = False,
@@ -65,7 +71,7 @@ def prepare(
     from distilhubert_ko.data import dataset
     from distilhubert_ko.files import writing
 
-    config = _loaded(recipe, changes, allow_outside)
+    config = _load_recipe(recipe, changes, allow_outside)
     data = dataset.prepare(config)
     folder = out or Path("prepared") / config.name
     account = data.report()
@@ -75,39 +81,39 @@ def prepare(
     typer.echo(f"report: {path}  vocabulary: {folder / model_folder.VOCABULARY}")
 
 
-def train(
+def train_command(
     recipe: RecipeArgument,
     out: Annotated[Path | None, typer.Option(help="A new folder for the model; runs/NAME by default.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume from the last checkpoint in --out.")] = False,
     allow_outside: OutsideOption = False,
     changes: SetOption = [],  # noqa: B006
 ) -> None:
     """Train a recipe to the end: the model, its ONNX graph, its report and its card."""
     with ranks.one_voice():
-        config = _loaded(recipe, changes, allow_outside)
+        config = _load_recipe(recipe, changes, allow_outside)
         folder = out or Path("runs") / config.name
-        report = _train(config, folder, resume)
+        report = _train_and_report(config, folder, resume)
     if report is None:
         return
-    typer.echo(figures(report))
+    typer.echo(report_lines(report))
     typer.echo(f"model: {folder}  card: {folder / model_folder.CARD}  curve: {folder / model_folder.LEARNING_CURVE}")
 
 
-def distill(
+def distill_command(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A TOML file with [distill], or distill.")],
     out: Annotated[Path | None, typer.Option(help="A new folder for the student; runs/NAME by default.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume from the last checkpoint in --out.")] = False,
     allow_outside: OutsideOption = False,
     changes: SetOption = [],  # noqa: B006
 ) -> None:
     """Distil a teacher into a small encoder on speech alone, for a recipe's model.pretrained."""
     with ranks.one_voice():
-        config = _loaded(recipe, changes, allow_outside)
+        config = _load_recipe(recipe, changes, allow_outside)
         folder = out or Path("runs") / config.name
         try:
             from distilhubert_ko.training import distill as distillation
         except ImportError as error:
-            raise missing_train(error) from error
+            raise missing_train_extra(error) from error
 
         report = distillation.distill(config, folder, resume=resume)
         ranks.disconnect()
@@ -119,23 +125,23 @@ def distill(
     typer.echo(f"student: {folder}  losses: {folder / model_folder.DISTILLATION}")
 
 
-def demo(
+def demo_command(
     out: Annotated[Path, typer.Option(help="A new folder for the model.")] = Path("demo"),
 ) -> None:
-    """Train, measure, document and transcribe, offline, in minutes, on speech that the program makes for itself."""
+    """Train, measure, document and transcribe in minutes, offline, on speech that the program synthesises."""
     from distilhubert_ko import recipe as recipes
     from distilhubert_ko.data.corpora import read_corpus
     from distilhubert_ko.files import writing
     from distilhubert_ko.recognition.transcriber import Transcriber
 
     config = recipes.load_recipe(recipes.find_recipe("demo"))
-    report = _train(config, out, resume=False)
+    report = _train_and_report(config, out, resume=False)
     if report is None:
         return
     clip = read_corpus(config.test_corpus).utterances[0]
     text = Transcriber(out)(clip.wave()).text
     transcript = writing.write_text(out / "transcript.txt", f"{text}\n")
-    typer.echo(figures(report))
+    typer.echo(report_lines(report))
     typer.echo(f"card:       {out / model_folder.CARD}")
     typer.echo(f"curve:      {out / model_folder.LEARNING_CURVE}")
     typer.echo(f"transcript: {transcript}  {text}")
@@ -143,15 +149,15 @@ def demo(
     typer.echo(f"try it:     distilhubert-ko transcribe {clip.audio} --model {out}")
 
 
-def _loaded(recipe: str, changes: list[str], allow_outside: bool) -> "Recipe":
+def _load_recipe(recipe: str, changes: list[str], allow_outside: bool) -> "Recipe":
     from distilhubert_ko import recipe as recipes
 
     allowed = ["data.allow_outside=true"] if allow_outside else []
     return recipes.load_recipe(recipes.find_recipe(recipe), [*changes, *allowed])
 
 
-def _train(config: "Recipe", folder: Path, resume: bool) -> "Report | None":
-    """Trains, exports, evaluates and writes the card; of several ranks all train, and the first does the rest."""
+def _train_and_report(config: "Recipe", folder: Path, resume: bool) -> "Report | None":
+    """Train, export, evaluate and write the card. Of several ranks all train, and the first does the rest."""
     from distilhubert_ko.data.reading import Reading
     from distilhubert_ko.evaluation.report import save_report
 
@@ -159,14 +165,16 @@ def _train(config: "Recipe", folder: Path, resume: bool) -> "Report | None":
         from distilhubert_ko.evaluation.card import write_card
         from distilhubert_ko.training import finetune as training
     except ImportError as error:
-        raise missing_train(error) from error
+        raise missing_train_extra(error) from error
 
     training.fine_tune(config, folder, resume=resume)
     ranks.disconnect()
     if not ranks.leads():
         return None
     write_graph(folder)
-    report = evaluated(str(folder), config.test_corpus, Reading(config.root, allow_outside=config.data.allow_outside))
+    report = evaluated_report(
+        str(folder), config.test_corpus, Reading(config.root, allow_outside=config.data.allow_outside)
+    )
     save_report(report, folder / model_folder.REPORT)
     write_card(folder)
     return report

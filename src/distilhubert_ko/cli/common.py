@@ -1,0 +1,113 @@
+"""What commands share: their options, the folder of a model with its graph, and how a report is printed."""
+
+from enum import StrEnum
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from distilhubert_ko import model_folder
+from distilhubert_ko.cli.progress import counting_bar
+from distilhubert_ko.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from distilhubert_ko.data.reading import Reading
+    from distilhubert_ko.evaluation.report import Report
+
+DEFAULT_MODEL = "Bingsu/distilhubert-ko-zeroth"
+
+
+class Device(StrEnum):
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A model folder or a Hub id.")]
+ModelOption = Annotated[str, typer.Option(help="A model folder or a Hub id.")]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads; all by default.")]
+DeviceOption = Annotated[Device, typer.Option(help="auto is a CUDA GPU where onnxruntime has one.")]
+LmOption = Annotated[
+    str | None,
+    typer.Option("--lm", metavar="FILE", help="A language model; the model folder's own by default, or none for none."),
+]
+BeamOption = Annotated[
+    int | None, typer.Option("--beam", min=1, metavar="N", help="Hypotheses that a search with --lm keeps.")
+]
+HotwordOption = Annotated[
+    list[str], typer.Option("--hotword", metavar="WORD", help="A word or name to listen for; repeatable.")
+]
+HotwordWeightOption = Annotated[float, typer.Option(min=0.0, help="How much a hot word is raised, in nats a syllable.")]
+NBestOption = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Texts to find; json has those after the first as alternatives.")
+]
+OutsideOption = Annotated[
+    bool,
+    typer.Option("--allow-outside", help="Let a manifest or wav.scp that you trust refer to audio outside its folder."),
+]
+
+
+def exported_folder(model: str) -> Path:
+    """Return the folder of a model. A model with weights but no graph of them is exported now, into the cache."""
+    folder = model_folder.resolve(model)
+    path = model_folder.graph(folder)
+    if not path.is_file() and model_folder.weights(folder):
+        write_graph(folder, path)
+    return folder
+
+
+def write_graph(folder: Path, path: Path | None = None) -> None:
+    """Export a model folder, to `path` where it is given, and print how near the graph is to the weights."""
+    difference = exporting_module().export_graph(folder, path)
+    path = path or folder / model_folder.GRAPH
+    typer.echo(f"{path}: within {difference:.1e} of the weights' log-probabilities", err=True)
+
+
+def exporting_module() -> ModuleType:
+    """Return the module that exports models. Raises MissingExtraError without the packages that it needs."""
+    try:
+        from distilhubert_ko.export import exporting
+    except ImportError as error:
+        raise missing_train_extra(error) from error
+    return exporting
+
+
+def missing_train_extra(error: ImportError) -> MissingExtraError:
+    """Return the error to raise where an import of training failed."""
+    return MissingExtraError(f'this needs more packages ({error.name}): pip install "distilhubert-ko[train]"')
+
+
+def model_name(model: str) -> str:
+    """Return a model's name as a reader knows it: that of its folder, or its Hub id."""
+    folder = Path(model)
+    return folder.resolve().name if folder.is_dir() else model
+
+
+def evaluated_report(
+    model: str, corpus: str, reading: "Reading", lm: str | None = None, beam: int | None = None
+) -> "Report":
+    """Return the report of a model on a corpus, under a progress bar."""
+    from distilhubert_ko.evaluation.report import evaluate
+    from distilhubert_ko.recognition.transcriber import Transcriber
+
+    transcriber = Transcriber(exported_folder(model), lm=lm, beam=beam)
+    with counting_bar("evaluating") as on_progress:
+        return evaluate(transcriber, corpus, reading=reading, on_progress=on_progress)
+
+
+def report_lines(report: "Report") -> str:
+    """Return a report as lines for a terminal."""
+    low, high = report.cer_ci95
+    return "\n".join(
+        (
+            f"{report.corpus}: {report.utterances:,} utterances, {report.hours:.2f} h",
+            f"CER               {report.cer:.4f}  (95 % interval {low:.4f} to {high:.4f})",
+            f"CER, no spaces    {report.cer_no_space:.4f}",
+            f"jamo error rate   {report.jer:.4f}",
+            f"WER               {report.wer:.4f}",
+            f"loss              {report.loss:.4f}",
+            f"speed             {report.speed:.0f} s of speech a second",
+            *(f"dropped, {reason}: {count:,}" for reason, count in report.dropped.items()),
+        )
+    )
