@@ -230,7 +230,7 @@ def fine_tune(work: Path, speech: Path, name: str, seed: int) -> None:
     if not (out / model_folder.REPORT).is_file():
         exporting.export_graph(out)
         report.save_report(
-            report.evaluate(Transcriber(out, threads=1), CORPUS.format("test"), reading=Reading(root=speech)),
+            report.evaluate_model(Transcriber(out, threads=1), CORPUS.format("test"), reading=Reading(root=speech)),
             out / model_folder.REPORT,
         )
 
@@ -330,7 +330,7 @@ def decode(work: Path, texts: Path, speech: Path, names: Sequence[str]) -> None:
                 if (folder / model_folder.REPORT).is_file() and not out.is_file():
                     transcriber = Transcriber(folder, threads=1, lm=tuned(work, speech, row, path), beam=width)
                     report.save_report(
-                        report.evaluate(transcriber, CORPUS.format("test"), reading=Reading(root=speech)), out
+                        report.evaluate_model(transcriber, CORPUS.format("test"), reading=Reading(root=speech)), out
                     )
                     print(f"{row}-{seed} {way}: done", flush=True)
 
@@ -410,7 +410,7 @@ def zeroth_sample(work: Path, speech: Path) -> dict[str, Any]:
     source, width = LANGUAGE_MODELS["wide"]
     path = tuned(work, speech, "light", work / "lm" / f"{source}.arpa")
     transcriber = Transcriber(work / "rows" / "light-0", threads=1, lm=path, beam=width)
-    measured = report.evaluate(transcriber, "kaldi:zeroth-sample/data", reading=Reading(root=speech))
+    measured = report.evaluate_model(transcriber, "kaldi:zeroth-sample/data", reading=Reading(root=speech))
     keys = "corpus utterances cer_no_space cer_no_space_ci95 jer decoding".split()
     return {key: getattr(measured, key) for key in keys}
 

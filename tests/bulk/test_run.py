@@ -1,4 +1,4 @@
-"""Bulk transcription: one right record for each input, whatever dies and whatever is damaged."""
+"""Bulk transcription: one correct record per input, whatever process dies and whatever file is corrupt."""
 
 import json
 import os
@@ -33,7 +33,7 @@ DEADLY = 7777  # samples of a recording that kills whoever hears it
 
 @pytest.fixture(scope="module")
 def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """CLIPS short recordings in two folders, one longer than a window, a damaged one, and an empty one."""
+    """Return a folder tree of CLIPS short recordings, one longer than a window, a corrupt one and an empty one."""
     folder = tmp_path_factory.mktemp("recordings")
     (folder / "둘째 폴더").mkdir()
     for number in range(CLIPS):
@@ -48,7 +48,7 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[None]:
-    """A local Ray for all tests of this module, which bulk then finds running."""
+    """Run a local Ray for all tests of this module, which bulk then uses."""
     with bulk.ray_engine(None, 1, 2):
         yield
 
@@ -59,7 +59,7 @@ def work(exported: Path) -> bulk.WorkerOptions:
 
 
 def mortal(work: bulk.WorkerOptions, deaths: Path) -> bulk.WorkerOptions:
-    """A worker that kills itself at a DEADLY recording, and once for each file in `deaths` at one of 16000 samples."""
+    """Return a worker that kills itself at a DEADLY recording, and at 16000 samples once per file in `deaths`."""
 
     class Mortal(bulk.WorkerOptions):  # within a function, so that it goes to the workers by value
         def transcriber(self) -> Transcriber:
@@ -82,7 +82,7 @@ def mortal(work: bulk.WorkerOptions, deaths: Path) -> bulk.WorkerOptions:
 
 
 def records(out: Path) -> list[dict[str, Any]]:
-    """All records, which the Parquet and the JSONL files must hold alike, and nothing else may lie there."""
+    """Return all records. The Parquet and JSONL files must agree, and the folder must hold nothing else."""
     names = {place.name for place in out.iterdir() if not place.name.startswith("part-")}
     assert names <= {bulk.SUCCESS, bulk.SETTINGS, outputs.DRAFTS}
     assert not [*out.glob(f"{outputs.DRAFTS}/*")]
@@ -94,7 +94,7 @@ def records(out: Path) -> list[dict[str, Any]]:
 
 
 def close(one: Any, other: Any) -> bool:
-    """Equal but for a unit of the last digit that is written."""
+    """Return whether both are equal up to one unit of the last digit."""
     if isinstance(one, float):
         return abs(one - other) < 1.5e-4
     if isinstance(one, dict):
@@ -105,7 +105,7 @@ def close(one: Any, other: Any) -> bool:
 
 
 def check_right(found: Sequence[dict[str, Any]], transcriber: Transcriber) -> None:
-    """Every record is what the Transcriber says of the same recording, alone."""
+    """Check that every record is the Transcriber's own result for the same recording."""
     for record in found:
         assert record["error"] is None, record
         offline = json.loads(transcriber(record["audio"]).to_json())
@@ -223,7 +223,7 @@ def test_a_corrupt_file_of_an_earlier_run_is_an_error_that_names_it(
 
 
 class Death(BaseException):
-    """Ends a worker where it stands."""
+    """Ends a worker at once."""
 
 
 def shard(recordings: Path) -> outputs.BulkShard:
@@ -234,7 +234,7 @@ def shard(recordings: Path) -> outputs.BulkShard:
 
 
 def hearing(transcriber: Transcriber, monkeypatch: pytest.MonkeyPatch, calls: int) -> None:
-    """Lets the worker die in the log_probs after so many `calls`."""
+    """Let the worker die in log_probs after so many `calls`."""
     hear, left = transcriber.log_probs, iter(range(calls))
 
     def log_probs(waves: Sequence[np.ndarray]) -> list[np.ndarray]:

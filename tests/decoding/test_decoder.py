@@ -229,7 +229,7 @@ def test_an_exported_folder_carries_the_language_model_on(folder: Path, arpa: Pa
 
 def test_a_report_says_how_it_was_decoded(folder: Path, arpa: Path, tiny_speech: Path, tmp_path: Path) -> None:
     spec = f"manifest:{tiny_speech}/dev.jsonl"
-    with_lm = report.evaluate(Transcriber(folder, threads=1, lm=arpa, beam=7), spec)
+    with_lm = report.evaluate_model(Transcriber(folder, threads=1, lm=arpa, beam=7), spec)
     assert with_lm.decoding["lm"] == "lm.arpa"
     assert with_lm.decoding["beam"] == 7
     report.save_report(with_lm, tmp_path / model_folder.REPORT)

@@ -1,4 +1,4 @@
-"""What figures are made of, against counts by hand; and two models compared."""
+"""Breakdowns against counts by hand, and comparisons of two models."""
 
 import dataclasses
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Pseudo-labels: the confidence, the manifest that is read back, what is dropped, and the choice of a threshold."""
+"""Pseudo-labels: confidence, the manifest and its reading, dropped utterances, and the choice of a threshold."""
 
 import json
 import subprocess
@@ -33,7 +33,7 @@ def transcriber(exported: Path) -> Transcriber:
 
 @pytest.fixture
 def untranscribed(tmp_path: Path) -> Path:
-    """A folder of three clips and one of silence, with nothing but sound in it."""
+    """Return a folder of three clips and a silent one, without transcripts."""
     for name, samples in zip("abc", LENGTHS, strict=True):
         soundfile.write(tmp_path / f"{name}.wav", clip(samples), 16_000)
     soundfile.write(tmp_path / "silence.wav", np.zeros(16_000), 16_000)

@@ -1,4 +1,4 @@
-"""Error rates against jiwer, and against a distance worked out cell by cell."""
+"""Error rates against jiwer, and against a distance computed cell by cell."""
 
 from unicodedata import normalize
 
@@ -20,7 +20,7 @@ VIEWS = ["characters", "characters_no_space", "jamo", "words"]
 
 
 def distance(reference: list[str] | str, hypothesis: list[str] | str) -> int:
-    """Levenshtein distance, one cell of the table at a time."""
+    """Return the Levenshtein distance, computed one cell of the table at a time."""
     row = list(range(len(hypothesis) + 1))
     for i, said in enumerate(reference, start=1):
         left = [i]
@@ -39,7 +39,7 @@ def jiwer_counts(output: jiwer.CharacterOutput | jiwer.WordOutput) -> ErrorCount
 
 
 def utterances(number: int, seed: int = 0) -> list[ErrorCounts]:
-    """Utterances of 20 to 60 characters with about one error in ten."""
+    """Return utterances of 20 to 60 characters with about one error in ten."""
     random = np.random.default_rng(seed)
     lengths = random.integers(20, 60, size=number)
     return [ErrorCounts(int(n - e), int(e)) for n, e in zip(lengths, random.binomial(lengths, 0.1), strict=True)]
@@ -237,7 +237,7 @@ def test_an_interval_needs_a_fraction_and_a_resample(wrong: dict[str, float]):
 
 
 def by_hand(first: list[ErrorCounts], second: list[ErrorCounts], draws: list[list[int]]) -> list[float]:
-    """The difference of the two rates in each draw of utterances, summed one utterance at a time."""
+    """Return the difference of the two rates in each draw, summed one utterance at a time."""
     found = []
     for draw in draws:
         length = sum(first[index].reference for index in draw)
@@ -247,7 +247,7 @@ def by_hand(first: list[ErrorCounts], second: list[ErrorCounts], draws: list[lis
 
 
 def two_systems(number: int) -> tuple[list[ErrorCounts], list[ErrorCounts]]:
-    """On the same references, the second with errors of its own."""
+    """Return two systems on the same references, the second with its own errors."""
     random = np.random.default_rng(7)
     first = utterances(number)
     wrong = [int(random.binomial(count.reference, 0.12)) for count in first]

@@ -30,7 +30,7 @@ COMMIT = "0123456789abcdef" * 2 + "01234567"
 
 @pytest.fixture(scope="module")
 def measured(exported: Path, tiny_speech: Path) -> Report:
-    return report.evaluate(Transcriber(exported, threads=1), f"manifest:{tiny_speech}/dev.jsonl")
+    return report.evaluate_model(Transcriber(exported, threads=1), f"manifest:{tiny_speech}/dev.jsonl")
 
 
 def test_figures_and_utterances_are_not_written_into_one_file(measured: Report, tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_figures_and_utterances_are_not_written_into_one_file(measured: Report, 
 
 @pytest.fixture
 def folder(exported: Path, measured: Report, tmp_path: Path) -> Path:
-    """A model folder with the records that a run leaves."""
+    """Return a model folder with the records of a run."""
     path = Path(shutil.copytree(exported, tmp_path / "model"))
     recipe.save_recipe(recipe.Recipe(name="tiny"), path / "recipe.toml")
     summary = {
@@ -174,7 +174,7 @@ def test_a_report_knows_the_commits_of_a_model_and_a_corpus_of_the_hub(
     monkeypatch.setattr(
         dataset, "read_corpus", lambda *args, **options: replace(read_corpus(*args, **options), revision="4" * 40)
     )
-    found = report.evaluate(Transcriber("owner/name", threads=1), f"manifest:{tiny_speech}/dev.jsonl")
+    found = report.evaluate_model(Transcriber("owner/name", threads=1), f"manifest:{tiny_speech}/dev.jsonl")
     assert (found.model_revision, found.corpus_revision) == (COMMIT, "4" * 40)
 
 
@@ -286,7 +286,7 @@ def test_an_utterance_with_more_labels_than_frames_is_scored_but_left_out_of_the
         records.append({"audio_filepath": f"{name}.wav", "text": "가나다", "duration": samples / SAMPLE_RATE})
     manifest = tmp_path / "manifest.jsonl"
     manifest.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
-    measured = report.evaluate(Transcriber(exported, threads=1), f"manifest:{manifest}")
+    measured = report.evaluate_model(Transcriber(exported, threads=1), f"manifest:{manifest}")
     assert (measured.utterances, measured.too_few_frames) == (2, 1)
     assert np.isfinite(measured.loss)
 
@@ -296,8 +296,8 @@ def test_a_corpus_is_found_from_the_root_given_and_not_from_that_of_the_models_r
 ) -> None:
     recipe.save_recipe(recipe.Recipe(data=recipe.Data(root="elsewhere")), folder / "recipe.toml")
     transcriber = Transcriber(folder, threads=1)
-    assert report.evaluate(transcriber, "manifest:dev.jsonl", reading=Reading(root=tiny_speech)).utterances == 6
-    assert report.evaluate(transcriber, f"manifest:{tiny_speech}/dev.jsonl").utterances == 6
+    assert report.evaluate_model(transcriber, "manifest:dev.jsonl", reading=Reading(root=tiny_speech)).utterances == 6
+    assert report.evaluate_model(transcriber, f"manifest:{tiny_speech}/dev.jsonl").utterances == 6
 
 
 def test_the_card_names_the_commits_of_what_came_from_the_hub(folder: Path, measured: Report) -> None:

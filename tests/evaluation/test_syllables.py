@@ -1,4 +1,4 @@
-"""Syllables beside what they were taken for, against a search through all alignments, and what is counted there."""
+"""Alignments of syllables against a search through all alignments, and their counts."""
 
 from collections import Counter
 from functools import cache
@@ -25,7 +25,7 @@ def characters(written: str) -> str:
 
 
 def jamo(character: str) -> list[str]:
-    """By position, of the character's NFD: three if it is Hangul, with "" for what is not there."""
+    """Return the NFD of a character by position: three letters for Hangul, with "" for a missing one."""
     found = ["", "", ""]
     for each in normalize("NFD", character):
         place = 0 if "ᄀ" <= each <= "ᄒ" else 1 if "ᅡ" <= each <= "ᅵ" else 2 if "ᆨ" <= each <= "ᇂ" else None
@@ -41,7 +41,7 @@ def differing(said: str, heard: str) -> int:
 
 
 def fewest(reference: str, hypothesis: str) -> int:
-    """PositionCounts that differ in the best of all alignments, each of which is tried."""
+    """Return the number of differing positions in the best alignment, by trying all."""
 
     @cache
     def rest(i: int, j: int) -> int:
@@ -97,7 +97,7 @@ def test_where_all_is_syllables_they_are_lost_and_added_whole(pair: tuple[str, s
 
 @given(st.tuples(*[st.text(alphabet="가각나낙값닭의 ", max_size=10)] * 2))
 def test_the_three_positions_explain_at_least_the_errors_in_jamo(pair: tuple[str, str]) -> None:
-    """Leaving out missing finals that were lost or added, which are no jamo, they are an edit of one into the other."""
+    """Without missing finals, which are no jamo, the pairs are an edit of one text into the other."""
     counts = syllables.position_counts(*pair)
     silent = sum(
         (said == "" or heard == "") and letters_by_position(said or heard)[2] == NO_FINAL

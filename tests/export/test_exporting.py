@@ -208,7 +208,7 @@ def raising(error: type[BaseException]) -> Callable[..., Any]:
         (graph, "build_graph"),
         (source, "Runtime"),
         (calibration, "observe_ranges"),
-        (report, "evaluate"),
+        (report, "evaluate_model"),
         (sherpa, "sherpa_tokens"),
     ],
     ids=lambda where: where[1],
@@ -258,7 +258,7 @@ def planted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def plant(*cers: float) -> None:
         left = iter(cers)
-        monkeypatch.setattr(report, "evaluate", lambda *args, **kwargs: SimpleNamespace(cer=next(left)))
+        monkeypatch.setattr(report, "evaluate_model", lambda *args, **kwargs: SimpleNamespace(cer=next(left)))
 
     return plant
 
@@ -305,7 +305,7 @@ def test_int8_measures_the_graphs_that_it_writes(folder: Path, tiny_speech: Path
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(int8_gate, "ALLOWED", 9.0)
         exporting.export_folder(folder, tmp_path / "out", int8=True, corpus=corpus, on_trial=trials.append)
-    measured = [report.evaluate(Transcriber(one), corpus).cer for one in (folder, tmp_path / "out")]
+    measured = [report.evaluate_model(Transcriber(one), corpus).cer for one in (folder, tmp_path / "out")]
     assert [trial.cer for trial in trials] == measured
 
 

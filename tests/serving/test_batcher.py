@@ -1,4 +1,4 @@
-"""One Transcriber for many: everybody's answer is the one they would get alone, and nobody waits for ever."""
+"""One Transcriber for many clients: each gets the same result as alone, and none waits for ever."""
 
 import asyncio
 import threading
@@ -29,7 +29,7 @@ def transcriber(exported: Path) -> Transcriber:
 
 
 class Gate:
-    """A runtime that computes a batch each time that it is let, and remembers the lengths of their waves."""
+    """A runtime that computes a batch only when released, and records the lengths of the waves."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch):
         self.batches: list[list[int]] = []
@@ -61,7 +61,7 @@ async def until(condition: Callable[[], bool]) -> None:
 async def held_up(
     transcriber: Transcriber, gate: Gate, limits: ServerLimits | None = None
 ) -> AsyncIterator[tuple[Batcher, list]]:
-    """A batcher whose inferences are all at work on a clip of 4 s each, and the tasks of these."""
+    """Yield a batcher whose inferences are all busy with a clip of 4 s each, and their tasks."""
     async with Batcher(transcriber, limits) as batcher:
         tasks: list[asyncio.Task[Transcript]] = []
         while len(tasks) < INFERENCES:  # one after the other: together they could be one batch

@@ -1,4 +1,4 @@
-"""Decoding in processes of its own: the same waves, within limits, and one file's end is nobody else's."""
+"""Decoding in separate processes: the same waves, within limits, and a failure of one file affects no other."""
 
 import asyncio
 import os
@@ -34,14 +34,14 @@ def clip(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def endless(tmp_path: Path) -> Path:
-    """A file whose worker waits for its first byte for ever."""
+    """Return a file whose worker waits for its first byte for ever."""
     path = tmp_path / "endless"
     os.mkfifo(path)
     return path
 
 
 def within(decoders: Decoders, task: Callable[[Decoders], Coroutine[Any, Any, Any]]) -> Any:
-    """What a task gives that is done while the workers live."""
+    """Return the result of a task that runs while the workers live."""
 
     async def whole() -> Any:
         async with decoders:
@@ -58,7 +58,7 @@ async def outcome(decoders: Decoders, path: Path) -> np.ndarray | AudioError:
 
 
 async def busy(decoders: Decoders, count: int) -> None:
-    """Returns once so many workers have been given a file."""
+    """Return once so many workers have a file."""
     while decoders._idle.qsize() > decoders._count - count or len(decoders._alive) < count:
         await asyncio.sleep(0.01)
 

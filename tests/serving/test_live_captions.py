@@ -1,4 +1,4 @@
-"""Live captions over a WebSocket: what Transcriber.stream() says, and every way in which a client may end."""
+"""Live captions over a WebSocket: the same text as Transcriber.stream(), and every way in which a stream may end."""
 
 import contextlib
 import itertools
@@ -38,7 +38,7 @@ def pcm(wave: np.ndarray) -> bytes:
 
 
 def told(socket: ClientConnection) -> list[dict]:
-    """All messages until the server closes, for whatever reason."""
+    """Return all messages until the server closes, for whatever reason."""
     messages = []
     with contextlib.suppress(ConnectionClosed):
         while True:

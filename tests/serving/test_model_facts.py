@@ -1,4 +1,4 @@
-"""What is told of a model folder is what lies in it."""
+"""Facts about a model agree with the contents of its folder."""
 
 import json
 import shutil

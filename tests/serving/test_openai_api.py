@@ -1,4 +1,4 @@
-"""OpenAI's audio API, spoken by its own client with a server that really runs."""
+"""OpenAI's audio API, tested with OpenAI's own client against a running server."""
 
 import asyncio
 import io
@@ -32,7 +32,7 @@ def client(server: Running) -> Iterator[openai.OpenAI]:
 
 
 def wav(wave: np.ndarray) -> bytes:
-    """A WAV file of a wave, without loss."""
+    """Return a wave as a lossless WAV file."""
     file = io.BytesIO()
     soundfile.write(file, wave, SAMPLE_RATE, format="WAV", subtype="FLOAT")
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""The server as a whole: its gates, its limits, its operations, and how it ends."""
+"""The server as a whole: its gates, limits, operations and shutdown."""
 
 import contextlib
 import io
@@ -45,7 +45,7 @@ def form(content: bytes) -> dict:
 
 
 def head(length: str = "") -> bytes:
-    """The head of an upload, and the part of its body that comes before the file's content."""
+    """Return the head of an upload, and the part of its body before the content of the file."""
     lines = [f"POST {PATH} HTTP/1.1", "Host: h", "Content-Type: multipart/form-data; boundary=b", length]
     part = '--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
     return ("\r\n".join(filter(None, lines)) + "\r\n\r\n" + (part if "chunked" not in length else "")).encode()
@@ -57,7 +57,7 @@ def opened(server: Running) -> socket.socket:
 
 
 def answered(connection: socket.socket) -> str:
-    """What comes until the other side closes."""
+    """Return everything until the other side closes."""
     data = b""
     try:
         while part := connection.recv(65536):
@@ -69,14 +69,14 @@ def answered(connection: socket.socket) -> str:
 
 @pytest.fixture
 def private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where servers that start from now on put their folders."""
+    """Return the folder in which servers put their folders from now on."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     return tmp_path
 
 
 def folders(private: Path) -> list[Path]:
-    """Those of servers; a library may have left something of its own beside them."""
+    """Return the folders of servers; a library may have left others beside them."""
     return [*private.glob("distilhubert-ko-*")]
 
 
@@ -387,7 +387,7 @@ def test_an_upload_leaves_nothing_however_it_ends(exported: Path, private: Path)
 
 @pytest.fixture
 def process(exported: Path, private: Path) -> Iterator[tuple[subprocess.Popen, str]]:
-    """`distilhubert-ko serve` as a process of its own, and its address."""
+    """Yield a process of `distilhubert-ko serve` and its address."""
     script = "from distilhubert_ko.cli.main import main; main()"
     options = ["serve", "--model", str(exported), "--port", "0", "--threads", "1"]
     process = subprocess.Popen([sys.executable, "-c", script, *options], stderr=subprocess.PIPE, text=True)

@@ -1,6 +1,6 @@
-"""The page in a real browser: a recording in, words in time with it, corrections, files, live captions.
+"""The page in a real browser: recordings, words in time with them, corrections, files and live captions.
 
-Words of the tiny model are no language, so nothing here depends on what they say.
+The words of the tiny model are not Korean, so no test depends on them.
 """
 
 import io
@@ -39,7 +39,7 @@ WAYS = [
 
 
 def upload(page: "sync_api.Page", recording: Path) -> dict[str, Any]:
-    """The server's answer, once its words are there."""
+    """Return the server's response once its words are in the page."""
     with page.expect_response(TRANSCRIPTIONS) as response:
         page.set_input_files("#file", recording)
     page.wait_for_selector(".word")
@@ -47,7 +47,7 @@ def upload(page: "sync_api.Page", recording: Path) -> dict[str, Any]:
 
 
 def answered(words: list[str], probability: float = 0.9, seconds: float = SECONDS) -> dict[str, Any]:
-    """An answer of the server: these words, in equal parts of the time."""
+    """Return a response of the server with these words, in equal parts of the time."""
     step = seconds / len(words)
     times = [{"start": round(i * step, 3), "end": round((i + 0.9) * step, 3)} for i in range(len(words))]
     listed = [{"word": word, **each, "probability": probability} for word, each in zip(words, times, strict=True)]
@@ -55,7 +55,7 @@ def answered(words: list[str], probability: float = 0.9, seconds: float = SECOND
 
 
 def answering(*answers: dict[str, Any]) -> Callable[["sync_api.Page"], None]:
-    """Prepares a page whose server gives these answers, one a request; the last one again and again."""
+    """Return a preparation of a page whose server gives these responses in turn, and then the last one again."""
     left = list(answers)
 
     def answer(route: "sync_api.Route") -> None:
@@ -73,21 +73,21 @@ def texts(page: "sync_api.Page", selector: str = ".word") -> list[str]:
 
 
 def downloaded(page: "sync_api.Page", form: str) -> tuple[str, str]:
-    """The file's name and content."""
+    """Return the name and content of the file."""
     with page.expect_download() as download:
         page.click(f"[data-format={form}]")
     return download.value.suggested_filename, download.value.path().read_text(encoding="utf-8")
 
 
 def sound(folder: Path, seconds: int) -> Path:
-    """A recording so long."""
+    """Return a recording of this length."""
     path = folder / "sound.wav"
     soundfile.write(path, np.resize(SPEECH, seconds * SAMPLE_RATE), SAMPLE_RATE, subtype="PCM_16")
     return path
 
 
 def likeness(part: np.ndarray, loop: np.ndarray) -> float:
-    """The correlation of a wave with that part of a longer one, which goes on and on, that it is most like."""
+    """Return the correlation of a wave with the most similar part of a longer, repeated one."""
 
     def products(one: np.ndarray, other: np.ndarray) -> np.ndarray:
         return np.fft.irfft(np.fft.rfft(one) * np.conj(np.fft.rfft(other, len(one))), len(one))
@@ -97,7 +97,7 @@ def likeness(part: np.ndarray, loop: np.ndarray) -> float:
 
 
 def fits(page: "sync_api.Page") -> bool:
-    """Whether nothing is wider than the window."""
+    """Return whether nothing is wider than the window."""
     return page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 

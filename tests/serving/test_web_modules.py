@@ -1,4 +1,4 @@
-"""The page's files: they need nothing from elsewhere, say everything twice, and write what the program writes."""
+"""The files of the page: they load nothing from elsewhere, have every text twice, and write the program's files."""
 
 import io
 import json
@@ -120,7 +120,7 @@ def test_the_page_offers_formats_of_the_program_and_knows_how_to_write_each() ->
 
 
 def made(random_: random.Random, count: int) -> tuple[list[Word], float]:
-    """Words one after another, some of them long, with pauses of which some end a segment."""
+    """Return words in order, some of them long, with pauses of which some end a segment."""
     words, time = [], 0.0
     for _ in range(count):
         start = time + random_.choice([0, 0, random_.uniform(0, 0.5), random_.uniform(0.6, 3)])
@@ -131,7 +131,7 @@ def made(random_: random.Random, count: int) -> tuple[list[Word], float]:
 
 
 def listed(words: list[Word]) -> list[dict[str, Any]]:
-    """As the server gives them."""
+    """Return the words as the server gives them."""
     return [{"word": w.text, "start": w.start, "end": w.end, "probability": w.confidence} for w in words]
 
 
@@ -212,7 +212,7 @@ def test_a_time_is_shown_as_a_clock_does(page: "sync_api.Page", seconds: float, 
 
 @pytest.fixture(scope="module")
 def resampled(page: "sync_api.Page") -> Callable[[np.ndarray, int, int], np.ndarray]:
-    """A wave at another rate, as the recorder gives it, in pieces of `size` samples."""
+    """Return a wave at another rate, as the recorder makes it from pieces of `size` samples."""
     script = """async ([wave, rate, size]) => {
         const { Resampler } = await import("/static/resample.js");
         const [resampler, out] = [new Resampler(rate, 16000), []];

@@ -88,12 +88,12 @@ def evaluated_report(
     model: str, corpus: str, reading: "Reading", lm: str | None = None, beam: int | None = None
 ) -> "Report":
     """Return the report of a model on a corpus, under a progress bar."""
-    from distilhubert_ko.evaluation.report import evaluate
+    from distilhubert_ko.evaluation.report import evaluate_model
     from distilhubert_ko.recognition.transcriber import Transcriber
 
     transcriber = Transcriber(exported_folder(model), lm=lm, beam=beam)
     with counting_bar("evaluating") as on_progress:
-        return evaluate(transcriber, corpus, reading=reading, on_progress=on_progress)
+        return evaluate_model(transcriber, corpus, reading=reading, on_progress=on_progress)
 
 
 def report_lines(report: "Report") -> str:

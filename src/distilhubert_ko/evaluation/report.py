@@ -1,4 +1,4 @@
-"""The report of a model on a corpus: `evaluate` measures it through Transcriber, as every other use does."""
+"""The report of a model on a corpus: `evaluate_model` measures it through Transcriber, as every other use does."""
 
 import dataclasses
 import json
@@ -74,7 +74,7 @@ def _figures() -> list[str]:
     return [f.name for f in dataclasses.fields(Report) if f.name != "predictions"]
 
 
-def evaluate(
+def evaluate_model(
     transcriber: Transcriber,
     spec: str,
     *,

@@ -52,7 +52,7 @@ def write_int8_graph(
     """
 
     def trial(float32: tuple[str, ...] | None) -> PrecisionTrial:
-        measured = report.evaluate(Transcriber(folder), corpus, reading=reading)
+        measured = report.evaluate_model(Transcriber(folder), corpus, reading=reading)
         made = PrecisionTrial(float32, measured.cer)
         on_trial(made)
         return made

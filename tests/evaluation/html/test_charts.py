@@ -1,4 +1,4 @@
-"""Charts as text: that they are well-formed, and that they show what they were given."""
+"""Charts as text are well-formed and show their values."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The page of an evaluation: one well-formed file that needs no other, the report's figures, all text escaped."""
+"""The page of an evaluation: a single well-formed file with the figures of the report and escaped text."""
 
 import dataclasses
 import datetime
@@ -33,7 +33,7 @@ VOID = {"meta", "br", "img", "input", "hr"}
 
 
 class Reader(HTMLParser):
-    """Tags in their order; fails where one is closed that is not open."""
+    """Return the tags in order; fail if a closed one is not open."""
 
     def __init__(self) -> None:
         super().__init__()
