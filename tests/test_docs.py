@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import tomllib
 from pathlib import Path
 from types import ModuleType
 
@@ -93,3 +94,15 @@ def test_every_command_in_a_page_is_a_command_with_such_options(page: str) -> No
         assert command in help_texts
         for option in re.findall(r"(?<= )--?[a-z-]+", rest):
             assert f"{option} " in help_texts[command] or f"{option}," in help_texts[command], f"{command} {option}"
+
+
+def test_contributing_names_every_package_its_layer_and_only_files_that_exist() -> None:
+    text, source = DOCUMENTS["CONTRIBUTING.md"], ROOT / "src" / "distilhubert_ko"
+    table = "\n".join(line.split("|")[1] for line in text.splitlines() if line.startswith("| `"))
+    named = {*re.findall(r"`(\w+)`", table)}
+    assert named == {path.stem for path in source.iterdir() if not path.name.startswith(("_", "py.typed"))}
+    for path in re.findall(r"`([\w./-]+\.(?:py|js|md|txt)|[\w/]+/)`", text):
+        assert any((home / path).exists() for home in (ROOT, source)), path
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contract = project["tool"]["importlinter"]["contracts"][0]
+    assert "```text\n{}\n```".format("\n".join(contract["layers"])) in text
