@@ -28,7 +28,7 @@ from distilhubert_ko.training.sampling import RowGroupSampler, evaluation_order,
 from tests.support.full_disk import no_file_above
 from tests.support.hub import Hub, sound, write_shard
 from tests.support.model import TINY
-from tests.training.test_survival import account, assert_the_same_end, fail, in_step, life, small
+from tests.support.runs import account, assert_the_same_end, fail, in_step, life, small
 
 SPEC = "hub:owner/name#train"
 

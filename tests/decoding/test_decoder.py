@@ -23,7 +23,7 @@ from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.recognition.transcript import Transcript
 from distilhubert_ko.text.tokenizer import Tokenizer
 from distilhubert_ko.training import splice
-from tests.cli.test_main import call
+from tests.support.command import call
 from tests.support.model import SYLLABLES, clip
 
 pytest.importorskip("kenlm", reason="KenLM, of the extra lm, is not installed")

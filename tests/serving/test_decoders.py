@@ -18,7 +18,7 @@ from distilhubert_ko.audio.reading import load_audio
 from distilhubert_ko.errors import AudioError, DecodingError, TooLongError, UnavailableError
 from distilhubert_ko.serving.decoders import Decoders
 from distilhubert_ko.serving.options import ServerLimits
-from tests.conftest import tones
+from tests.support.speech import tones
 
 WAVE = tones("나무 바다", pitch=100)
 if not hasattr(os, "mkfifo"):

@@ -7,7 +7,6 @@ import os
 import random
 import shutil
 import signal
-import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -38,7 +37,7 @@ from distilhubert_ko.training.checkpoints import (
 )
 from distilhubert_ko.training.clips import AugmentedClips
 from tests.support.full_disk import no_file_above
-from tests.support.model import TINY
+from tests.support.runs import account, assert_the_same_end, fail, in_step, life, small
 
 STEPS = 10  # 18 utterances in batches of 4, twice
 FILES = {
@@ -51,38 +50,6 @@ FILES = {
     "scheduler.pt",
     "trainer_state.json",
 }
-forked = multiprocessing.get_context("fork")  # a new interpreter would spend most of its life importing torch
-
-
-def small(speech: Path, **training: Any) -> recipe.Recipe:
-    """Everything that has a state: dropout, masks, augmentation, an average, a schedule, buckets, an optimizer."""
-    return recipe.Recipe(
-        name="small",
-        data=recipe.Data(train=f"manifest:{speech}/train.jsonl", eval=f"manifest:{speech}/dev.jsonl"),
-        model=dataclasses.replace(
-            TINY, hidden_dropout=0.1, mask_time_prob=0.3, mask_time_length=2, mask_feature_prob=0.1
-        ),
-        augment=recipe.Augment(speeds=(0.9, 1.1), reverb_prob=0.5, noise_prob=0.5),
-        training=recipe.Training(
-            **{
-                "learning_rate": 1e-3,
-                "train_batch_size": 4,
-                "eval_batch_size": 6,
-                "gradient_accumulation_steps": 1,
-                "lr_scheduler_type": "tri_stage",
-                "lr_scheduler_warmup_steps": 2,
-                "weight_decay": 0.01,
-                "ema_decay": 0.9,
-                "num_epochs": 2,
-                "length_buckets": True,
-                "mixed_precision": False,
-                "eval_steps": 3,
-                "logging_steps": 1,
-                "blank_evaluations": 100,
-            }
-            | training
-        ),
-    )
 
 
 @pytest.fixture(scope="module")
@@ -100,75 +67,7 @@ def copy(undisturbed: Path, tmp_path: Path) -> Path:
     return out
 
 
-def assert_the_same_end(out: Path, undisturbed: Path) -> None:
-    """Bit for bit, the best and the last weights, and the log but for what a clock decides."""
-    for folder in (Path("."), Path("last")):
-        found, expected = (load_file(run / folder / "model.safetensors") for run in (out, undisturbed))
-        assert found.keys() == expected.keys()
-        assert all(torch.equal(found[name], expected[name]) for name in found)
-    assert log(out) == log(undisturbed)
-
-
-def log(out: Path) -> list[dict[str, float]]:
-    clocked = ("runtime", "per_second")
-    return [
-        {key: value for key, value in line.items() if not key.endswith(clocked)}
-        for line in model_folder.read_log(out)
-        if "train_loss" not in line
-    ]
-
-
-def account(out: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((out / "training.json").read_text(encoding="utf-8"))
-    return found
-
-
-def in_step(monkeypatch: pytest.MonkeyPatch, step: int, act: Callable[[], Any]) -> None:
-    """Calls act() while a run computes the loss that leads to `step`; the runs after it are left in peace."""
-    compute = finetune.CtcTrainer.training_step
-
-    def watched(self: finetune.CtcTrainer, *args: Any, **kwargs: Any) -> torch.Tensor:
-        if self.state.global_step == step - 1:
-            monkeypatch.setattr(finetune.CtcTrainer, "training_step", compute)
-            act()
-        return compute(self, *args, **kwargs)
-
-    monkeypatch.setattr(finetune.CtcTrainer, "training_step", watched)
-
-
-def fail(error: BaseException) -> Callable[[], None]:
-    def act() -> None:
-        raise error
-
-    return act
-
-
 # Killed
-
-
-def killed_at(fatal: int, folder: Path, count: Any, act: Callable[[], Any]) -> None:
-    """Does act() in a process that is killed, by SIGKILL, as it deals with a file in `folder` for the `fatal`-th time.
-
-    Counts those times in count.value; with fatal 0 it lives.
-    """
-
-    def watch(event: str, args: tuple[Any, ...]) -> None:
-        if event in ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir") and str(folder) in str(args[0]):
-            count.value += 1
-            if count.value == fatal:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.addaudithook(watch)
-    act()
-
-
-def life(folder: Path, act: Callable[[], Any], fatal: int = 0) -> tuple[int | None, int]:
-    """The exit code of such a process, and how often it dealt with a file."""
-    count = forked.Value("i", 0)
-    process = forked.Process(target=killed_at, args=(fatal, folder, count, act))
-    process.start()
-    process.join()
-    return process.exitcode, count.value
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a forked process cannot use CUDA, and this is about the CPU")
