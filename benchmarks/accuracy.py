@@ -295,8 +295,8 @@ def language_model(work: Path, texts: Path, speech: Path, source: str) -> Path:
     )
     transcripts.write_text("".join(f"{example.text}\n" for example in train_split.examples), encoding="utf-8")
     files = [transcripts, *([texts / f"{name}.txt" for name in TEXTS] if source == "texts" else [])]
-    sentences_ = lm.sentences(files, False, Counter())
-    kneser_ney.write(kneser_ney.train(sentences_, lm.ORDER[False], lm.CUTOFFS[False]), path)
+    sentences_ = lm.read_sentences(files, False, Counter())
+    kneser_ney.write_arpa(kneser_ney.train_ngrams(sentences_, lm.ORDER[False], lm.CUTOFFS[False]), path)
     return path
 
 

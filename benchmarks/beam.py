@@ -60,15 +60,17 @@ def main() -> None:
 
 
 def made_up(paths: list[Path], units: str) -> dict[str, Any]:
-    lines = ["".join(" " if c == lm.BOUNDARY else c for c in line) for line in lm.sentences(paths, False, Counter())]
+    sentences = lm.read_sentences(paths, False, Counter())
+    lines = ["".join(" " if c == lm.BOUNDARY else c for c in line) for line in sentences]
     random.Random(0).shuffle(lines)
     drawn = [line for line in lines[:2000] if 15 <= len(line) <= 60][:SENTENCES]
     known = [[lm.BOUNDARY if c == " " else c for c in line] for line in lines if line not in {*drawn}]
     tokenizer = Tokenizer.from_texts(lines, units)  # type: ignore[arg-type]
     heard = RecognisedCorpus(tuple(drawn), tuple(Noise(tokenizer)(line) for line in drawn))
     with tempfile.TemporaryDirectory() as folder:
-        path = kneser_ney.write(kneser_ney.train(known, lm.ORDER[False], lm.CUTOFFS[False]), Path(folder) / "lm.arpa")
-        return measure(heard, tokenizer, lm.LanguageModel(path), lm.Weights(0.6, 2.0))
+        ngrams = kneser_ney.train_ngrams(known, lm.ORDER[False], lm.CUTOFFS[False])
+        path = kneser_ney.write_arpa(ngrams, Path(folder) / "lm.arpa")
+        return measure(heard, tokenizer, lm.LanguageModel(path), lm.LmWeights(0.6, 2.0))
 
 
 class Noise:
@@ -98,29 +100,30 @@ class Noise:
 
 
 def measure(
-    heard: RecognisedCorpus, tokenizer: Tokenizer, model: lm.LanguageModel, weights: lm.Weights
+    heard: RecognisedCorpus, tokenizer: Tokenizer, model: lm.LanguageModel, weights: lm.LmWeights
 ) -> dict[str, Any]:
-    scorer = scoring.scorer(tokenizer, model, weights, HotWords((), 0.0))
+    scorer = scoring.text_scorer(tokenizer, model, weights, HotWords((), 0.0))
     seconds = sum(FRAMES.seconds(len(matrix)) for matrix in heard.log_probs)
-    rows = [{"beam": 1, "lm": False} | decoded(heard, tokenizer, beam.Options(width=1), None, seconds)]
-    for width in sorted({*WIDTHS, beam.Options.width}):
-        rows.append({"beam": width, "lm": True} | decoded(heard, tokenizer, beam.Options(width=width), scorer, seconds))
+    rows = [{"beam": 1, "lm": False} | decoded(heard, tokenizer, beam.BeamOptions(width=1), None, seconds)]
+    for width in sorted({*WIDTHS, beam.BeamOptions.width}):
+        options = beam.BeamOptions(width=width)
+        rows.append({"beam": width, "lm": True} | decoded(heard, tokenizer, options, scorer, seconds))
         print(rows[-1], flush=True)
     return {
         "seconds": seconds,
         "vocabulary": len(tokenizer),
         "alpha": weights.alpha,
         "beta": weights.beta,
-        "default_beam": beam.Options.width,
+        "default_beam": beam.BeamOptions.width,
         "rows": rows,
     }
 
 
 def decoded(
-    heard: RecognisedCorpus, tokenizer: Tokenizer, options: beam.Options, scorer: beam.Scorer | None, seconds: float
+    heard: RecognisedCorpus, tokenizer: Tokenizer, options: beam.BeamOptions, scorer: beam.Scorer | None, seconds: float
 ) -> dict[str, float]:
     started = time.process_time()
-    found = [beam.search(matrix, options, scorer, tokenizer.blank_id)[0] for matrix in heard.log_probs]
+    found = [beam.search_beam(matrix, options, scorer, tokenizer.blank_id)[0] for matrix in heard.log_probs]
     taken = time.process_time() - started
     texts = [tokenizer.decode(token.id for token in each.tokens) for each in found]
     score = sum((metrics.score(*pair) for pair in zip(heard.references, texts, strict=True)), metrics.Score())

@@ -235,10 +235,10 @@ def readers(folder: Path) -> dict[str, Reader]:
     settings = tuple(name for name in stored if name.endswith(".json"))
     texts = ["가 나 다", "나 다 라 마", "가 마"]
     arpa = "".join(
-        kneser_ney.arpa(kneser_ney.train((["|" if c == " " else c for c in text] for text in texts), 3))
+        kneser_ney.arpa_lines(kneser_ney.train_ngrams((["|" if c == " " else c for c in text] for text in texts), 3))
     ).encode()
     attrs = json.dumps({"alpha": 0.5, "beta": 1.5, "unk_score_offset": -10.0, "score_boundary": True}).encode()
-    in_words = "".join(kneser_ney.arpa(kneser_ney.train((text.split() for text in texts), 2))).encode()
+    in_words = "".join(kneser_ney.arpa_lines(kneser_ney.train_ngrams((text.split() for text in texts), 2))).encode()
     toml = Path(__file__).parent.parent.joinpath("recipes", "zeroth-plus.toml").read_bytes()
     sealed = {f"checkpoint-{step}/{name}": content for step in (1, 2) for name, content in _checkpoint().items()}
     return {
@@ -337,6 +337,6 @@ def _corpus(spec: str, home: Path) -> None:
 
 def _language_model(path: Path) -> None:
     model = LanguageModel(path)
-    weights = decoder.weights(model)
+    weights = decoder.read_lm_weights(model)
     assert np.isfinite(dataclasses.astuple(weights)).all(), weights
     assert not np.isnan(model.score(model.start, "가")[0]), "a score that is no number"

@@ -204,7 +204,7 @@ def test_weights_of_a_language_model_are_finite(tmp_path: Path, readers: dict[st
     (tmp_path / "lm.arpa").write_bytes(readers["language models"].files["lm.arpa"])
     (tmp_path / "attrs.json").write_text(f'{{"alpha": {alpha}}}')
     with pytest.raises(ModelError, match="no weights can be read"):
-        decoder.weights(lm.LanguageModel(tmp_path / "lm.arpa"))
+        decoder.read_lm_weights(lm.LanguageModel(tmp_path / "lm.arpa"))
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distilhubert_ko.decoding import beam, ctc
-from distilhubert_ko.decoding.beam import Options, Search
+from distilhubert_ko.decoding.beam import BeamOptions, BeamSearch
 from distilhubert_ko.errors import InputError
 
 SIZES = st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 40), st.integers(2, 6))
-WIDE = Options(width=100_000, score_gap=math.inf, token_gap=math.inf, skip_blank=1.0, n_best=8)
+WIDE = BeamOptions(width=100_000, score_gap=math.inf, token_gap=math.inf, skip_blank=1.0, n_best=8)
 
 
 def random_log_probs(seed: int, frames: int, vocabulary: int) -> np.ndarray:
@@ -76,7 +76,7 @@ def test_without_a_model_every_width_finds_the_best_path_with_its_frames_and_sco
 ) -> None:
     log_probs = random_log_probs(*size)
     expected = ctc.greedy(log_probs)
-    (found,) = beam.search(log_probs, Options(width=width, skip_blank=1.0))
+    (found,) = beam.search_beam(log_probs, BeamOptions(width=width, skip_blank=1.0))
     assert [(t.id, t.start, t.end) for t in found.tokens] == [(t.id, t.start, t.end) for t in expected]
     assert [t.score for t in found.tokens] == pytest.approx([t.score for t in expected])
     assert found.score == found.acoustic == pytest.approx(log_probs.max(axis=1).sum())
@@ -88,7 +88,7 @@ def test_a_wide_beam_gives_what_a_search_of_all_paths_gives(seed: int, frames: i
     log_probs, scorer = random_log_probs(seed, frames, vocabulary), Bigram(seed, vocabulary)
     for used, worth in ((None, lambda labels: 0.0), (scorer, scorer.whole)):
         expected = every(log_probs, worth)[: WIDE.n_best]
-        found = beam.search(log_probs, WIDE, used)
+        found = beam.search_beam(log_probs, WIDE, used)
         assert [each.score for each in found] == pytest.approx([score for _, score in expected])
         assert labels_of(found[0]) == expected[0][0]
         assert {labels_of(each) for each in found[:-1]} == {labels for labels, _ in expected[:-1]} or len(found) < 3
@@ -100,8 +100,8 @@ def test_giving_up_what_cannot_be_told_apart_costs_the_best_hypothesis_nothing(
     seed: int, frames: int, vocabulary: int
 ) -> None:
     log_probs, scorer = random_log_probs(seed, frames, vocabulary), Bigram(seed, vocabulary)
-    one = Options(width=WIDE.width, score_gap=math.inf, token_gap=math.inf, skip_blank=1.0)
-    (found,) = beam.search(log_probs, one, scorer)
+    one = BeamOptions(width=WIDE.width, score_gap=math.inf, token_gap=math.inf, skip_blank=1.0)
+    (found,) = beam.search_beam(log_probs, one, scorer)
     assert found.score == pytest.approx(every(log_probs, scorer.whole)[0][1])
 
 
@@ -110,7 +110,7 @@ def test_giving_up_what_cannot_be_told_apart_costs_the_best_hypothesis_nothing(
 def test_a_hypothesis_is_a_path_whose_scores_add_up(size: tuple[int, int, int], width: int, with_model: bool) -> None:
     log_probs = random_log_probs(*size)
     scorer = Bigram(size[0], size[2]) if with_model else None
-    found = beam.search(log_probs, Options(width=width, skip_blank=1.0, n_best=width), scorer)
+    found = beam.search_beam(log_probs, BeamOptions(width=width, skip_blank=1.0, n_best=width), scorer)
     assert [each.score for each in found] == sorted((each.score for each in found), reverse=True)
     assert len({labels_of(each) for each in found}) == len(found)
     for each in found:
@@ -129,16 +129,16 @@ def test_a_hypothesis_is_a_path_whose_scores_add_up(size: tuple[int, int, int], 
 @given(SIZES, st.lists(st.integers(0, 40), max_size=5), st.integers(1, 3))
 def test_pieces_give_what_the_whole_matrix_gives(size: tuple[int, int, int], cuts: list[int], n_best: int) -> None:
     log_probs, scorer = random_log_probs(*size), Bigram(size[0], size[2])
-    options = Options(width=6, skip_blank=0.5, n_best=n_best)
-    running = Search(options, scorer)
+    options = BeamOptions(width=6, skip_blank=0.5, n_best=n_best)
+    running = BeamSearch(options, scorer)
     for piece in np.split(log_probs, sorted(cuts)):
         running.feed(piece)
-    assert running.finish() == beam.search(log_probs, options, scorer)
+    assert running.finish() == beam.search_beam(log_probs, options, scorer)
 
 
 def test_a_long_matrix_is_settled_on_the_way_and_its_tokens_are_those_of_greedy() -> None:
     log_probs = random_log_probs(1, 5000, 5)
-    running = Search(Options(width=8, skip_blank=1.0))
+    running = BeamSearch(BeamOptions(width=8, skip_blank=1.0))
     running.feed(log_probs)
     assert len(beam._chain(running._best_run())) < 500
     (found,) = running.finish()
@@ -152,7 +152,7 @@ def test_alternatives_far_back_are_given_up_so_that_memory_is_bounded() -> None:
     log_probs[2::10, 2] = -0.1
     log_probs[2::10, 0] = -10
     log_probs[2] = np.log([1e-9, 0.5, 0.5])
-    running = Search(Options(width=4, n_best=2, skip_blank=1.0))
+    running = BeamSearch(BeamOptions(width=4, n_best=2, skip_blank=1.0))
     running.feed(log_probs)
     assert len(beam._chain(running._best_run())) <= beam.HELD / 10 + 30
     assert len(running.finish()[0].tokens) == 400
@@ -161,28 +161,28 @@ def test_alternatives_far_back_are_given_up_so_that_memory_is_bounded() -> None:
 def test_sure_blanks_are_skipped_and_part_equal_labels() -> None:
     log_probs = np.log(np.array([[0.1, 0.9], [0.995, 0.005], [0.995, 0.005], [0.2, 0.8]]))
     for skip in (0.99, 1.0):
-        (found,) = beam.search(log_probs, Options(width=4, skip_blank=skip))
+        (found,) = beam.search_beam(log_probs, BeamOptions(width=4, skip_blank=skip))
         assert [(t.id, t.start, t.end) for t in found.tokens] == [(1, 0, 1), (1, 3, 4)]
         assert found.score == pytest.approx(log_probs.max(axis=1).sum())
 
 
 def test_a_certain_blank_of_probability_one_parts_equal_labels() -> None:
     log_probs = np.array([[-30.0, 0.0], [0.0, -30.0], [-30.0, 0.0]])
-    assert len(beam.search(log_probs)[0].tokens) == 2
+    assert len(beam.search_beam(log_probs)[0].tokens) == 2
 
 
 def test_no_frames_are_one_empty_hypothesis() -> None:
-    assert beam.search(np.zeros((0, 3))) == [beam.Hypothesis((), 0.0, 0.0)]
+    assert beam.search_beam(np.zeros((0, 3))) == [beam.Hypothesis((), 0.0, 0.0)]
 
 
 def test_a_wrong_shape_or_blank_is_refused() -> None:
     with pytest.raises(InputError, match="shape"):
-        beam.search(np.zeros(3))
+        beam.search_beam(np.zeros(3))
     with pytest.raises(InputError, match="blank 3"):
-        beam.search(np.zeros((2, 3)), blank=3)
+        beam.search_beam(np.zeros((2, 3)), blank=3)
 
 
 @pytest.mark.parametrize("wrong", [{"width": 0}, {"n_best": 0}, {"score_gap": -1}, {"skip_blank": 0}])
 def test_options_that_make_no_search_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError, match="give"):
-        Options(**wrong)  # type: ignore[arg-type]
+        BeamOptions(**wrong)  # type: ignore[arg-type]

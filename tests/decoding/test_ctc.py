@@ -154,7 +154,7 @@ def test_loss_and_alignment_agree_with_every_path_written_out(frames: int, blank
         paths.setdefault(tuple(collapse(path, blank)), []).append(log_prob_of(path, log_probs))
     for labels, scores in paths.items():
         assert ctc.loss(log_probs, labels, blank) == pytest.approx(-np.logaddexp.reduce(scores), abs=1e-12)
-        tokens = ctc.align(log_probs, labels, blank)
+        tokens = ctc.align_labels(log_probs, labels, blank)
         path = path_of(tokens, frames, blank)
         assert collapse(path, blank) == list(labels)
         assert log_prob_of(path, log_probs) == pytest.approx(max(scores), abs=1e-12)
@@ -172,13 +172,13 @@ def test_too_few_frames_give_an_infinite_loss_and_no_alignment():
     log_probs = random_log_probs(0, 4, 3)
     assert ctc.loss(log_probs, [1, 1, 2, 2]) == float("inf")
     with pytest.raises(InputError, match=r"^4 frames cannot spell 4 labels, which need 6: "):
-        ctc.align(log_probs, [1, 1, 2, 2])
+        ctc.align_labels(log_probs, [1, 1, 2, 2])
 
 
 def test_no_frames_spell_nothing():
     nothing = np.zeros((0, 3), dtype=np.float32)
     assert ctc.greedy(nothing) == []
-    assert ctc.align(nothing, []) == []
+    assert ctc.align_labels(nothing, []) == []
     assert ctc.loss(nothing, []) == 0
     assert ctc.loss(nothing, [1]) == float("inf")
 
@@ -193,7 +193,7 @@ def test_greedy_and_align_find_a_planted_path_and_its_runs(planted: tuple[list[i
         if id != 0:
             runs.append((id, start, end))
         start = end
-    for tokens in (ctc.greedy(log_probs), ctc.align(log_probs, labels)):
+    for tokens in (ctc.greedy(log_probs), ctc.align_labels(log_probs, labels)):
         assert ids(tokens) == labels
         assert [(token.id, token.start, token.end) for token in tokens] == runs
         assert all(token.score == pytest.approx(np.log(1 - 4e-4)) for token in tokens)
@@ -212,7 +212,7 @@ def test_greedy_is_the_collapsed_argmax(sizes: tuple[int, int, int], blank: int)
 def test_aligning_the_greedy_labels_gives_the_greedy_path(sizes: tuple[int, int, int]):
     log_probs = random_log_probs(*sizes)
     tokens = ctc.greedy(log_probs)
-    assert ctc.align(log_probs, ids(tokens)) == tokens
+    assert ctc.align_labels(log_probs, ids(tokens)) == tokens
 
 
 @given(SIZES, LABELS)
@@ -220,7 +220,7 @@ def test_an_alignment_spells_the_labels_in_ordered_disjoint_runs(sizes: tuple[in
     seed, frames, _ = sizes
     frames += ctc.min_frames(labels)
     log_probs = random_log_probs(seed, frames, 5)
-    tokens = ctc.align(log_probs, labels)
+    tokens = ctc.align_labels(log_probs, labels)
     assert ids(tokens) == labels
     edges = [0, *(edge for token in tokens for edge in (token.start, token.end)), frames]
     assert edges == sorted(edges)
@@ -241,16 +241,16 @@ def test_an_alignment_is_that_of_the_direct_search_whatever_the_block(
         log_probs = log_probs.round()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ctc, "BLOCK", block)
-        tokens = ctc.align(log_probs, labels)
+        tokens = ctc.align_labels(log_probs, labels)
     assert [(token.start, token.end) for token in tokens] == direct_alignment(log_probs, labels)
-    assert tokens == ctc.align(log_probs, labels)
+    assert tokens == ctc.align_labels(log_probs, labels)
 
 
 def test_a_long_alignment_needs_a_fraction_of_the_memory_of_its_back_pointers():
     labels = np.random.default_rng(0).integers(1, 5, size=2000).tolist()
     log_probs = random_log_probs(0, 6000, 5)
     tracemalloc.start()
-    tokens = ctc.align(log_probs, labels)
+    tokens = ctc.align_labels(log_probs, labels)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert ids(tokens) == labels
@@ -266,7 +266,7 @@ def test_ctc_segmentation_finds_planted_labels_in_the_same_frames(planted: tuple
     labels, path = planted
     log_probs = peaked(path, 5)
     if labels and all(left != right for left, right in pairwise(labels)):
-        assert [token.start for token in ctc.align(log_probs, labels)] == segmented(log_probs, labels)
+        assert [token.start for token in ctc.align_labels(log_probs, labels)] == segmented(log_probs, labels)
 
 
 def test_ctc_segmentation_gives_the_same_starts_wherever_its_path_is_one_of_ctc():
@@ -278,7 +278,7 @@ def test_ctc_segmentation_gives_the_same_starts_wherever_its_path_is_one_of_ctc(
         random = np.random.default_rng(seed)
         labels = [id for id, _ in groupby(random.integers(1, 6, size=8).tolist())]
         log_probs = random_log_probs(seed, len(labels) + int(random.integers(0, 12)), 6)
-        tokens = ctc.align(log_probs, labels)
+        tokens = ctc.align_labels(log_probs, labels)
         starts = segmented(log_probs, labels)
         relaxed = relaxed_path(starts, log_probs, labels)
         ours = log_prob_of(path_of(tokens, len(log_probs)), log_probs)
@@ -293,7 +293,7 @@ def test_ctc_segmentation_gives_the_same_starts_wherever_its_path_is_one_of_ctc(
 def test_one_path_is_never_likelier_than_all_of_them(sizes: tuple[int, int, int], labels: list[int]):
     seed, frames, _ = sizes
     log_probs = random_log_probs(seed, frames + ctc.min_frames(labels), 5)
-    path = path_of(ctc.align(log_probs, labels), len(log_probs))
+    path = path_of(ctc.align_labels(log_probs, labels), len(log_probs))
     assert log_prob_of(path, log_probs) <= -ctc.loss(log_probs, labels) + 1e-9
 
 
@@ -313,14 +313,14 @@ def test_an_impossible_or_undefined_text_is_not_aligned():
     log_probs[:, 0] = 0
     assert ctc.loss(log_probs, [1]) == float("inf")
     with pytest.raises(InputError, match="any probability"):
-        ctc.align(log_probs, [1])
+        ctc.align_labels(log_probs, [1])
     with pytest.raises(InputError, match="any probability"):
-        ctc.align(np.full((4, 3), np.nan), [1])
+        ctc.align_labels(np.full((4, 3), np.nan), [1])
 
 
 @pytest.mark.parametrize("shape", [(4,), (1, 4, 3)])
 def test_anything_but_a_matrix_is_refused(shape: tuple[int, ...]):
-    for call in (lambda x: ctc.greedy(x), lambda x: ctc.loss(x, [1]), lambda x: ctc.align(x, [1])):
+    for call in (lambda x: ctc.greedy(x), lambda x: ctc.loss(x, [1]), lambda x: ctc.align_labels(x, [1])):
         with pytest.raises(InputError, match="shape"):
             call(np.zeros(shape))
 
@@ -328,7 +328,7 @@ def test_anything_but_a_matrix_is_refused(shape: tuple[int, ...]):
 @pytest.mark.parametrize("blank", [-1, 3])
 def test_a_blank_outside_the_vocabulary_is_refused(blank: int):
     log_probs = random_log_probs(0, 4, 3)
-    for call in (ctc.greedy, lambda x, b: ctc.loss(x, [1], b), lambda x, b: ctc.align(x, [1], b)):
+    for call in (ctc.greedy, lambda x, b: ctc.loss(x, [1], b), lambda x, b: ctc.align_labels(x, [1], b)):
         with pytest.raises(InputError, match=f"blank {blank} "):
             call(log_probs, blank)
 
@@ -336,7 +336,7 @@ def test_a_blank_outside_the_vocabulary_is_refused(blank: int):
 @pytest.mark.parametrize("label", [-1, 0, 3])
 def test_a_label_that_is_the_blank_or_unknown_is_refused(label: int):
     log_probs = random_log_probs(0, 4, 3)
-    for call in (ctc.loss, ctc.align):
+    for call in (ctc.loss, ctc.align_labels):
         with pytest.raises(InputError, match=f"label {label} "):
             call(log_probs, [1, label])
 

@@ -15,7 +15,7 @@ from distilhubert_ko.decoding import beam, ctc, kneser_ney
 from distilhubert_ko.decoding import decoder as decoding
 from distilhubert_ko.decoding import language_model as lm
 from distilhubert_ko.decoding.decoder import Decoder
-from distilhubert_ko.decoding.language_model import Weights
+from distilhubert_ko.decoding.language_model import LmWeights
 from distilhubert_ko.errors import CorpusError, InputError, MissingExtraError, ModelError
 from distilhubert_ko.evaluation import report, tuning
 from distilhubert_ko.export import exporting
@@ -37,7 +37,7 @@ def arpa(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model over syllables."""
     path = tmp_path_factory.mktemp("lm") / "lm.arpa"
     sentences = [[lm.BOUNDARY if character == " " else character for character in text] for text in TEXTS]
-    return kneser_ney.write(kneser_ney.train(sentences, 3), path)
+    return kneser_ney.write_arpa(kneser_ney.train_ngrams(sentences, 3), path)
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_without_a_model_any_beam_is_the_greedy_transcript(exported: Path) -> No
     for width in (1, 20):
         transcriber = Transcriber(exported, threads=1, beam=width)
         assert transcriber(clip(40_000)) == greedy(clip(40_000))
-        assert transcriber.decoder.record() == decoding.GREEDY
+        assert transcriber.decoder.record() == decoding.GREEDY_RECORD
 
 
 def test_greedy_decoding_is_a_hypothesis_like_others(exported: Path) -> None:
@@ -88,8 +88,8 @@ def test_no_text_is_its_own_alternative(exported: Path) -> None:
     frames = [{first: 1.0}, {space: 1.0}, {blank: 0.6, space: 0.4}, {space: 1.0}, {last: 0.9, other: 0.1}]
     for row, likely in zip(probabilities, frames, strict=True):
         row[[*likely]] = [*likely.values()]
-    options = beam.Options(n_best=3)
-    labels = [[token.id for token in each.tokens] for each in beam.search(np.log(probabilities), options)]
+    options = beam.BeamOptions(n_best=3)
+    labels = [[token.id for token in each.tokens] for each in beam.search_beam(np.log(probabilities), options)]
     assert labels[:2] == [[first, space, space, last], [first, space, last]]
     found = Decoder(SYLLABLES, exported, n_best=2).decode([np.log(probabilities)])
     assert [SYLLABLES.decode(token.id for token in each.tokens) for each in found] == ["가 나", "가 다"]
@@ -99,8 +99,8 @@ def test_no_text_is_its_own_alternative(exported: Path) -> None:
 
 
 def test_a_model_folder_carries_its_language_model_and_weights(folder: Path, arpa: Path) -> None:
-    chosen = Weights(0.45, 1.25, -2.0)
-    installed = decoding.install(folder, arpa, chosen)
+    chosen = LmWeights(0.45, 1.25, -2.0)
+    installed = decoding.install_language_model(folder, arpa, chosen)
     assert installed == folder / "language_model" / "lm.arpa"
     assert installed.read_bytes() == arpa.read_bytes()
     attrs = json.loads((folder / "language_model" / "attrs.json").read_text())
@@ -109,28 +109,29 @@ def test_a_model_folder_carries_its_language_model_and_weights(folder: Path, arp
     assert transcriber.decoder.weights == chosen
     record = {"beam": transcriber.decoder.options.width, "lm": "lm.arpa", "lm_order": 3, "alpha": 0.45, "beta": 1.25}
     assert transcriber.decoder.record() == record
-    assert Transcriber(folder, threads=1, lm="none").decoder.record() == decoding.GREEDY
+    assert Transcriber(folder, threads=1, lm="none").decoder.record() == decoding.GREEDY_RECORD
 
 
 def test_another_language_model_takes_the_place_of_the_one_before(folder: Path, arpa: Path, tmp_path: Path) -> None:
-    decoding.install(folder, arpa, Weights())
+    decoding.install_language_model(folder, arpa, LmWeights())
     other = Path(shutil.copy(arpa, tmp_path / "other.arpa"))
-    decoding.install(folder, other, Weights(0.1, 0.2))
+    decoding.install_language_model(folder, other, LmWeights(0.1, 0.2))
     assert sorted(path.name for path in (folder / "language_model").iterdir()) == ["attrs.json", "other.arpa"]
-    installed = decoding.carried(folder)
+    installed = decoding.carried_language_model(folder)
     assert installed is not None
-    decoding.install(folder, installed, Weights(0.3, 0.4))  # itself, with other weights
-    assert decoding.weights(lm.LanguageModel(installed)) == Weights(0.3, 0.4)
+    decoding.install_language_model(folder, installed, LmWeights(0.3, 0.4))  # itself, with other weights
+    assert decoding.read_lm_weights(lm.LanguageModel(installed)) == LmWeights(0.3, 0.4)
     assert installed.read_bytes() == arpa.read_bytes()
 
 
 def test_the_list_of_words_beside_a_model_comes_and_goes_with_it(folder: Path, arpa: Path, tmp_path: Path) -> None:
     words = tmp_path / "words.bin"
-    shutil.copy(kneser_ney.write(kneser_ney.train([text.split() for text in TEXTS], 2), tmp_path / "words.arpa"), words)
+    ngrams = kneser_ney.train_ngrams([text.split() for text in TEXTS], 2)
+    shutil.copy(kneser_ney.write_arpa(ngrams, tmp_path / "words.arpa"), words)
     (tmp_path / lm.UNIGRAMS).write_text("나무\n바다\n", encoding="utf-8")
-    installed = decoding.install(folder, words, Weights())
+    installed = decoding.install_language_model(folder, words, LmWeights())
     assert lm.LanguageModel(installed).begins == {"나", "나무", "바", "바다"}
-    decoding.install(folder, arpa, Weights())
+    decoding.install_language_model(folder, arpa, LmWeights())
     assert sorted(path.name for path in (folder / "language_model").iterdir()) == ["attrs.json", "lm.arpa"]
 
 
@@ -139,7 +140,7 @@ def test_a_language_model_that_the_folder_would_not_be_found_to_carry_is_refused
 ) -> None:
     other = Path(shutil.copy(arpa, tmp_path / "lm.txt"))
     with pytest.raises(InputError, match=r"end in \.arpa or \.bin"):
-        decoding.install(folder, other, Weights())
+        decoding.install_language_model(folder, other, LmWeights())
     assert not (folder / "language_model").exists()
     with pytest.raises(InputError, match="name one"):
         decoding.check_installable(tmp_path / "owner" / "name", arpa)
@@ -149,7 +150,7 @@ def test_what_attrs_json_leaves_out_is_as_untuned(arpa: Path) -> None:
     attrs = arpa.with_name("attrs.json")
     attrs.write_text('{"alpha": 0.25}')
     try:
-        assert decoding.weights(lm.LanguageModel(arpa)) == Weights(alpha=0.25)
+        assert decoding.read_lm_weights(lm.LanguageModel(arpa)) == LmWeights(alpha=0.25)
     finally:
         attrs.unlink()
 
@@ -163,21 +164,21 @@ def test_a_hub_gives_all_that_a_folder_carries() -> None:
 
 
 def test_a_named_language_model_comes_before_the_folders_own(folder: Path, arpa: Path, tmp_path: Path) -> None:
-    decoding.install(folder, arpa, Weights(0.1, 0.2))
+    decoding.install_language_model(folder, arpa, LmWeights(0.1, 0.2))
     other = Path(shutil.copy(arpa, tmp_path / "other.arpa"))
     assert Transcriber(folder, threads=1, lm=other).decoder.record()["lm"] == "other.arpa"
 
 
 def test_pyctcdecodes_folder_is_read(folder: Path, tmp_path: Path) -> None:
     path = folder / "language_model" / "5gram.arpa"
-    kneser_ney.write(kneser_ney.train([text.split() for text in TEXTS], 2), path)
+    kneser_ney.write_arpa(kneser_ney.train_ngrams([text.split() for text in TEXTS], 2), path)
     attrs = {"alpha": 0.5, "beta": 1.5, "unk_score_offset": -10.0, "score_boundary": True}
     (folder / "language_model" / "attrs.json").write_text(json.dumps(attrs))
     (folder / "language_model" / "unigrams.txt").write_text("\n".join(sorted({*" ".join(TEXTS).split()})))
     decoder = Transcriber(folder, threads=1).decoder
     assert decoder.model is not None
     assert decoder.model.of_words
-    assert decoder.weights == Weights(0.5, 1.5, -10.0)
+    assert decoder.weights == LmWeights(0.5, 1.5, -10.0)
 
 
 def test_what_cannot_be_used_is_refused(folder: Path, arpa: Path, tmp_path: Path) -> None:
@@ -185,7 +186,7 @@ def test_what_cannot_be_used_is_refused(folder: Path, arpa: Path, tmp_path: Path
         Transcriber(folder, threads=1, lm=tmp_path / "missing.arpa")
     with pytest.raises(InputError, match="beam of 0"):
         Transcriber(folder, threads=1, beam=0)
-    decoding.install(folder, arpa, Weights())
+    decoding.install_language_model(folder, arpa, LmWeights())
     (folder / "language_model" / "attrs.json").write_text('{"alpha": "much"}')
     with pytest.raises(ModelError, match="tune them again"):
         Transcriber(folder, threads=1)
@@ -204,7 +205,7 @@ def test_without_kenlm_the_extra_is_named(folder: Path, arpa: Path, monkeypatch:
 def test_what_decodes_nothing_does_without_the_language_model_of_a_folder(
     folder: Path, arpa: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decoding.install(folder, arpa, Weights())
+    decoding.install_language_model(folder, arpa, LmWeights())
     monkeypatch.setitem(sys.modules, "kenlm", None)
     assert splice.read_or_find_cuts(tmp_path / splice.CUTS, str(folder), []) == []
     soundfile.write(tmp_path / "clip.wav", clip(16_000), 16_000)
@@ -217,7 +218,7 @@ def test_what_decodes_nothing_does_without_the_language_model_of_a_folder(
 
 
 def test_an_exported_folder_carries_the_language_model_on(folder: Path, arpa: Path, tmp_path: Path) -> None:
-    decoding.install(folder, arpa, Weights(0.4, 1.5))
+    decoding.install_language_model(folder, arpa, LmWeights(0.4, 1.5))
     exporting.export_folder(folder, tmp_path / "out")
     transcriber = Transcriber(tmp_path / "out", threads=1)
     assert transcriber.decoder.record() == Transcriber(folder, threads=1).decoder.record()
@@ -237,7 +238,7 @@ def test_a_report_says_how_it_was_decoded(folder: Path, arpa: Path, tiny_speech:
     table = json.loads((tmp_path / model_folder.REPORT).read_text())
     del table["decoding"]  # as reports once were
     (tmp_path / model_folder.REPORT).write_text(json.dumps(table))
-    assert report.load_report(tmp_path).decoding == decoding.GREEDY
+    assert report.load_report(tmp_path).decoding == decoding.GREEDY_RECORD
 
 
 # Tuning
@@ -262,7 +263,7 @@ def heard(size: int = 12) -> tuning.RecognisedCorpus:
 
 def test_tuning_tries_a_grid_and_then_around_the_best_and_each_once(arpa: Path) -> None:
     shown: list[tuning.WeightTrial] = []
-    options = tuning.beam.Options(width=4)
+    options = tuning.beam.BeamOptions(width=4)
     corpus, model = heard(), lm.LanguageModel(arpa)
     trials = tuning.tune_weights(corpus, KNOWN, model, options, shown.append)
     assert trials == shown
@@ -273,7 +274,7 @@ def test_tuning_tries_a_grid_and_then_around_the_best_and_each_once(arpa: Path) 
     best = tuning.best_trial(trials)
     assert best.cer == min(trial.cer for trial in trials)
     assert best.cer == tuning.error_rate(corpus, KNOWN, model, best.weights, options)
-    assert best.cer < tuning.error_rate(corpus, KNOWN, None, Weights(), options)
+    assert best.cer < tuning.error_rate(corpus, KNOWN, None, LmWeights(), options)
 
 
 @pytest.mark.parametrize("spec", ["zeroth:x#test", "hub:a/b#test_clean", "librispeech:x#Test-other"])
@@ -361,7 +362,7 @@ def test_tune_prints_its_trials_and_refuses_the_test_split(
     assert code == 0
     assert [line.split()[-1] for line in out.splitlines()[2:7]] == [f"{rate:.4f}" for rate in rates]
     assert "best: alpha 0, beta 1: CER 0.2500" in out
-    assert Transcriber(folder, threads=1).decoder.weights == Weights(0.0, 1.0)
+    assert Transcriber(folder, threads=1).decoder.weights == LmWeights(0.0, 1.0)
     code, _, err = call(capsys, monkeypatch, "tune", folder, f"{corpus}#test", "--lm", arpa)
     assert code == 2
     assert "test split" in err

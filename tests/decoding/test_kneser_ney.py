@@ -53,8 +53,8 @@ def log10(table: dict[tuple[str, ...], tuple[float, float]], history: tuple[str,
 def test_after_any_history_the_probabilities_of_all_units_sum_to_one(
     sentences: list[list[str]], order: int, cutoffs: tuple[int, ...]
 ) -> None:
-    model = kneser_ney.train(sentences, order, cutoffs)
-    table = read_arpa("".join(kneser_ney.arpa(model)))
+    model = kneser_ney.train_ngrams(sentences, order, cutoffs)
+    table = read_arpa("".join(kneser_ney.arpa_lines(model)))
     units = [unit for unit in model.units if unit != kneser_ney.BEGIN]
     for sentence in sentences[:5]:
         text = (kneser_ney.BEGIN, *sentence)
@@ -66,7 +66,7 @@ def test_after_any_history_the_probabilities_of_all_units_sum_to_one(
 @pytest.mark.parametrize("cutoffs", [(), (0, 0, 1)])
 def test_kenlm_gives_what_the_file_says(tmp_path: Path, cutoffs: tuple[int, ...]) -> None:
     sentences = sample(1)
-    text = "".join(kneser_ney.arpa(kneser_ney.train(sentences, 4, cutoffs)))
+    text = "".join(kneser_ney.arpa_lines(kneser_ney.train_ngrams(sentences, 4, cutoffs)))
     path = tmp_path / "lm.arpa"
     path.write_text(text, encoding="utf-8")
     model, table = kenlm.Model(str(path)), read_arpa(text)
@@ -99,8 +99,8 @@ def test_a_bigram_model_equals_chen_and_goodmans_formulas() -> None:
     followed = Counter((unit,) for _, unit in bigrams)  # how many units each follows
     once = discounts(bigrams)
     assert once != list(kneser_ney.FALLBACK), "the sample must do to estimate discounts"
-    model = kneser_ney.train(sentences, 2)
-    table = read_arpa("".join(kneser_ney.arpa(model)))
+    model = kneser_ney.train_ngrams(sentences, 2)
+    table = read_arpa("".join(kneser_ney.arpa_lines(model)))
     of_one = discounts(followed)
     left = sum(of_one[min(c, 3) - 1] for c in followed.values()) / followed.total()
     uniform = left / (len(model.units) - 1)
@@ -121,7 +121,7 @@ def test_a_longer_model_predicts_its_own_kind_better_and_cutoffs_cost_little(tmp
     train, test = sample(4, 2000), sample(5, 200)
 
     def perplexity(order: int, cutoffs: tuple[int, ...] = ()) -> float:
-        table = read_arpa("".join(kneser_ney.arpa(kneser_ney.train(train, order, cutoffs))))
+        table = read_arpa("".join(kneser_ney.arpa_lines(kneser_ney.train_ngrams(train, order, cutoffs))))
         chains = [(kneser_ney.BEGIN, *sentence, kneser_ney.END) for sentence in test]
         scores = [
             log10(table, chain[max(0, end - order + 1) : end] if order > 1 else (), chain[end])
@@ -136,17 +136,18 @@ def test_a_longer_model_predicts_its_own_kind_better_and_cutoffs_cost_little(tmp
 
 def test_what_is_cut_is_not_in_the_file() -> None:
     sentences = [["가", "나"]] * 2 + [["가", "다"]]
-    kept = read_arpa("".join(kneser_ney.arpa(kneser_ney.train(sentences, 2, (0, 1)))))
+    kept = read_arpa("".join(kneser_ney.arpa_lines(kneser_ney.train_ngrams(sentences, 2, (0, 1)))))
     assert ("가", "나") in kept
     assert ("가", "다") not in kept
     assert ("다",) in kept
-    assert "ngram 2=3\n" in "".join(kneser_ney.arpa(kneser_ney.train(sentences, 2, (0, 1))))  # with <s> 가 and 나 </s>
+    lines = kneser_ney.arpa_lines(kneser_ney.train_ngrams(sentences, 2, (0, 1)))
+    assert "ngram 2=3\n" in "".join(lines)  # with <s> 가 and 나 </s>
 
 
 def test_sentences_shorter_than_the_order_leave_its_levels_empty() -> None:
-    model = kneser_ney.train([["가"]], 5)
+    model = kneser_ney.train_ngrams([["가"]], 5)
     assert model.sizes() == [4, 2, 1, 0, 0]
-    assert math.isfinite(read_arpa("".join(kneser_ney.arpa(model)))[("가",)][0])
+    assert math.isfinite(read_arpa("".join(kneser_ney.arpa_lines(model)))[("가",)][0])
 
 
 @pytest.mark.parametrize(
@@ -155,4 +156,4 @@ def test_sentences_shorter_than_the_order_leave_its_levels_empty() -> None:
 )
 def test_what_makes_no_model_is_refused(order: int, cutoffs: tuple[int, ...], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        kneser_ney.train([], order, cutoffs)
+        kneser_ney.train_ngrams([], order, cutoffs)

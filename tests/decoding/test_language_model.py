@@ -19,7 +19,7 @@ kenlm = pytest.importorskip("kenlm", reason="KenLM, of the extra lm, is not inst
 
 TEXTS = ["가 각", "각 가가", "나 간다", "가나 다", "간 나가", "가 나", "날 가", "낙 날"]
 NONE = HotWords([], 0.0)
-EXACT = beam.Options(width=100_000, score_gap=math.inf, token_gap=math.inf, skip_blank=1.0)
+EXACT = beam.BeamOptions(width=100_000, score_gap=math.inf, token_gap=math.inf, skip_blank=1.0)
 
 
 @pytest.fixture(scope="module", params=["syllables", "words"])
@@ -28,7 +28,7 @@ def arpa(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     sentences = [
         text.split() if request.param == "words" else [lm.BOUNDARY if c == " " else c for c in text] for text in TEXTS
     ]
-    path.write_text("".join(kneser_ney.arpa(kneser_ney.train(sentences, 3))), encoding="utf-8")
+    path.write_text("".join(kneser_ney.arpa_lines(kneser_ney.train_ngrams(sentences, 3))), encoding="utf-8")
     return path
 
 
@@ -36,7 +36,7 @@ def vocabulary(units: str, letters: str) -> Tokenizer:
     return Tokenizer(units, ("[PAD]", "|", *letters, "[UNK]"))  # type: ignore[arg-type]
 
 
-def worth(arpa: Path, weights: lm.Weights, text: str) -> float:
+def worth(arpa: Path, weights: lm.LmWeights, text: str) -> float:
     """What KenLM gives a whole text at once."""
     units = text.split() if arpa.stem == "words" else [lm.BOUNDARY if c == " " else c for c in text]
     model = kenlm.Model(str(arpa))
@@ -51,9 +51,9 @@ def worth(arpa: Path, weights: lm.Weights, text: str) -> float:
 def test_a_wide_beam_gives_the_text_that_a_search_of_all_paths_gives(
     arpa: Path, units: str, letters: str, frames: int
 ) -> None:
-    tokenizer, weights = vocabulary(units, letters), lm.Weights(0.7, 0.9, -1.0)
+    tokenizer, weights = vocabulary(units, letters), lm.LmWeights(0.7, 0.9, -1.0)
     outputs = len(tokenizer) - 1  # none for the unknown unit
-    scorer = scoring.scorer(tokenizer, lm.LanguageModel(arpa), weights, NONE)
+    scorer = scoring.text_scorer(tokenizer, lm.LanguageModel(arpa), weights, NONE)
     known: dict[str, float] = {}
     for seed in range(2):
         logits = np.random.default_rng(seed).normal(scale=2, size=(frames, outputs))
@@ -68,7 +68,7 @@ def test_a_wide_beam_gives_the_text_that_a_search_of_all_paths_gives(
             if text not in known:
                 known[text] = worth(arpa, weights, text)
             scores[labels] = acoustic + known[text]
-        (found,) = beam.search(log_probs, EXACT, scorer)
+        (found,) = beam.search_beam(log_probs, EXACT, scorer)
         assert found.score == pytest.approx(max(scores.values()), abs=1e-3)
         assert scores[tuple(token.id for token in found.tokens)] == pytest.approx(found.score, abs=1e-3)
 
@@ -76,8 +76,8 @@ def test_a_wide_beam_gives_the_text_that_a_search_of_all_paths_gives(
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.integers(1, 6), max_size=9), st.sampled_from(["\u1100\u1102\u1161\u11a8\u11af", "ㄱㄴㅏㅗㄸ"]))
 def test_any_labels_are_worth_what_their_text_is(arpa: Path, labels: list[int], letters: str) -> None:
-    tokenizer, weights = vocabulary("jamo", letters), lm.Weights(0.5, 1.5)
-    scorer = scoring.scorer(tokenizer, lm.LanguageModel(arpa), weights, NONE)
+    tokenizer, weights = vocabulary("jamo", letters), lm.LmWeights(0.5, 1.5)
+    scorer = scoring.text_scorer(tokenizer, lm.LanguageModel(arpa), weights, NONE)
     assert scorer is not None
     state = scorer.start
     for label in labels:
@@ -101,8 +101,8 @@ def test_a_model_mends_what_the_network_does_not_decide(arpa: Path, units: str) 
         frames.append(np.eye(len(tokenizer))[good] + 1e-4)
     log_probs = np.log(np.array(frames) / np.sum(frames, axis=1, keepdims=True))
     assert tokenizer.decode(token.id for token in ctc.greedy(log_probs)) == "가 날"
-    scorer = scoring.scorer(tokenizer, lm.LanguageModel(arpa), lm.Weights(1.0, 0.5), NONE)
-    (found,) = beam.search(log_probs, scorer=scorer)
+    scorer = scoring.text_scorer(tokenizer, lm.LanguageModel(arpa), lm.LmWeights(1.0, 0.5), NONE)
+    (found,) = beam.search_beam(log_probs, scorer=scorer)
     assert tokenizer.decode(token.id for token in found.tokens) == "가 각"
 
 
@@ -145,8 +145,8 @@ def test_hot_words_raise_the_words_named_and_no_others(units: str, word: str) ->
     log_probs = np.log(np.array(frames) / np.sum(frames, axis=1, keepdims=True))
 
     def heard(words: list[str]) -> str:
-        scorer = scoring.scorer(tokenizer, None, lm.Weights(), HotWords(words, 2.0))
-        return tokenizer.decode(token.id for token in beam.search(log_probs, scorer=scorer)[0].tokens)
+        scorer = scoring.text_scorer(tokenizer, None, lm.LmWeights(), HotWords(words, 2.0))
+        return tokenizer.decode(token.id for token in beam.search_beam(log_probs, scorer=scorer)[0].tokens)
 
     assert heard([]) == heard(["나"]) == heard(["노래"]) == "가녀 도"
     assert heard([word]) == heard(["나", word]) == "가냐 도"
@@ -174,7 +174,7 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_model_over_words_that_is_not_utf_8_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    path = kneser_ney.write(kneser_ney.train([["나무", "바다"]], 2), tmp_path / "words.arpa")
+    path = kneser_ney.write_arpa(kneser_ney.train_ngrams([["나무", "바다"]], 2), tmp_path / "words.arpa")
     path.write_bytes(path.read_text(encoding="utf-8").encode("cp949"))
     with pytest.raises(InputError, match="iconv -f CP949"):
         lm.LanguageModel(path)

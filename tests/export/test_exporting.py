@@ -31,7 +31,7 @@ from distilhubert_ko.export.int8_gate import ALLOWED, CLIPS, RUNGS, PrecisionTri
 from distilhubert_ko.model.loading import load_network
 from distilhubert_ko.model.network import PaddingSafeForCTC
 from distilhubert_ko.model_folder import GRAPH
-from distilhubert_ko.recognition.session import Runtime
+from distilhubert_ko.recognition.session import ModelSession
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.text.tokenizer import Tokenizer
 from tests.support.model import JAMO, MODEL_FILES, SYLLABLES, clip, padded
@@ -52,8 +52,8 @@ BATCHES = [
 
 
 @pytest.fixture(scope="module")
-def runtime(exported: Path) -> Runtime:
-    return Runtime(exported, threads=2)
+def runtime(exported: Path) -> ModelSession:
+    return ModelSession(exported, threads=2)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def folder(exported: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("lengths", BATCHES)
 def test_the_graph_gives_what_torch_gives(
-    runtime: Runtime, network: PaddingSafeForCTC, lengths: tuple[int, ...]
+    runtime: ModelSession, network: PaddingSafeForCTC, lengths: tuple[int, ...]
 ) -> None:
     clips = [clip(samples, seed) for seed, samples in enumerate(lengths)]
     found = runtime.log_probs(clips)
@@ -80,7 +80,7 @@ def test_the_graph_gives_what_torch_gives(
         assert np.abs(log_probs - expected[row, : len(log_probs)]).max() < 1e-4
 
 
-def test_the_graph_gives_a_clip_the_same_alone_and_in_any_batch(runtime: Runtime) -> None:
+def test_the_graph_gives_a_clip_the_same_alone_and_in_any_batch(runtime: ModelSession) -> None:
     clips = [clip(samples) for samples in (400, 9001, 16_000, 48_000)]
     alone = [runtime.log_probs([wave])[0] for wave in clips]
     for order in ([0, 1, 2, 3], [3, 0], [1, 2, 1], [0, 0, 1]):
@@ -88,7 +88,7 @@ def test_the_graph_gives_a_clip_the_same_alone_and_in_any_batch(runtime: Runtime
             assert np.abs(together - alone[i]).max() < 1e-4
 
 
-def test_what_the_padding_holds_does_not_matter_to_the_graph(runtime: Runtime) -> None:
+def test_what_the_padding_holds_does_not_matter_to_the_graph(runtime: ModelSession) -> None:
     clips = [clip(16_000), clip(5000)]
     first, second = ([x.numpy() for x in padded(clips, fill)] for fill in (0.0, 0.7))
     silent, loud = (runtime.session.run(None, {"waves": w, "lengths": n})[0] for w, n in (first, second))
@@ -97,20 +97,20 @@ def test_what_the_padding_holds_does_not_matter_to_the_graph(runtime: Runtime) -
     assert np.abs(silent[1, :frames] - loud[1, :frames]).max() < 1e-4
 
 
-def test_the_graph_counts_frames_as_audio_does(runtime: Runtime) -> None:
+def test_the_graph_counts_frames_as_audio_does(runtime: ModelSession) -> None:
     lengths = np.array([*range(400, 1100, 7), 15_999, 16_000, 16_001])
     waves = np.zeros((len(lengths), lengths.max()), dtype=np.float32)
     frames = runtime.session.run(["frames"], {"waves": waves, "lengths": lengths})[0]
     assert frames.tolist() == FRAMES.count(lengths).tolist()
 
 
-def test_a_clip_without_a_frame_has_no_log_probabilities(runtime: Runtime) -> None:
+def test_a_clip_without_a_frame_has_no_log_probabilities(runtime: ModelSession) -> None:
     waves = [np.zeros(0, np.float32), clip(399), clip(400)]
     assert [len(log_probs) for log_probs in runtime.log_probs(waves)] == [0, 0, 1]
     assert runtime.log_probs([]) == []
 
 
-def test_a_model_with_dropouts_is_exported_without_them(exported: Path, runtime: Runtime) -> None:
+def test_a_model_with_dropouts_is_exported_without_them(exported: Path, runtime: ModelSession) -> None:
     assert load_network(exported).config.hidden_dropout == 0.5
     first, second = (runtime.log_probs([clip(16_000)])[0] for _ in range(2))
     assert np.array_equal(first, second)
@@ -134,7 +134,7 @@ def listing(folder: Path) -> dict[str, bytes]:
 def test_a_graph_that_gives_what_torch_gives_is_kept(folder: Path) -> None:
     (folder / GRAPH).write_bytes(b"the old graph")
     assert 0 < exporting.export_graph(folder) < 1e-4
-    assert len(Runtime(folder).log_probs([clip(16_000)])[0]) == FRAMES.count(16_000)
+    assert len(ModelSession(folder).log_probs([clip(16_000)])[0]) == FRAMES.count(16_000)
 
 
 @pytest.mark.parametrize("wrong", [0.1, np.nan])
@@ -206,7 +206,7 @@ def raising(error: type[BaseException]) -> Callable[..., Any]:
     "where",
     [
         (graph, "build_graph"),
-        (source, "Runtime"),
+        (source, "ModelSession"),
         (calibration, "observe_ranges"),
         (report, "evaluate_model"),
         (sherpa, "sherpa_tokens"),
@@ -328,7 +328,7 @@ def test_the_corpus_is_read_under_the_recipe_of_the_model(
                 corpus="manifest:digits.jsonl",
                 reading=Reading(root=tmp_path, allow_outside=True),
             )
-    assert Runtime(tmp_path / "out").vocabulary == len(SYLLABLES)
+    assert ModelSession(tmp_path / "out").vocabulary == len(SYLLABLES)
 
 
 @pytest.mark.parametrize("number", [1, 6, 255, 256, 257, 511, 512, 1000])
@@ -414,7 +414,7 @@ def test_told_how_loud_speech_is_a_graph_for_sherpa_onnx_is_nearer_to_what_was_t
     quiet = [0.005 * clip(samples, seed=4) for samples in (20_000, 30_000, 40_000)]
     exporting.export_folder(folder, tmp_path / "without", target="sherpa-onnx")
     exporting.export_folder(folder, tmp_path / "with", target="sherpa-onnx", corpus=written(tmp_path / "corpus", quiet))
-    expected = Runtime(folder).log_probs(quiet)
+    expected = ModelSession(folder).log_probs(quiet)
     far: dict[str, float] = {}
     for name in ("with", "without"):
         session = onnxruntime.InferenceSession(tmp_path / name / GRAPH)
@@ -441,7 +441,7 @@ def test_a_folder_without_weights_is_a_model_error(tmp_path: Path) -> None:
 def test_a_damaged_graph_is_a_model_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / GRAPH).write_bytes(b"no graph")
     with pytest.raises(ModelError, match=str(tmp_path / GRAPH)):
-        Runtime(tmp_path)
+        ModelSession(tmp_path)
 
 
 def test_the_command_offers_every_target() -> None:

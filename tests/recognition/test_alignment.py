@@ -37,7 +37,7 @@ def planted(spoken: str, tokenizer: Tokenizer) -> tuple[SimpleNamespace, np.ndar
 
 def aligned(text: str, spoken: str | None = None, units: str = "syllables") -> alignment.Alignment:
     spoken = normalise(text, spell=True) if spoken is None else spoken
-    return alignment.align(*planted(spoken, TOKENIZERS[units]), text)  # type: ignore[arg-type]
+    return alignment.align_text(*planted(spoken, TOKENIZERS[units]), text)  # type: ignore[arg-type]
 
 
 def start_of(spoken: str, place: int) -> float:
@@ -98,13 +98,13 @@ def test_words_are_shown_as_written_and_timed_as_spoken() -> None:
     ],
 )
 def test_each_written_word_has_its_share_of_what_is_said(written: str, shares: list[str]) -> None:
-    assert alignment.spoken(written.split()) == shares
+    assert alignment.spoken_words(written.split()) == shares
 
 
 @settings(deadline=None)
 @given(st.lists(st.text("가나세시0123.,:-()<>%$~'a kg개\u200b", min_size=1).filter(lambda word: not word.isspace())))
 def test_the_shares_together_are_the_whole_line_normalised(words: list[str]) -> None:
-    assert "".join(alignment.spoken(words)) == normalise(" ".join(words), spell=True)
+    assert "".join(alignment.spoken_words(words)) == normalise(" ".join(words), spell=True)
 
 
 def test_a_word_that_says_nothing_stands_with_the_word_before_it_or_after_it_at_the_beginning() -> None:
@@ -133,7 +133,7 @@ def test_any_text_keeps_its_order_and_stays_inside_the_audio(units: str, text: s
     transcriber, wave = planted(SENTENCE * 5, TOKENIZERS[units])
     if not set(text) & set(SENTENCE.replace(" ", "")):
         text += "책"
-    result = alignment.align(transcriber, wave, text)  # type: ignore[arg-type]
+    result = alignment.align_text(transcriber, wave, text)  # type: ignore[arg-type]
     words = result.transcript.words
     lines = [" ".join(line.split()) for line in text.splitlines() if line.split()]
     assert sorted([*(segment.text for segment in result.segments), *result.untimed]) == sorted(lines)
@@ -176,10 +176,10 @@ def test_a_text_that_the_audio_is_too_short_for_is_refused() -> None:
 def test_silent_audio_is_refused(samples: int, level: float) -> None:
     transcriber, _ = planted("안녕", TOKENIZERS["jamo"])
     with pytest.raises(InputError, match="the audio is silent"):
-        alignment.align(transcriber, np.full(samples, level, np.float32), "안녕")  # type: ignore[arg-type]
+        alignment.align_text(transcriber, np.full(samples, level, np.float32), "안녕")  # type: ignore[arg-type]
 
 
 def test_audio_that_is_missing_is_an_audio_error(tmp_path: Path) -> None:
     transcriber, _ = planted("안녕", TOKENIZERS["jamo"])
     with pytest.raises(AudioError, match=r"missing\.wav"):
-        alignment.align(transcriber, tmp_path / "missing.wav", "안녕")  # type: ignore[arg-type]
+        alignment.align_text(transcriber, tmp_path / "missing.wav", "안녕")  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ import pytest
 
 from distilhubert_ko.errors import ModelError, UnavailableError
 from distilhubert_ko.model_folder import COPYING, GRAPH, graph, weights
-from distilhubert_ko.recognition.session import CPU, CUDA, Runtime
+from distilhubert_ko.recognition.session import CPU, CUDA, ModelSession
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_a_graph_older_than_the_weights_is_not_used(folder: Path, tmp_path: Path
     later(folder / "model.safetensors", COPYING + 60)
     assert tmp_path / "cache" in graph(folder).parents
     with pytest.raises(ModelError, match=f"older than the weights; write it with `distilhubert-ko export {folder}`"):
-        Runtime(folder)
+        ModelSession(folder)
     later(folder / GRAPH, COPYING + 60)
     assert graph(folder) == folder / GRAPH
 
@@ -78,9 +78,9 @@ def test_a_gpu_is_taken_where_there_is_one_and_refused_where_there_is_none(
     exported: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: [CPU])
-    assert Runtime(exported, device="auto").session.get_providers() == [CPU]
+    assert ModelSession(exported, device="auto").session.get_providers() == [CPU]
     with pytest.raises(UnavailableError, match="pip install onnxruntime-gpu"):
-        Runtime(exported, device="cuda")
+        ModelSession(exported, device="cuda")
 
     asked = []
     session = onnxruntime.InferenceSession
@@ -94,8 +94,8 @@ def test_a_gpu_is_taken_where_there_is_one_and_refused_where_there_is_none(
     monkeypatch.setattr("onnxruntime.preload_dlls", lambda: print("no libcudart"))
     monkeypatch.setattr("onnxruntime.InferenceSession", without_gpu)
     for device in ("auto", "cpu"):
-        Runtime(exported, device=device)
+        ModelSession(exported, device=device)
     with pytest.raises(UnavailableError, match="the GPU cannot be used"):
-        Runtime(exported, device="cuda")
+        ModelSession(exported, device="cuda")
     assert asked == [[CUDA, CPU], [CPU], [CUDA, CPU]]
     assert capsys.readouterr().out == ""  # where transcripts go

@@ -152,13 +152,13 @@ def test_a_clip_shorter_than_the_right_context_gets_exactly_its_transcript(trans
 @pytest.mark.parametrize("samples", [0, 1, 399])
 def test_a_stream_of_nothing_has_an_empty_transcript(transcriber: Transcriber, samples: int) -> None:
     live = transcriber.stream()
-    assert live.feed(clip(samples)) == stream.Update((), "")
+    assert live.feed(clip(samples)) == stream.StreamUpdate((), "")
     assert live.finish() == live.finish() == Transcript((), samples / SECOND)
 
 
 def test_digital_silence_says_nothing_for_any_time(transcriber: Transcriber) -> None:
     live = transcriber.stream()
-    assert live.feed(np.zeros(20 * SECOND, np.float32)) == stream.Update((), "")
+    assert live.feed(np.zeros(20 * SECOND, np.float32)) == stream.StreamUpdate((), "")
     assert len(live._held) <= stream.LEFT + stream.RIGHT
     assert live.finish() == Transcript((), 20.0)
 

@@ -14,7 +14,7 @@ import soundfile
 from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
 from distilhubert_ko.errors import AudioError, InputError, ModelError, UnavailableError
 from distilhubert_ko.recognition import transcriber as transcribe
-from distilhubert_ko.recognition.session import Runtime
+from distilhubert_ko.recognition.session import ModelSession
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.recognition.transcript import Transcript
 from tests.support.model import SYLLABLES, clip
@@ -75,13 +75,13 @@ def test_batches_hold_clips_of_like_length_up_to_a_sum_of_padded_lengths(
     transcriber: Transcriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batches: list[list[int]] = []
-    compute = Runtime.log_probs
+    compute = ModelSession.log_probs
 
-    def listen(runtime: Runtime, waves: list[np.ndarray]) -> list[np.ndarray]:
+    def listen(runtime: ModelSession, waves: list[np.ndarray]) -> list[np.ndarray]:
         batches.append([len(wave) for wave in waves])
         return compute(runtime, waves)
 
-    monkeypatch.setattr(Runtime, "log_probs", listen)
+    monkeypatch.setattr(ModelSession, "log_probs", listen)
     monkeypatch.setattr(transcribe, "BATCH_SECONDS", 1.0)
     lengths = [8000, 2000, 20_000, 2000, 8000, 4000, 2000, 8000, 2000, 2000]
     found = transcriber.log_probs([np.ones(samples, np.float32) for samples in lengths])

@@ -18,11 +18,11 @@ from distilhubert_ko.audio.reading import load_audio
 from distilhubert_ko.data import synthetic
 from distilhubert_ko.errors import InputError, MissingExtraError
 from distilhubert_ko.recognition import vad
-from distilhubert_ko.recognition.session import Runtime
+from distilhubert_ko.recognition.session import ModelSession
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.recognition.transcript import Transcript
 from distilhubert_ko.recognition.vad import VadOptions
-from distilhubert_ko.recognition.windows import Region
+from distilhubert_ko.recognition.windows import SpeechRegion
 from tests.support.model import clip
 
 OPTIONS = [
@@ -41,8 +41,8 @@ def noise(seconds: float, seed: int = 0) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def detector() -> vad.Detector:
-    return vad.Detector()
+def detector() -> vad.SpeechDetector:
+    return vad.SpeechDetector()
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def keywords(options: VadOptions) -> dict[str, float | None]:
 
 @pytest.mark.parametrize("options", OPTIONS)
 def test_regions_are_those_of_silero_within_a_chunk(
-    detector: vad.Detector, recording: np.ndarray, options: VadOptions
+    detector: vad.SpeechDetector, recording: np.ndarray, options: VadOptions
 ) -> None:
     silero = pytest.importorskip("silero_vad")
     expected = silero.get_speech_timestamps(recording, silero.load_silero_vad(onnx=True), **keywords(options))
@@ -100,8 +100,8 @@ def test_the_rules_are_those_of_silero_for_any_probabilities(
         probabilities.tolist(), audio_length_samples=samples, **keywords(options)
     )
     step = FRAMES.step
-    assert vad.regions(probabilities, samples, options) == [
-        Region(each["start"] // step * step, samples if each["end"] == samples else each["end"] // step * step)
+    assert vad.speech_regions(probabilities, samples, options) == [
+        SpeechRegion(each["start"] // step * step, samples if each["end"] == samples else each["end"] // step * step)
         for each in expected
     ]
 
@@ -112,7 +112,7 @@ def test_regions_rise_do_not_overlap_and_lie_on_whole_frames_inside_the_wave(
     probabilities: list[float], missing: int, options: VadOptions
 ) -> None:
     samples = max(0, len(probabilities) * vad.CHUNK - missing)
-    regions = vad.regions(np.array(probabilities, np.float32), samples, options)
+    regions = vad.speech_regions(np.array(probabilities, np.float32), samples, options)
     edges = [edge for region in regions for edge in (region.start, region.end)]
     assert edges == sorted(edges)
     assert all(region.start < region.end for region in regions)
@@ -122,7 +122,7 @@ def test_regions_rise_do_not_overlap_and_lie_on_whole_frames_inside_the_wave(
 
 @pytest.mark.parametrize("size", [1, 511, 512, 100_003])
 def test_how_a_wave_is_cut_into_blocks_changes_no_probability(
-    detector: vad.Detector, recording: np.ndarray, size: int
+    detector: vad.SpeechDetector, recording: np.ndarray, size: int
 ) -> None:
     wave = recording[2 * SECOND : 4 * SECOND + 100]
     whole, samples = detector.probabilities([wave])
@@ -132,7 +132,7 @@ def test_how_a_wave_is_cut_into_blocks_changes_no_probability(
     assert whole.max() > 0.5
 
 
-def test_nothing_and_noise_have_no_regions(detector: vad.Detector) -> None:
+def test_nothing_and_noise_have_no_regions(detector: vad.SpeechDetector) -> None:
     assert detector.regions([], VadOptions()) == []
     time = np.arange(5 * SECOND) / SECOND
     hum = (0.1 * np.sin(2 * np.pi * 50 * time)).astype(np.float32)
@@ -160,7 +160,7 @@ def test_options_that_make_no_sense_name_themselves(wrong: dict[str, float], wor
 def test_without_the_package_the_error_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "silero_vad", None)
     with pytest.raises(MissingExtraError, match=r'pip install "distilhubert-ko\[vad\]"'):
-        vad.Detector()
+        vad.SpeechDetector()
 
 
 # On the way to a transcript
@@ -170,13 +170,13 @@ def test_without_the_package_the_error_names_the_command(monkeypatch: pytest.Mon
 def heard(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Samples of every wave that the network hears from now on."""
     lengths: list[int] = []
-    compute = Runtime.log_probs
+    compute = ModelSession.log_probs
 
-    def listen(runtime: Runtime, waves: list[np.ndarray]) -> list[np.ndarray]:
+    def listen(runtime: ModelSession, waves: list[np.ndarray]) -> list[np.ndarray]:
         lengths.extend(map(len, waves))
         return compute(runtime, waves)
 
-    monkeypatch.setattr(Runtime, "log_probs", listen)
+    monkeypatch.setattr(ModelSession, "log_probs", listen)
     return lengths
 
 

@@ -13,7 +13,7 @@ from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
 from distilhubert_ko.audio.reading import audio_blocks, load_audio
 from distilhubert_ko.recognition import windows as longform
 from distilhubert_ko.recognition.transcriber import Transcriber
-from distilhubert_ko.recognition.windows import Region
+from distilhubert_ko.recognition.windows import SpeechRegion
 from tests.support.model import clip
 
 SIZES = [0, 1, 399, 400, longform.WINDOW - 1, longform.WINDOW, longform.WINDOW + 1]
@@ -40,7 +40,7 @@ def test_the_pieces_hold_every_frame_of_the_wave_once_and_in_order(samples: int,
     wave = np.arange(samples, dtype=np.float64).astype(np.float32)  # exact: there are fewer than 2**24
     runtime = Positions()
     blocks = (wave[start : start + block] for start in range(0, samples, block))
-    pieces = [*longform.log_probs(runtime, blocks, batch)]  # type: ignore[arg-type]
+    pieces = [*longform.windowed_log_probs(runtime, blocks, batch)]  # type: ignore[arg-type]
     heard = np.concatenate(pieces)[:, 0] if pieces else np.empty(0)
     assert np.array_equal(heard, 320.0 * np.arange(FRAMES.count(samples)))
     assert runtime.longest <= longform.WINDOW
@@ -51,7 +51,7 @@ def test_the_pieces_hold_every_frame_of_the_wave_once_and_in_order(samples: int,
 def test_how_a_wave_is_cut_into_blocks_changes_nothing(sizes: list[int]) -> None:
     wave = np.random.default_rng(0).normal(size=sum(sizes)).astype(np.float32)
     blocks = np.split(wave, np.cumsum(sizes)[:-1]) if sizes else []
-    cut, whole = [*longform.windows(blocks)], [*longform.windows([wave])]
+    cut, whole = [*longform.cut_windows(blocks)], [*longform.cut_windows([wave])]
     assert [(each.first, each.last) for each in cut] == [(each.first, each.last) for each in whole]
     assert all(np.array_equal(a.wave, b.wave) for a, b in zip(cut, whole, strict=True))
 
@@ -64,9 +64,9 @@ def test_frames_within_regions_are_those_of_the_wave_and_silence_stands_between(
 ) -> None:
     wave = np.arange(samples, dtype=np.float32) + 1
     steps = sorted({min(320 * edge, samples) for edge in edges})
-    regions = [Region(start, end) for start, end in zip(steps[::2], steps[1::2], strict=False)]
+    regions = [SpeechRegion(start, end) for start, end in zip(steps[::2], steps[1::2], strict=False)]
     blocks = (wave[start : start + block] for start in range(0, samples, block))
-    pieces = longform.log_probs_within(Positions(), blocks, regions, lambda frames: np.zeros((frames, 1)), batch)  # type: ignore[arg-type]
+    pieces = longform.region_log_probs(Positions(), blocks, regions, lambda frames: np.zeros((frames, 1)), batch)  # type: ignore[arg-type]
     expected = np.zeros(FRAMES.count(samples))
     for region in regions:
         starts = region.start + 320 * np.arange(FRAMES.count(region.end - region.start))
@@ -76,9 +76,9 @@ def test_frames_within_regions_are_those_of_the_wave_and_silence_stands_between(
 
 def test_windows_of_long_regions_and_of_several_are_computed_together() -> None:
     wave = np.arange(3 * longform.WINDOW, dtype=np.float32) + 1
-    regions = [Region(0, longform.WINDOW + 3200), Region(longform.WINDOW + 6400, longform.WINDOW + 9600)]
+    regions = [SpeechRegion(0, longform.WINDOW + 3200), SpeechRegion(longform.WINDOW + 6400, longform.WINDOW + 9600)]
     network = Positions()
-    pieces = longform.log_probs_within(network, [wave], regions, lambda frames: np.zeros((frames, 1)), 2)  # type: ignore[arg-type]
+    pieces = longform.region_log_probs(network, [wave], regions, lambda frames: np.zeros((frames, 1)), 2)  # type: ignore[arg-type]
     assert sum(map(len, pieces)) == FRAMES.count(len(wave))
     assert network.batches == [2, 1]
 
@@ -95,7 +95,7 @@ def test_no_more_is_read_ahead_than_a_batch_of_windows(batch: int) -> None:
             yield np.zeros(block, np.float32)
 
     network, done = Positions(), 0
-    for piece in longform.log_probs(network, blocks(), batch):  # type: ignore[arg-type]
+    for piece in longform.windowed_log_probs(network, blocks(), batch):  # type: ignore[arg-type]
         assert read - 320 * done <= longform.WINDOW + batch * longform.HOP + block
         done += len(piece)
     assert done == FRAMES.count(300 * block)
@@ -104,7 +104,7 @@ def test_no_more_is_read_ahead_than_a_batch_of_windows(batch: int) -> None:
 
 def test_a_frame_in_a_window_after_the_first_has_a_margin_on_its_left_and_right() -> None:
     wave = np.zeros(3 * longform.WINDOW, np.float32)
-    windows = [*longform.windows([wave])]
+    windows = [*longform.cut_windows([wave])]
     assert len(windows) > 3
     margin = longform.MARGIN // 320
     assert all(each.first == margin for each in windows[1:])
@@ -114,10 +114,10 @@ def test_a_frame_in_a_window_after_the_first_has_a_margin_on_its_left_and_right(
 def test_a_recording_of_minutes_gets_the_same_answer_in_batches_of_any_size(exported: Path) -> None:
     wave = clip(180 * SAMPLE_RATE)
     alone, *others = (Transcriber(exported, threads=1, batch_size=size) for size in (1, 2, 5))
-    expected, text = np.concatenate([*longform.log_probs(alone, [wave])]), alone(wave).text
+    expected, text = np.concatenate([*longform.windowed_log_probs(alone, [wave])]), alone(wave).text
     assert len(text) > 100
     for transcriber in others:
-        found = np.concatenate([*longform.log_probs(transcriber, [wave], transcriber.batch_size)])
+        found = np.concatenate([*longform.windowed_log_probs(transcriber, [wave], transcriber.batch_size)])
         assert np.abs(found - expected).max() < 1e-5 * np.abs(expected).max()
         assert transcriber(wave).text == text
 

@@ -12,7 +12,7 @@ import pytest
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.errors import AudioError, BusyError, UnavailableError
 from distilhubert_ko.recognition import windows
-from distilhubert_ko.recognition.session import Runtime
+from distilhubert_ko.recognition.session import ModelSession
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.recognition.transcript import Transcript
 from distilhubert_ko.serving.batcher import BATCH, INFERENCES, Batcher
@@ -34,10 +34,10 @@ class Gate:
     def __init__(self, monkeypatch: pytest.MonkeyPatch):
         self.batches: list[list[int]] = []
         self.free = threading.Semaphore(0)
-        self._compute = Runtime.log_probs
-        monkeypatch.setattr(Runtime, "log_probs", lambda runtime, waves: self.compute(runtime, waves))
+        self._compute = ModelSession.log_probs
+        monkeypatch.setattr(ModelSession, "log_probs", lambda runtime, waves: self.compute(runtime, waves))
 
-    def compute(self, runtime: Runtime, waves: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def compute(self, runtime: ModelSession, waves: Sequence[np.ndarray]) -> list[np.ndarray]:
         self.batches.append([len(wave) for wave in waves])
         self.free.acquire()
         return self._compute(runtime, waves)
@@ -207,14 +207,14 @@ def test_a_client_who_is_gone_has_nothing_more_computed(transcriber: Transcriber
 
 
 def test_what_goes_wrong_with_one_is_nobody_elses(transcriber: Transcriber, monkeypatch: pytest.MonkeyPatch) -> None:
-    compute = Runtime.log_probs
+    compute = ModelSession.log_probs
 
-    def fragile(runtime: Runtime, waves: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def fragile(runtime: ModelSession, waves: Sequence[np.ndarray]) -> list[np.ndarray]:
         if any(len(wave) == 16_000 for wave in waves):
             raise RuntimeError("no memory")
         return compute(runtime, waves)
 
-    monkeypatch.setattr(Runtime, "log_probs", fragile)
+    monkeypatch.setattr(ModelSession, "log_probs", fragile)
 
     async def task() -> None:
         async with Batcher(transcriber) as batcher:

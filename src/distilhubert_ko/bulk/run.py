@@ -32,7 +32,7 @@ from distilhubert_ko.bulk.outputs import (
     transcribe_shard,
     write_shard,
 )
-from distilhubert_ko.decoding.decoder import Settings
+from distilhubert_ko.decoding.decoder import DecodingOptions
 from distilhubert_ko.errors import BulkError, DistilhubertKoError, InputError, UnavailableError
 from distilhubert_ko.files.reading import read_json
 from distilhubert_ko.files.writing import write_json
@@ -51,7 +51,7 @@ class WorkerOptions:
 
     model: str
     threads: int
-    settings: Settings
+    settings: DecodingOptions
 
     def transcriber(self) -> Transcriber:
         return Transcriber(self.model, self.threads, device="cpu", **self.settings)

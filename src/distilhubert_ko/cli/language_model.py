@@ -40,10 +40,10 @@ def lm_command(
 
     words = units is LmUnits.WORDS
     left_out: Counter[str] = Counter()
-    model = kneser_ney.train(
-        models.sentences(texts, words, left_out), order or models.ORDER[words], models.CUTOFFS[words]
+    model = kneser_ney.train_ngrams(
+        models.read_sentences(texts, words, left_out), order or models.ORDER[words], models.CUTOFFS[words]
     )
-    kneser_ney.write(model, out)
+    kneser_ney.write_arpa(model, out)
     for reason, count in left_out.items():
         typer.echo(f"left out, {reason}: {count:,}", err=True)
     typer.echo(f"{out}: n-grams of 1 to {model.order} {units.value}: {', '.join(f'{n:,}' for n in model.sizes())}")
@@ -66,8 +66,8 @@ def tune_command(
     """
     from distilhubert_ko.data.reading import Reading
     from distilhubert_ko.decoding import decoder
-    from distilhubert_ko.decoding.beam import Options
-    from distilhubert_ko.decoding.language_model import Weights
+    from distilhubert_ko.decoding.beam import BeamOptions
+    from distilhubert_ko.decoding.language_model import LmWeights
     from distilhubert_ko.evaluation import report, tuning
     from distilhubert_ko.recognition.transcriber import Transcriber
 
@@ -80,7 +80,7 @@ def tune_command(
     with counting_bar("recognising") as on_progress:
         recognised = tuning.recognise_split(transcriber, split, on_progress)
     options = transcriber.decoder.options
-    plain = tuning.error_rate(recognised, transcriber.tokenizer, None, Weights(), Options(width=1))
+    plain = tuning.error_rate(recognised, transcriber.tokenizer, None, LmWeights(), BeamOptions(width=1))
     typer.echo(f"{len(recognised.references):,} utterances of {corpus}, beam {options.width}")
     typer.echo(f" alpha    beta     CER\n     greedy     {plain:.4f}")
     trials = tuning.tune_weights(
@@ -94,7 +94,7 @@ def tune_command(
                 f"the language model does not lower the CER ({best.cer:.4f}, without it {plain:.4f}) and is not saved: "
                 "train one on more text, or on text nearer to the speech"
             )
-        typer.echo(decoder.install(transcriber.folder, lm, best.weights))
+        typer.echo(decoder.install_language_model(transcriber.folder, lm, best.weights))
 
 
 def _print_trial(trial: "WeightTrial") -> None:

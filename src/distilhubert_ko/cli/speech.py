@@ -163,10 +163,10 @@ def bulk_command(
     except ImportError as error:
         raise MissingExtraError('bulk transcription needs Ray: pip install "distilhubert-ko[bulk]"') from error
     from distilhubert_ko.decoding import decoder
-    from distilhubert_ko.decoding.decoder import Settings
+    from distilhubert_ko.decoding.decoder import DecodingOptions
 
-    named = lm if lm is None or lm == decoder.NONE else str(Path(lm).absolute())  # workers have other working folders
-    settings = Settings(lm=named, beam=beam, hotwords=hotword, hotword_weight=hotword_weight, n_best=n_best)
+    named = lm if lm is None or lm == decoder.NO_LM else str(Path(lm).absolute())  # workers have other working folders
+    settings = DecodingOptions(lm=named, beam=beam, hotwords=hotword, hotword_weight=hotword_weight, n_best=n_best)
     work = bulk.WorkerOptions(str(exported_folder(model).absolute()), threads, settings)
     with counting_bar("transcribing") as on_progress:
         counts = bulk.transcribe_all(
@@ -207,7 +207,7 @@ def align_command(
     from distilhubert_ko.recognition.transcriber import Transcriber
 
     written = read_text(text)
-    result = alignment.align(Transcriber(exported_folder(model), threads, lm=decoder.NONE), audio, written)
+    result = alignment.align_text(Transcriber(exported_folder(model), threads, lm=decoder.NO_LM), audio, written)
     for warning in result.warnings():
         typer.echo(f"distilhubert-ko: {warning}", err=True)
     form = output_format.value if output_format else "tsv"

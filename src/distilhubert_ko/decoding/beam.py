@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from distilhubert_ko.decoding.ctc import Token, check
+from distilhubert_ko.decoding.ctc import Token, check_log_probs
 from distilhubert_ko.errors import InputError
 
 HELD = 1500  # frames after which hypotheses that differ from the best one before HELD / 2 frames are given up
@@ -23,7 +23,7 @@ _NEVER = -math.inf
 
 
 @dataclass(frozen=True)
-class Options:
+class BeamOptions:
     """How wide the search is. Gaps are in nats; infinite ones, and `skip_blank` of 1, leave nothing out but by `width`.
 
     `width` hypotheses go on after each frame, but none that scores `score_gap` less than the best. A frame's labels are
@@ -44,7 +44,7 @@ class Options:
             raise InputError(f"{self}: give gaps of 0 or more, and a probability above 0")
 
 
-class State(Protocol):
+class ScorerState(Protocol):
     """Of a Scorer after some labels: their score so far, and what decides how any labels after them will score."""
 
     @property
@@ -58,12 +58,12 @@ class Scorer(Protocol):
     """What a text is worth. `gain` is the most that one label adds to a score, or a little less than that."""
 
     @property
-    def start(self) -> State: ...
+    def start(self) -> ScorerState: ...
 
     @property
     def gain(self) -> float: ...
 
-    def step(self, state: Any, label: int) -> State:
+    def step(self, state: Any, label: int) -> ScorerState:
         """After one more label."""
 
     def end(self, state: Any) -> float:
@@ -103,7 +103,7 @@ class _Node:
         *("spoken", "spoken_run", "stamp", "state"),
     )
 
-    def __init__(self, label: int, state: State):
+    def __init__(self, label: int, state: ScorerState):
         self.label, self.state = label, state
         self.children: dict[int, _Node] = {}
         self.stamp = -1
@@ -123,23 +123,23 @@ class _Nothing:
 
     def __init__(self) -> None:
         self.score, self.key, self.gain = 0.0, None, 0.0
-        self.start: State = self
+        self.start: ScorerState = self
 
-    def step(self, state: State, label: int) -> State:
+    def step(self, state: ScorerState, label: int) -> ScorerState:
         return state
 
-    def end(self, state: State) -> float:
+    def end(self, state: ScorerState) -> float:
         return 0.0
 
 
 @dataclass
-class Search:
+class BeamSearch:
     """A search that is fed an utterance's matrix (frames, vocabulary) piece by piece.
 
     Memory holds no more than the last HELD frames' hypotheses and the labels before, on which all agree.
     """
 
-    options: Options = field(default_factory=Options)
+    options: BeamOptions = field(default_factory=BeamOptions)
     scorer: Scorer | None = None
     blank: int = 0
 
@@ -154,7 +154,7 @@ class Search:
 
     def feed(self, log_probs: NDArray[np.floating]) -> None:
         """Takes the next frames. InputError where the shape or the blank is wrong."""
-        check(log_probs, self.blank)
+        check_log_probs(log_probs, self.blank)
         if len(log_probs) == 0:
             return
         wanted = log_probs >= log_probs.max(axis=1, keepdims=True) - self.options.token_gap
@@ -361,10 +361,10 @@ def _chain(run: _Run | None) -> list[_Run]:
     return links[::-1]
 
 
-def search(
-    log_probs: NDArray[np.floating], options: Options | None = None, scorer: Scorer | None = None, blank: int = 0
+def search_beam(
+    log_probs: NDArray[np.floating], options: BeamOptions | None = None, scorer: Scorer | None = None, blank: int = 0
 ) -> list[Hypothesis]:
     """The best hypotheses of a whole matrix (frames, vocabulary)."""
-    running = Search(options or Options(), scorer, blank)
+    running = BeamSearch(options or BeamOptions(), scorer, blank)
     running.feed(log_probs)
     return running.finish()

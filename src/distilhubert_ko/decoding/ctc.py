@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from distilhubert_ko.errors import InputError
 
-BLOCK = 1000  # frames between the scores that `align` keeps
+BLOCK = 1000  # frames between the scores that `align_labels` keeps
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def greedy(log_probs: NDArray[np.floating], blank: int = 0) -> list[Token]:
     `log_probs` is (frames, vocabulary). No frames give no tokens.
     InputError where the shape or the blank is wrong.
     """
-    check(log_probs, blank)
+    check_log_probs(log_probs, blank)
     if len(log_probs) == 0:
         return []
     path = log_probs.argmax(axis=1)
@@ -58,12 +58,12 @@ def greedy_pieces(pieces: Iterable[NDArray[np.floating]], blank: int = 0) -> lis
     tokens: list[Token] = []
     done = 0
     for piece in pieces:
-        extend(tokens, piece, done, blank)
+        extend_tokens(tokens, piece, done, blank)
         done += len(piece)
     return tokens
 
 
-def extend(tokens: list[Token], piece: NDArray[np.floating], done: int, blank: int = 0) -> None:
+def extend_tokens(tokens: list[Token], piece: NDArray[np.floating], done: int, blank: int = 0) -> None:
     """Adds to `tokens`, of a matrix's first `done` frames, those of its next frames (frames, vocabulary)."""
     later = [replace(token, start=token.start + done, end=token.end + done) for token in greedy(piece, blank)]
     if tokens and later and tokens[-1].end == later[0].start == done and tokens[-1].id == later[0].id:
@@ -99,7 +99,7 @@ def loss(log_probs: NDArray[np.floating], labels: Sequence[int], blank: int = 0)
     return -float(np.logaddexp.reduce(alpha[-2:]))
 
 
-def align(log_probs: NDArray[np.floating], labels: Sequence[int], blank: int = 0) -> list[Token]:
+def align_labels(log_probs: NDArray[np.floating], labels: Sequence[int], blank: int = 0) -> list[Token]:
     """Forced alignment: the single likeliest path through the lattice of section 4.1 that spells `labels`.
 
     `log_probs` is (frames, vocabulary); the result has one Token for each label, in order. It takes time for
@@ -123,7 +123,7 @@ def align(log_probs: NDArray[np.floating], labels: Sequence[int], blank: int = 0
     return _tokens(log_probs, states[1::2].tolist(), starts.tolist(), ends.tolist())
 
 
-def check(log_probs: NDArray[np.floating], blank: int) -> None:
+def check_log_probs(log_probs: NDArray[np.floating], blank: int) -> None:
     if log_probs.ndim != 2:
         raise InputError(f"log_probs has shape {log_probs.shape}: give one utterance's (frames, vocabulary)")
     if not 0 <= blank < log_probs.shape[1]:
@@ -135,7 +135,7 @@ def _lattice(
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Ids of the 2 labels + 1 states (blank, label, ..., blank), and 0 where one can be entered past a blank, else
     -inf."""
-    check(log_probs, blank)
+    check_log_probs(log_probs, blank)
     vocabulary = log_probs.shape[1]
     for label in labels:
         if label == blank or not 0 <= label < vocabulary:

@@ -17,23 +17,23 @@ from numpy.typing import NDArray
 
 from distilhubert_ko import model_folder
 from distilhubert_ko.decoding import ctc
-from distilhubert_ko.decoding.beam import Hypothesis, Options, Search
+from distilhubert_ko.decoding.beam import BeamOptions, BeamSearch, Hypothesis
 from distilhubert_ko.decoding.hotwords import HotWords
-from distilhubert_ko.decoding.language_model import UNIGRAMS, LanguageModel, Weights, untuned
-from distilhubert_ko.decoding.scoring import scorer
+from distilhubert_ko.decoding.language_model import UNIGRAMS, LanguageModel, LmWeights, untuned_weights
+from distilhubert_ko.decoding.scoring import text_scorer
 from distilhubert_ko.errors import InputError, ModelError
 from distilhubert_ko.files import writing
 from distilhubert_ko.text.tokenizer import Tokenizer
 
 ATTRS = "attrs.json"
 SUFFIXES = (".arpa", ".bin", ".binary", ".gz")  # the last are found to be refused: KenLM's wheel does not unpack
-NONE = "none"
+NO_LM = "none"
 HOTWORD_WEIGHT = 2.0  # nats a syllable
-GREEDY: dict[str, Any] = {"beam": 1, "lm": None}
+GREEDY_RECORD: dict[str, Any] = {"beam": 1, "lm": None}
 """The record of greedy decoding."""
 
 
-class Settings(TypedDict, total=False):
+class DecodingOptions(TypedDict, total=False):
     """What a caller may want of decoding; see Decoder."""
 
     lm: str | Path | None
@@ -46,7 +46,7 @@ class Settings(TypedDict, total=False):
 class Decoder:
     """Decodes what a model in `folder` gives.
 
-    `lm` is a language model's file; None is the one that the folder carries, if any, and NONE is none. `beam` is the
+    `lm` is a language model's file; None is the one that the folder carries, if any, and NO_LM is none. `beam` is the
     width, None the default. `hotwords` are raised by `hotword_weight` nats a syllable; `n_best` texts are given.
 
     Raises InputError for a language model that cannot be read, for a hot word that is not Korean and for a beam of
@@ -64,13 +64,13 @@ class Decoder:
         hotword_weight: float = HOTWORD_WEIGHT,
         n_best: int = 1,
     ):
-        path = None if lm == NONE else carried(folder) if lm is None else Path(lm)
+        path = None if lm == NO_LM else carried_language_model(folder) if lm is None else Path(lm)
         self.model = LanguageModel(path) if path else None
-        self.weights = weights(self.model) if self.model else Weights()
-        self.options = Options(n_best=n_best) if beam is None else Options(width=beam, n_best=n_best)
+        self.weights = read_lm_weights(self.model) if self.model else LmWeights()
+        self.options = BeamOptions(n_best=n_best) if beam is None else BeamOptions(width=beam, n_best=n_best)
         self._hotwords = tuple(hotwords)
         self._tokenizer = tokenizer
-        self._scorer = scorer(tokenizer, self.model, self.weights, HotWords(self._hotwords, hotword_weight))
+        self._scorer = text_scorer(tokenizer, self.model, self.weights, HotWords(self._hotwords, hotword_weight))
 
     @property
     def greedy(self) -> bool:
@@ -86,22 +86,25 @@ class Decoder:
             tokens = ctc.greedy_pieces(pieces, self._tokenizer.blank_id)
             score = sum(token.score * (token.end - token.start) for token in tokens)
             return [Hypothesis(tuple(tokens), score, score)]
-        search = Search(self.options, self._scorer, self._tokenizer.blank_id)
+        search = BeamSearch(self.options, self._scorer, self._tokenizer.blank_id)
         for piece in pieces:
             search.feed(piece)
         return search.finish(lambda found: self._tokenizer.decode(token.id for token in found.tokens))
 
     def record(self) -> dict[str, Any]:
-        """What a report says of it: GREEDY, or the width, the language model's file, its weights and the hot words."""
+        """Return what a report says of decoding.
+
+        It is GREEDY_RECORD, or the width, the language model's file, its weights and the hot words.
+        """
         if self.greedy:
-            return dict(GREEDY)
+            return dict(GREEDY_RECORD)
         record: dict[str, Any] = {"beam": self.options.width, "lm": self.model.path.name if self.model else None}
         if self.model:
             record |= {"lm_order": self.model.order, "alpha": self.weights.alpha, "beta": self.weights.beta}
         return record | ({"hotwords": list(self._hotwords)} if self._hotwords else {})
 
 
-def carried(folder: Path) -> Path | None:
+def carried_language_model(folder: Path) -> Path | None:
     """The language model that a model folder carries. ModelError where it has several."""
     found = sorted(path for path in (folder / model_folder.LANGUAGE_MODEL).glob("*") if path.suffix in SUFFIXES)
     if len(found) > 1:
@@ -111,33 +114,36 @@ def carried(folder: Path) -> Path | None:
     return found[0] if found else None
 
 
-def weights(model: LanguageModel) -> Weights:
+def read_lm_weights(model: LanguageModel) -> LmWeights:
     """Those of the attrs.json beside a language model; untuned ones where there is none, and for what it leaves out.
 
     Raises ModelError for one that cannot be read.
     """
     path = model.path.with_name(ATTRS)
     if not path.is_file():
-        return untuned(model)
+        return untuned_weights(model)
     try:
         attrs = json.loads(path.read_text(encoding="utf-8"))
-        found = {name: float(attrs[name]) for name in asdict(Weights()) if name in attrs}
+        found = {name: float(attrs[name]) for name in asdict(LmWeights()) if name in attrs}
         if not all(map(math.isfinite, found.values())):
             raise ValueError(f"{found} are not finite")
-        return replace(untuned(model), **found)
+        return replace(untuned_weights(model), **found)
     except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise ModelError(f"{path}: no weights can be read from it ({error}); tune them again") from error
 
 
 def check_installable(folder: Path, lm: Path) -> None:
-    """Raises InputError where `install` could not put a language model into a model folder, or nobody find it there."""
+    """Check that `install_language_model` could put a language model into a model folder, and that it is found there.
+
+    Raises InputError where not.
+    """
     if not folder.is_dir():
         raise InputError(f"{folder}: --save writes into a model folder; name one")
     if lm.suffix not in SUFFIXES:
         raise InputError(f"{lm}: a model folder carries files that end in .arpa or .bin; give it such a name")
 
 
-def install(folder: Path, lm: Path, chosen: Weights) -> Path:
+def install_language_model(folder: Path, lm: Path, chosen: LmWeights) -> Path:
     """Puts a language model, its list of words if it has one, and its weights into a model folder, in the place of
     another one; where it lies then.
 

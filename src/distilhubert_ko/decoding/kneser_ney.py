@@ -23,7 +23,7 @@ FALLBACK = (0.5, 1.0, 1.5)
 
 
 @dataclass(frozen=True)
-class Level:
+class NgramLevel:
     """All n-grams of one order, each array one entry an n-gram. Probabilities are plain, not logarithms.
 
     `context` is the row of the n-gram without its last unit in the level below, `suffix` of that without its first.
@@ -43,7 +43,7 @@ class Ngrams:
     """A model: `units[id]`, of which the first three are UNKNOWN, BEGIN and END, and a level for each order from 1."""
 
     units: tuple[str, ...]
-    levels: tuple[Level, ...]
+    levels: tuple[NgramLevel, ...]
 
     @property
     def order(self) -> int:
@@ -65,7 +65,7 @@ class _Counted:
     begins: NDArray[np.bool_]
 
 
-def train(sentences: Iterable[Sequence[str]], order: int, cutoffs: Sequence[int] = ()) -> Ngrams:
+def train_ngrams(sentences: Iterable[Sequence[str]], order: int, cutoffs: Sequence[int] = ()) -> Ngrams:
     """The model of sentences, each a sequence of units.
 
     Of order 1, 2, ... n-grams that occur `cutoffs` times or less are left out, and their probability goes to shorter
@@ -81,15 +81,15 @@ def train(sentences: Iterable[Sequence[str]], order: int, cutoffs: Sequence[int]
         raise InputError(f"cutoffs {cutoffs}: give 0 for order 1, and never less than for the order before")
     units, text = _read(sentences)
     counted = _count(text, len(units), order)
-    levels: list[Level] = []
+    levels: list[NgramLevel] = []
     for number, (level, cutoff) in enumerate(zip(counted, cutoffs, strict=True)):
         count = _adjusted(level, counted[number + 1]) if number + 1 < order else level.count
         below = levels[-1] if levels else None
         kept = level.count > cutoff if below else np.ones(len(level.count), bool)
         probability, left = _smoothed(level, count, kept, below, len(units))
         if below:
-            levels[-1] = Level(below.context, below.suffix, below.unit, below.probability, left, below.kept)
-        levels.append(Level(level.context, level.suffix, level.unit, probability, np.ones(len(count)), kept))
+            levels[-1] = NgramLevel(below.context, below.suffix, below.unit, below.probability, left, below.kept)
+        levels.append(NgramLevel(level.context, level.suffix, level.unit, probability, np.ones(len(count)), kept))
     return Ngrams(units, tuple(levels))
 
 
@@ -141,7 +141,7 @@ def _adjusted(level: _Counted, above: _Counted) -> NDArray[np.int64]:
 
 
 def _smoothed(
-    level: _Counted, count: NDArray[np.int64], kept: NDArray[np.bool_], below: Level | None, vocabulary: int
+    level: _Counted, count: NDArray[np.int64], kept: NDArray[np.bool_], below: NgramLevel | None, vocabulary: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The probability of every n-gram, and what each context leaves to the shorter one."""
     discount = np.array([0.0, *_discounts(count)])[np.minimum(count, 3)]
@@ -166,12 +166,12 @@ def _discounts(count: NDArray[np.int64]) -> tuple[float, float, float]:
     return (once, twice, more) if usable else FALLBACK
 
 
-def write(model: Ngrams, path: Path) -> Path:
+def write_arpa(model: Ngrams, path: Path) -> Path:
     """Writes an ARPA file, whole or not at all. Raises InputError where it cannot be written."""
-    return writing.write_text(path, "".join(arpa(model)))
+    return writing.write_text(path, "".join(arpa_lines(model)))
 
 
-def arpa(model: Ngrams) -> Iterator[str]:
+def arpa_lines(model: Ngrams) -> Iterator[str]:
     """The lines of a model's ARPA file."""
     yield "\\data\\\n"
     for order, size in enumerate(model.sizes(), 1):

@@ -25,7 +25,7 @@ LN10 = math.log(10)
 
 
 @dataclass(frozen=True)
-class Weights:
+class LmWeights:
     """How a text adds to a path's log-probability: `alpha` times the model's, and `beta` for each of its units.
 
     `unk_score_offset` is added to the model's log10 probability of a unit that it does not know. The names, and what
@@ -37,7 +37,7 @@ class Weights:
     unk_score_offset: float = 0.0
 
 
-def sentences(paths: Iterable[Path], words: bool, left_out: Counter[str]) -> Iterator[list[str]]:
+def read_sentences(paths: Iterable[Path], words: bool, left_out: Counter[str]) -> Iterator[list[str]]:
     """The units of every line of text files, as transcripts are normalised; each kind of line left out is counted.
 
     Raises InputError for a file that cannot be read.
@@ -121,6 +121,6 @@ def _beginnings(path: Path) -> frozenset[str] | None:
     return frozenset(compose(word)[:end] for word in words for end in range(1, len(word) + 1))
 
 
-def untuned(model: LanguageModel) -> Weights:
+def untuned_weights(model: LanguageModel) -> LmWeights:
     """Weights to begin with: those that did well over syllables (see the lab notes), and pyctcdecode's over words."""
-    return Weights(0.5, 1.5, -10.0) if model.of_words else Weights()
+    return LmWeights(0.5, 1.5, -10.0) if model.of_words else LmWeights()

@@ -11,7 +11,7 @@ from typing import Any
 from distilhubert_ko.decoding import beam
 from distilhubert_ko.decoding.hotwords import HotWords, Match
 from distilhubert_ko.decoding.kneser_ney import END
-from distilhubert_ko.decoding.language_model import BOUNDARY, LN10, LanguageModel, Weights
+from distilhubert_ko.decoding.language_model import BOUNDARY, LN10, LanguageModel, LmWeights
 from distilhubert_ko.text.hangul import compose, decompose, jamo_roles
 from distilhubert_ko.text.tokenizer import Tokenizer
 
@@ -38,7 +38,7 @@ class Worth:
     A space at the beginning, at the end or after a space is not written, and gains nothing.
     """
 
-    def __init__(self, model: LanguageModel | None, weights: Weights, hotwords: HotWords):
+    def __init__(self, model: LanguageModel | None, weights: LmWeights, hotwords: HotWords):
         self.model, self.weights, self.hotwords = model, weights, hotwords
         self._unknown = weights.alpha * weights.unk_score_offset * LN10
         self.start = Written(model.start if model else None, "", hotwords.start)
@@ -120,11 +120,11 @@ class SyllableScorer:
 
     def __init__(self, tokenizer: Tokenizer, worth: Worth):
         self.gain = worth.most
-        self.start: beam.State = _Whole(0.0, worth.start)
+        self.start: beam.ScorerState = _Whole(0.0, worth.start)
         self._worth = worth
-        self._characters = spelled(tokenizer)
+        self._characters = label_characters(tokenizer)
 
-    def step(self, state: Any, label: int) -> beam.State:
+    def step(self, state: Any, label: int) -> beam.ScorerState:
         character = self._characters[label]
         if not character:
             return state
@@ -161,13 +161,13 @@ class JamoScorer:
 
     def __init__(self, tokenizer: Tokenizer, worth: Worth):
         self.gain = worth.most
-        self.start: beam.State = _Growing(0.0, worth.start, "")
+        self.start: beam.ScorerState = _Growing(0.0, worth.start, "")
         self._worth = worth
-        self._characters = spelled(tokenizer)
+        self._characters = label_characters(tokenizer)
         self._roles = [jamo_roles(character) for character in self._characters]
         self._grown = _grown(worth)
 
-    def step(self, state: Any, label: int) -> beam.State:
+    def step(self, state: Any, label: int) -> beam.ScorerState:
         first, medial, final = self._roles[label]
         pending = state.pending
         if final and len(pending) == 2:
@@ -223,7 +223,7 @@ def _grown(worth: Worth) -> dict[str, list[str]]:
     return grown
 
 
-def spelled(tokenizer: Tokenizer) -> list[str]:
+def label_characters(tokenizer: Tokenizer) -> list[str]:
     """What each label writes: a character, a space, or "" for those that say nothing."""
     silent = {tokenizer.blank_token, tokenizer.bos_token, tokenizer.eos_token}
     space = tokenizer.delimiter_token
@@ -233,8 +233,8 @@ def spelled(tokenizer: Tokenizer) -> list[str]:
     ]
 
 
-def scorer(
-    tokenizer: Tokenizer, model: LanguageModel | None, weights: Weights, hotwords: HotWords
+def text_scorer(
+    tokenizer: Tokenizer, model: LanguageModel | None, weights: LmWeights, hotwords: HotWords
 ) -> beam.Scorer | None:
     """What a text of this vocabulary is worth; None where there is neither a model nor a hot word."""
     if model is None and not hotwords.characters:

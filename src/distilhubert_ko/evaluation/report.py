@@ -52,7 +52,7 @@ class Report:
     seconds: float
     """Wall-clock time of reading, recognising and decoding the corpus."""
     threads: int
-    decoding: dict[str, Any] = field(default_factory=lambda: dict(decoder.GREEDY))
+    decoding: dict[str, Any] = field(default_factory=lambda: dict(decoder.GREEDY_RECORD))
     """The beam width, and the file and weights of the language model."""
     corpus_revision: str | None = None
     model_revision: str | None = None
@@ -180,7 +180,7 @@ def load_report(folder: Path) -> Report:
             low, high = table[name]
             table[name] = (low, high)
         # Older reports have greedy decoding only, and no commits.
-        table = {"decoding": dict(decoder.GREEDY), "corpus_revision": None, "model_revision": None} | table
+        table = {"decoding": dict(decoder.GREEDY_RECORD), "corpus_revision": None, "model_revision": None} | table
         return Report(**{name: table[name] for name in _figures()})
     except (ModelError, ValueError, KeyError, TypeError) as error:
         raise ModelError(

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from distilhubert_ko.data.dataset import Example, Split
 from distilhubert_ko.decoding import beam
 from distilhubert_ko.decoding.hotwords import HotWords
-from distilhubert_ko.decoding.language_model import LanguageModel, Weights, untuned
-from distilhubert_ko.decoding.scoring import scorer
+from distilhubert_ko.decoding.language_model import LanguageModel, LmWeights, untuned_weights
+from distilhubert_ko.decoding.scoring import text_scorer
 from distilhubert_ko.errors import CorpusError
 from distilhubert_ko.evaluation import metrics
 from distilhubert_ko.recognition.transcriber import Transcriber, recognise_in_chunks
@@ -26,7 +26,7 @@ HALVINGS = 2  # of their steps, around the best trial so far
 class WeightTrial:
     """Weights and their CER."""
 
-    weights: Weights
+    weights: LmWeights
     cer: float
 
 
@@ -71,7 +71,7 @@ def tune_weights(
     recognised: RecognisedCorpus,
     tokenizer: Tokenizer,
     model: LanguageModel,
-    options: beam.Options,
+    options: beam.BeamOptions,
     on_trial: Callable[[WeightTrial], None] | None = None,
 ) -> list[WeightTrial]:
     """Return the trials in their order: a grid of weights first, then finer grids around the best."""
@@ -80,7 +80,7 @@ def tune_weights(
     def attempt(alpha: float, beta: float) -> None:
         pair = round(alpha, 4), round(beta, 4)
         if pair not in trials and alpha >= 0:
-            weights = replace(untuned(model), alpha=pair[0], beta=pair[1])
+            weights = replace(untuned_weights(model), alpha=pair[0], beta=pair[1])
             trials[pair] = WeightTrial(weights, error_rate(recognised, tokenizer, model, weights, options))
             if on_trial:
                 on_trial(trials[pair])
@@ -107,13 +107,13 @@ def error_rate(
     recognised: RecognisedCorpus,
     tokenizer: Tokenizer,
     model: LanguageModel | None,
-    weights: Weights,
-    options: beam.Options,
+    weights: LmWeights,
+    options: beam.BeamOptions,
 ) -> float:
     """Return the CER of the best hypotheses."""
-    worth = scorer(tokenizer, model, weights, HotWords((), 0.0))
+    worth = text_scorer(tokenizer, model, weights, HotWords((), 0.0))
     total = metrics.ErrorCounts()
     for reference, matrix in zip(recognised.references, recognised.log_probs, strict=True):
-        found = beam.search(matrix, options, worth, tokenizer.blank_id)[0]
+        found = beam.search_beam(matrix, options, worth, tokenizer.blank_id)[0]
         total += metrics.characters(reference, tokenizer.decode(token.id for token in found.tokens))
     return total.rate

@@ -88,6 +88,6 @@ def export_folder(
             speech = write_int8_graph(source, temporary, waves, corpus, reading, on_trial)
         if convert:
             convert(source, temporary, speech, waves)
-    if not convert and not in_place and decoder.carried(folder):
+    if not convert and not in_place and decoder.carried_language_model(folder):
         shutil.copytree(folder / LANGUAGE_MODEL, out / LANGUAGE_MODEL, dirs_exist_ok=True)
     return difference

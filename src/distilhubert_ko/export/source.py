@@ -17,7 +17,7 @@ from distilhubert_ko.export.onnx_builder import Observed
 from distilhubert_ko.model.loading import load_network, wants_normalised_waves
 from distilhubert_ko.model.network import PaddingSafeForCTC, normalise_waves
 from distilhubert_ko.model_folder import GRAPH
-from distilhubert_ko.recognition.session import Runtime
+from distilhubert_ko.recognition.session import ModelSession
 
 TOLERANCE = 1e-3  # of log-probabilities in float32
 CHECKED = ((400,), (401, 33_333), (720, 48_000, 9001))  # samples of the clips in the batches that are compared
@@ -62,7 +62,7 @@ class ExportSource:
 
         Raises ExportError where it is more than TOLERANCE.
         """
-        difference = self._difference(Runtime(exported))
+        difference = self._difference(ModelSession(exported))
         if not difference <= TOLERANCE:
             raise ExportError(
                 f"{self.folder}: the exported graph is off by {difference:.2g} in log-probabilities (allowed "
@@ -71,7 +71,7 @@ class ExportSource:
             )
         return difference
 
-    def _difference(self, runtime: Runtime) -> float:
+    def _difference(self, runtime: ModelSession) -> float:
         """Return the largest difference of log-probabilities over batches of awkward shapes."""
         largest = 0.0
         for lengths in CHECKED:

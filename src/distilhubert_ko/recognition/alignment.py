@@ -59,14 +59,14 @@ class Alignment:
 
 
 @dataclass(frozen=True)
-class _Line:
+class _SpokenLine:
     """Written words and, for each, the ids of what is said, delimiters among them."""
 
     words: tuple[str, ...]
     ids: tuple[tuple[int, ...], ...]
 
 
-def align(transcriber: Transcriber, source: str | Path | bytes | BinaryIO | np.ndarray, text: str) -> Alignment:
+def align_text(transcriber: Transcriber, source: str | Path | bytes | BinaryIO | np.ndarray, text: str) -> Alignment:
     """When each line, word and syllable of `text` is said in a file, its bytes, or mono 16 kHz samples.
 
     Each label has the frames that it takes on the likeliest path that spells the whole text. A CTC model says a
@@ -77,7 +77,7 @@ def align(transcriber: Transcriber, source: str | Path | bytes | BinaryIO | np.n
     Raises AudioError for audio that cannot be read, InputError for silence, for a text of which nothing can be
     spelt, and for one that is too long for the audio.
     """
-    lines, left_out, untimed = _read(text, transcriber.tokenizer)
+    lines, left_out, untimed = _read_lines(text, transcriber.tokenizer)
     if not lines:
         raise InputError("the text holds no words that can be aligned: give what is said, in Hangul")
     wave = source if isinstance(source, np.ndarray) else load_audio(source)
@@ -94,7 +94,7 @@ def align(transcriber: Transcriber, source: str | Path | bytes | BinaryIO | np.n
     return Alignment(Transcript(aligned, seconds), tuple(segments), tuple(left_out), tuple(untimed))
 
 
-def spoken(words: Sequence[str]) -> list[str]:
+def spoken_words(words: Sequence[str]) -> list[str]:
     """What is said of each written word of a line, so that together they are the whole line normalised.
 
     A word can depend on its neighbours (3 in "3 개", a bracket that opens in one word and closes in another). So the
@@ -112,15 +112,15 @@ def spoken(words: Sequence[str]) -> list[str]:
     return shares
 
 
-def _read(text: str, tokenizer: Tokenizer) -> tuple[list[_Line], list[str], list[str]]:
+def _read_lines(text: str, tokenizer: Tokenizer) -> tuple[list[_SpokenLine], list[str], list[str]]:
     """The lines that can be aligned, the characters left out of them, and the lines that say nothing."""
-    lines: list[_Line] = []
+    lines: list[_SpokenLine] = []
     left_out: list[str] = []
     untimed: list[str] = []
     for written in text.splitlines():
         found: list[tuple[str, list[int]]] = []
         words = written.split()
-        for word, share in zip(words, spoken(words), strict=True):
+        for word, share in zip(words, spoken_words(words), strict=True):
             unknown = [character for character in share if tokenizer.unknown(character)]
             ids = tokenizer.encode("".join(character for character in share if character not in unknown))
             left_out += unknown
@@ -130,7 +130,7 @@ def _read(text: str, tokenizer: Tokenizer) -> tuple[list[_Line], list[str], list
             else:
                 found.append((word, ids))
         if found and _says(found[0][1], tokenizer):
-            lines.append(_Line(tuple(word for word, _ in found), tuple(tuple(ids) for _, ids in found)))
+            lines.append(_SpokenLine(tuple(word for word, _ in found), tuple(tuple(ids) for _, ids in found)))
         elif found:
             untimed.append(" ".join(words))
     return lines, left_out, untimed
@@ -140,7 +140,7 @@ def _says(ids: Sequence[int], tokenizer: Tokenizer) -> bool:
     return any(id != tokenizer.delimiter_id for id in ids)
 
 
-def _timed(lines: Sequence[_Line], log_probs: np.ndarray, tokenizer: Tokenizer, seconds: float) -> Iterator[Word]:
+def _timed(lines: Sequence[_SpokenLine], log_probs: np.ndarray, tokenizer: Tokenizer, seconds: float) -> Iterator[Word]:
     """The words of the lines in order, aligned all together, with a delimiter between lines."""
     delimiter = tokenizer.delimiter_id
     written = [word for line in lines for word in line.words]
@@ -159,7 +159,7 @@ def _timed(lines: Sequence[_Line], log_probs: np.ndarray, tokenizer: Tokenizer, 
         labels.pop()
         owners.pop()
     runs: list[list[ctc.Token]] = [[] for _ in written]
-    tokens = ctc.align(log_probs, labels, blank=tokenizer.blank_id)
+    tokens = ctc.align_labels(log_probs, labels, blank=tokenizer.blank_id)
     for token, owner in zip(tokens, owners, strict=True):
         if token.id != delimiter:
             runs[owner].append(token)

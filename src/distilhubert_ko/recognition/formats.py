@@ -29,7 +29,7 @@ class Format(ABC):
         """Return a transcript, shown in `segments`, as the text of a file."""
 
 
-class Text(Format):
+class PlainText(Format):
     """Plain text, one line per segment."""
 
     extension = "txt"
@@ -156,7 +156,7 @@ class TextGrid(Format):
 
 
 FORMATS: dict[str, Format] = {
-    "txt": Text(),
+    "txt": PlainText(),
     "srt": SubRip(),
     "vtt": WebVtt(),
     "tsv": Tsv(),

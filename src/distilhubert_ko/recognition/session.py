@@ -17,7 +17,7 @@ DEVICES = ("auto", "cpu", "cuda")
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
-class Runtime:
+class ModelSession:
     """The exported graph of a model folder, on a CPU or a CUDA GPU; "auto" is the GPU where ONNX Runtime has one.
 
     Raises ModelError where the graph is missing or cannot be loaded, InputError for a device of another name, and

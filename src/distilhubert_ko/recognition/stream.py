@@ -27,7 +27,7 @@ RIGHT = SAMPLE_RATE
 
 
 @dataclass(frozen=True)
-class Update:
+class StreamUpdate:
     """The words that have become final since the last update, and the text after them, which may still change."""
 
     final: tuple[Word, ...]
@@ -58,7 +58,7 @@ class Stream:
         """All final words so far. It only grows."""
         return " ".join(word.text for word in self._words)
 
-    def feed(self, samples: NDArray[np.float32]) -> Update:
+    def feed(self, samples: NDArray[np.float32]) -> StreamUpdate:
         """Takes the next mono 16 kHz samples (samples,), any number of them.
 
         Raises InputError for what is no such wave, and after `finish`.
@@ -73,7 +73,7 @@ class Stream:
             self._waiting += len(taken)
             if self._waiting == STEP:
                 self._hear(ending=False)
-        return Update(tuple(self._words[known:]), self._partial)
+        return StreamUpdate(tuple(self._words[known:]), self._partial)
 
     def finish(self) -> Transcript:
         """The transcript of all that was fed; `feed` takes nothing after it."""
@@ -95,11 +95,11 @@ class Stream:
         if not ending:
             end = self._start + FRAMES.steps(len(self._held))
             final = max(0, end - FRAMES.steps(RIGHT) - self._done)
-        ctc.extend(self._open, heard[:final], self._done, self._tokenizer.blank_id)
+        ctc.extend_tokens(self._open, heard[:final], self._done, self._tokenizer.blank_id)
         self._done += final
         self._settle(ending)
         rest = list(self._open)
-        ctc.extend(rest, heard[final:], self._done, self._tokenizer.blank_id)
+        ctc.extend_tokens(rest, heard[final:], self._done, self._tokenizer.blank_id)
         self._partial = Transcript.from_tokens(rest, self._tokenizer, self._seconds).text
         start = max(0, self._done - FRAMES.steps(LEFT))
         self._held = self._held[(start - self._start) * FRAMES.step :]

@@ -11,14 +11,14 @@ import numpy as np
 from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
 from distilhubert_ko.audio.reading import as_wave, audio_blocks
 from distilhubert_ko.decoding import beam, ctc, decoder
-from distilhubert_ko.decoding.decoder import Settings
+from distilhubert_ko.decoding.decoder import DecodingOptions
 from distilhubert_ko.errors import InputError, ModelError
 from distilhubert_ko.model_folder import resolve
 from distilhubert_ko.recognition import windows
-from distilhubert_ko.recognition.session import Runtime
+from distilhubert_ko.recognition.session import ModelSession
 from distilhubert_ko.recognition.stream import Stream
 from distilhubert_ko.recognition.transcript import Alternative, Transcript
-from distilhubert_ko.recognition.vad import Detector, VadOptions
+from distilhubert_ko.recognition.vad import SpeechDetector, VadOptions
 from distilhubert_ko.recognition.words import settled_count
 from distilhubert_ko.text.tokenizer import Tokenizer
 
@@ -48,14 +48,14 @@ class Transcriber:
         *,
         device: str = "auto",
         batch_size: int = 1,
-        **settings: Unpack[Settings],
+        **settings: Unpack[DecodingOptions],
     ):
         if batch_size < 1:
             raise InputError(f"batch_size {batch_size}: give the number of windows to compute at once, 1 or more")
         self.batch_size = batch_size
         self.folder = resolve(str(model))
         self.tokenizer = Tokenizer.load(self.folder)
-        self.runtime = Runtime(self.folder, threads, device)
+        self.runtime = ModelSession(self.folder, threads, device)
         outputs = self.runtime.vocabulary
         if not self.tokenizer.fewest_outputs <= outputs <= len(self.tokenizer):
             raise ModelError(
@@ -90,12 +90,12 @@ class Transcriber:
                 yield block
 
         if vad is None:
-            pieces = windows.log_probs(self, counted(_blocks(source)), self.batch_size)
+            pieces = windows.windowed_log_probs(self, counted(_blocks(source)), self.batch_size)
         else:
             source = _rereadable(source)
             regions = self._detector.regions(_blocks(source), vad)
             blocks = counted(_blocks(source))
-            pieces = windows.log_probs_within(self, blocks, regions, self._silence, self.batch_size)
+            pieces = windows.region_log_probs(self, blocks, regions, self._silence, self.batch_size)
         if on_progress:
             pieces = _reported(pieces, on_progress)
         if on_text and self.decoder.greedy:
@@ -130,7 +130,7 @@ class Transcriber:
             batch = [order.pop()]  # the longest sets the width
             longest = len(waves[batch[0]])
             if longest > windows.WINDOW:
-                pieces = windows.log_probs(self, [waves[batch[0]]], self.batch_size)
+                pieces = windows.windowed_log_probs(self, [waves[batch[0]]], self.batch_size)
                 results[batch[0]] = np.concatenate([*pieces])
                 continue
             room = max(self.batch_size, int(BATCH_SECONDS * SAMPLE_RATE / max(1, longest)))
@@ -144,7 +144,7 @@ class Transcriber:
         tokens: list[ctc.Token] = []  # of words that may go on
         frames = 0
         for piece in pieces:
-            ctc.extend(tokens, piece, frames, self.tokenizer.blank_id)
+            ctc.extend_tokens(tokens, piece, frames, self.tokenizer.blank_id)
             frames += len(piece)
             count = settled_count(tokens, self.tokenizer)
             if text := Transcript.from_tokens(tokens[:count], self.tokenizer, FRAMES.seconds(frames)).text:
@@ -159,8 +159,8 @@ class Transcriber:
         return np.broadcast_to(row, (frames, len(row)))
 
     @cached_property
-    def _detector(self) -> Detector:
-        return Detector()
+    def _detector(self) -> SpeechDetector:
+        return SpeechDetector()
 
 
 def recognise_in_chunks(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
 from distilhubert_ko.errors import InputError, MissingExtraError
-from distilhubert_ko.recognition.windows import Region
+from distilhubert_ko.recognition.windows import SpeechRegion
 
 CHUNK = 512  # samples that get one probability
 _CONTEXT = 64  # samples before a chunk that the network sees again
@@ -68,7 +68,7 @@ class VadOptions:
         return self.max_speech_duration_s * SAMPLE_RATE - CHUNK - 2 * self.speech_pad_ms * _MILLISECOND
 
 
-class Detector:
+class SpeechDetector:
     """Silero's network. Raises MissingExtraError where the package silero-vad is not installed."""
 
     def __init__(self) -> None:
@@ -84,14 +84,14 @@ class Detector:
         options.intra_op_num_threads = options.inter_op_num_threads = 1  # a chunk is too little work to share
         self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
-    def regions(self, blocks: Iterable[NDArray[np.float32]], options: VadOptions) -> list[Region]:
+    def regions(self, blocks: Iterable[NDArray[np.float32]], options: VadOptions) -> list[SpeechRegion]:
         """Where there is speech in a wave that comes in blocks (samples,) of any size.
 
         Regions rise, do not overlap, and lie on whole frame steps, but for the end of the wave. Memory holds a block
         and a number for every 32 ms.
         """
         probabilities, samples = self.probabilities(blocks)
-        return regions(probabilities, samples, options)
+        return speech_regions(probabilities, samples, options)
 
     def probabilities(self, blocks: Iterable[NDArray[np.float32]]) -> tuple[NDArray[np.float32], int]:
         """The probability of speech in each chunk (chunks,), the last one filled up with silence; and the samples."""
@@ -110,12 +110,12 @@ class Detector:
         return np.array(found, np.float32), samples
 
 
-def regions(probabilities: NDArray[np.float32], samples: int, options: VadOptions) -> list[Region]:
+def speech_regions(probabilities: NDArray[np.float32], samples: int, options: VadOptions) -> list[SpeechRegion]:
     """Regions of speech in a wave of `samples` from the probability of each of its chunks (chunks,)."""
     step = FRAMES.step
     return [
         # Both ends move back to a whole frame step, so that regions that touch still do.
-        Region(start // step * step, end if end == samples else end // step * step)
+        SpeechRegion(start // step * step, end if end == samples else end // step * step)
         for start, end in _padded([*_spans(probabilities.tolist(), samples, options)], samples, options)
     ]
 

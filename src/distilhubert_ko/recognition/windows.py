@@ -19,14 +19,14 @@ MARGIN = 2 * SAMPLE_RATE
 HOP = WINDOW - 2 * MARGIN
 
 
-class Network(Protocol):
+class AcousticModel(Protocol):
     """What turns waves (samples,) into log-probabilities (frames, vocabulary)."""
 
     def log_probs(self, waves: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]: ...
 
 
 @dataclass(frozen=True)
-class Region:
+class SpeechRegion:
     """A part of a wave that is heard as a recording of its own, in samples from `start` to before `end`.
 
     Both are whole frame steps, but for an `end` that is the wave's own.
@@ -50,7 +50,7 @@ class Window:
         return (FRAMES.count(len(self.wave)) if self.last is None else self.last) - self.first
 
 
-def windows(blocks: Iterable[NDArray[np.float32]]) -> Iterator[Window]:
+def cut_windows(blocks: Iterable[NDArray[np.float32]]) -> Iterator[Window]:
     """Windows of WINDOW samples, the last one shorter, over a wave that comes in blocks (samples,) of any size.
 
     A wave no longer than WINDOW is one window, so that it gets the answer of the whole clip.
@@ -67,24 +67,28 @@ def windows(blocks: Iterable[NDArray[np.float32]]) -> Iterator[Window]:
     yield Window(held, first, None)
 
 
-def log_probs(network: Network, blocks: Iterable[NDArray[np.float32]], batch: int = 1) -> Iterator[NDArray[np.float32]]:
-    """The matrix (frames, vocabulary) of a wave that comes in blocks, in pieces that follow one another.
+def windowed_log_probs(
+    network: AcousticModel, blocks: Iterable[NDArray[np.float32]], batch: int = 1
+) -> Iterator[NDArray[np.float32]]:
+    """Yield the matrix (frames, vocabulary) of a wave that comes in blocks, in pieces that follow one another.
 
     The network is given `batch` windows at once, and memory holds as many, whatever the length of the wave.
     """
-    cut = windows(blocks)
+    cut = cut_windows(blocks)
     while group := [*itertools.islice(cut, batch)]:
         yield from _heard(network, group)
 
 
-def log_probs_within(
-    network: Network,
+def region_log_probs(
+    network: AcousticModel,
     blocks: Iterable[NDArray[np.float32]],
-    regions: Iterable[Region],
+    regions: Iterable[SpeechRegion],
     silence: Callable[[int], NDArray[np.float32]],
     batch: int = 1,
 ) -> Iterator[NDArray[np.float32]]:
-    """As `log_probs`, but only `regions`, which must rise, go through the network; between them stands `silence`.
+    """Yield the matrix of a wave of which only `regions`, which must rise, go through the network.
+
+    Between them stands `silence`. Apart from that, it is the matrix of `windowed_log_probs`.
 
     `silence` gives the matrix of a number of frames in which nothing is said. The pieces have as many frames as those
     of the whole wave, so times stay what they are. A batch takes windows from as many regions as it needs.
@@ -99,7 +103,7 @@ def log_probs_within(
             yield piece
 
     for region in regions:
-        for window in windows(tape.play(region.start, region.end)):
+        for window in cut_windows(tape.play(region.start, region.end)):
             if not window.frames:  # a few samples at the very end may begin where the wave's last frame has begun
                 continue
             start = max(done, FRAMES.steps(region.start))
@@ -113,7 +117,7 @@ def log_probs_within(
     yield silence(FRAMES.count(tape.wind()) - done)
 
 
-def _heard(network: Network, group: Sequence[Window]) -> Iterator[NDArray[np.float32]]:
+def _heard(network: AcousticModel, group: Sequence[Window]) -> Iterator[NDArray[np.float32]]:
     """The frames that are kept of each window, computed in one batch."""
     for window, matrix in zip(group, network.log_probs([window.wave for window in group]), strict=True):
         yield matrix[window.first : window.last]

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.errors import BusyError, UnavailableError
-from distilhubert_ko.recognition.session import Runtime
+from distilhubert_ko.recognition.session import ModelSession
 from distilhubert_ko.recognition.stream import Stream
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.recognition.transcript import Transcript
@@ -100,7 +100,7 @@ class Batcher:
     def _with(self, turns: "_Turns") -> Transcriber:
         """Return the Transcriber with the queue in place of the network."""
         shared = copy.copy(self._transcriber)
-        shared.runtime = cast(Runtime, turns)
+        shared.runtime = cast(ModelSession, turns)
         shared.batch_size = max(shared.batch_size, INFERENCES)  # a recording alone keeps all inferences busy
         return shared
 
@@ -117,7 +117,7 @@ class _Task:
 class _Queue:
     """The one queue in front of a network, from which INFERENCES threads take batches."""
 
-    def __init__(self, runtime: Runtime):
+    def __init__(self, runtime: ModelSession):
         self.runtime = runtime
         self.speed = _FIRST_SPEED
         """Seconds of audio per second, over all inferences."""

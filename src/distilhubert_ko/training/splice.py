@@ -80,7 +80,7 @@ def read_or_find_cuts(path: Path, model: str, examples: Sequence[Example]) -> li
         table = reading.read_json(path, InputError, "delete it; the cuts are then found again")
         if list(table) == ids:
             return list(table.values())
-    cuts = find_cuts(Transcriber(model, lm=decoder.NONE), examples)
+    cuts = find_cuts(Transcriber(model, lm=decoder.NO_LM), examples)
     writing.write_json(path, dict(zip(ids, cuts, strict=True)))
     return cuts
 
@@ -106,7 +106,7 @@ def _cuts(wave: Wave, log_probs: np.ndarray, transcriber: Transcriber, text: str
     tokenizer = transcriber.tokenizer
     labels = tokenizer.encode(text)
     try:
-        tokens = ctc.align(log_probs, labels, blank=tokenizer.blank_id)
+        tokens = ctc.align_labels(log_probs, labels, blank=tokenizer.blank_id)
     except InputError:
         return []
     spaces = [place for place, label in enumerate(labels) if label == tokenizer.delimiter_id]
