@@ -21,7 +21,7 @@ types: $(VENV)/dev
 	$(BIN)/mypy
 
 docs: $(VENV)/dev
-	$(BIN)/python docs/generate.py
+	$(BIN)/python -m docs.generate
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

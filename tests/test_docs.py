@@ -1,12 +1,12 @@
 """Tests of what would rot: the help in the documents, figures, links, commands, and the two READMEs in step."""
 
-import importlib.util
 import re
 import tomllib
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+
+from docs import generate
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = {
@@ -17,16 +17,6 @@ FENCED = re.compile(r"```.*?```", re.DOTALL)
 LINK = re.compile(r"\]\((?!http)([^)]+)\)")
 
 
-def load_generator() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
-generate = load_generator()
 COMMANDS = generate.commands()
 
 
