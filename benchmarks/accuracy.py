@@ -35,8 +35,8 @@ from pathlib import Path
 from typing import Any
 
 from distilhubert_ko import model_folder, recipe
-from distilhubert_ko.data import synthetic
 from distilhubert_ko.data.reading import Reading
+from distilhubert_ko.data.synthetic import VOICES, SpokenLine, speak_corpus
 from distilhubert_ko.decoding import decoder, kneser_ney
 from distilhubert_ko.decoding import language_model as lm
 from distilhubert_ko.evaluation import metrics, report, tuning
@@ -159,10 +159,10 @@ def spoken(folder: Path) -> Path:
     for split, part in parts.items():
         lines[split] = []
         for number, written in enumerate(part):
-            voice = draw.choice(synthetic.VOICES[split])
+            voice = draw.choice(VOICES[split])
             pitch, rate = draw.randint(10, 85), draw.randint(150, 260)
-            lines[split].append(synthetic.Line(f"{split}-{voice}-{number:05d}", written, voice, pitch, rate))
-    return synthetic.spoken("pretraining", lines)
+            lines[split].append(SpokenLine(f"{split}-{voice}-{number:05d}", written, voice, pitch, rate))
+    return speak_corpus("pretraining", lines)
 
 
 def encoder(work: Path, texts: Path) -> None:

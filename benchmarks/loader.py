@@ -22,9 +22,9 @@ import torch
 
 from distilhubert_ko import recipe
 from distilhubert_ko.audio.frames import SAMPLE_RATE
-from distilhubert_ko.data import dataset
 from distilhubert_ko.data.corpora import read_corpus
-from distilhubert_ko.data.dataset import Example
+from distilhubert_ko.data.dataset import usable_split
+from distilhubert_ko.data.examples import Example
 from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.files import writing
 from distilhubert_ko.text.tokenizer import Tokenizer
@@ -36,7 +36,7 @@ WAYS = ("decode", "cache_first_pass", "cache", "memory", "memory_augmented")
 
 def examples(corpus: str, cache: Path | None, config: recipe.Recipe, hours: float) -> list[Example]:
     """Clips of a corpus, drawn at random, of so many hours in all, or as many as there are."""
-    found = dataset.split(read_corpus(corpus, Reading(cache=cache)), config.text, config.data).examples
+    found = usable_split(read_corpus(corpus, Reading(cache=cache)), config.text, config.data).examples
     order = np.random.default_rng(0).permutation(len(found))
     ends = np.cumsum([found[index].utterance.seconds for index in order])
     return [found[index] for index in order[: np.searchsorted(ends, hours * 3600) + 1]]

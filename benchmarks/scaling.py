@@ -27,9 +27,10 @@ from datasets.utils.py_utils import convert_file_size_to_int as size
 from torch.utils.flop_counter import FlopCounterMode
 
 from distilhubert_ko import recipe
-from distilhubert_ko.data import dataset, sizes
 from distilhubert_ko.data.corpora import Utterance, read_corpus
+from distilhubert_ko.data.dataset import usable_split
 from distilhubert_ko.data.reading import Reading
+from distilhubert_ko.data.sizes import PUBLISHED_SIZES
 from distilhubert_ko.files import writing
 from distilhubert_ko.model.loading import build_network
 from distilhubert_ko.text.tokenizer import Tokenizer
@@ -41,7 +42,7 @@ HOURS = (1_000, 10_000)
 # NVIDIA's data sheets, without sparsity: H100 SXM (2022), 1,979 TFLOPS with it and half as much without; A100 (2020).
 PEAK_BF16 = {"H100 SXM": 989.5e12, "A100": 312e12}
 UTILISATIONS = (0.1, 0.3)  # of that peak, assumed: nobody has run this network on such a GPU here
-ZEROTH = sizes.PUBLISHED["hub:Bingsu/zeroth-korean#train"]  # whose mean clip is everybody's here
+ZEROTH = PUBLISHED_SIZES["hub:Bingsu/zeroth-korean#train"]  # whose mean clip is everybody's here
 SECONDS = 8  # of the clip whose step is counted, near that mean
 BYTES_A_PARAMETER = 12  # of a checkpoint: the weight and Adam's two moments in float32
 
@@ -101,10 +102,10 @@ def index(utterances: list[Utterance], folder: Path, count: int, config: recipe.
     write_shard(folder / SHARD, [b""] * count, described(drawn) | {"duration": [3.0] * count}, 1000)
     spec, streamed = f"hub:{folder}#train", Reading(streaming=True)
     started = time.thread_time()
-    dataset.split(read_corpus(spec, streamed, measured=False), config.text, config.data)
+    usable_split(read_corpus(spec, streamed, measured=False), config.text, config.data)
     seconds = time.thread_time() - started
     tracemalloc.start()
-    kept = dataset.split(read_corpus(spec, streamed, measured=False), config.text, config.data)
+    kept = usable_split(read_corpus(spec, streamed, measured=False), config.text, config.data)
     held, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return {"bytes": held / len(kept.examples), "peak_bytes": peak / count, "core_seconds": seconds / count}

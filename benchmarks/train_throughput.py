@@ -23,8 +23,9 @@ from transformers import HubertForCTC
 
 from distilhubert_ko import recipe
 from distilhubert_ko.audio.frames import SAMPLE_RATE
-from distilhubert_ko.data import dataset
 from distilhubert_ko.data.corpora import read_corpus
+from distilhubert_ko.data.dataset import usable_split
+from distilhubert_ko.data.fitness import has_enough_frames
 from distilhubert_ko.model.loading import build_network
 from distilhubert_ko.model.network import PaddingSafeHubertForCTC
 from distilhubert_ko.text.tokenizer import Tokenizer
@@ -39,9 +40,9 @@ def measure(way: str, config: recipe.Recipe, corpus: str, batches: int, turn: in
     """Seconds of speech, padding not counted, that one way trains on in a second."""
     torch.manual_seed(turn)
     batch_size = config.training.train_batch_size
-    split = dataset.split(read_corpus(corpus), config.text, config.data)
+    split = usable_split(read_corpus(corpus), config.text, config.data)
     tokenizer = Tokenizer.from_texts((example.text for example in split.examples), config.text.units)
-    examples = [example for example in split.examples if dataset.has_frames(example, tokenizer)]
+    examples = [example for example in split.examples if has_enough_frames(example, tokenizer)]
     chosen = np.random.default_rng(turn).permutation(len(examples))[: batches * batch_size]
     clips = Clips([examples[i] for i in chosen], tokenizer)
     network: torch.nn.Module = build_network(config.model, tokenizer)

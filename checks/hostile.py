@@ -28,7 +28,7 @@ from distilhubert_ko.decoding import decoder, kneser_ney
 from distilhubert_ko.decoding.language_model import LanguageModel
 from distilhubert_ko.errors import DistilhubertKoError
 from distilhubert_ko.evaluation.report import Report, load_report
-from distilhubert_ko.files import reading as files
+from distilhubert_ko.files.reading import read_text
 from distilhubert_ko.model.loading import build_network, load_network, wants_normalised_waves
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.text.tokenizer import Tokenizer
@@ -266,9 +266,7 @@ def readers(folder: Path) -> dict[str, Reader]:
             ("03/001/003.trans.txt", "03/001/003_1.wav"),
             lambda home: _corpus("librispeech:.", home),
         ),
-        "texts": Reader(
-            0.02, {"text.txt": transcripts}, ("text.txt",), lambda home: files.read_text(home / "text.txt")
-        ),
+        "texts": Reader(0.02, {"text.txt": transcripts}, ("text.txt",), lambda home: read_text(home / "text.txt")),
         "checkpoints": Reader(0.06, sealed, tuple(sealed), lambda home: last_whole_checkpoint(home)),
         "reports": Reader(0.03, {"report.json": _report()}, ("report.json",), lambda home: load_report(home)),
         "language models": Reader(

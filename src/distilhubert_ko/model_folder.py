@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from distilhubert_ko.errors import InputError, ModelError, UnavailableError, reason
-from distilhubert_ko.files import reading
+from distilhubert_ko.files.reading import read_json_object
 from distilhubert_ko.files.writing import user_cache
 from distilhubert_ko.version import __version__
 
@@ -142,7 +142,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
     Raises ModelError where the file is missing, cannot be read, or holds no JSON object.
     """
-    return reading.read_json(path, ModelError, "save or download the model again")
+    return read_json_object(path, ModelError, "save or download the model again")
 
 
 def read_record(kind: type[AnyRecord], path: Path) -> AnyRecord:

@@ -15,7 +15,7 @@ import tomli_w
 
 from distilhubert_ko.audio.frames import KERNELS
 from distilhubert_ko.errors import RecipeError
-from distilhubert_ko.files import toml_tables
+from distilhubert_ko.files.toml_tables import dataclass_from_table, set_key
 from distilhubert_ko.files.writing import write_text
 
 Scheduler = Literal["constant_with_warmup", "linear", "cosine", "cosine_with_restarts", "tri_stage"]
@@ -330,8 +330,8 @@ def load_recipe(path: Path, changes: typing.Sequence[str] = ()) -> Recipe:
         raise RecipeError(f"{path}: not a readable TOML file: {error}") from error
     table.setdefault("name", path.stem)
     for change in changes:
-        toml_tables.change(table, change)
-    return toml_tables.build(Recipe, table, str(path))
+        set_key(table, change)
+    return dataclass_from_table(Recipe, table, str(path))
 
 
 def save_recipe(recipe: Recipe, path: Path) -> None:

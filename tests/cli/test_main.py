@@ -471,11 +471,11 @@ def test_a_bar_stands_on_a_terminal_alone_and_text_goes_where_it_was_sent(export
 def test_the_bar_knows_the_length_of_files_and_stays_away_from_short_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from distilhubert_ko.files.reading import Source
+    from distilhubert_ko.files.recordings import Recording
 
     soundfile.write(tmp_path / "speech.wav", clip(40_000), 16_000)
     (tmp_path / "bad.wav").write_text("no sound")
-    files = [Source(str(tmp_path / name), name) for name in ("speech.wav", "bad.wav", "speech.wav")]
+    files = [Recording(str(tmp_path / name), name) for name in ("speech.wav", "bad.wav", "speech.wav")]
     monkeypatch.setattr("rich.console.Console.is_terminal", True)
     assert progress.RecordingsBar(files).progress.disable
     monkeypatch.setattr(progress, "LONG", 4.0)
@@ -487,4 +487,4 @@ def test_the_bar_knows_the_length_of_files_and_stays_away_from_short_work(
             move(1.0)
             move(2.5)
     assert bar.progress.finished
-    assert progress.RecordingsBar([*files, Source("-", "stdin")]).progress.tasks[0].total is None
+    assert progress.RecordingsBar([*files, Recording("-", "stdin")]).progress.tasks[0].total is None

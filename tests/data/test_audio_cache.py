@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 
 from distilhubert_ko import recipe
 from distilhubert_ko.audio.reading import load_audio
-from distilhubert_ko.data import audio_cache, dataset, lengths
-from distilhubert_ko.data.audio_cache import AudioCache, open_cache, packed, unpacked
+from distilhubert_ko.data import audio_cache, lengths
+from distilhubert_ko.data.audio_cache import AudioCache, open_cache, pack_wave, unpack_wave
 from distilhubert_ko.data.corpora import Corpus, Utterance, read_corpus
+from distilhubert_ko.data.dataset import prepare_dataset, read_unlabelled
 from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.errors import AudioError, InputError
 from distilhubert_ko.evaluation import report
@@ -120,11 +121,11 @@ def test_a_clip_from_the_cache_is_the_decoded_clip_bit_for_bit(
 @given(st.lists(st.floats(-(2.0**31), 2.0**31, width=32) | st.integers(-(2**15), 2**15).map(lambda n: n / 2**15)))
 def test_every_wave_comes_back_from_its_bytes(samples: list[float]) -> None:
     wave = np.array(samples, dtype=np.float32)
-    assert bits(unpacked(packed(wave))) == bits(wave)
+    assert bits(unpack_wave(pack_wave(wave))) == bits(wave)
 
 
 def test_minus_zero_stays_what_it_is() -> None:
-    assert bits(unpacked(packed(np.array([-0.0], np.float32)))) == bits(np.array([-0.0], np.float32))
+    assert bits(unpack_wave(pack_wave(np.array([-0.0], np.float32)))) == bits(np.array([-0.0], np.float32))
 
 
 def test_slices_of_a_recording_are_clips_of_their_own(cache: AudioCache, tmp_path: Path, decoded: Calls) -> None:
@@ -451,11 +452,11 @@ def test_a_recipe_with_a_cache_decodes_and_measures_once(
     config = recipe.Recipe(data=data)
     waves = []
     for _ in range(2):
-        prepared = pickle.loads(pickle.dumps(dataset.prepare(config)))  # as new processes receive it
+        prepared = pickle.loads(pickle.dumps(prepare_dataset(config)))  # as new processes receive it
         waves.append(b"".join(bits(e.utterance.wave()) for e in (*prepared.train.examples, *prepared.eval.examples)))
         assert len(decoded.take()) == len(probed.take()) == (24 if len(waves) == 1 else 0)
     assert waves[0] == waves[1]
-    assert dataset.unlabelled(data.eval, config).examples[0].utterance.cache is not None
+    assert read_unlabelled(data.eval, config).examples[0].utterance.cache is not None
     assert probed.take() == []
 
 

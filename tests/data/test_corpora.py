@@ -3,7 +3,6 @@ import os
 import pickle
 import re
 import sys
-import types
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-import distilhubert_ko.data
+from distilhubert_ko.data import synthetic
 from distilhubert_ko.data.corpora import Corpus, Problem, read_corpus
 from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.errors import (
@@ -430,10 +429,7 @@ def test_a_synthetic_corpus_is_read_from_its_manifests(tmp_path: Path, monkeypat
         record = {"audio_filepath": f"{split}/1.wav", "text": "말", "duration": 0.05, "speaker": "ko"}
         lines(tmp_path / f"{split}.jsonl", json.dumps(record))
     asked: list[str] = []
-    stand_in = types.ModuleType("distilhubert_ko.data.synthetic")
-    stand_in.corpus_folder = lambda name: asked.append(name) or tmp_path  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "distilhubert_ko.data.synthetic", stand_in)
-    monkeypatch.setattr(distilhubert_ko.data, "synthetic", stand_in, raising=False)
+    monkeypatch.setattr(synthetic, "synthetic_folder", lambda name: asked.append(name) or tmp_path)
     corpus = read_corpus("synthetic:demo#train")
     assert (ids(corpus), corpus.speakers, asked) == (["train/1"], ("ko",), ["demo"])
     refused("synthetic:demo#dev", "no split 'dev': this corpus has test, train")

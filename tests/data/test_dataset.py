@@ -11,8 +11,11 @@ import soundfile
 
 from distilhubert_ko import model_folder
 from distilhubert_ko.audio.frames import SAMPLE_RATE
-from distilhubert_ko.data import dataset
+from distilhubert_ko.data.account import describe_data
 from distilhubert_ko.data.corpora import read_corpus
+from distilhubert_ko.data.dataset import overlap_with_train, prepare_dataset, read_scored_split, usable_split
+from distilhubert_ko.data.examples import Split
+from distilhubert_ko.data.fitness import has_enough_frames
 from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.errors import CorpusError
 from distilhubert_ko.files import writing
@@ -40,7 +43,7 @@ def config(folder: Path, train: list[Row], evaluation: list[Row], text: Text | N
     return Recipe(data=Data(**specs, root=str(folder), **data), text=text or Text())
 
 
-def texts(split: dataset.Split) -> list[str]:
+def texts(split: Split) -> list[str]:
     return [example.text for example in split.examples]
 
 
@@ -70,7 +73,7 @@ def test_every_unusable_training_utterance_is_counted_under_its_reason(tmp_path:
     write(tmp_path, "more", [GOOD])
     with (tmp_path / "train.jsonl").open("a", encoding="utf-8") as manifest:
         manifest.write((tmp_path / "more.jsonl").read_text(encoding="utf-8"))
-    data = dataset.prepare(recipe)
+    data = prepare_dataset(recipe)
     assert texts(data.train) == ["가나 다라"]
     assert data.train.dropped == {
         "audio missing": 1,
@@ -84,22 +87,22 @@ def test_every_unusable_training_utterance_is_counted_under_its_reason(tmp_path:
 
 
 def test_an_evaluation_leaves_out_only_what_cannot_be_scored(tmp_path: Path) -> None:
-    data = dataset.prepare(config(tmp_path, [GOOD], UNUSABLE, **LIMITS))
+    data = prepare_dataset(config(tmp_path, [GOOD], UNUSABLE, **LIMITS))
     assert data.eval.dropped == {"no transcript": 1, "empty text": 1, SCRIPTS: 4}
     assert len(data.eval.examples) == len(UNUSABLE) - 6
     assert {"짧다", "길다"} < set(texts(data.eval))
-    assert not all(dataset.has_frames(example, data.tokenizer) for example in data.eval.examples)
+    assert not all(has_enough_frames(example, data.tokenizer) for example in data.eval.examples)
 
 
 def test_spelling_keeps_digits_and_latin_letters_as_korean_words(tmp_path: Path) -> None:
-    data = dataset.prepare(config(tmp_path, UNUSABLE[:5], [GOOD], Text(foreign="spell")))
+    data = prepare_dataset(config(tmp_path, UNUSABLE[:5], [GOOD], Text(foreign="spell")))
     assert texts(data.train) == ["오케이 그래", "세 시 정각"]
     assert data.train.dropped == {"empty text": 1, SCRIPTS: 2}
 
 
 def test_a_clip_as_long_as_a_limit_is_kept(tmp_path: Path) -> None:
     rows: list[Row] = [("가", SECOND // 2, None), ("나", 2 * SECOND, None)]
-    data = dataset.prepare(config(tmp_path, rows, [GOOD], **LIMITS))
+    data = prepare_dataset(config(tmp_path, rows, [GOOD], **LIMITS))
     assert texts(data.train) == ["가", "나"]
     assert data.train.dropped == {}
 
@@ -119,7 +122,7 @@ def test_a_clip_needs_a_frame_for_each_label_and_for_each_repeat(
 ) -> None:
     enough = 400 + 320 * (frames - 1)
     rows: list[Row] = [GOOD, (text, enough, None), (text, enough - 1, None)]
-    data = dataset.prepare(config(tmp_path, rows, [GOOD], Text(units=units)))
+    data = prepare_dataset(config(tmp_path, rows, [GOOD], Text(units=units)))
     assert [example.samples for example in data.train.examples] == [SECOND, enough]
     assert data.train.dropped == {"more labels than frames": 1}
 
@@ -127,13 +130,13 @@ def test_a_clip_needs_a_frame_for_each_label_and_for_each_repeat(
 def test_a_corpus_of_which_nothing_is_usable_is_an_error_that_says_why(tmp_path: Path) -> None:
     for recipe in (config(tmp_path, UNUSABLE[:5], [GOOD]), config(tmp_path, [GOOD], UNUSABLE[:5])):
         with pytest.raises(CorpusError, match=f"no usable utterance.*empty text: 1, {SCRIPTS}: 4") as caught:
-            dataset.prepare(recipe)
+            prepare_dataset(recipe)
         assert "\n" not in str(caught.value)
 
 
 def test_a_corpus_without_a_clip_long_enough_for_its_text_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="every utterance has more labels than frames"):
-        dataset.prepare(config(tmp_path, [("가나", 719, None), ("다", 399, None)], [GOOD]))
+        prepare_dataset(config(tmp_path, [("가나", 719, None), ("다", 399, None)], [GOOD]))
 
 
 # The vocabulary
@@ -144,21 +147,21 @@ def test_the_vocabulary_is_of_the_kept_training_text_alone(tmp_path: Path, units
     train: list[Row] = [("각, 가!", SECOND, None), ("다", SECOND, None), ("漢字 마", SECOND, None), ("바", 100, None)]
     train += [("사아자차", 1_000, None), ("카", 200, None)]  # too few frames, and too short
     recipe = config(tmp_path, train, [("하", SECOND, None)], Text(units=units), min_seconds=0.02)
-    tokenizer = dataset.prepare(recipe).tokenizer
+    tokenizer = prepare_dataset(recipe).tokenizer
     assert "".join(tokenizer.tokens[3:]) == expected
     assert tokenizer.units == units
 
 
 def test_characters_that_training_never_saw_are_counted_in_an_evaluation(tmp_path: Path) -> None:
     evaluation: list[Row] = [("가 호 하하", SECOND, None), ("하 나", SECOND, None)]
-    data = dataset.prepare(config(tmp_path, [("가 나", SECOND, None)], evaluation))
+    data = prepare_dataset(config(tmp_path, [("가 나", SECOND, None)], evaluation))
     unknown = data.report().overlap_with_train["eval"].unknown_characters
     assert list(unknown.items()) == [("하", 3), ("호", 1)]  # the most frequent first
     assert len(data.eval.examples) == 2
 
 
 def test_of_jamo_only_those_that_training_never_saw_are_unknown(tmp_path: Path) -> None:
-    data = dataset.prepare(
+    data = prepare_dataset(
         config(tmp_path, [("가 호", SECOND, None)], [("하 고 학", SECOND, None)], Text(units="jamo"))
     )
     assert data.report().overlap_with_train["eval"].unknown_characters == {"ᆨ": 1}
@@ -175,21 +178,21 @@ def test_sentences_and_speakers_shared_with_training_are_counted_once_each(tmp_p
         ("마", SECOND, "s3"),
         ("바", SECOND, None),
     ]
-    data = dataset.prepare(config(tmp_path, train, evaluation))
-    shared = dataset.overlap(data.train, data.eval, data.tokenizer)
+    data = prepare_dataset(config(tmp_path, train, evaluation))
+    shared = overlap_with_train(data.train, data.eval, data.tokenizer)
     assert (shared.shared_sentences, shared.shared_speakers) == (1, 2)
     assert shared.unknown_characters == {"마": 1, "바": 1}
 
 
 def test_without_a_test_corpus_the_evaluation_corpus_is_the_test(tmp_path: Path) -> None:
-    data = dataset.prepare(config(tmp_path, [GOOD], [("나", SECOND, None)]))
+    data = prepare_dataset(config(tmp_path, [GOOD], [("나", SECOND, None)]))
     assert data.test is data.eval
 
 
 def test_a_test_corpus_is_read_as_an_evaluation_is(tmp_path: Path) -> None:
     recipe = config(tmp_path, [GOOD], [GOOD], test=write(tmp_path, "test", UNUSABLE), **LIMITS)
-    data = dataset.prepare(recipe)
-    assert data.test == dataset.read_scored_split("manifest:test.jsonl", recipe.text, Reading.from_recipe(recipe))
+    data = prepare_dataset(recipe)
+    assert data.test == read_scored_split("manifest:test.jsonl", recipe.text, Reading.from_recipe(recipe))
     assert data.test.dropped == {"no transcript": 1, "empty text": 1, SCRIPTS: 4}
 
 
@@ -197,14 +200,14 @@ def test_speakers_that_are_held_out_train_nothing(tmp_path: Path) -> None:
     rows: list[Row] = [(f"{syllable} 나", SECOND, f"s{index}") for index, syllable in enumerate("가나다라마바", 1)]
     spec = write(tmp_path, "all", rows)
     held = Data(train=f"{spec}#train", eval=f"{spec}#dev", test=f"{spec}#test", heldout="every 3rd speaker")
-    data = dataset.prepare(Recipe(data=dataclasses.replace(held, root=str(tmp_path))))
+    data = prepare_dataset(Recipe(data=dataclasses.replace(held, root=str(tmp_path))))
     assert data.train.speakers == {"s1", "s2", "s5"}
     assert data.eval.speakers == {"s4"}
     assert data.test.speakers == {"s3", "s6"}
 
 
 def test_the_report_accounts_for_every_utterance(tmp_path: Path) -> None:
-    data = dataset.prepare(config(tmp_path, [GOOD, *UNUSABLE], [GOOD, GOOD], **LIMITS))
+    data = prepare_dataset(config(tmp_path, [GOOD, *UNUSABLE], [GOOD, GOOD], **LIMITS))
     report = data.report().to_dict()
     assert set(report) == {"units", "vocabulary", "splits", "overlap_with_train"}
     assert (report["units"], report["vocabulary"]) == ("syllables", len(data.tokenizer))
@@ -225,15 +228,15 @@ def test_the_report_accounts_for_every_utterance(tmp_path: Path) -> None:
 
 
 def test_the_report_is_json_that_reads_back(tmp_path: Path) -> None:
-    report = dataset.prepare(config(tmp_path, [GOOD, *UNUSABLE], [("하", SECOND, None)])).report()
+    report = prepare_dataset(config(tmp_path, [GOOD, *UNUSABLE], [("하", SECOND, None)])).report()
     path = writing.write_json(tmp_path / model_folder.DATA, report.to_dict())
     assert model_folder.read_record(DataRecord, path) == report
     assert "하" in path.read_text(encoding="utf-8")
 
 
 def test_the_report_in_words_has_every_split_every_reason_and_what_is_unknown(tmp_path: Path) -> None:
-    report = dataset.prepare(config(tmp_path, [GOOD, *UNUSABLE], [("하하", SECOND, None)], **LIMITS)).report()
-    words = dataset.describe(report)
+    report = prepare_dataset(config(tmp_path, [GOOD, *UNUSABLE], [("하하", SECOND, None)], **LIMITS)).report()
+    words = describe_data(report)
     for name, split in report.splits.items():
         assert f"{name}: {split.corpus}: {split.utterances} utterances" in words
     for reason, count in report.splits["train"].dropped.items():
@@ -247,16 +250,16 @@ def test_the_report_in_words_has_every_split_every_reason_and_what_is_unknown(tm
 def test_the_samples_of_an_example_are_those_of_its_wave(tmp_path: Path) -> None:
     rows: list[Row] = [("가", samples, None) for samples in (1, 399, 400, 16_001, 12_347)]
     corpus = read_corpus(write(tmp_path, "odd", rows), Reading(root=tmp_path))
-    for example in dataset.split(corpus, Text(), None).examples:
+    for example in usable_split(corpus, Text(), None).examples:
         assert example.samples == len(example.utterance.wave())
 
 
 def test_the_shared_fixture_is_wholly_usable(tiny_speech: Path) -> None:
     specs = Data(train="manifest:train.jsonl", eval="manifest:dev.jsonl", root=str(tiny_speech))
     for units in ("syllables", "jamo"):
-        data = dataset.prepare(Recipe(data=specs, text=Text(units=units)))
+        data = prepare_dataset(Recipe(data=specs, text=Text(units=units)))
         assert (len(data.train.examples), len(data.eval.examples)) == (18, 6)
         assert data.train.dropped == data.eval.dropped == {}
         assert data.train.speakers == {"s1", "s2", "s3"}
         nothing = OverlapRecord(shared_sentences=0, shared_speakers=0, unknown_characters={})
-        assert dataset.overlap(data.train, data.eval, data.tokenizer) == nothing
+        assert overlap_with_train(data.train, data.eval, data.tokenizer) == nothing

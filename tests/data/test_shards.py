@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from distilhubert_ko import recipe
-from distilhubert_ko.data import dataset, shards
 from distilhubert_ko.data.corpora import Corpus, Problem, read_corpus
+from distilhubert_ko.data.examples import Example
 from distilhubert_ko.data.reading import Reading
+from distilhubert_ko.data.shards import KEPT_GROUPS, MIXING_POOL, MIXING_WINDOW, RowGroup, describe_shards
 from distilhubert_ko.errors import AudioError, CorpusError, InputError, RecipeError, UnavailableError
 from distilhubert_ko.model.loading import build_network
 from distilhubert_ko.model.saving import save_network
@@ -100,7 +101,7 @@ def test_transcripts_are_read_without_the_sound(hub: Hub, listed: bool) -> None:
     corpus = streamed(measured=False)
     assert {u.seconds_from for u in corpus.utterances} == {"corpus" if listed else "text"}
     assert corpus.hours == pytest.approx(count * 0.5 / 3600)
-    source = shards.source([u.audio for u in corpus.utterances])
+    source = describe_shards([u.audio for u in corpus.utterances])
     assert source is not None
     assert (source["shards"], source["row_groups"]) == (1, 4)
     # One row group, from which lengths are guessed, where they are not listed; the end of a shard is its index.
@@ -157,7 +158,7 @@ def test_a_part_of_an_epoch_fetches_about_its_part_of_the_sound_and_keeps_little
     parts, groups, rows = 4, 160, 2
     count = groups * rows
     put(hub, [4000] * count, row_group=rows, shards=parts, duration=[0.25] * count)
-    examples = [dataset.Example(u, "말") for u in streamed(measured=False).utterances]
+    examples = [Example(u, "말") for u in streamed(measured=False).utterances]
     sampler = RowGroupSampler(row_groups(examples), [e.samples for e in examples], 4, seed=0)
     hub.fetched.clear()
     whole, most = (hub.folder / "data/train-00000-of-00004.parquet").stat().st_size * parts, 0
@@ -168,16 +169,16 @@ def test_a_part_of_an_epoch_fetches_about_its_part_of_the_sound_and_keeps_little
         most = max(most, len(spool(tmp_path)))
         if done % (count // parts) == 0:
             shares.append(sum(hub.fetched) / whole)
-    at_hand = (shards.WINDOW + shards.POOL) / groups
+    at_hand = (MIXING_WINDOW + MIXING_POOL) / groups
     assert all(share <= part / parts + at_hand for part, share in enumerate(shares, 1))
     assert shares[-1] == pytest.approx(1, abs=0.05)  # nothing twice
-    assert most <= shards.KEEP
+    assert most <= KEPT_GROUPS
     assert set(heard.values()) == {1}
 
 
 def test_evaluation_reads_one_row_group_after_another(hub: Hub) -> None:
     put(hub, [1600, 800, 3200, 2400], row_group=2)
-    examples = [dataset.Example(u, "말") for u in streamed().utterances]
+    examples = [Example(u, "말") for u in streamed().utterances]
     assert [e.samples for e in evaluation_order(examples)] == [800, 1600, 2400, 3200]
     assert row_groups(evaluation_order(examples)) == [0, 0, 1, 1]
 
@@ -197,7 +198,7 @@ def test_a_disk_that_keeps_nothing_that_is_fetched_is_an_error_and_no_endless_lo
     utterance = streamed(measured=False).utterances[1]
     for file in spool(tmp_path):
         file.unlink()
-    monkeypatch.setattr(shards.Group, "_fetch", lambda self, path: path.write_bytes(b"no Arrow"))
+    monkeypatch.setattr(RowGroup, "_fetch", lambda self, path: path.write_bytes(b"no Arrow"))
     with pytest.raises(InputError, match=r"-0\.arrow cannot be read though it was fetched 3 times .*XDG_CACHE_HOME"):
         utterance.wave()
 
@@ -365,7 +366,7 @@ def test_a_run_counts_the_clips_that_turn_out_too_long(config: recipe.Recipe, sp
 
 def test_an_unfit_clip_sounds_like_the_next(hub: Hub) -> None:
     put(hub, [1600, 40_000, 3200, 100])
-    examples = [dataset.Example(u, "말") for u in streamed(measured=False).utterances]
+    examples = [Example(u, "말") for u in streamed(measured=False).utterances]
     limits = recipe.Data(max_seconds=1.0)
     clips = AugmentedClips(examples, Tokenizer.from_texts(["말"], "jamo"), recipe.Augment(), None, 0, limits)
     np.testing.assert_array_equal(clips[1]["wave"], clips[2]["wave"])

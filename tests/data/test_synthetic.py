@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.data import synthetic
 from distilhubert_ko.data.corpora import read_corpus
-from distilhubert_ko.data.synthetic import Line, particle
+from distilhubert_ko.data.sentences import particle, random_sentence
+from distilhubert_ko.data.synthetic import SpokenLine, synthetic_folder, synthetic_lines
 from distilhubert_ko.errors import CorpusError
 from distilhubert_ko.text.normalise import foreign_characters, normalise
 
@@ -30,23 +31,23 @@ VOICES = {"train": ["m1", "f5"], "test": ["f2"]}  # f5 and f2 breathe, which tak
 
 
 @pytest.fixture(scope="module")
-def demo() -> dict[str, list[Line]]:
-    return synthetic.lines("demo")
+def demo() -> dict[str, list[SpokenLine]]:
+    return synthetic_lines("demo")
 
 
-def all_lines(demo: dict[str, list[Line]]) -> list[Line]:
+def all_lines(demo: dict[str, list[SpokenLine]]) -> list[SpokenLine]:
     return [line for part in demo.values() for line in part]
 
 
 # Sentences and voices
 
 
-def test_the_corpus_has_the_splits_that_training_asks_for(demo: dict[str, list[Line]]) -> None:
+def test_the_corpus_has_the_splits_that_training_asks_for(demo: dict[str, list[SpokenLine]]) -> None:
     assert {split: len(part) for split, part in demo.items()} == synthetic.SENTENCES
     assert set(demo) == {"train", "dev", "test"}
 
 
-def test_sentences_and_voices_of_train_dev_and_test_are_disjoint(demo: dict[str, list[Line]]) -> None:
+def test_sentences_and_voices_of_train_dev_and_test_are_disjoint(demo: dict[str, list[SpokenLine]]) -> None:
     for one, other in combinations(demo.values(), 2):
         assert not {line.voice for line in one} & {line.voice for line in other}
         # As they are learnt, not only as they are written.
@@ -55,7 +56,7 @@ def test_sentences_and_voices_of_train_dev_and_test_are_disjoint(demo: dict[str,
         }
 
 
-def test_every_voice_of_a_split_speaks_in_it(demo: dict[str, list[Line]]) -> None:
+def test_every_voice_of_a_split_speaks_in_it(demo: dict[str, list[SpokenLine]]) -> None:
     for split, part in demo.items():
         assert {line.voice for line in part} == set(synthetic.VOICES[split])
 
@@ -66,31 +67,31 @@ def test_every_voice_exists_in_espeak() -> None:
     assert {voice for voices in synthetic.VOICES.values() for voice in voices} <= variants
 
 
-def test_there_are_a_thousand_distinct_sentences_and_none_twice(demo: dict[str, list[Line]]) -> None:
+def test_there_are_a_thousand_distinct_sentences_and_none_twice(demo: dict[str, list[SpokenLine]]) -> None:
     written = [line.text for line in all_lines(demo)]
     assert len(set(written)) == len(written) >= 1000
     assert len({normalise(sentence, spell=True) for sentence in written}) >= 1000
 
 
-def test_ids_are_distinct_and_so_are_the_paths(demo: dict[str, list[Line]]) -> None:
+def test_ids_are_distinct_and_so_are_the_paths(demo: dict[str, list[SpokenLine]]) -> None:
     lines = all_lines(demo)
     assert len({line.id for line in lines}) == len({line.path for line in lines}) == len(lines)
 
 
-def test_numbers_and_punctuation_occur_in_every_split(demo: dict[str, list[Line]]) -> None:
+def test_numbers_and_punctuation_occur_in_every_split(demo: dict[str, list[SpokenLine]]) -> None:
     for part in demo.values():
         for mark in ("0123456789", ".", "?", "!", "%"):
             assert any(set(mark) & set(line.text) for line in part), mark
 
 
-def test_every_sentence_normalises_to_hangul_and_spaces(demo: dict[str, list[Line]]) -> None:
+def test_every_sentence_normalises_to_hangul_and_spaces(demo: dict[str, list[SpokenLine]]) -> None:
     for line in all_lines(demo):
         normal = normalise(line.text, spell=True)
         assert normal
         assert foreign_characters(normal) == "", line.text
 
 
-def test_the_training_sentences_have_every_syllable_of_most_others(demo: dict[str, list[Line]]) -> None:
+def test_the_training_sentences_have_every_syllable_of_most_others(demo: dict[str, list[SpokenLine]]) -> None:
     known = {syllable for line in demo["train"] for syllable in normalise(line.text, spell=True)}
     for split in ("dev", "test"):
         strange = [line for line in demo[split] if set(normalise(line.text, spell=True)) - known]
@@ -98,8 +99,8 @@ def test_the_training_sentences_have_every_syllable_of_most_others(demo: dict[st
 
 
 @pytest.mark.parametrize("hash_seed", ["1", "2"])
-def test_the_lines_are_the_same_in_every_process(hash_seed: str, demo: dict[str, list[Line]]) -> None:
-    script = "from distilhubert_ko.data import synthetic; print(repr(synthetic.lines('demo')).encode())"
+def test_the_lines_are_the_same_in_every_process(hash_seed: str, demo: dict[str, list[SpokenLine]]) -> None:
+    script = "from distilhubert_ko.data import synthetic; print(repr(synthetic.synthetic_lines('demo')).encode())"
     printed = subprocess.run(
         [sys.executable, "-c", script],
         env=os.environ | {"PYTHONHASHSEED": hash_seed},
@@ -112,7 +113,7 @@ def test_the_lines_are_the_same_in_every_process(hash_seed: str, demo: dict[str,
 
 def test_an_unknown_corpus_is_a_corpus_error_that_names_those_there_are() -> None:
     with pytest.raises(CorpusError, match="synthetic:demon: no such corpus; there is synthetic:demo"):
-        synthetic.lines("demon")
+        synthetic_lines("demon")
     with pytest.raises(CorpusError, match="no such corpus"):
         read_corpus("synthetic:demon#train")
 
@@ -146,7 +147,7 @@ def test_a_syllable_has_a_final_exactly_if_it_decomposes_into_three_jamo(syllabl
 
 @given(st.integers(0, 2**32))
 def test_no_sentence_has_an_object_particle_that_does_not_fit(seed: int) -> None:
-    for word in synthetic.sentence(random.Random(seed)).strip(".!?").split():
+    for word in random_sentence(random.Random(seed)).strip(".!?").split():
         before, last = word[:-1], word[-1]
         if last in "을를" and before:
             assert word == particle(before, "을", "를")
@@ -171,7 +172,7 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         for processors in (2, 1):
             patch.setattr(os, "cpu_count", lambda processors=processors: processors)
             patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-            folders.append(synthetic.corpus_folder("demo"))
+            folders.append(synthetic_folder("demo"))
     return folders
 
 
@@ -185,7 +186,7 @@ def handful(spoken: list[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_corpus_reads_back_as_the_lines_it_was_made_from(handful: Path) -> None:
-    for split, part in synthetic.lines("demo").items():
+    for split, part in synthetic_lines("demo").items():
         corpus = read_corpus(f"synthetic:demo#{split}")
         assert corpus.problems == ()
         assert [(u.text, u.speaker) for u in corpus.utterances] == [(line.text, line.voice) for line in part]
@@ -223,11 +224,11 @@ def test_the_corpus_is_made_once(handful: Path, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(synthetic, "ProcessPoolExecutor", another)
     before = {path: path.stat().st_mtime_ns for path in handful.rglob("*")}
-    assert synthetic.corpus_folder("demo") == handful
+    assert synthetic_folder("demo") == handful
     assert {path: path.stat().st_mtime_ns for path in handful.rglob("*")} == before
     monkeypatch.setattr(synthetic, "SENTENCES", HANDFUL | {"train": 6})
     with pytest.raises(AssertionError, match="spoken again"):
-        synthetic.corpus_folder("demo")  # other sentences are another corpus
+        synthetic_folder("demo")  # other sentences are another corpus
 
 
 def test_nothing_lies_beside_the_finished_corpus(handful: Path) -> None:
@@ -243,7 +244,7 @@ def test_a_voice_that_espeak_lacks_is_an_error_and_leaves_nothing_behind(
     monkeypatch.setattr(synthetic, "SHARDS", 1)
     monkeypatch.setattr(synthetic, "VOICES", {"train": ["m1", "nobody"]})
     with pytest.raises(CorpusError, match=r"no voice ko\+nobody"):
-        synthetic.corpus_folder("demo")
+        synthetic_folder("demo")
     assert list((tmp_path / "distilhubert-ko").iterdir()) == []
 
 
@@ -257,7 +258,7 @@ def test_where_another_process_was_first_its_corpus_is_taken(tmp_path: Path, mon
 
         def __exit__(self, *_: object) -> None: ...
 
-        def map(self, _: object, folders: tuple[Path, ...], shards: tuple[list[Line], ...]) -> list:
+        def map(self, _: object, folders: tuple[Path, ...], shards: tuple[list[SpokenLine], ...]) -> list:
             finished = folders[0].with_name(folders[0].name.rsplit("-", 1)[0])
             finished.mkdir()
             (finished / "theirs").touch()
@@ -266,6 +267,6 @@ def test_where_another_process_was_first_its_corpus_is_taken(tmp_path: Path, mon
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(synthetic, "SENTENCES", HANDFUL)
     monkeypatch.setattr(synthetic, "ProcessPoolExecutor", Pool)
-    folder = synthetic.corpus_folder("demo")
+    folder = synthetic_folder("demo")
     assert [path.name for path in folder.iterdir()] == ["theirs"]
     assert list(folder.parent.iterdir()) == [folder]

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from distilhubert_ko import recipe
-from distilhubert_ko.data import dataset
 from distilhubert_ko.data.corpora import Corpus, Utterance, read_corpus
+from distilhubert_ko.data.dataset import read_scored_split
 from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.errors import CorpusError, InputError
 from distilhubert_ko.evaluation import labelling, metrics
@@ -147,7 +147,7 @@ def test_training_takes_every_label_that_is_kept(transcriber: Transcriber, untra
         labelling.label_corpus(transcriber, f"folder:{untranscribed}"), untranscribed / "labels.jsonl"
     )
     rules = recipe.Text(foreign="spell")
-    split = dataset.read_scored_split(f"manifest:{untranscribed / 'labels.jsonl'}", rules, Reading())
+    split = read_scored_split(f"manifest:{untranscribed / 'labels.jsonl'}", rules, Reading())
     assert (len(split.examples), split.dropped) == (3, {})
 
 

@@ -16,6 +16,7 @@ from distilhubert_ko import model_folder, recipe
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.data import dataset
 from distilhubert_ko.data.corpora import read_corpus
+from distilhubert_ko.data.dataset import read_scored_split
 from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.errors import InputError, ModelError
 from distilhubert_ko.evaluation import breakdown, card, report
@@ -104,7 +105,7 @@ def test_the_rates_are_those_of_jiwer_over_the_whole_corpus(measured: Report) ->
 
 def test_the_loss_is_that_of_torch_for_each_clip_alone(exported: Path, tiny_speech: Path, measured: Report) -> None:
     network = load_network(exported)
-    split = dataset.read_scored_split(f"manifest:{tiny_speech}/dev.jsonl", recipe.Text(), Reading())
+    split = read_scored_split(f"manifest:{tiny_speech}/dev.jsonl", recipe.Text(), Reading())
     losses = []
     for example in split.examples:
         labels = torch.tensor([SYLLABLES.encode(example.text)])

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
 from distilhubert_ko.audio.reading import load_audio
 from distilhubert_ko.data import synthetic
+from distilhubert_ko.data.synthetic import synthetic_lines
 from distilhubert_ko.errors import InputError, MissingExtraError
 from distilhubert_ko.recognition import vad
 from distilhubert_ko.recognition.session import ModelSession
@@ -50,7 +51,7 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> list[np.ndarray]:
     """Three sentences, two to four seconds each."""
     pytest.importorskip("espeakng_loader", reason="espeak-ng comes with the extra [train]")
     folder = tmp_path_factory.mktemp("speech")
-    lines = synthetic.lines("demo")["test"][:3]
+    lines = synthetic_lines("demo")["test"][:3]
     (folder / "test").mkdir()
     synthetic._speak(folder, lines)
     return [load_audio(folder / line.path) for line in lines]

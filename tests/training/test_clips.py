@@ -8,9 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distilhubert_ko.data import dataset
 from distilhubert_ko.data.corpora import Utterance, read_corpus
-from distilhubert_ko.data.dataset import Example
+from distilhubert_ko.data.dataset import usable_split
+from distilhubert_ko.data.examples import Example
 from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.recipe import Text
 from distilhubert_ko.text.tokenizer import Tokenizer
@@ -151,7 +151,7 @@ def test_no_clips_give_no_batches() -> None:
 @pytest.fixture
 def examples(tiny_speech: Path) -> tuple[Example, ...]:
     corpus = read_corpus("manifest:dev.jsonl", Reading(root=tiny_speech))
-    return dataset.split(corpus, Text(), None).examples
+    return usable_split(corpus, Text(), None).examples
 
 
 @pytest.fixture

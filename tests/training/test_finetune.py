@@ -24,7 +24,7 @@ from transformers import (
 )
 
 from distilhubert_ko import model_folder, recipe
-from distilhubert_ko.data import dataset
+from distilhubert_ko.data.dataset import prepare_dataset
 from distilhubert_ko.errors import InputError, TrainingError, UnavailableError
 from distilhubert_ko.model.loading import build_network, load_network
 from distilhubert_ko.model.network import PaddingSafeHubertForCTC
@@ -363,7 +363,7 @@ def test_the_average_lies_where_the_network_is_trained(
 ) -> None:
     """Here another type of number stands for a GPU, which the Trainer moves the network to."""
     monkeypatch.setattr(finetune.CtcTrainer, "_move_model_to_device", lambda self, network, device: network.double())
-    trainer = finetune.CtcTrainer(change(tiny, ema_decay=0.9), dataset.prepare(tiny), tmp_path)
+    trainer = finetune.CtcTrainer(change(tiny, ema_decay=0.9), prepare_dataset(tiny), tmp_path)
     assert trainer.average is not None
     assert {value.dtype for value in trainer.average.weights.values()} == {torch.float64}
     trainer.average.update()
@@ -374,7 +374,7 @@ def test_the_head_alone_learns_in_the_steps_that_are_its_own(tiny: recipe.Recipe
     out = finetune.fine_tune(config, tmp_path / "run")
     steps = [load_file(out / "checkpoints" / f"checkpoint-{step}" / "model.safetensors") for step in (4, 5)]
     torch.manual_seed(config.training.seed)
-    data = dataset.prepare(config)
+    data = prepare_dataset(config)
     start = build_network(config.model, data.tokenizer).state_dict()
     changed = [{name for name in start if not torch.equal(start[name], weights[name])} for weights in steps]
     assert changed[0] == {"lm_head.weight", "lm_head.bias"}

@@ -23,7 +23,7 @@ from transformers import Wav2Vec2FeatureExtractor
 
 from distilhubert_ko import model_folder, recipe
 from distilhubert_ko.audio.frames import SAMPLE_RATE
-from distilhubert_ko.data import dataset
+from distilhubert_ko.data.dataset import prepare_dataset
 from distilhubert_ko.errors import CorpusError, InputError, TrainingError
 from distilhubert_ko.model.loading import build_network
 from distilhubert_ko.model.saving import save_network
@@ -98,7 +98,7 @@ def folder(tiny_speech: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         eval=manifest(tiny_speech, "train", 1, home / "one.jsonl"),
         allow_outside=True,
     )
-    vocabulary = dataset.prepare(even).tokenizer
+    vocabulary = prepare_dataset(even).tokenizer
     save_network(build_network(STILL, vocabulary), home / "teacher", vocabulary)
     new_network(STILL).save_pretrained(home / "listener")
     Wav2Vec2FeatureExtractor(do_normalize=False).save_pretrained(home / "listener")

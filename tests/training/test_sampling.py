@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distilhubert_ko.data.shards import POOL, WINDOW
+from distilhubert_ko.data.shards import MIXING_POOL, MIXING_WINDOW
 from distilhubert_ko.training.sampling import RowGroupSampler
 
 sizes = st.lists(st.integers(1, 40), min_size=1, max_size=60)
@@ -38,14 +38,14 @@ def test_few_row_groups_are_begun_and_not_yet_over(sizes: list[int], batch_size:
         lasts[group] = place
     for place in range(len(order)):
         at_hand = [group for group in firsts if firsts[group] <= place <= lasts[group]]
-        assert len(at_hand) <= WINDOW + 2 * POOL + batch_size - 1
+        assert len(at_hand) <= MIXING_WINDOW + 2 * MIXING_POOL + batch_size - 1
 
 
 def test_a_batch_mixes_row_groups_and_has_one_length() -> None:
     found = sampler([100] * 40, batch_size=16)
     batches = np.array([*found]).reshape(-1, 16)
     middle = batches[len(batches) // 4 : -len(batches) // 4]
-    assert np.mean([len(np.unique(found.groups[batch])) for batch in middle]) > WINDOW / 2
+    assert np.mean([len(np.unique(found.groups[batch])) for batch in middle]) > MIXING_WINDOW / 2
     assert found.lengths is not None
     assert np.mean([np.ptp(found.lengths[batch]) for batch in middle]) < 0.1 * np.ptp(found.lengths)
 

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distilhubert_ko.audio.frames import SAMPLE_RATE
-from distilhubert_ko.data import dataset
 from distilhubert_ko.data.corpora import read_corpus
+from distilhubert_ko.data.dataset import usable_split
+from distilhubert_ko.data.examples import Example
 from distilhubert_ko.recipe import Augment, Text
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.training import splice
@@ -22,19 +23,19 @@ SYLLABLE = SAMPLE_RATE // 5  # of the tones in conftest.py: each character, a sp
 
 
 @pytest.fixture(scope="module")
-def examples(tiny_speech: Path) -> tuple[dataset.Example, ...]:
-    return dataset.split(read_corpus(f"manifest:{tiny_speech}/train.jsonl"), Text(), None).examples
+def examples(tiny_speech: Path) -> tuple[Example, ...]:
+    return usable_split(read_corpus(f"manifest:{tiny_speech}/train.jsonl"), Text(), None).examples
 
 
 @pytest.fixture(scope="module")
-def splicer(examples: tuple[dataset.Example, ...]) -> Splicer:
+def splicer(examples: tuple[Example, ...]) -> Splicer:
     """Cuts in the middle of each space, where the tones of the corpus are silent."""
     spaces = [[i for i, character in enumerate(example.text) if character == " "] for example in examples]
     return Splicer(examples, [[i * SYLLABLE + SYLLABLE // 2 for i in places] for places in spaces])
 
 
 def test_a_spliced_sentence_is_the_beginning_of_one_and_the_end_of_another_of_the_same_speaker(
-    splicer: Splicer, examples: tuple[dataset.Example, ...]
+    splicer: Splicer, examples: tuple[Example, ...]
 ) -> None:
     waves = [example.utterance.wave() for example in examples]
     texts = {example.text for example in examples}
@@ -58,9 +59,7 @@ def test_a_spliced_sentence_is_the_beginning_of_one_and_the_end_of_another_of_th
     assert new > 0
 
 
-def test_each_tone_of_a_spliced_clip_is_that_of_its_character(
-    splicer: Splicer, examples: tuple[dataset.Example, ...]
-) -> None:
+def test_each_tone_of_a_spliced_clip_is_that_of_its_character(splicer: Splicer, examples: tuple[Example, ...]) -> None:
     waves = [example.utterance.wave() for example in examples]
     wave, text = splicer.splice(3, waves.__getitem__, np.random.default_rng(1)) or (None, "")
     assert wave is not None
@@ -74,7 +73,7 @@ def test_each_tone_of_a_spliced_clip_is_that_of_its_character(
             assert heard == pytest.approx(pitch * (1 + ord(character) % 16), abs=SAMPLE_RATE / len(part))
 
 
-def test_a_clip_without_cuts_or_without_a_partner_stays_whole(examples: tuple[dataset.Example, ...]) -> None:
+def test_a_clip_without_cuts_or_without_a_partner_stays_whole(examples: tuple[Example, ...]) -> None:
     waves = [example.utterance.wave() for example in examples]
     random = np.random.default_rng(0)
     nothing = Splicer(examples, [[] for _ in examples])
@@ -103,7 +102,7 @@ def test_there_is_a_cut_for_each_space_and_they_rise(exported: Path, tiny_speech
     transcriber = Transcriber(exported)
     corpus = read_corpus(f"manifest:{tiny_speech}/train.jsonl")
     examples = [
-        dataset.Example(utterance, text)
+        Example(utterance, text)
         for utterance, text in zip(corpus.utterances, ["가 나", "다라 마 바", "사"], strict=False)
     ]
     assert all(not SYLLABLES.unknown(example.text) for example in examples)
@@ -118,7 +117,7 @@ def test_cuts_are_read_again_for_the_same_clips_and_found_anew_for_others(
     exported: Path, tiny_speech: Path, tmp_path: Path
 ) -> None:
     corpus = read_corpus(f"manifest:{tiny_speech}/train.jsonl")
-    examples = [dataset.Example(utterance, "가 나") for utterance in corpus.utterances[:2]]
+    examples = [Example(utterance, "가 나") for utterance in corpus.utterances[:2]]
     path = tmp_path / splice.CUTS
     found = splice.read_or_find_cuts(path, str(exported), examples)
     table = json.loads(path.read_text(encoding="utf-8"))
@@ -128,7 +127,7 @@ def test_cuts_are_read_again_for_the_same_clips_and_found_anew_for_others(
 
 
 def test_an_epoch_of_spliced_clips_is_the_same_when_it_is_heard_again(
-    splicer: Splicer, examples: tuple[dataset.Example, ...]
+    splicer: Splicer, examples: tuple[Example, ...]
 ) -> None:
     tokenizer = SYLLABLES.from_texts([example.text for example in examples], "jamo")
     augment = Augment(speeds=(0.9, 1.1), splice_prob=0.5, splice_model="any", noise_prob=0.5)

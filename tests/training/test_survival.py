@@ -19,8 +19,8 @@ import torch
 from safetensors.torch import load_file
 
 from distilhubert_ko import model_folder, recipe
-from distilhubert_ko.data import dataset
 from distilhubert_ko.data.corpora import read_corpus
+from distilhubert_ko.data.dataset import usable_split
 from distilhubert_ko.errors import AudioError, CorpusError, InputError, TrainingError
 from distilhubert_ko.text.tokenizer import Tokenizer
 from distilhubert_ko.training import failures, finetune, trainer
@@ -335,7 +335,7 @@ def damaged(tiny_speech: Path, tmp_path: Path) -> Callable[..., Path]:
 
 
 def clips(speech: Path) -> AugmentedClips:
-    examples = dataset.split(read_corpus(f"manifest:{speech}/train.jsonl"), recipe.Text(), None).examples
+    examples = usable_split(read_corpus(f"manifest:{speech}/train.jsonl"), recipe.Text(), None).examples
     tokenizer = Tokenizer.from_texts((example.text for example in examples), "jamo")
     return AugmentedClips(examples, tokenizer, recipe.Augment(), None, 0)
 

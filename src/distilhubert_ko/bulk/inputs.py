@@ -19,7 +19,7 @@ from pyarrow import fs
 from distilhubert_ko.data.readers.manifest import manifest_entries
 from distilhubert_ko.errors import InputError, UnavailableError, reason
 from distilhubert_ko.files.fence import Fence, outside_error
-from distilhubert_ko.files.reading import AUDIO
+from distilhubert_ko.files.recordings import AUDIO_SUFFIXES
 
 _UNKNOWN = 5.0  # seconds assumed for a recording whose length and size are both unknown
 _BYTES = 32_000  # per second: 16-bit samples at 16 kHz
@@ -115,16 +115,17 @@ def read_inputs(location: str, storage: Storage, allow_outside: bool = False) ->
         found = [
             BulkInput(name, _joined(location, name), seconds=size / _BYTES)
             for name, size in storage.files(location)
-            if Path(name).suffix.lower() in AUDIO
+            if Path(name).suffix.lower() in AUDIO_SUFFIXES
         ]
         if not found:
             raise InputError(
-                f"{location}: no audio files in this folder ({', '.join(AUDIO)}); give another folder or a manifest"
+                f"{location}: no audio files in this folder ({', '.join(AUDIO_SUFFIXES)}); give another folder or a "
+                "manifest"
             )
         return found
     path, mark, query = location.partition("?") if is_remote(location) else (location, "", "")
     home, _, name = path.rpartition("/")
-    if Path(name).suffix.lower() in AUDIO:
+    if Path(name).suffix.lower() in AUDIO_SUFFIXES:
         raise InputError(
             f"{location} is a single recording: use `distilhubert-ko transcribe`, or give a folder or a manifest"
         )

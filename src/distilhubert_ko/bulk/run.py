@@ -34,7 +34,7 @@ from distilhubert_ko.bulk.outputs import (
 )
 from distilhubert_ko.decoding.decoder import DecodingOptions
 from distilhubert_ko.errors import BulkError, DistilhubertKoError, InputError, UnavailableError
-from distilhubert_ko.files.reading import read_json
+from distilhubert_ko.files.reading import read_json_object
 from distilhubert_ko.files.writing import write_json
 from distilhubert_ko.recognition.transcriber import Transcriber
 
@@ -129,7 +129,7 @@ def _claim(out: Path, work: WorkerOptions) -> None:
     place, record = out / SETTINGS, work.record()
     if not place.exists():
         write_json(place, record)
-    elif read_json(place, InputError, "name another folder as --out") != record:
+    elif read_json_object(place, InputError, "name another folder as --out") != record:
         raise InputError(
             f"{out} has transcripts by another model or with other settings (see {SETTINGS} in it): give another "
             "folder as --out, or the same options"

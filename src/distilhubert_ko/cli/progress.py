@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from distilhubert_ko.errors import DistilhubertKoError
 
 if TYPE_CHECKING:
-    from distilhubert_ko.files.reading import Source
+    from distilhubert_ko.files.recordings import Recording
 
 LONG = 300.0  # seconds of audio that take long enough for a progress bar
 
@@ -27,7 +27,7 @@ def counting_bar(task: str) -> Iterator[Callable[[int, int], None]]:
 class RecordingsBar:
     """A bar over the seconds of recordings. It stays away where standard error is no terminal, or the work is short."""
 
-    def __init__(self, sources: "Sequence[Source]"):
+    def __init__(self, sources: "Sequence[Recording]"):
         from rich.console import Console
         from rich.progress import Progress
 
@@ -48,7 +48,7 @@ class RecordingsBar:
             yield lambda seconds: self.progress.update(self._task, completed=before + seconds)
 
 
-def _total_seconds(sources: "Sequence[Source]") -> float | None:
+def _total_seconds(sources: "Sequence[Recording]") -> float | None:
     """Return the length of all sources together, or None where one, such as a pipe, does not say its own.
 
     Unreadable sources have no length.

@@ -81,7 +81,7 @@ def transcribe_command(
     ] = None,
 ) -> None:
     """Print the text of recordings of any length, one line each, or write it to files."""
-    from distilhubert_ko.files.reading import sources as expand_sources
+    from distilhubert_ko.files.recordings import find_recordings
     from distilhubert_ko.files.writing import write_text
     from distilhubert_ko.recognition.segments import Layout
     from distilhubert_ko.recognition.transcriber import Transcriber
@@ -94,7 +94,7 @@ def transcribe_command(
         min_silence_duration_ms=vad_min_silence_duration_ms,
         speech_pad_ms=vad_speech_pad_ms,
     )
-    sources = expand_sources(audio)
+    sources = find_recordings(audio)
     transcriber = Transcriber(
         exported_folder(model),
         threads,

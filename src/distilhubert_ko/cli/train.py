@@ -39,11 +39,11 @@ def plan_command(
     changes: SetOption = [],  # noqa: B006 (typer copies it)
 ) -> None:
     """Show what a recipe will do: steps, evaluations and learning rates. No training, no network."""
-    from distilhubert_ko.data import sizes
+    from distilhubert_ko.data.sizes import CorpusSize, training_size
     from distilhubert_ko.training import schedule
 
     config = _load_recipe(recipe, changes, allow_outside)
-    size = sizes.of(config) if utterances is None else sizes.Size(utterances, None)
+    size = training_size(config) if utterances is None else CorpusSize(utterances, None)
     planned = schedule.plan_training(config, size.utterances)
     if as_json:
         typer.echo(
@@ -68,16 +68,17 @@ def prepare_command(
     changes: SetOption = [],  # noqa: B006
 ) -> None:
     """Read and check a recipe's corpora, build the vocabulary, and report what is kept and what is not."""
-    from distilhubert_ko.data import dataset
+    from distilhubert_ko.data.account import describe_data
+    from distilhubert_ko.data.dataset import prepare_dataset
     from distilhubert_ko.files import writing
 
     config = _load_recipe(recipe, changes, allow_outside)
-    data = dataset.prepare(config)
+    data = prepare_dataset(config)
     folder = out or Path("prepared") / config.name
     account = data.report()
     data.tokenizer.save(folder)
     path = writing.write_json(folder / model_folder.DATA, account.to_dict())
-    typer.echo(dataset.describe(account))
+    typer.echo(describe_data(account))
     typer.echo(f"report: {path}  vocabulary: {folder / model_folder.VOCABULARY}")
 
 

@@ -64,9 +64,9 @@ class AudioCache:
         name = os.path.abspath(sound) if isinstance(sound, Path) else state
         file, made_from = self._file("clips", f"{name}\n{offset}\n{duration}"), f"{state}; {self.decoder}"
         if (content := _read(file, made_from)) is not None:
-            return unpacked(content)
+            return unpack_wave(content)
         wave = load_audio(sound, offset, duration)
-        self._write(file, made_from, packed(wave))
+        self._write(file, made_from, pack_wave(wave))
         return wave
 
     def lengths(
@@ -131,7 +131,7 @@ def open_cache(folder: Path) -> AudioCache:
     return AudioCache(folder, f"version {VERSION}, {libraries}")
 
 
-def packed(wave: NDArray[np.float32]) -> bytes:
+def pack_wave(wave: NDArray[np.float32]) -> bytes:
     """A wave (samples,) in 2 bytes a sample where that loses nothing, else in 4, after one byte that says which.
 
     It loses nothing where the source had 16 bits, one channel and 16 kHz, which is what most corpora have.
@@ -142,7 +142,7 @@ def packed(wave: NDArray[np.float32]) -> bytes:
     return bytes([samples.itemsize]) + samples.tobytes()
 
 
-def unpacked(content: bytes | memoryview) -> NDArray[np.float32]:
+def unpack_wave(content: bytes | memoryview) -> NDArray[np.float32]:
     """The wave (samples,) that was packed, bit for bit."""
     if content[0] == 2:
         return np.frombuffer(content, "<i2", offset=1) * STEP

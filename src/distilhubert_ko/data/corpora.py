@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distilhubert_ko.audio.reading import load_audio
-from distilhubert_ko.data import audio_cache
-from distilhubert_ko.data.audio_cache import AudioCache
+from distilhubert_ko.data.audio_cache import AudioCache, open_cache
 from distilhubert_ko.data.lengths import Length, guess_lengths, measure_lengths
 from distilhubert_ko.data.readers.entries import Audio, Entry
 from distilhubert_ko.data.readers.registry import READERS
@@ -121,7 +120,7 @@ def read_corpus(
     entries = select_split(spec, listing.entries, split, every) if split else listing.entries
     wanted = [entry for entry in entries if entry.text or not transcribed]
     measured = measured or not listing.streamed
-    cache = audio_cache.open_cache(reading.cache) if reading.cache and not listing.streamed else None
+    cache = open_cache(reading.cache) if reading.cache and not listing.streamed else None
     if not measured:
         lengths = guess_lengths(wanted)
     else:

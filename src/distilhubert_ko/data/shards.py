@@ -40,16 +40,16 @@ READINGS = 3  # of a row group that lies in the spool, each time fetched anew
 AT_A_TIME = 16  # shards whose transcripts are read at once: nearly all of that time is waiting
 BUFFER = 1 << 24  # bytes asked for at a time
 BATCH = 64  # clips in memory while a row group is fetched
-WINDOW, POOL = 8, 4
+MIXING_WINDOW, MIXING_POOL = 8, 4
 """Row groups that training mixes with each other, and that it begins at a time: see `sampling`."""
-KEEP = WINDOW + POOL + 4
+KEPT_GROUPS = MIXING_WINDOW + MIXING_POOL + 4
 """Row groups in the spool. The last of them are for the evaluation and for who reads ahead."""
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, eq=False)
-class Shard:
+class ParquetShard:
     """A parquet file. `state` is another one for other content, `layout` a checksum of it and of where things lie."""
 
     url: str
@@ -60,10 +60,10 @@ class Shard:
 
 
 @dataclass(frozen=True, eq=False)
-class Group:
+class RowGroup:
     """A row group: the clips that are fetched together."""
 
-    shard: Shard
+    shard: ParquetShard
     number: int
 
     def sound(self) -> pa.ChunkedArray:
@@ -88,7 +88,7 @@ class Group:
         ) from failed
 
     def _fetch(self, path: Path) -> None:
-        insist(f"row group {self.number} of {self.shard.url}", lambda: self._copy(path))
+        fetch_persistently(f"row group {self.number} of {self.shard.url}", lambda: self._copy(path))
 
     def _copy(self, path: Path) -> None:
         with _open(self.shard.url) as file:
@@ -108,10 +108,10 @@ class Group:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Row:
+class StreamedClip:
     """One clip in a row group."""
 
-    group: Group
+    group: RowGroup
     row: int
 
     def __call__(self) -> bytes:
@@ -123,7 +123,7 @@ class Row:
 
 
 def list_streamed(location: str, split: str | None) -> Listing:
-    """List a data set of the Hub, one split of it or all, with `Row`s as audio.
+    """List a data set of the Hub, one split of it or all, with `StreamedClip`s as audio.
 
     Raises:
         CorpusError: it is not on the Hub, has no such split, or its files are no parquet with sound in them.
@@ -140,7 +140,7 @@ def list_streamed(location: str, split: str | None) -> Listing:
                 f"hub:{location} holds {url.rpartition('/')[2]}, and only parquet can be streamed: set "
                 f"data.streaming = false, or try the Hub's own conversion, hub:{location}@refs/convert/parquet"
             )
-    spool = Spool(_cache() / re.sub(r"[^\w.@-]+", "--", location), KEEP)
+    spool = Spool(_cache() / re.sub(r"[^\w.@-]+", "--", location), KEPT_GROUPS)
     with ThreadPoolExecutor(AT_A_TIME) as pool:
         described = [*pool.map(lambda file: _shard(location, file[1], spool), chosen)]
     found: list[Entry] = []
@@ -152,12 +152,12 @@ def list_streamed(location: str, split: str | None) -> Listing:
     return Listing(found, revision, streamed=True)
 
 
-def source(audios: Iterable[Audio]) -> dict[str, Any] | None:
-    """Which shards these clips come from, to be compared when a run goes on; None where they come from none.
+def describe_shards(audios: Iterable[Audio]) -> dict[str, Any] | None:
+    """Return which shards these clips come from, to be compared when a run resumes; None if they come from none.
 
     `layout` is a checksum over the shards. `row_groups` and `gigabytes` say what an epoch fetches.
     """
-    groups = {audio.group for audio in audios if isinstance(audio, Row)}
+    groups = {audio.group for audio in audios if isinstance(audio, StreamedClip)}
     if not groups:
         return None
     shards = {group.shard for group in groups}
@@ -167,13 +167,13 @@ def source(audios: Iterable[Audio]) -> dict[str, Any] | None:
         "shards": len(shards),
         "row_groups": len(groups),
         "gigabytes": round(sum(sizes) / 1e9, 3),
-        "spool_gigabytes": round(sum(sorted(sizes)[-KEEP:]) / 1e9, 3),
+        "spool_gigabytes": round(sum(sorted(sizes)[-KEPT_GROUPS:]) / 1e9, 3),
         "layout": checksum,
     }
 
 
-def insist(what: str, act: Callable[[], Result]) -> Result:
-    """act(), tried again after each of WAITS.
+def fetch_persistently(what: str, act: Callable[[], Result]) -> Result:
+    """Return act(), tried again after each of WAITS.
 
     Raises UnavailableError where it fails every time. What no repetition mends is raised at once: a CorpusError where
     the Hub has no such file, an InputError where there is no room for it here.
@@ -210,10 +210,10 @@ def _open(url: str) -> Any:
     return filesystem.open(path, "rb", cache_type="none")
 
 
-def _shard(location: str, url: str, spool: Spool) -> tuple[Shard, dict[str, list[Any]]]:
+def _shard(location: str, url: str, spool: Spool) -> tuple[ParquetShard, dict[str, list[Any]]]:
     """A shard, and its columns that describe clips, by the names of Entry's fields."""
 
-    def read() -> tuple[Shard, dict[str, list[Any]]]:
+    def read() -> tuple[ParquetShard, dict[str, list[Any]]]:
         with _open(url) as file:
             parquet = pq.ParquetFile(file, pre_buffer=True)
             names = parquet.schema_arrow.names
@@ -226,10 +226,10 @@ def _shard(location: str, url: str, spool: Spool) -> tuple[Shard, dict[str, list
             columns = {key: name for key, name in wanted.items() if name}
             table = parquet.read(columns=[*columns.values()], use_threads=False)
             state = _state(file)
-            shard = Shard(url, state, _layout(url, state, parquet.metadata), parquet.metadata, spool)
+            shard = ParquetShard(url, state, _layout(url, state, parquet.metadata), parquet.metadata, spool)
             return shard, {key: table[name].to_pylist() for key, name in columns.items()}
 
-    return insist(f"the transcripts of hub:{location} in {url}", read)
+    return fetch_persistently(f"the transcripts of hub:{location} in {url}", read)
 
 
 def _paths(metadata: pq.FileMetaData) -> list[str]:
@@ -252,15 +252,17 @@ def _layout(url: str, state: str, metadata: pq.FileMetaData) -> str:
     return hashlib.sha256(repr(content).encode()).hexdigest()
 
 
-def _size(group: Group) -> int:
+def _size(group: RowGroup) -> int:
     """Bytes of sound in a row group as they are fetched."""
     metadata = group.shard.metadata
     return int(metadata.row_group(group.number).column(_paths(metadata).index(AUDIO)).total_compressed_size)
 
 
-def _rows(shard: Shard, columns: dict[str, list[Any]], split: str, before: int) -> list[Entry]:
-    groups = [Group(shard, number) for number in range(shard.metadata.num_row_groups)]
-    audios = [Row(group, row) for group in groups for row in range(shard.metadata.row_group(group.number).num_rows)]
+def _rows(shard: ParquetShard, columns: dict[str, list[Any]], split: str, before: int) -> list[Entry]:
+    groups = [RowGroup(shard, number) for number in range(shard.metadata.num_row_groups)]
+    audios = [
+        StreamedClip(group, row) for group in groups for row in range(shard.metadata.row_group(group.number).num_rows)
+    ]
     found = []
     for index, audio in enumerate(audios):
         text, speaker, gender, seconds = (

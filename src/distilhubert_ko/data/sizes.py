@@ -9,28 +9,30 @@ from distilhubert_ko.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Size:
+class CorpusSize:
+    """Utterances of a corpus, and hours of speech; None where they are unknown."""
+
     utterances: int
     hours: float | None
 
     def hours_heard(self, epochs: int) -> float | None:
-        """Hours of speech that training goes through; None where they are unknown."""
+        """Return the hours of speech that training goes through; None where they are unknown."""
         return None if self.hours is None else round(self.hours * epochs, 1)
 
 
 # From openslr.org/40 and the data set's page on the Hub.
-PUBLISHED = {"hub:Bingsu/zeroth-korean#train": Size(22_263, 51.6)}
+PUBLISHED_SIZES = {"hub:Bingsu/zeroth-korean#train": CorpusSize(22_263, 51.6)}
 
 
-def of(recipe: Recipe) -> Size:
-    """The published size of the recipe's training corpus, or that of the local one, before any filter.
+def training_size(recipe: Recipe) -> CorpusSize:
+    """Return the published size of the recipe's training corpus, or that of the local one, before any filter.
 
     Raises CorpusError for a Hub corpus of unknown size and for a local one that cannot be read.
     """
     spec = recipe.data.train
-    if spec in PUBLISHED:
-        return PUBLISHED[spec]
+    if spec in PUBLISHED_SIZES:
+        return PUBLISHED_SIZES[spec]
     if spec.startswith("hub:"):
         raise CorpusError(f"{spec}: its size is not known here; give it with --utterances N")
     corpus = read_corpus(spec, Reading.from_recipe(recipe))
-    return Size(len(corpus.utterances), corpus.hours)
+    return CorpusSize(len(corpus.utterances), corpus.hours)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from distilhubert_ko.errors import InputError, MissingExtraError
-from distilhubert_ko.files import reading as files
+from distilhubert_ko.files.reading import read_text
 from distilhubert_ko.text.hangul import compose
 from distilhubert_ko.text.normalise import foreign_characters, normalise
 
@@ -43,7 +43,7 @@ def read_sentences(paths: Iterable[Path], words: bool, left_out: Counter[str]) -
     Raises InputError for a file that cannot be read.
     """
     for path in paths:
-        for line in files.read_text(path).splitlines():
+        for line in read_text(path).splitlines():
             sentence = normalise(line, spell=True)
             if not sentence:
                 left_out["empty"] += 1
@@ -108,7 +108,7 @@ def _beginnings(path: Path) -> frozenset[str] | None:
     """
     words: Iterable[str] = ()
     if (listed := path.with_name(UNIGRAMS)).is_file():
-        words = files.read_text(listed).split()
+        words = read_text(listed).split()
     elif path.suffix == ".arpa":
         try:
             with path.open(encoding="utf-8") as file:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from distilhubert_ko import model_folder
-from distilhubert_ko.data import dataset
-from distilhubert_ko.data.dataset import Example, Split
+from distilhubert_ko.data.dataset import read_scored_split, unknown_characters
+from distilhubert_ko.data.examples import Example, Split
 from distilhubert_ko.data.reading import DEFAULT_READING, Reading
 from distilhubert_ko.decoding import ctc, decoder
 from distilhubert_ko.errors import InputError, ModelError
@@ -107,7 +107,7 @@ def read_evaluation_split(folder: Path, spec: str, reading: Reading = DEFAULT_RE
     """
     recipe = recipe_of(folder)
     own = dataclasses.replace(reading, heldout=recipe.data.heldout, streaming=recipe.data.streaming)
-    return dataset.read_scored_split(spec, recipe.text, own)
+    return read_scored_split(spec, recipe.text, own)
 
 
 def _loss(log_probs: np.ndarray, example: Example, transcriber: Transcriber) -> float:
@@ -121,7 +121,7 @@ def _report(
     scores = [metrics.score(each.reference, each.hypothesis) for each in predictions]
     total = sum(scores, metrics.Score())
     finite = [loss for loss in losses if np.isfinite(loss)]
-    unknown = dataset.unknown_characters([each.reference for each in predictions], transcriber.tokenizer)
+    unknown = unknown_characters([each.reference for each in predictions], transcriber.tokenizer)
     return Report(
         corpus=split.spec,
         utterances=len(predictions),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from distilhubert_ko.data.dataset import Example, Split
+from distilhubert_ko.data.examples import Example, Split
 from distilhubert_ko.decoding import beam
 from distilhubert_ko.decoding.hotwords import HotWords
 from distilhubert_ko.decoding.language_model import LanguageModel, LmWeights, untuned_weights

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from distilhubert_ko.audio.frames import FRAMES, KERNELS, SAMPLE_RATE
-from distilhubert_ko.data.dataset import Example
+from distilhubert_ko.data.examples import Example
 from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.errors import ExportError, InputError
 from distilhubert_ko.evaluation import report

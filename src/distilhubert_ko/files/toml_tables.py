@@ -10,8 +10,8 @@ from typing import Any, Literal
 from distilhubert_ko.errors import RecipeError
 
 
-def change(table: dict[str, Any], text: str) -> None:
-    """Sets one key as `section.key=value` says, with the value in TOML, or a bare word for a string.
+def set_key(table: dict[str, Any], text: str) -> None:
+    """Set one key as `section.key=value` says, with the value in TOML, or a bare word for a string.
 
     Raises RecipeError where it is not written so.
     """
@@ -30,9 +30,10 @@ def change(table: dict[str, Any], text: str) -> None:
     table[parts[-1]] = parsed
 
 
-def build(kind: type, table: dict[str, Any], source: str, section: str = "") -> Any:
-    """An instance of the dataclass `kind`; `source` names the file, and `section` ends in a dot.
+def dataclass_from_table(kind: type, table: dict[str, Any], source: str, section: str = "") -> Any:
+    """Return an instance of the dataclass `kind` with the values of a table.
 
+    `source` names the file, and `section` is "" or ends in a dot.
     Raises RecipeError for an unknown key, with the nearest known one, and for a value of the wrong type.
     """
     known = typing.get_type_hints(kind)
@@ -46,7 +47,7 @@ def build(kind: type, table: dict[str, Any], source: str, section: str = "") -> 
         if dataclasses.is_dataclass(known[key]):
             if not isinstance(value, dict):
                 raise RecipeError(f"{source}: {name} is a section: write [{name}] and its keys below it")
-            values[key] = build(typing.cast(type, known[key]), value, source, f"{name}.")
+            values[key] = dataclass_from_table(typing.cast(type, known[key]), value, source, f"{name}.")
         else:
             values[key] = _convert(known[key], value, f"{source}: {name}")
     return kind(**values)

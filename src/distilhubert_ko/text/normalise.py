@@ -4,7 +4,7 @@ import re
 import unicodedata
 
 from distilhubert_ko.text.hangul import SYLLABLE, compose
-from distilhubert_ko.text.spelling import spell as spell_out
+from distilhubert_ko.text.spelling import spell_out
 
 # Unicode's Default_Ignorable_Code_Point: zero-width characters, BOM, Hangul fillers, variation selectors.
 _INVISIBLE = re.compile(

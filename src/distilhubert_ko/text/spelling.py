@@ -90,7 +90,7 @@ _MONEY = re.compile(rf"([{''.join(_CURRENCIES)}])\s?({_NUMBER}{_SCALE}?)")
 _SQUARED = re.compile("[℃℉ℓ\u3380-\u33df]|(?<=m)[²³]")
 
 
-def sino(number: int) -> str:
+def sino_korean(number: int) -> str:
     """The Sino-Korean reading, a word for each power of ten thousand: 12345 -> "만 이천삼백사십오".
 
     일 is silent in front of 십, 백, 천 and a leading 만, and spoken in front of 억, 조 and 경.
@@ -118,19 +118,19 @@ def _sino_group(group: int) -> str:
     return word
 
 
-def native(number: int) -> str:
+def native_korean(number: int) -> str:
     """The native number as it stands before a counter: 3 -> "세", 20 -> "스무", 21 -> "스물한".
 
     Raises InputError unless 1 <= number <= 99.
     """
     if not 1 <= number <= 99:
-        raise InputError(f"{number} has no native reading: give a whole number from 1 to 99, or use sino")
+        raise InputError(f"{number} has no native reading: give a whole number from 1 to 99, or use sino_korean")
     if number == 20:
         return "스무"
     return _NATIVE_TENS[number // 10] + _NATIVE_ONES[number % 10]
 
 
-def spell(text: str) -> str:
+def spell_out(text: str) -> str:
     """`text` in lower case, with every ASCII digit, Latin letter and unit after a number as it is read aloud.
 
     `text` is NFC. The rest stays as it is, except that one space goes between a number and what it counts.
@@ -144,7 +144,7 @@ def spell(text: str) -> str:
     text = _TIME.sub(_time, text)
     text = _RATIO.sub(" 대 ", text)
     text = _MONEY.sub(lambda money: money[2] + _CURRENCIES[money[1]], text)
-    text = _EVENT.sub(lambda event: sino(int(event[1])) + _figures(event[2], zero="영"), text)
+    text = _EVENT.sub(lambda event: sino_korean(int(event[1])) + _figures(event[2], zero="영"), text)
     text = _QUANTITY.sub(_quantity, text).lower()
     return re.sub("[a-z]", lambda letter: _LETTERS[letter[0]], text)
 
@@ -195,7 +195,7 @@ def _counted(number: int, counter: str, rest: str) -> str:
     is_age_or_ratio = counter == "대" and (number % 10 == 0 or re.match(r"\s?[0-9]", rest) is not None)
     if not 1 <= number <= 99 or is_hour_of_a_day or is_age_or_ratio:
         return _read(str(number), rest)
-    return "첫" if (number, counter) == (1, "번째") else native(number)
+    return "첫" if (number, counter) == (1, "번째") else native_korean(number)
 
 
 def _read(number: str, rest: str) -> str:
@@ -204,5 +204,5 @@ def _read(number: str, rest: str) -> str:
     # 007 and an account number are read figure by figure, but 07시 and 03월 are only written with a zero.
     padded = len(whole) > 1 and whole[0] == "0" and not decimals and not re.match(r"\s?[시분초월일]", rest)
     too_long = len(whole) > len(str(_SINO_LIMIT - 1))
-    words = _figures(whole) if padded or too_long else sino(int(whole))
+    words = _figures(whole) if padded or too_long else sino_korean(int(whole))
     return f"{words} 점 {_figures(decimals, zero='영')}" if decimals else words

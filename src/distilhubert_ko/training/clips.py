@@ -11,7 +11,8 @@ from torch.utils.data import Dataset
 
 from distilhubert_ko import recipe
 from distilhubert_ko.audio.frames import FRAMES
-from distilhubert_ko.data.dataset import UNFIT, Example, unfit
+from distilhubert_ko.data.examples import Example
+from distilhubert_ko.data.fitness import UNFIT, reason_unfit
 from distilhubert_ko.decoding import ctc
 from distilhubert_ko.errors import AudioError, CorpusError
 from distilhubert_ko.text.tokenizer import Tokenizer
@@ -115,7 +116,7 @@ class AugmentedClips(Clips):
             place = other % len(self)
             try:
                 clip = super().__getitem__(place)
-                reason = unfit(self.examples[place], len(clip["wave"]), clip["labels"], self.limits)
+                reason = reason_unfit(self.examples[place], len(clip["wave"]), clip["labels"], self.limits)
                 if not reason:
                     return clip
                 self.left_out[1 + UNFIT.index(reason), place] = True

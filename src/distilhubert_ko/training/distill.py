@@ -14,8 +14,9 @@ from transformers.trainer_utils import EvalPrediction
 from transformers.utils import logging as transformers_logging
 
 from distilhubert_ko import model_folder, recipe
-from distilhubert_ko.data import dataset
-from distilhubert_ko.data.dataset import Split
+from distilhubert_ko.data.account import describe_split
+from distilhubert_ko.data.dataset import check_unchanged, read_unlabelled
+from distilhubert_ko.data.examples import Split
 from distilhubert_ko.errors import RecipeError
 from distilhubert_ko.files import writing
 from distilhubert_ko.model import student
@@ -63,13 +64,12 @@ def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[s
     folder = model_folder.resolve(config.distill.teacher)
     teacher = Teacher(folder, config.distill.layers)
     splits = {
-        name: dataset.unlabelled(getattr(config.data, name), config, measured=name == "eval")
-        for name in ("train", "eval")
+        name: read_unlabelled(getattr(config.data, name), config, measured=name == "eval") for name in ("train", "eval")
     }
     account = SplitsRecord(splits={name: split.summary() for name, split in splits.items()})
-    dataset.check_unchanged(out, account.splits)
+    check_unchanged(out, account.splits)
     for name, summary in account.splits.items():
-        ranks.announce(dataset.describe_split(name, summary))
+        ranks.announce(describe_split(name, summary))
     torch.manual_seed(config.training.seed)
     network = build_network(config.model, NO_LABELS)
     from_teacher = config.distill.initialise == "teacher"

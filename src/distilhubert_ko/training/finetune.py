@@ -14,7 +14,9 @@ from transformers.trainer_utils import EvalPrediction
 from transformers.utils import logging as transformers_logging
 
 from distilhubert_ko import model_folder, recipe
-from distilhubert_ko.data import dataset
+from distilhubert_ko.data.account import describe_data
+from distilhubert_ko.data.dataset import Dataset, check_unchanged, prepare_dataset
+from distilhubert_ko.data.fitness import has_enough_frames
 from distilhubert_ko.evaluation import metrics
 from distilhubert_ko.files import writing
 from distilhubert_ko.model import frame_teacher
@@ -45,10 +47,10 @@ def fine_tune(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Path
     keep_freed_memory()
     transformers_logging.disable_progress_bar()  # of saving and loading; training has its own
     last = ranks.from_leader(lambda: checkpoint_to_resume(out, resume))
-    data = dataset.prepare(config)
+    data = prepare_dataset(config)
     account = data.report()
-    dataset.check_unchanged(out, account.splits)
-    ranks.announce(dataset.describe(account))
+    check_unchanged(out, account.splits)
+    ranks.announce(describe_data(account))
     torch.manual_seed(config.training.seed)
     trainer = CtcTrainer(config, data, out)
 
@@ -76,9 +78,9 @@ def _save_models(trainer: "CtcTrainer", out: Path) -> None:
 class CtcTrainer(RecipeTrainer):
     """Trainer of a CTC network, scored by CER, that stops when training has gone wrong."""
 
-    def __init__(self, config: recipe.Recipe, data: dataset.Dataset, out: Path):
+    def __init__(self, config: recipe.Recipe, data: Dataset, out: Path):
         self.tokenizer = data.tokenizer
-        examples = [example for example in data.eval.examples if dataset.has_frames(example, data.tokenizer)]
+        examples = [example for example in data.eval.examples if has_enough_frames(example, data.tokenizer)]
         examples = evaluation_order(examples)
         self.references = [example.text for example in examples]
         network = build_network(config.model, data.tokenizer)
@@ -203,7 +205,7 @@ class CtcTrainer(RecipeTrainer):
         return {"loss": loss, "cer": counts.rate, "said": said / max(1, len(self.references))}
 
 
-def _training_clips(config: recipe.Recipe, data: dataset.Dataset, out: Path) -> AugmentedClips:
+def _training_clips(config: recipe.Recipe, data: Dataset, out: Path) -> AugmentedClips:
     examples, augment, splicer = data.train.examples, config.augment, None
     if augment.splice_prob:
         cuts = ranks.from_leader(lambda: read_or_find_cuts(out / CUTS, augment.splice_model, examples))

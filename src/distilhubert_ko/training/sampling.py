@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from torch.utils.data import BatchSampler, Sampler
 
-from distilhubert_ko.data.dataset import Example
-from distilhubert_ko.data.shards import POOL, WINDOW, Row
+from distilhubert_ko.data.examples import Example
+from distilhubert_ko.data.shards import MIXING_POOL, MIXING_WINDOW, StreamedClip
 
 BUCKET_BATCHES = 50  # batches sorted by length among themselves; more pads less and shuffles less
 
@@ -80,8 +80,8 @@ class RowGroupSampler(EpochSampler):
         random = self.random()
         turns = self._turns(random)
         rest = np.empty(0, dtype=np.int64)
-        for start in range(0, len(turns), POOL):
-            pool = random.permutation(np.concatenate([rest, *turns[start : start + POOL]]))
+        for start in range(0, len(turns), MIXING_POOL):
+            pool = random.permutation(np.concatenate([rest, *turns[start : start + MIXING_POOL]]))
             # An incomplete batch waits for the next pool, as it would shift all that follow across their lengths.
             whole = len(pool) // self.batch_size * self.batch_size
             pool, rest = pool[:whole], pool[whole:]
@@ -95,10 +95,10 @@ class RowGroupSampler(EpochSampler):
         _, counts = np.unique(self.groups, return_counts=True)
         members = np.split(np.argsort(self.groups, kind="stable"), counts.cumsum()[:-1])
         order = random.permutation(len(members))
-        dealt = [np.array_split(random.permutation(members[group]), WINDOW) for group in order]
+        dealt = [np.array_split(random.permutation(members[group]), MIXING_WINDOW) for group in order]
         turns = [
-            [dealt[turn - age][age] for age in range(WINDOW) if 0 <= turn - age < len(dealt)]
-            for turn in range(len(dealt) + WINDOW - 1)
+            [dealt[turn - age][age] for age in range(MIXING_WINDOW) if 0 <= turn - age < len(dealt)]
+            for turn in range(len(dealt) + MIXING_WINDOW - 1)
         ]
         return [np.concatenate(parts) for parts in turns]
 
@@ -128,7 +128,9 @@ def row_groups(examples: Sequence[Example]) -> list[int]:
     """Return the number of each clip's row group, counted as they first occur; 0 where there are none."""
     numbers: dict[object, int] = {}
     audios = [example.utterance.audio for example in examples]
-    return [numbers.setdefault(audio.group if isinstance(audio, Row) else None, len(numbers)) for audio in audios]
+    return [
+        numbers.setdefault(audio.group if isinstance(audio, StreamedClip) else None, len(numbers)) for audio in audios
+    ]
 
 
 def evaluation_order(examples: Sequence[Example]) -> list[Example]:

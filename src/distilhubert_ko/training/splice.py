@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
-from distilhubert_ko.data.dataset import Example
+from distilhubert_ko.data.examples import Example
 from distilhubert_ko.decoding import ctc, decoder
 from distilhubert_ko.errors import AudioError, InputError
-from distilhubert_ko.files import reading, writing
+from distilhubert_ko.files import writing
+from distilhubert_ko.files.reading import read_json_object
 from distilhubert_ko.recognition.transcriber import Transcriber, recognise_in_chunks
 
 FADE = 160  # samples, 10 ms: the length in which one clip takes over from the other, and of a quiet place
@@ -77,7 +78,7 @@ def read_or_find_cuts(path: Path, model: str, examples: Sequence[Example]) -> li
     """
     ids = [example.utterance.id for example in examples]
     if path.is_file():
-        table = reading.read_json(path, InputError, "delete it; the cuts are then found again")
+        table = read_json_object(path, InputError, "delete it; the cuts are then found again")
         if list(table) == ids:
             return list(table.values())
     cuts = find_cuts(Transcriber(model, lm=decoder.NO_LM), examples)

@@ -7,7 +7,7 @@ from distilhubert_ko.data.reading import Reading
 
 def read_synthetic(location: str, split: str | None, reading: Reading) -> Listing:
     """List every split of a synthetic corpus, which is made first where it is not there yet."""
-    from distilhubert_ko.data import synthetic
+    from distilhubert_ko.data.synthetic import synthetic_folder
 
-    files = sorted(synthetic.corpus_folder(location).glob("*.jsonl"))
+    files = sorted(synthetic_folder(location).glob("*.jsonl"))
     return Listing([entry for file in files for _, entry in manifest_entries(file, split=file.stem)])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from distilhubert_ko.errors import InputError
-from distilhubert_ko.files import reading as files
+from distilhubert_ko.files.recordings import AUDIO_SUFFIXES, find_recordings
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -16,18 +16,18 @@ def touch(folder: Path, *names: str) -> None:
 
 
 def paths(*arguments: str | Path) -> list[str]:
-    return [source.path for source in files.sources([str(argument) for argument in arguments])]
+    return [source.path for source in find_recordings([str(argument) for argument in arguments])]
 
 
 def names(*arguments: str | Path) -> list[str]:
-    return [source.name for source in files.sources([str(argument) for argument in arguments])]
+    return [source.name for source in find_recordings([str(argument) for argument in arguments])]
 
 
 def test_files_stand_in_the_order_of_the_arguments_though_they_are_missing() -> None:
     assert paths("b.wav", "a.m4a", "-") == ["b.wav", "a.m4a", "-"]
 
 
-@pytest.mark.parametrize("suffix", files.AUDIO)
+@pytest.mark.parametrize("suffix", AUDIO_SUFFIXES)
 def test_a_folder_gives_its_audio_and_video_in_any_capitals(suffix: str, tmp_path: Path) -> None:
     touch(tmp_path, f"b{suffix}", f"a{suffix.upper()}", "notes.txt", f"._b{suffix}", f"below/c{suffix}")
     (tmp_path / f"folder{suffix}").mkdir()
@@ -37,7 +37,7 @@ def test_a_folder_gives_its_audio_and_video_in_any_capitals(suffix: str, tmp_pat
 def test_a_folder_without_audio_is_refused(tmp_path: Path) -> None:
     touch(tmp_path, "notes.txt")
     with pytest.raises(InputError, match="no audio files"):
-        files.sources([str(tmp_path)])
+        find_recordings([str(tmp_path)])
 
 
 def test_a_pattern_names_the_files_that_fit_it_in_order(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_a_pattern_names_the_files_that_fit_it_in_order(tmp_path: Path) -> None:
 def test_a_pattern_that_fits_no_file_is_refused_by_name(pattern: str, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(InputError, match="no file fits") as error:
-        files.sources([str(tmp_path / pattern)])
+        find_recordings([str(tmp_path / pattern)])
     assert pattern in str(error.value)
 
 
