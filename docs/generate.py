@@ -96,11 +96,12 @@ def language_model_row(language: str) -> tuple[str, str, str]:
     found = report("beam")["model"]
     greedy, best = default_beam(found)
     what = {
-        "en": "CER of one small model, with a language model",
-        "ko": "작은 모델 하나의 CER, 언어 모델을 쓸 때",
+        "en": "Character error rate (CER) of one small model",
+        "ko": "작은 모델 하나의 글자 오류율(CER)",
     }
-    without = {"en": "{:.4f} without one", "ko": "쓰지 않을 때 {:.4f}"}
-    return what[language], f"**{best['cer']:.4f}**", without[language].format(greedy["cer"])
+    with_one = {"en": "**{:.4f}** with a language model", "ko": "**{:.4f}**(언어 모델 사용)"}
+    without = {"en": "{:.4f} without one", "ko": "{:.4f}(사용하지 않음)"}
+    return what[language], with_one[language].format(best["cer"]), without[language].format(greedy["cer"])
 
 
 def accuracy_so_far(language: str) -> str:
@@ -108,12 +109,12 @@ def accuracy_so_far(language: str) -> str:
     demo, pansori = report("demo"), report("pansori")
     if language == "ko":
         return (
-            f"지금까지 잰 정확도: `recipes/demo.toml`은 합성 음성에서 CER {demo['cer']:.4f}, "
+            f"지금까지 잰 오류율(낮을수록 좋음): `recipes/demo.toml`은 합성 음성에서 CER {demo['cer']:.4f}, "
             f"`recipes/pansori.toml`은 실제 강연에서 CER {pansori['cer']:.4f}입니다."
         )
     return (
-        f"Accuracy measured so far: CER {demo['cer']:.4f} for `recipes/demo.toml` on synthetic speech, and CER "
-        f"{pansori['cer']:.4f} for `recipes/pansori.toml` on real talks."
+        f"Error rates measured so far (lower is better): CER {demo['cer']:.4f} for `recipes/demo.toml` on synthetic "
+        f"speech, and CER {pansori['cer']:.4f} for `recipes/pansori.toml` on real talks."
     )
 
 
