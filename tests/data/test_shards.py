@@ -314,7 +314,7 @@ def test_a_streamed_run_that_is_killed_ends_where_an_undisturbed_run_does(
 def test_a_run_whose_network_goes_away_can_go_on(
     config: recipe.Recipe, speech: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    undisturbed = finetune.fine_tune(config, tmp_path / "undisturbed")
+    undisturbed = finetune.fine_tune(config, tmp_path / "undisturbed").folder
     monkeypatch.setattr("time.sleep", lambda seconds: None)
 
     def go_away() -> None:
@@ -359,7 +359,7 @@ def test_a_run_counts_the_clips_that_turn_out_too_long(config: recipe.Recipe, sp
     lengths = [16_000] * 4 + [40_000] + [16_000] * 4
     columns = {"text": ["나무 바다"] * 8 + ["나무 바다 하늘 구름"], "speaker_id": ["s1"] * 9}
     write_shard(shard, [sound(wave(n, 0.01 * (row + 1))) for row, n in enumerate(lengths)], columns, 3)
-    out = finetune.fine_tune(replace(config, data=replace(config.data, max_seconds=2.0)), tmp_path / "out")
+    out = finetune.fine_tune(replace(config, data=replace(config.data, max_seconds=2.0)), tmp_path / "out").folder
     assert account(out)["unfit"] == {"too long": 1}
     assert account(out)["unreadable"] == []
 

@@ -208,7 +208,7 @@ def raising(error: type[BaseException]) -> Callable[..., Any]:
         (graph, "build_graph"),
         (source, "ModelSession"),
         (calibration, "observe_ranges"),
-        (report, "evaluate_model"),
+        (report, "evaluate_split"),
         (sherpa, "sherpa_tokens"),
     ],
     ids=lambda where: where[1],
@@ -258,7 +258,7 @@ def planted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def plant(*cers: float) -> None:
         left = iter(cers)
-        monkeypatch.setattr(report, "evaluate_model", lambda *args, **kwargs: SimpleNamespace(cer=next(left)))
+        monkeypatch.setattr(report, "evaluate_split", lambda *args, **kwargs: SimpleNamespace(cer=next(left)))
 
     return plant
 

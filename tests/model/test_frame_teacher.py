@@ -182,7 +182,7 @@ def losses(folder: Path, key: str) -> list[float]:
 def test_a_taught_run_starts_from_the_same_weights_and_is_drawn_to_its_teacher(
     untaught: recipe.Recipe, tmp_path: Path
 ) -> None:
-    alone = finetune.fine_tune(untaught, tmp_path / "alone")
+    alone = finetune.fine_tune(untaught, tmp_path / "alone").folder
     taught = dataclasses.replace(untaught, teaching=Teaching(str(alone), weight=0.5))
     finetune.fine_tune(taught, tmp_path / "taught")
     teacher = FrameTeacher(taught.teaching, Tokenizer.load(alone))

@@ -61,7 +61,7 @@ def tiny(tiny_speech: Path) -> recipe.Recipe:
 @pytest.fixture(scope="module")
 def finished(tiny: recipe.Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that nothing interrupted."""
-    return finetune.fine_tune(tiny, tmp_path_factory.mktemp("runs") / "finished")
+    return finetune.fine_tune(tiny, tmp_path_factory.mktemp("runs") / "finished").folder
 
 
 def change(config: recipe.Recipe, **training: Any) -> recipe.Recipe:
@@ -204,7 +204,7 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
         augment = recipe.Augment(speeds=(0.9, 1.1), reverb_prob=0.5, noise_prob=0.5)
         masked = dataclasses.replace(config.model, mask_time_prob=0.3, mask_time_length=2, mask_feature_prob=0.1)
         config = dataclasses.replace(config, augment=augment, model=masked)
-    uninterrupted = finetune.fine_tune(config, tmp_path / "uninterrupted") if changes else finished
+    uninterrupted = finetune.fine_tune(config, tmp_path / "uninterrupted").folder if changes else finished
     during_step(monkeypatch, 5, end)  # in the first epoch or in the second, and no step that is saved anyway
     with pytest.raises(error):
         finetune.fine_tune(config, out)
@@ -342,14 +342,14 @@ def test_a_run_stops_early_after_as_many_evaluations_without_a_lower_cer(rates: 
 
 def test_a_run_that_stops_early_keeps_its_best_model(tiny: recipe.Recipe, tmp_path: Path) -> None:
     config = change(tiny, num_epochs=50, eval_steps=1, early_stopping_patience=2, learning_rate=1e-9)
-    out = finetune.fine_tune(config, tmp_path / "run")
+    out = finetune.fine_tune(config, tmp_path / "run").folder
     run = json.loads((out / "training.json").read_text(encoding="utf-8"))
     assert run["total_steps"] == 3
     assert run["best_step"] == 1
 
 
 def test_a_run_with_an_average_evaluates_and_keeps_the_averaged_weights(tiny: recipe.Recipe, tmp_path: Path) -> None:
-    out = finetune.fine_tune(change(tiny, ema_decay=0.5, num_epochs=1, eval_steps=3), tmp_path / "run")
+    out = finetune.fine_tune(change(tiny, ema_decay=0.5, num_epochs=1, eval_steps=3), tmp_path / "run").folder
     best = json.loads((out / "training.json").read_text(encoding="utf-8"))["best_step"]
     checkpoint = out / "checkpoints" / f"checkpoint-{best}"
     kept, raw = load_file(checkpoint / "average.safetensors"), load_file(checkpoint / "model.safetensors")
@@ -371,7 +371,7 @@ def test_the_average_lies_where_the_network_is_trained(
 
 def test_the_head_alone_learns_in_the_steps_that_are_its_own(tiny: recipe.Recipe, tmp_path: Path) -> None:
     config = change(tiny, num_epochs=1, eval_steps=2, head_only_steps=4, weight_decay=0.1)
-    out = finetune.fine_tune(config, tmp_path / "run")
+    out = finetune.fine_tune(config, tmp_path / "run").folder
     steps = [load_file(out / "checkpoints" / f"checkpoint-{step}" / "model.safetensors") for step in (4, 5)]
     torch.manual_seed(config.training.seed)
     data = prepare_dataset(config)

@@ -54,7 +54,7 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def undisturbed(tiny_speech: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return finetune.fine_tune(small(tiny_speech), tmp_path_factory.mktemp("runs") / "undisturbed")
+    return finetune.fine_tune(small(tiny_speech), tmp_path_factory.mktemp("runs") / "undisturbed").folder
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def test_a_log_with_half_a_line_at_its_end_is_mended(tiny_speech: Path, undistur
 
 def test_a_run_that_had_stopped_early_does_not_train_on(tiny_speech: Path, tmp_path: Path) -> None:
     config = small(tiny_speech, num_epochs=50, eval_steps=1, early_stopping_patience=2, learning_rate=1e-9)
-    out = finetune.fine_tune(config, tmp_path / "out")
+    out = finetune.fine_tune(config, tmp_path / "out").folder
     steps, weights = account(out)["total_steps"], load_file(out / "last" / "model.safetensors")
     (out / "model.safetensors").unlink()
     finetune.fine_tune(config, out, resume=True)
@@ -387,7 +387,7 @@ def test_a_run_goes_on_without_a_clip_that_cannot_be_decoded(
     damaged: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = small(damaged(1))
-    through = finetune.fine_tune(config, tmp_path / "through")
+    through = finetune.fine_tune(config, tmp_path / "through").folder
     assert len(account(through)["unreadable"]) == 1
     in_step(monkeypatch, 8, fail(ZeroDivisionError()))
     with pytest.raises(ZeroDivisionError):
@@ -403,7 +403,7 @@ def test_a_worker_tells_the_run_of_a_clip_that_cannot_be_decoded(
 ) -> None:
     config = small(damaged(count), num_epochs=1)
     if count == 1:
-        assert len(account(finetune.fine_tune(config, tmp_path / "out"))["unreadable"]) == 1
+        assert len(account(finetune.fine_tune(config, tmp_path / "out").folder)["unreadable"]) == 1
     else:
         with pytest.raises(CorpusError, match=r"^2 of 18 training clips cannot be decoded.*--resume$"):
             finetune.fine_tune(config, tmp_path / "out")

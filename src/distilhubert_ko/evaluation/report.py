@@ -86,7 +86,13 @@ def evaluate_model(
     `reading` is as in `read_evaluation_split`. `on_progress` receives the number of utterances done and of all. Raises
     CorpusError for a corpus that cannot be read.
     """
-    split = read_evaluation_split(transcriber.folder, spec, reading)
+    return evaluate_split(transcriber, read_evaluation_split(transcriber.folder, spec, reading), on_progress)
+
+
+def evaluate_split(
+    transcriber: Transcriber, split: Split, on_progress: Callable[[int, int], None] | None = None
+) -> Report:
+    """Score a model on a corpus that has been read; otherwise as `evaluate`."""
     started = time.perf_counter()
     predictions: list[Prediction] = []
     losses: list[float] = []

@@ -60,9 +60,9 @@ def export_folder(
 ) -> float:
     """Write a folder `out` that runs without the weights, and return the difference to torch as `export_graph` does.
 
-    `target` is one of TARGETS. `int8` needs a `corpus` (scheme:location#split, read as
-    `reading` says): ranges are observed on CLIPS of its utterances. CER is measured on all of them, of float32 and
-    then of RUNGS until one is within ALLOWED of it. For sherpa-onnx, a corpus tells how loud speech is.
+    `target` is one of TARGETS. `int8` needs a `corpus` (scheme:location#split, read as `reading` says): ranges are
+    observed on CLIPS of its utterances. CER is measured on all of them, of float32 and then of RUNGS until one is
+    within ALLOWED of it. For sherpa-onnx, a corpus tells how loud speech is.
 
     Raises what `export_graph` raises, and ExportError where no graph in int8 is good enough; then nothing is written.
     """
@@ -83,9 +83,10 @@ def export_folder(
         source.write_graph(source.graph(), temporary / GRAPH)
         difference = source.check_parity(temporary)
         if corpus is not None:
-            waves = calibration_waves(report.read_evaluation_split(temporary, corpus, reading).examples)
-        if int8 and corpus is not None:
-            speech = write_int8_graph(source, temporary, waves, corpus, reading, on_trial)
+            split = report.read_evaluation_split(temporary, corpus, reading)
+            waves = calibration_waves(split.examples)
+            if int8:
+                speech = write_int8_graph(source, temporary, split, waves, on_trial)
         if convert:
             convert(source, temporary, speech, waves)
     if not convert and not in_place and decoder.carried_language_model(folder):

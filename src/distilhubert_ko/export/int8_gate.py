@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from distilhubert_ko.audio.frames import FRAMES, KERNELS, SAMPLE_RATE
-from distilhubert_ko.data.examples import Example
-from distilhubert_ko.data.reading import Reading
+from distilhubert_ko.data.examples import Example, Split
 from distilhubert_ko.errors import ExportError, InputError
 from distilhubert_ko.evaluation import report
 from distilhubert_ko.export import calibration
@@ -41,18 +40,17 @@ class PrecisionTrial:
 def write_int8_graph(
     source: ExportSource,
     folder: Path,
+    split: Split,
     waves: Sequence[np.ndarray],
-    corpus: str,
-    reading: Reading,
     on_trial: Callable[[PrecisionTrial], None],
 ) -> Mapping[str, Observed]:
     """Replace the float32 graph in `folder` by the first of RUNGS that is accurate enough, and return its ranges.
 
-    Raises ExportError where none is.
+    Ranges are observed on `waves`, and CER is measured on `split`. Raises ExportError where none is accurate enough.
     """
 
     def trial(float32: tuple[str, ...] | None) -> PrecisionTrial:
-        measured = report.evaluate_model(Transcriber(folder), corpus, reading=reading)
+        measured = report.evaluate_split(Transcriber(folder), split)
         made = PrecisionTrial(float32, measured.cer)
         on_trial(made)
         return made
@@ -68,7 +66,7 @@ def write_int8_graph(
             return known
     closest = min(tried, key=lambda each: each.cer)
     raise ExportError(
-        f"{source.folder}: int8 is not accurate enough on {corpus}: {closest}, against {best} (allowed: "
+        f"{source.folder}: int8 is not accurate enough on {split.spec}: {closest}, against {best} (allowed: "
         f"{100 * ALLOWED:.1f} points more). Nothing was written; use float32, or a corpus closer to the audio that the "
         "model is for"
     )

@@ -4,6 +4,7 @@ import dataclasses
 import importlib.metadata
 import time
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from transformers.utils import logging as transformers_logging
 from distilhubert_ko import model_folder, recipe
 from distilhubert_ko.data.account import describe_data
 from distilhubert_ko.data.dataset import Dataset, check_unchanged, prepare_dataset
+from distilhubert_ko.data.examples import Split
 from distilhubert_ko.data.fitness import has_enough_frames
 from distilhubert_ko.evaluation import metrics
 from distilhubert_ko.files import writing
@@ -34,9 +36,17 @@ from distilhubert_ko.training.splice import CUTS, Splicer, read_or_find_cuts
 from distilhubert_ko.training.trainer import RecipeTrainer
 
 
+@dataclass(frozen=True)
+class FineTuned:
+    """The folder that a run wrote its model to, and the corpus to test it on, which the run has read already."""
+
+    folder: Path
+    test: Split
+
+
 @ranks.together()
-def fine_tune(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Path:
-    """Train a recipe, write the best model to `out` and the last one to `out`/last, and return `out`.
+def fine_tune(config: recipe.Recipe, out: Path, *, resume: bool = False) -> FineTuned:
+    """Train a recipe, and write the best model to `out` and the last one to `out`/last.
 
     Without `resume` the folder must be new or empty; with it, training resumes from the last whole checkpoint there.
     Of several ranks the first writes; all return when it has written. Raises InputError for a folder that is not so,
@@ -64,7 +74,7 @@ def fine_tune(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Path
         _save_models(trainer, out)
         record = trainer.record(resumed=resume, train_seconds=round(time.monotonic() - started, 1))
         writing.write_json(out / model_folder.TRAINING, dataclasses.asdict(record))
-    return out
+    return FineTuned(out, data.test)
 
 
 def _save_models(trainer: "CtcTrainer", out: Path) -> None:
