@@ -24,8 +24,11 @@ from transformers import (
 )
 
 from distilhubert_ko import model_folder, recipe
+from distilhubert_ko.cli import main as cli
+from distilhubert_ko.data import corpora, dataset
 from distilhubert_ko.data.dataset import prepare_dataset
 from distilhubert_ko.errors import InputError, TrainingError, UnavailableError
+from distilhubert_ko.evaluation import report
 from distilhubert_ko.model.loading import build_network, load_network
 from distilhubert_ko.model.network import PaddingSafeHubertForCTC
 from distilhubert_ko.recognition.transcriber import Transcriber
@@ -379,3 +382,23 @@ def test_the_head_alone_learns_in_the_steps_that_are_its_own(tiny: recipe.Recipe
     changed = [{name for name in start if not torch.equal(start[name], weights[name])} for weights in steps]
     assert changed[0] == {"lm_head.weight", "lm_head.bias"}
     assert "hubert.encoder.layers.0.attention.q_proj.weight" in changed[1]
+
+
+def test_the_train_command_reads_each_corpus_once_and_reports_what_evaluate_would(
+    tiny: recipe.Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe.save_recipe(change(tiny, num_epochs=1), tmp_path / "tiny.toml")
+    read: list[str] = []
+
+    def reading(spec: str, *args: Any, **kwargs: Any) -> Any:
+        read.append(spec)
+        return corpora.read_corpus(spec, *args, **kwargs)
+
+    monkeypatch.setattr(dataset, "read_corpus", reading)
+    monkeypatch.setattr("sys.argv", ["distilhubert-ko", "train", f"{tmp_path}/tiny.toml", "--out", f"{tmp_path}/run"])
+    with pytest.raises(SystemExit, match="0"):
+        cli.main()
+    assert read == [tiny.data.train, tiny.data.eval]
+    found = report.load_report(tmp_path / "run")
+    again = report.evaluate(Transcriber(tmp_path / "run"), tiny.data.eval)
+    assert dataclasses.replace(found, seconds=again.seconds, predictions=again.predictions) == again

@@ -10,11 +10,11 @@ import typer
 from distilhubert_ko import model_folder
 from distilhubert_ko.cli.common import (
     OutsideOption,
-    evaluated_report,
     missing_train_extra,
     report_lines,
     write_graph,
 )
+from distilhubert_ko.cli.progress import counting_bar
 from distilhubert_ko.training import ranks
 
 if TYPE_CHECKING:
@@ -159,23 +159,22 @@ def _load_recipe(recipe: str, changes: list[str], allow_outside: bool) -> "Recip
 
 def _train_and_report(config: "Recipe", folder: Path, resume: bool) -> "Report | None":
     """Train, export, evaluate and write the card. Of several ranks all train, and the first does the rest."""
-    from distilhubert_ko.data.reading import Reading
-    from distilhubert_ko.evaluation.report import save_report
+    from distilhubert_ko.evaluation.report import evaluate_split, save_report
+    from distilhubert_ko.recognition.transcriber import Transcriber
 
     try:
         from distilhubert_ko.evaluation.card import write_card
-        from distilhubert_ko.training import finetune as training
+        from distilhubert_ko.training.finetune import fine_tune
     except ImportError as error:
         raise missing_train_extra(error) from error
 
-    training.fine_tune(config, folder, resume=resume)
+    tuned = fine_tune(config, folder, resume=resume)
     ranks.disconnect()
     if not ranks.leads():
         return None
     write_graph(folder)
-    report = evaluated_report(
-        str(folder), config.test_corpus, Reading(config.root, allow_outside=config.data.allow_outside)
-    )
+    with counting_bar("evaluating") as on_progress:
+        report = evaluate_split(Transcriber(folder), tuned.test, on_progress)
     save_report(report, folder / model_folder.REPORT)
     write_card(folder)
     return report
