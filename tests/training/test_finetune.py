@@ -400,5 +400,5 @@ def test_the_train_command_reads_each_corpus_once_and_reports_what_evaluate_woul
         cli.main()
     assert read == [tiny.data.train, tiny.data.eval]
     found = report.load_report(tmp_path / "run")
-    again = report.evaluate(Transcriber(tmp_path / "run"), tiny.data.eval)
+    again = report.evaluate_model(Transcriber(tmp_path / "run"), tiny.data.eval)
     assert dataclasses.replace(found, seconds=again.seconds, predictions=again.predictions) == again

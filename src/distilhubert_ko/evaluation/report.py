@@ -92,7 +92,7 @@ def evaluate_model(
 def evaluate_split(
     transcriber: Transcriber, split: Split, on_progress: Callable[[int, int], None] | None = None
 ) -> Report:
-    """Score a model on a corpus that has been read; otherwise as `evaluate`."""
+    """Score a model on a corpus that has been read; otherwise as `evaluate_model`."""
     started = time.perf_counter()
     predictions: list[Prediction] = []
     losses: list[float] = []

@@ -1,4 +1,4 @@
-"""What the tensors of a network hold on speech: the ranges and means that its int8 graph is built with."""
+"""The values of a network's tensors on speech: the ranges and means that its int8 graph is built with."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -22,12 +22,12 @@ def observe_ranges(
     waves: Sequence[NDArray[np.float32]],
     normalise: bool = False,
 ) -> dict[str, Observed]:
-    """What `build_graph` must know of each tensor, from waves (samples,) of 400 samples or more; heard twice."""
+    """Return what `build_graph` must know of each tensor, in two passes over waves of 400 samples or more."""
     model = build_observing_graph(weights, config, normalise=normalise)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()[2:]]
 
-    def hear(wave: NDArray[np.float32]) -> list[tuple[str, NDArray[np.float32]]]:
+    def tensors(wave: NDArray[np.float32]) -> list[tuple[str, NDArray[np.float32]]]:
         inputs = {"waves": wave[None], "lengths": np.array([len(wave)])}
         return [(name, values[0]) for name, values in zip(names, session.run(names, inputs), strict=True)]
 
@@ -36,7 +36,7 @@ def observe_ranges(
     lows, highs, means, rounded_means = ({name: np.zeros(1) for name in names} for _ in range(4))
     frames = dict.fromkeys(names, 0)
     for wave in waves:
-        for name, values in hear(wave):
+        for name, values in tensors(wave):
             kept[name].append(values[random.permutation(len(values))[: KEPT // values.shape[1] + 1]])
             lows[name] = np.minimum(lows[name], values.min(0))
             highs[name] = np.maximum(highs[name], values.max(0))
@@ -50,26 +50,26 @@ def observe_ranges(
         floor = GELU_ZERO if name.endswith(OUT) and not _normed(name, config) else -np.inf
         steps[name] = _steps(np.concatenate([*kept[name], edges]) / spans[name], floor)
     for wave in waves:
-        for name, values in hear(wave):
-            heard = steps[name].values(steps[name].integers(values / spans[name])) * spans[name]
-            rounded_means[name] = rounded_means[name] + heard.sum(0, dtype=np.float64) / frames[name]
+        for name, values in tensors(wave):
+            rounded = steps[name].values(steps[name].integers(values / spans[name])) * spans[name]
+            rounded_means[name] = rounded_means[name] + rounded.sum(0, dtype=np.float64) / frames[name]
     return {name: Observed(steps[name], spans[name], means[name], rounded_means[name]) for name in names}
 
 
 def _normed(name: str, config: Mapping[str, Any]) -> bool:
-    """Whether a norm follows a convolution, and not its GELU at once."""
+    """Return whether a norm follows a convolution, and not its GELU at once."""
     return name.startswith("conv") and config["feat_extract_norm"] == "layer"
 
 
 def _span(name: str, ranges: NDArray[np.float64]) -> NDArray[np.float32]:
-    """(channels,): for what a convolution hears, the geometric mean of a channel's own range and the widest."""
+    """Return what to divide channels by: before a convolution, the geometric mean of the own and the widest range."""
     if name.startswith(("conv", "positions")) and not name.endswith(OUT):
         return np.sqrt(np.maximum(ranges, 1e-6) * ranges.max()).astype(np.float32)
     return np.ones(len(ranges), np.float32)
 
 
 def _steps(values: NDArray[np.floating], floor: float) -> Steps:
-    """The steps with the least mean square error, rare large values cut off if need be, and all below `floor`."""
+    """Return the steps with the least mean square error; they may cut off rare large values, and all below `floor`."""
     low, high = max(float(values.min()), floor), float(values.max())
     values = np.maximum(values, low)
 

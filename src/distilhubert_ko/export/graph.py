@@ -5,7 +5,7 @@ or more each. Out: `log_probs` (batch, frames, vocabulary) and `frames` (batch,)
 and in any batch.
 
 As in model/network.py, the group norm after the first convolution is folded into its weights, for each clip anew: its
-statistics follow from the 10 x 10 covariance of the windows. Its shift is an eleventh tap that always hears 1.
+statistics follow from the 10 x 10 covariance of the windows. Its shift is an eleventh tap on an input that is always 1.
 """
 
 from collections.abc import Mapping
@@ -27,12 +27,12 @@ def build_graph(
     whole: float | None = None,
     speech: Mapping[str, Observed] | None = None,
 ) -> onnx.ModelProto:
-    """The graph for a state dict and a config as Transformers writes them: in int8 with `speech`, else in float32.
+    """Return the graph for Transformers' state dict and config: in int8 with `speech`, else in float32.
 
     `normalise` gives each clip zero mean and unit variance first, as a feature extractor with do_normalize does.
-    `whole` is for programs that know one input and one output: `waves` without padding, which they have normalised,
-    and `log_probs`. It is the root mean square that speech had before that, and gets again: norms have an epsilon and
-    convolutions a bias, so that loudness matters.
+    `whole` is for programs that know one input and one output: `waves` without padding, which they have normalised, and
+    `log_probs`. It is the root mean square that speech had before, and the graph restores it: norms have an epsilon and
+    convolutions a bias, so loudness matters.
     """
     return HubertGraph(weights, config, speech).model(normalise, whole)
 
@@ -40,7 +40,7 @@ def build_graph(
 def build_observing_graph(
     weights: Mapping[str, Array], config: Mapping[str, Any], *, normalise: bool = False
 ) -> onnx.ModelProto:
-    """The graph in float32, with what `speech` must know as further outputs (batch, time, channels), by name."""
+    """Return the graph in float32, with what `speech` must know as further outputs (batch, time, channels), by name."""
     return HubertGraph(weights, config, None).observing_model(normalise)
 
 
@@ -73,14 +73,14 @@ class HubertGraph(OnnxBuilder):
         return hidden
 
     def first_by_frame(self, windows: str) -> str:
-        """The first convolution, its layer norm and GELU."""
+        """Add the first convolution, its layer norm and GELU."""
         layer = "feature_extractor.conv_layers.0"
         weight, bias = self.conv_weights(layer)
         hidden = self.affine(windows, weight[:, 0], bias)
         return self.add("Gelu", self.norm(hidden, f"{layer}.layer_norm", CONV_EPS))
 
     def first_by_clip(self, windows: str, counts: str) -> str:
-        """The first convolution, its group norm and GELU."""
+        """Add the first convolution, its group norm and GELU."""
         always = self.add("Slice", windows, *slice_inputs(0, 1, axis=2))
         always = self.add("Add", self.add("Mul", always, np.float32(0)), np.float32(1))
         taps, windows = self.folded(windows, counts), self.add("Concat", windows, always, axis=2)
@@ -94,7 +94,7 @@ class HubertGraph(OnnxBuilder):
         return weight, self.weights.get(f"{layer}.conv.bias", np.zeros(len(weight), np.float32))
 
     def windows(self, waves: str, lengths: str) -> tuple[str, str]:
-        """What the first convolution hears (batch, steps, 10), and how many steps of it each clip has (batch,)."""
+        """Return the first convolution's windows (batch, steps, 10), and how many of them each clip has (batch,)."""
         stride = np.array([STRIDES[0]])
         samples = self.add("Shape", waves, start=1, end=2)
         whole = self.add("Mul", self.add("Div", samples, stride), stride)
@@ -106,7 +106,7 @@ class HubertGraph(OnnxBuilder):
         return self.add("Concat", first, second, axis=2), counts
 
     def folded(self, windows: str, counts: str) -> str:
-        """The first convolution and its group norm as taps (batch, 11, channels) on windows to which a 1 is added.
+        """Return the first convolution and its group norm as taps (batch, 11, channels) on windows with a 1 appended.
 
         A channel with weights w has mean w·E[x] and variance w·Cov[x]·w over the windows x of a clip.
         """

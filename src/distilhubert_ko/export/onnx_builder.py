@@ -1,11 +1,11 @@
-"""What the graph of any encoder is made of: ONNX nodes, lengths and padding, layers in float32 or in 8 bits, the head.
+"""The parts of any encoder's graph: ONNX nodes, lengths and padding, layers in float32 or in 8 bits, the head.
 
 int8: unsigned activations in ranges that were observed on speech, and signed weights with a scale for each output
 channel. Weights keep to 7 bits, since a processor without VNNI adds two products in 16 bits, and 2 x 255 x 64 is what
 fits there. What rounding adds to a channel on average is taken off its bias (Nagel et al., "Data-Free Quantization
-Through Weight Equalization and Bias Correction", 2019, section 4.2). What a convolution hears is first made more alike
-from channel to channel (Xiao et al., "SmoothQuant", 2023, section 4), since one range for all would leave nothing of
-the small ones.
+Through Weight Equalization and Bias Correction", 2019, section 4.2). The channels of a convolution's input are first
+made more similar (Xiao et al., "SmoothQuant", 2023, section 4), since one range for all would leave nothing of the
+small ones.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,14 +20,14 @@ from onnx import TensorProto, helper, numpy_helper
 from distilhubert_ko.audio.frames import KERNELS, STRIDES
 
 Array = NDArray[Any]
-Input = str | Array | np.generic  # of a node: the name of another's output, or a constant
+Input = str | Array | np.generic  # of a node: the name of another node's output, or a constant
 
 OPSET = 20  # the first with Gelu
 IR_VERSION = 9  # of its time, so that older runtimes, such as those inside other programs, read the file
 CONTRIB = "com.microsoft"
 CONV_EPS = 1e-5  # of the norms between convolutions, which no config changes
 WEIGHT_STEPS = 64
-OUT = ".out"  # after the name of a convolution: what it gives, where its own name stands for what it hears
+OUT = ".out"  # after the name of a convolution: its output, where the name alone stands for its input
 
 
 @dataclass(frozen=True)
@@ -39,21 +39,23 @@ class Steps:
 
     @classmethod
     def over(cls, low: float, high: float) -> "Steps":
-        """From low to high or a little beyond, 0 being one of the steps."""
+        """Return steps from low to high or a little beyond, 0 being one of them."""
         low, high = min(low, 0.0), max(high, 1e-6)
         scale = (high - low) / 255
         return cls(np.array(scale, np.float32), np.array(round(-low / scale), np.uint8))
 
     def integers(self, values: Array) -> NDArray[np.uint8]:
+        """Return values as integers, those outside the range as its nearer end."""
         return np.clip(np.round(values / self.scale) + self.zero, 0, 255).astype(np.uint8)
 
     def values(self, integers: Array) -> NDArray[np.float32]:
+        """Return what integers stand for."""
         return (integers.astype(np.float32) - self.zero) * self.scale
 
 
 @dataclass(frozen=True)
 class Observed:
-    """What a tensor held on speech.
+    """The values of a tensor on speech.
 
     Channels are divided by `span` (channels,) before 8 bits cover them in `steps`. `mean` (channels,) is what they are
     on average, and `rounded_mean` what is left of that in 8 bits.
@@ -118,10 +120,11 @@ class OnnxBuilder:
         return model
 
     def add(self, op: str, *inputs: Input, domain: str = "", **attributes: Any) -> str:
+        """Add a node of one output, and return its name."""
         return self.add_many(1, op, *inputs, domain=domain, **attributes)[0]
 
     def add_many(self, outputs: int, op: str, *inputs: Input, domain: str = "", **attributes: Any) -> list[str]:
-        """A node; an array among its inputs becomes an initializer. Returns the names of its outputs."""
+        """Add a node, with an initializer for each array among its inputs, and return the names of its outputs."""
         names = [f"{op}.{len(self.nodes)}.{number}" for number in range(outputs)]
         given = []
         for each in inputs:
@@ -140,14 +143,14 @@ class OnnxBuilder:
     # Lengths and padding
 
     def sized(self, tensor: str, axis: int) -> str:
-        """The size of an axis, as a scalar."""
+        """Return the size of an axis, as a scalar."""
         return self.add("Squeeze", self.add("Shape", tensor, start=axis, end=axis + 1))
 
     def flipped(self, tensor: str) -> str:
         return self.add("Transpose", tensor, perm=[0, 2, 1])
 
     def valid(self, tensor: str, counts: str) -> str:
-        """(batch, time) booleans: what is not padding in (batch, time, ...)."""
+        """Return which steps of (batch, time, ...) are not padding, as booleans (batch, time)."""
         steps = self.add("Range", np.array(0), self.sized(tensor, 1), np.array(1))
         return self.add("Less", steps, self.add("Unsqueeze", counts, np.array([1])))
 
@@ -157,22 +160,24 @@ class OnnxBuilder:
         return lengths
 
     def centred(self, tensor: str, counts: str) -> tuple[str, str, str]:
-        """The mean (batch, 1, channels) of (batch, time, channels) over what is no padding, what is left without it, 0
-        in the padding, and `counts` (batch, 1, 1) to divide sums by.
+        """Return a tensor's mean, the tensor without it, and `counts` (batch, 1, 1) to divide sums by.
+
+        For (batch, time, channels) the mean over what is not padding is (batch, 1, channels). The rest is 0 in the
+        padding.
 
         In float64: a sum over so many steps is coarse in float32, and depends on padding in its last bits, which 8 bits
         magnify.
         """
         zero = np.float64(0)
-        heard = self.add("Cast", tensor, to=TensorProto.DOUBLE)
+        exact = self.add("Cast", tensor, to=TensorProto.DOUBLE)
         valid = self.add("Unsqueeze", self.valid(tensor, counts), np.array([2]))
         number = self.add("Unsqueeze", self.add("Cast", counts, to=TensorProto.DOUBLE), np.array([1, 2]))
-        total = self.add("ReduceSum", self.add("Where", valid, heard, zero), np.array([1]))
+        total = self.add("ReduceSum", self.add("Where", valid, exact, zero), np.array([1]))
         mean = self.add("Div", total, number)
-        return mean, self.add("Where", valid, self.add("Sub", heard, mean), zero), number
+        return mean, self.add("Where", valid, self.add("Sub", exact, mean), zero), number
 
     def normalised(self, waves: str, lengths: str) -> str:
-        """Each clip with zero mean and unit variance over its own samples, and 0 beyond them."""
+        """Return each clip with zero mean and unit variance over its own samples, and 0 beyond them."""
         _, centred, number = self.centred(self.add("Unsqueeze", waves, np.array([2])), lengths)
         squares = self.add("ReduceSum", self.add("Mul", centred, centred), np.array([1]))
         deviation = self.add("Sqrt", self.add("Add", self.add("Div", squares, number), np.float64(1e-7)))
@@ -185,20 +190,20 @@ class OnnxBuilder:
         self.seen[name] = tensor, flipped
 
     def affine(self, tensor: str, weight: Array, bias: Array) -> str:
-        """(..., in) -> (..., out) in float32 for a weight (out, in)."""
+        """Add a linear layer (..., in) -> (..., out) in float32, with a weight (out, in)."""
         return self.add("Add", self.add("MatMul", tensor, weight.T), bias)
 
     def linear(self, tensor: str, name: str, weight: Array, bias: Array) -> str:
-        """As `affine`, in int8 if `speech` knows it."""
+        """Add a linear layer as `affine` does, in int8 if `speech` knows it."""
         self.see(name, tensor)
         if name not in self.speech:
             return self.affine(tensor, weight, bias)
-        heard = self.speech[name]
+        observed = self.speech[name]
         rounded, scales = round_weight(weight)
-        bias = bias + weight @ heard.mean - (rounded * scales[:, None]) @ heard.rounded_mean
+        bias = bias + weight @ observed.mean - (rounded * scales[:, None]) @ observed.rounded_mean
         return self.add(
             "MatMulIntegerToFloat",
-            *(self.quantised(tensor, heard.steps), rounded.T, heard.steps.scale, scales, heard.steps.zero),
+            *(self.quantised(tensor, observed.steps), rounded.T, observed.steps.scale, scales, observed.steps.zero),
             *(np.zeros(len(weight), np.int8), bias.astype(np.float32)),
             domain=CONTRIB,
         )
@@ -210,12 +215,12 @@ class OnnxBuilder:
         return self.add("QuantizeLinear", tensor, steps.scale, steps.zero)
 
     def conv(self, tensor: str, name: str, weight: Array, bias: Array, norm: str = "", **options: Any) -> str:
-        """A convolution (batch, time, channels) -> (batch, time, channels), its layer norm, if any, and GELU."""
+        """Add a convolution (batch, time, channels) -> (batch, time, channels), its layer norm, if any, and GELU."""
         self.see(name, tensor)
         if name in self.speech:
             result = self.conv8(tensor, name, weight, bias, **options)
         else:
-            # Channels first. ONNX Runtime takes out two turns that meet, so GELU comes before the turn back.
+            # Channels first. ONNX Runtime removes two transpositions that meet, so GELU comes before the second.
             result = self.add("Conv", self.flipped(tensor), weight, bias, **options)
             self.see(name + OUT, result, flipped=True)
             if not norm:
@@ -224,30 +229,30 @@ class OnnxBuilder:
         return self.add("Gelu", self.norm(result, norm, CONV_EPS) if norm else result)
 
     def conv8(self, tensor: str, name: str, weight: Array, bias: Array, **options: Any) -> str:
-        heard, said = self.speech[name], self.speech[name + OUT].steps
+        observed, output = self.speech[name], self.speech[name + OUT].steps
         groups = options.get("group", 1)
 
         def of_group(channels: Array) -> Array:
-            """(in,) -> (out, in of a group)."""
+            """Return (in,) as (out, in of a group)."""
             return channels.reshape(groups, -1).repeat(len(weight) // groups, axis=0)
 
-        rounded, scales = round_weight(weight * of_group(heard.span)[:, :, None])
-        bias = bias + (weight.sum(2) * of_group(heard.mean)).sum(1)
-        bias = bias - scales * (rounded.sum(2) * of_group(heard.rounded_mean / heard.span)).sum(1)
+        rounded, scales = round_weight(weight * of_group(observed.span)[:, :, None])
+        bias = bias + (weight.sum(2) * of_group(observed.mean)).sum(1)
+        bias = bias - scales * (rounded.sum(2) * of_group(observed.rounded_mean / observed.span)).sum(1)
         x = self.add(
             "QLinearConv",
-            self.quantised(self.add("Mul", tensor, 1 / heard.span), heard.steps),
-            *(heard.steps.scale, heard.steps.zero, rounded, scales, np.zeros(len(weight), np.int8)),
-            *(said.scale, said.zero, np.round(bias / (heard.steps.scale * scales)).astype(np.int32)),
+            self.quantised(self.add("Mul", tensor, 1 / observed.span), observed.steps),
+            *(observed.steps.scale, observed.steps.zero, rounded, scales, np.zeros(len(weight), np.int8)),
+            *(output.scale, output.zero, np.round(bias / (observed.steps.scale * scales)).astype(np.int32)),
             domain=CONTRIB,
             channels_last=1,
             **options,
         )
-        return self.add("DequantizeLinear", x, said.scale, said.zero)
+        return self.add("DequantizeLinear", x, output.scale, output.zero)
 
 
 def round_weight(weight: Array) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """A weight (out, ...) in integers, and what a step is worth in each output channel (out,)."""
+    """Return a weight (out, ...) in integers, and the scale of each output channel (out,)."""
     largest = np.abs(weight).max(axis=tuple(range(1, weight.ndim)), keepdims=True)
     scales = np.maximum(largest, 1e-9) / WEIGHT_STEPS
     return np.round(weight / scales).astype(np.int8), scales.ravel().astype(np.float32)

@@ -77,8 +77,8 @@ class ExportSource:
         for lengths in CHECKED:
             waves, samples = _padded(lengths)
             with torch.no_grad():
-                heard = normalise_waves(waves, samples) if self.normalise else waves
-                expected = self.network(heard, samples).logits.log_softmax(-1).numpy()
+                prepared = normalise_waves(waves, samples) if self.normalise else waves
+                expected = self.network(prepared, samples).logits.log_softmax(-1).numpy()
             clips = [wave[:count].numpy() for wave, count in zip(waves, lengths, strict=True)]
             for row, result in enumerate(runtime.log_probs(clips)):
                 # Unlike max(), this hands a NaN on.

@@ -1,4 +1,4 @@
-"""Teaching by a CTC model of the same units: each frame of the student is drawn to the teacher's posteriors.
+"""Teaching by a CTC model of the same units: each frame of the student learns the teacher's posteriors.
 
 Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network, 2015 (arXiv 1503.02531), frame by frame. Two
 CTC models need not say a unit in the same frame, and then the teacher's spikes draw the student away from its own:
@@ -44,10 +44,10 @@ class FrameTeacher:
         self.columns = self.columns.to(device)
 
     def logits(self, waves: Tensor, lengths: Tensor) -> Tensor:
-        """The teacher's logits (batch, frames, student's vocabulary) for waves (batch, samples)."""
+        """Return the teacher's logits (batch, frames, student's vocabulary) for waves (batch, samples)."""
         with torch.no_grad():
-            heard = normalise_waves(waves, lengths) if self.normalises else waves
-            logits = self.network(heard, lengths).logits
+            waves = normalise_waves(waves, lengths) if self.normalises else waves
+            logits = self.network(waves, lengths).logits
             idle = self.tokens - logits.shape[2]  # special tokens at the end of a vocabulary may have no output
             return functional.pad(logits.float(), (0, idle), value=NEVER)[..., self.columns]
 
@@ -62,7 +62,7 @@ class FrameTeacher:
 
 
 def posterior_divergence(student: Tensor, teacher: Tensor, valid: Tensor, temperature: float) -> Tensor:
-    """KL(teacher || student) in nats, the mean over the valid frames, times temperature^2.
+    """Return KL(teacher || student) in nats, the mean over the valid frames, times temperature^2.
 
     Both logits are (batch, frames, vocabulary), divided by the temperature; `valid` is (batch, frames). The factor
     keeps the gradients' size at any temperature (section 2.1 of Hinton, Vinyals and Dean).
@@ -72,9 +72,10 @@ def posterior_divergence(student: Tensor, teacher: Tensor, valid: Tensor, temper
 
 
 def teacher_columns(name: str, teacher: Tokenizer, student: Tokenizer) -> list[int]:
-    """The teacher's id of each of the student's tokens. Special tokens go by their role, the others by their spelling.
+    """Return the teacher's id of each of the student's tokens.
 
-    Raises RecipeError where one has units that the other lacks, which says which.
+    Special tokens are matched by their role, the others by their spelling. Raises RecipeError where one has units that
+    the other lacks.
     """
     theirs, ours = _by_role(teacher), _by_role(student)
     alone, lacking = sorted(theirs.keys() - ours.keys()), sorted(ours.keys() - theirs.keys())
@@ -85,14 +86,14 @@ def teacher_columns(name: str, teacher: Tokenizer, student: Tokenizer) -> list[i
             if tokens
         ]
         raise RecipeError(
-            f"teaching.teacher {name} writes {teacher.units} and this recipe {student.units}, in other units "
-            f"({'; '.join(differences)}): give a teacher with the vocabulary of this recipe's training text"
+            f"teaching.teacher {name} writes {teacher.units} and this recipe {student.units}, but their vocabularies "
+            f"differ ({'; '.join(differences)}): give a teacher with the vocabulary of this recipe's training text"
         )
     return [theirs[token] for token, _ in sorted(ours.items(), key=lambda pair: pair[1])]
 
 
 def _by_role(tokenizer: Tokenizer) -> dict[str, int]:
-    """Token -> id, with the special tokens under names of their roles; begin and end of sentence are left out."""
+    """Return token -> id, with the special tokens under names of their roles, without begin and end of sentence."""
     roles = {tokenizer.delimiter_token: "the space", tokenizer.unknown_token: "the unknown"}
     roles[tokenizer.blank_token] = "the blank"  # last: it may be another's token, too
     left_out = {tokenizer.bos_token, tokenizer.eos_token} - {tokenizer.blank_token}

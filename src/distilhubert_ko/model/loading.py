@@ -1,4 +1,4 @@
-"""A network of a recipe, or that of a folder, checked before memory is taken for it.
+"""Networks built from a recipe or loaded from a folder, checked before memory is allocated for them.
 
 The model_type in config.json decides which class a folder is loaded as.
 """
@@ -20,13 +20,13 @@ from distilhubert_ko.text.tokenizer import Tokenizer
 CLASSES: dict[str, Any] = {"hubert": PaddingSafeHubertForCTC, "wav2vec2": PaddingSafeWav2Vec2ForCTC}
 """model_type -> the network's class."""
 SIZES = "vocab_size hidden_size intermediate_size num_attention_heads conv_dim num_conv_pos_embeddings".split()
-"""Of a config: those that cannot be larger than the largest dimension of the weights; first that of the head alone."""
+"""Keys of a config that cannot be larger than the largest dimension of the weights. The first is the head's."""
 
 
 def build_network(config: recipe.Model, tokenizer: Tokenizer) -> PaddingSafeHubertForCTC:
-    """The model of a recipe, with a head for the tokenizer's vocabulary.
+    """Return the network of a recipe, with a head for the tokenizer's vocabulary.
 
-    Raises UnavailableError where the Hub cannot be reached, ModelError for a checkpoint that is no DistilHuBERT, and
+    Raises UnavailableError where the Hub cannot be reached, ModelError for a checkpoint that is not a DistilHuBERT, and
     RecipeError for masks wider than it.
     """
     common = {
@@ -61,7 +61,7 @@ def build_network(config: recipe.Model, tokenizer: Tokenizer) -> PaddingSafeHube
 
 
 def hubert_config(config: recipe.Model, **others: Any) -> HubertConfig:
-    """The HubertConfig of a recipe's [model]; with the defaults, that of ntu-spml/distilhubert."""
+    """Return the HubertConfig of a recipe's [model]; with the defaults, that of ntu-spml/distilhubert."""
     return HubertConfig(
         conv_dim=config.conv_dim,
         conv_kernel=KERNELS,
@@ -82,13 +82,14 @@ def hubert_config(config: recipe.Model, **others: Any) -> HubertConfig:
 
 
 def load_network(folder: Path, *, head: bool = True) -> PaddingSafeForCTC:
-    """The model saved in `folder`, in float32 and in evaluation mode. Raises ModelError where it cannot be loaded.
+    """Return the network saved in `folder`, in float32 and evaluation mode.
 
-    Without `head`, an encoder alone will do; its head is then random.
+    Without `head`, an encoder alone is enough; its head is then random. Raises ModelError where the folder cannot be
+    loaded.
     """
     if not any((folder / name).is_file() for name in ("model.safetensors", "model.safetensors.index.json")):
         raise ModelError(
-            f"{folder}: no model.safetensors here, and pickled weights are not read; give the folder that "
+            f"{folder}: no model.safetensors here, and pickled weights are not read: give the folder that "
             "`distilhubert-ko train` wrote, or one that Transformers saved as safetensors"
         )
     try:
@@ -115,13 +116,13 @@ def load_network(folder: Path, *, head: bool = True) -> PaddingSafeForCTC:
 
 
 def _check_sizes(folder: Path, config: dict[str, Any], names: Sequence[str]) -> None:
-    """Raises ModelError where a config asks for more than the weights have, before memory is taken for it."""
+    """Raise ModelError where a config asks for more than the weights have, before memory is allocated for it."""
     shapes = []
     for path in sorted(folder.glob("model*.safetensors")):
         with safe_open(path, framework="np") as stored:
             shapes += [stored.get_slice(name).get_shape() for name in stored.keys()]  # noqa: SIM118 (no mapping)
     if not shapes:
-        return  # said elsewhere, and better
+        return  # loading says it better
     most = {name: max(map(max, filter(None, shapes)), default=0) for name in names} | {"num_hidden_layers": len(shapes)}
     for name, largest in most.items():
         sizes = config.get(name)
@@ -133,7 +134,7 @@ def _check_sizes(folder: Path, config: dict[str, Any], names: Sequence[str]) -> 
 
 
 def wants_normalised_waves(folder: Path) -> bool:
-    """Whether the model in `folder` wants `normalise_waves`, by do_normalize of its feature extractor's settings.
+    """Return do_normalize of a folder's feature extractor: whether its model needs `normalise_waves`.
 
     Raises ModelError where these are missing or want another sample rate.
     """

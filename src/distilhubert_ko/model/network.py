@@ -34,7 +34,7 @@ from distilhubert_ko.errors import ModelError
 
 FIRST_KERNEL, FIRST_STRIDE = KERNELS[0], STRIDES[0]
 SAFE_CHANNELS = 16
-"""In bf16, oneDNN on processors with AMX gives wrong results for long convolutions of fewer channels a group."""
+"""In bf16, oneDNN on processors with AMX gives wrong results for long convolutions of fewer channels per group."""
 
 
 class _InFloat32:
@@ -62,7 +62,7 @@ NARROW_POSITIONS = {
 
 
 class PaddingSafeForCTC(PreTrainedModel):
-    """What both models share; see the module's docstring. Raises ModelError for an architecture not meant here."""
+    """What both models share; see the module's docstring. Raises ModelError for other architectures."""
 
     # The Trainer would take **ignored for a promise to average over accumulated batches, and only add them up.
     accepts_loss_kwargs = False
@@ -124,7 +124,7 @@ class PaddingSafeForCTC(PreTrainedModel):
         return lengths
 
     def features(self, waves: Tensor, lengths: Tensor) -> Tensor:
-        """The convolutions' output (batch, frames, channels) for waves (batch, samples)."""
+        """Return the convolutions' output (batch, frames, channels) for waves (batch, samples)."""
         first, *others = self.base_model.feature_extractor.conv_layers
         by_frame = self.config.feat_extract_norm == "layer"
         if by_frame:
@@ -138,7 +138,7 @@ class PaddingSafeForCTC(PreTrainedModel):
         return hidden
 
     def project(self, features: Tensor) -> Tensor:
-        """The encoder's input (batch, frames, hidden size) from the convolutions' output."""
+        """Return the encoder's input (batch, frames, hidden size) for the convolutions' output."""
         return self.base_model.feature_projection(features)
 
 
@@ -170,7 +170,7 @@ def _check(config: HubertConfig | Wav2Vec2Config) -> None:
 
 
 def normalise_waves(waves: Tensor, lengths: Tensor) -> Tensor:
-    """Waves (batch, samples), each with mean 0 and variance 1 over its own `lengths` samples, and 0 after them.
+    """Return waves (batch, samples), each with mean 0 and variance 1 over its own `lengths` samples, and 0 after them.
 
     As Wav2Vec2FeatureExtractor does with do_normalize, 1e-7 included.
     """
@@ -183,16 +183,17 @@ def normalise_waves(waves: Tensor, lengths: Tensor) -> Tensor:
 
 
 def sample_windows(waves: Tensor) -> Tensor:
-    """The windows (batch, frames, 10) of waves (batch, samples) that the first convolution sees."""
+    """Return the windows (batch, frames, 10) of waves (batch, samples) that the first convolution sees."""
     frames = (waves.shape[1] - FIRST_KERNEL) // FIRST_STRIDE + 1
     hops = waves[:, : FIRST_STRIDE * (frames + 1)].unflatten(1, (-1, FIRST_STRIDE))
     return torch.cat([hops[:, :-1], hops[:, 1:]], dim=2)
 
 
 def first_convolution(waves: Tensor, lengths: Tensor, weight: Tensor, norm: nn.GroupNorm) -> Tensor:
-    """Convolution 0 and its group norm over each clip's own frames: (batch, samples) -> (batch, frames, channels).
+    """Apply convolution 0 and its group norm: (batch, samples) -> (batch, frames, channels).
 
-    For a channel with weights w, the outputs over the windows x have mean w·E[x] and variance w·Cov[x]·w.
+    The statistics are over each clip's own frames. For a channel with weights w, the outputs over the windows x have
+    mean w·E[x] and variance w·Cov[x]·w.
     """
     seen = sample_windows(waves)
     counts = torch.div(lengths - FIRST_KERNEL, FIRST_STRIDE, rounding_mode="floor") + 1
@@ -211,7 +212,7 @@ def first_convolution(waves: Tensor, lengths: Tensor, weight: Tensor, norm: nn.G
 
 
 def strided_convolution(hidden: Tensor, weight: Tensor) -> Tensor:
-    """A convolution of stride 2 and kernel 2 or 3 over (batch, frames, channels), without bias.
+    """Apply a convolution of stride 2 and kernel 2 or 3, without bias, to (batch, frames, channels).
 
     Two neighbouring frames are one row of a matrix product; a third one comes with a second product.
     """

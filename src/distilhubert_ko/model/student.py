@@ -21,11 +21,11 @@ from distilhubert_ko.model.network import PaddingSafeForCTC, normalise_waves
 
 
 class Teacher:
-    """The network in a folder, frozen, which says what its layers make of a wave.
+    """The network in a folder, frozen, which gives what its layers make of a wave.
 
     `layers` are counted from 1; none means three of them, evenly spaced, the last included: of 12 layers 4, 8
     and 12, the paper's. A CTC head is not needed and not used. Raises ModelError for a folder that `load_network`
-    does not take, and RecipeError for a layer that the teacher has not.
+    does not take, and RecipeError for a layer that the teacher does not have.
     """
 
     def __init__(self, folder: Path, layers: Sequence[int] = ()):
@@ -46,9 +46,9 @@ class Teacher:
         self.network = self.network.to(device)
 
     def __call__(self, waves: Tensor, lengths: Tensor) -> list[Tensor]:
-        """The output (batch, frames, width) of each of `layers` for waves (batch, samples) of `lengths` (batch,).
+        """Return the output (batch, frames, width) of each layer for waves (batch, samples) of `lengths` (batch,).
 
-        That of the last layer is the encoder's, which in models with do_stable_layer_norm comes after a norm.
+        The last layer's is the encoder's output, which in models with do_stable_layer_norm comes after a norm.
         """
         with torch.no_grad():
             if self.normalises:
@@ -75,20 +75,20 @@ class Student(nn.Module):
     def __init__(self, network: PaddingSafeForCTC, layers: int, width: int):
         super().__init__()
         self.network = network
-        self.network.lm_head.requires_grad_(False)  # it has no part in this
+        self.network.lm_head.requires_grad_(False)  # it is not used here
         hidden = network.config.hidden_size
         self.heads = nn.ModuleList(
             nn.Sequential(nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, width)) for _ in range(layers)
         )
 
     def forward(self, input_values: Tensor, lengths: Tensor) -> list[Tensor]:
-        """A prediction (batch, frames, teacher's width) for each layer, of waves (batch, samples)."""
+        """Return a prediction (batch, frames, teacher's width) for each layer, for waves (batch, samples)."""
         hidden = encode_waves(self.network, input_values, lengths)
         return [head(hidden) for head in self.heads]
 
 
 def encode_waves(network: PaddingSafeForCTC, waves: Tensor, lengths: Tensor) -> Tensor:
-    """The encoder's output (batch, frames, width) for waves (batch, samples) of `lengths` (batch,) samples."""
+    """Return the encoder's output (batch, frames, width) for waves (batch, samples) of `lengths` (batch,) samples."""
     features = network.features(waves, lengths)
     valid = valid_frames(network, features.shape[1], lengths)
     encoded: Tensor = network.base_model.encoder(network.project(features), attention_mask=valid)[0]
@@ -96,12 +96,12 @@ def encode_waves(network: PaddingSafeForCTC, waves: Tensor, lengths: Tensor) -> 
 
 
 def valid_frames(network: PaddingSafeForCTC, frames: int, lengths: Tensor) -> Tensor:
-    """Which of `frames` are no padding: (batch, frames)."""
+    """Return which of `frames` are not padding: (batch, frames)."""
     return torch.arange(frames, device=lengths.device) < network.frame_lengths(lengths)[:, None]
 
 
 def layer_distances(predictions: Sequence[Tensor], targets: Sequence[Tensor], valid: Tensor) -> Tensor:
-    """(batch, layers, 2): the L1 distance and the cosine term of each clip and layer, summed over its valid frames.
+    """Return the L1 distance and the cosine term of each clip and layer over its valid frames: (batch, layers, 2).
 
     With D the teacher's width, the two terms of the paper's objective: |prediction - target| / D and
     -log sigmoid(cos(prediction, target)). `predictions` and `targets` have a (batch, frames, D) for each layer.
@@ -119,7 +119,7 @@ def layer_distances(predictions: Sequence[Tensor], targets: Sequence[Tensor], va
 
 @dataclass(frozen=True)
 class InitialisedPart:
-    """A part of the student, and how many of its tensors are the teacher's."""
+    """A part of the student, and how many of its tensors are copies of the teacher's."""
 
     name: str
     copied: int
@@ -127,10 +127,10 @@ class InitialisedPart:
 
 
 def copy_teacher_weights(student: PaddingSafeForCTC, teacher: PaddingSafeForCTC) -> list[InitialisedPart]:
-    """Gives the student the teacher's weights, and says what it got.
+    """Copy the teacher's weights into the student, and return what was copied.
 
-    A module of the student (a linear layer, a convolution, a norm) is copied whole, where the teacher has one of that
-    place and those shapes, or not at all.
+    A module of the student (a linear layer, a convolution, a norm) is copied whole, where the teacher has one in that
+    place with those shapes, or not at all.
     """
     own, given = student.base_model.state_dict(), teacher.base_model.state_dict()
     modules = defaultdict(list)
@@ -150,7 +150,7 @@ def copy_teacher_weights(student: PaddingSafeForCTC, teacher: PaddingSafeForCTC)
 
 
 def config_differences(student: PaddingSafeForCTC, teacher: PaddingSafeForCTC) -> list[str]:
-    """What makes copied weights compute something else than in the teacher: keys of the two config.json."""
+    """Return the keys of the two config.json that make copied weights compute something else than in the teacher."""
     keys = ("num_attention_heads", "hidden_act", "feat_extract_norm", "feat_proj_layer_norm", "do_stable_layer_norm")
     pairs = [(key, getattr(student.config, key, None), getattr(teacher.config, key, None)) for key in keys]
     return [f"{key} {own} (the teacher's: {given})" for key, own, given in pairs if own != given]
@@ -173,7 +173,7 @@ def _part(name: str) -> str:
 
 
 def describe_parts(parts: Sequence[InitialisedPart]) -> str:
-    """What came from the teacher, as a line for a terminal."""
+    """Return what came from the teacher, as a line for a terminal."""
     whole = [part.name for part in parts if part.copied == part.tensors]
     some = [f"{part.name} ({part.copied} of {part.tensors})" for part in parts if 0 < part.copied < part.tensors]
     none = [part.name for part in parts if not part.copied]

@@ -1,7 +1,7 @@
-"""Augmentation of training clips: another speed, a room and noise, drawn anew for each clip in each epoch.
+"""Augmentation of training clips: speed, reverberation and noise, drawn anew for each clip in each epoch.
 
 Every draw comes from the generator that is passed in, and nothing else is random: seeded by run, epoch and clip, an
-interrupted run hears what it would have heard.
+interrupted run trains on the same clips when it is resumed.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ Wave = NDArray[np.float32]
 
 
 def augment_wave(wave: Wave, settings: recipe.Augment, random: np.random.Generator, fewest: int) -> Wave:
-    """A mono 16 kHz `wave` (samples,) as [augment] says. At least one frame is left, and for CTC `fewest`."""
+    """Return a mono 16 kHz `wave` (samples,) augmented as [augment] says. At least one frame stays, or `fewest`."""
     speed = random.choice(settings.speeds)
     if FRAMES.count(int(len(wave) / speed)) >= max(1, fewest):
         wave = change_speed(wave, speed)
@@ -27,13 +27,15 @@ def augment_wave(wave: Wave, settings: recipe.Augment, random: np.random.Generat
 
 
 def change_speed(wave: Wave, speed: float) -> Wave:
-    """`wave` played `speed` times as fast, with its pitch: Ko, Peddinti, Povey and Khudanpur, "Audio Augmentation
-    for Speech Recognition", Interspeech 2015."""
+    """Return `wave` played `speed` times as fast, with its pitch.
+
+    Ko, Peddinti, Povey and Khudanpur, "Audio Augmentation for Speech Recognition", Interspeech 2015.
+    """
     return wave if speed == 1 else soxr.resample(wave, SAMPLE_RATE * speed, SAMPLE_RATE)
 
 
 def add_reverb(wave: Wave, seconds: float, random: np.random.Generator) -> Wave:
-    """`wave` (samples,) in a room whose echo falls by 60 dB in `seconds`.
+    """Return `wave` (samples,) with the reverberation of a room, which falls by 60 dB in `seconds`.
 
     The response is Polack's: after the direct sound, noise that decays exponentially (Polack, "La transmission de
     l'énergie sonore dans les salles", 1988). Direct sound and echo have equal energy, and the loudness stays.
@@ -49,7 +51,7 @@ def add_reverb(wave: Wave, seconds: float, random: np.random.Generator) -> Wave:
 
 
 def add_noise(wave: Wave, snr_db: float, random: np.random.Generator) -> Wave:
-    """`wave` (samples,) and noise `snr_db` decibels below it, of a colour between white and brown."""
+    """Return `wave` (samples,) with noise `snr_db` decibels below it, of a colour between white and brown."""
     spectrum = np.fft.rfft(random.standard_normal(len(wave), np.float32))
     # Power falls with the frequency to the power of -2 (brown) to 0 (white).
     spectrum *= np.arange(1, len(spectrum) + 1, dtype=np.float32) ** np.float32(-random.uniform(0, 1))
@@ -59,5 +61,5 @@ def add_noise(wave: Wave, snr_db: float, random: np.random.Generator) -> Wave:
 
 
 def root_mean_square(wave: NDArray[np.floating]) -> float:
-    """Root mean square."""
+    """Return the root mean square of a wave, 0 for an empty one."""
     return float(np.sqrt(np.mean(np.square(wave)))) if len(wave) else 0.0

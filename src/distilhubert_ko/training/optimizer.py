@@ -1,4 +1,4 @@
-"""What moves the weights: groups with rates of their own, the schedule, and the average of the weights."""
+"""The optimizer of a run: parameter groups with rates of their own, the schedule, and the average of the weights."""
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ AVERAGE = "average.safetensors"
 
 
 def parameter_groups(network: nn.Module, training: recipe.Training, decayed: Collection[str]) -> list[dict[str, Any]]:
-    """Parameter groups for torch: encoder, then head, each with and without weight decay.
+    """Return parameter groups for torch: encoder, then head, each with and without weight decay.
 
     `decayed` names the parameters that decay; biases and norms usually do not.
     """
@@ -63,7 +63,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self) -> None:
-        """To be called after each optimizer step."""
+        """Update the average; call this after each optimizer step."""
         self.steps += 1
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
         current = self.network.state_dict()
@@ -71,7 +71,7 @@ class WeightAverage:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """The network has the averaged weights as long as this lasts."""
+        """Give the network the averaged weights within the block."""
         kept = {name: value.clone() for name, value in self.network.state_dict().items()}
         self.network.load_state_dict(self.weights)
         try:
@@ -80,14 +80,15 @@ class WeightAverage:
             self.network.load_state_dict(kept)
 
     def save(self, folder: Path) -> None:
+        """Write the averaged weights beside those of a checkpoint."""
         save_file(self.weights, folder / AVERAGE)
 
     def load(self, folder: Path, steps: int) -> None:
-        """What `save` wrote after `steps` optimizer steps."""
+        """Read what `save` wrote after `steps` optimizer steps."""
         self.weights = read_average(folder, next(iter(self.weights.values())).device)
         self.steps = steps
 
 
 def read_average(folder: Path, device: torch.device | str = "cpu") -> dict[str, Tensor]:
-    """The averaged weights that a checkpoint keeps beside the last ones."""
+    """Return the averaged weights that a checkpoint keeps beside the last ones."""
     return load_file(folder / AVERAGE, str(device))

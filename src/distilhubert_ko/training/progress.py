@@ -1,4 +1,4 @@
-"""How training goes: a progress bar with loss, CER, hours of speech an hour and time left, and a log to keep."""
+"""The progress of a run: a bar with loss, CER, hours of speech per hour and time left, and a log to keep."""
 
 import time
 from pathlib import Path
@@ -13,7 +13,7 @@ from distilhubert_ko.files.writing import write_text
 
 
 class TrainingBar(TrainerCallback):
-    """One line on the terminal; where standard error is no terminal, a plain line at each evaluation."""
+    """A line on the terminal; where standard error is not a terminal, a plain line at each evaluation."""
 
     def __init__(self, hours: float, measure: str = "cer", name: str = "CER"):
         self.hours = hours  # of speech in an epoch
@@ -45,7 +45,7 @@ class TrainingBar(TrainerCallback):
             self.console.print(f"{text} validation loss {kwargs['metrics']['eval_loss']:.3f}", soft_wrap=True)
 
     def stop(self) -> None:
-        """Gives the terminal back, however training ended."""
+        """Give the terminal back, however training ended."""
         self.bar.stop()
 
     def _description(self, state: TrainerState) -> str:

@@ -13,6 +13,8 @@ HELD, FINAL = 0.5, 0.05  # of "tri_stage": 10 % warm-up and 40 % at the peak, th
 
 @dataclass(frozen=True)
 class PlannedStep:
+    """A step with an evaluation."""
+
     step: int
     epoch: float
     learning_rate: float
@@ -30,13 +32,13 @@ class TrainingPlan:
 
 
 def plan_training(recipe: Recipe, utterances: int) -> TrainingPlan:
-    """Steps, evaluations and learning rates for `utterances` training utterances (after filtering).
+    """Return steps, evaluations and learning rates for `utterances` training utterances (after filtering).
 
     The last batch of an epoch may be short and the last accumulation incomplete; both count, as in
     transformers.Trainer. `epoch` is in batches, as the Trainer logs it: after an incomplete accumulation it is whole.
     """
     if utterances < 1:
-        raise RecipeError(f"{utterances} training utterances give no step: give 1 or more")
+        raise RecipeError(f"{utterances} training utterances make no step: give 1 or more")
     training = recipe.training
     batches = math.ceil(utterances / training.train_batch_size)
     steps_per_epoch = math.ceil(batches / training.gradient_accumulation_steps)
@@ -56,7 +58,7 @@ def plan_training(recipe: Recipe, utterances: int) -> TrainingPlan:
 
 
 def learning_rate(training: Training, step: int, total: int) -> float:
-    """The learning rate after `step` of `total` optimizer steps (one cycle for "cosine_with_restarts").
+    """Return the learning rate after `step` of `total` optimizer steps (one cycle for "cosine_with_restarts").
 
     "tri_stage" stays at the peak until HELD of the steps are done, as in Baevski et al., "wav2vec 2.0", 2020, section
     4.3, and falls exponentially to FINAL of it, as in their code, where the paper says linearly.

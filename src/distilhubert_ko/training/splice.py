@@ -1,4 +1,4 @@
-"""Splicing: new training sentences from the words of one speaker, cut where a CTC model hears the spaces.
+"""Splicing: new training sentences from the words of one speaker, cut where a CTC model finds the spaces.
 
 A read corpus may have few distinct sentences (Zeroth about 3,000), which a network learns by heart. The beginning of
 one clip with the end of another of the same speaker is a sentence that nobody has learnt. Lam, Ohta, Schamoni and
@@ -22,7 +22,7 @@ from distilhubert_ko.files import writing
 from distilhubert_ko.files.reading import read_json_object
 from distilhubert_ko.recognition.transcriber import Transcriber, recognise_in_chunks
 
-FADE = 160  # samples, 10 ms: the length in which one clip takes over from the other, and of a quiet place
+FADE = 160  # samples, 10 ms: the length of the cross-fade, and of a quiet place
 CUTS = "cuts.json"
 
 Wave = NDArray[np.float32]
@@ -37,7 +37,7 @@ class Splicer:
 
     @cached_property
     def _partners(self) -> dict[str, list[int]]:
-        """The clips of each speaker that can be cut."""
+        """Return the clips of each speaker that can be cut."""
         found: dict[str, list[int]] = {}
         for index, (example, cuts) in enumerate(zip(self.examples, self.cuts, strict=True)):
             if cuts and example.utterance.speaker is not None:
@@ -45,10 +45,10 @@ class Splicer:
         return found
 
     def splice(self, index: int, wave: Callable[[int], Wave], random: np.random.Generator) -> tuple[Wave, str] | None:
-        """The beginning of a clip with the end of another one of its speaker, and the text of the two.
+        """Return the beginning of a clip with the end of another one of its speaker, and the text of the two.
 
         `wave` gives the samples of a clip by its index. The cut in the other clip is the one that keeps the length
-        nearest to the first clip's, because batches are of like lengths. None where there is nothing to cut.
+        nearest to the first clip's, because batches are of similar lengths. Return None where nothing can be cut.
         """
         partners = self._partners.get(self.examples[index].utterance.speaker or "", [])
         if not self.cuts[index] or len(partners) < 2:
@@ -64,7 +64,7 @@ class Splicer:
 
 
 def cross_fade(left: Wave, right: Wave) -> Wave:
-    """Two waves, the end of one faded into the beginning of the other over FADE samples."""
+    """Return two waves as one, the end of the first faded into the beginning of the second over FADE samples."""
     fade = min(FADE, len(left), len(right))
     rising = np.linspace(0, 1, fade, dtype=np.float32)
     middle = left[len(left) - fade :] * (1 - rising) + right[:fade] * rising
@@ -72,7 +72,7 @@ def cross_fade(left: Wave, right: Wave) -> Wave:
 
 
 def read_or_find_cuts(path: Path, model: str, examples: Sequence[Example]) -> list[list[int]]:
-    """`find_cuts`, kept in the file `path`, so that a resumed run has the same cuts.
+    """Return what `find_cuts` does, and keep it in the file `path`, so that a resumed run has the same cuts.
 
     Raises what Transcriber does for a model that cannot be opened.
     """
@@ -87,7 +87,7 @@ def read_or_find_cuts(path: Path, model: str, examples: Sequence[Example]) -> li
 
 
 def find_cuts(transcriber: Transcriber, examples: Sequence[Example]) -> list[list[int]]:
-    """Samples at which each clip can be cut: in the quietest place between two words, by forced alignment.
+    """Return the samples at which each clip can be cut: the quietest places between two words, by forced alignment.
 
     A clip with a word of no letters between two spaces, or that cannot be decoded or aligned, has none.
     """
@@ -117,7 +117,7 @@ def _cuts(wave: Wave, log_probs: np.ndarray, transcriber: Transcriber, text: str
 
 
 def quietest_place(wave: Wave, start: int, end: int) -> int:
-    """The middle of the quietest FADE samples of `wave` between `start` and `end`."""
+    """Return the middle of the quietest FADE samples of `wave` between `start` and `end`."""
     energy = np.concatenate(([0.0], np.cumsum(np.square(wave[start:end], dtype=np.float64))))
     if len(energy) <= FADE:
         return min((start + end) // 2, len(wave))
