@@ -118,7 +118,7 @@ def build(folder: Path, arguments: argparse.Namespace, clips: list[np.ndarray]) 
     import torch
 
     from distilhubert_ko import recipe
-    from distilhubert_ko.export import calibration, exporting, graph
+    from distilhubert_ko.export import calibration, exporting, graphs
     from distilhubert_ko.model.loading import build_network, load_network
     from distilhubert_ko.model.saving import save_network
 
@@ -138,7 +138,7 @@ def build(folder: Path, arguments: argparse.Namespace, clips: list[np.ndarray]) 
         shutil.copytree(folder / "model", folder / "int8", ignore=shutil.ignore_patterns("*.onnx", "*.safetensors"))
         weights, config = {k: v.numpy() for k, v in network.state_dict().items()}, network.config.to_dict()
         speech = calibration.observe_ranges(weights, config, clips)
-        onnx.save(graph.build_graph(weights, config, speech=speech), folder / "int8" / "model.onnx")
+        onnx.save(graphs.build_graph(weights, config, speech=speech), folder / "int8" / "model.onnx")
     plain_export(folder)
     plain_int8(folder, clips)
     if installed("nncf"):

@@ -26,8 +26,9 @@ from distilhubert_ko.cli.model import Target
 from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.errors import CorpusError, ExportError, InputError, ModelError
 from distilhubert_ko.evaluation import metrics, report
-from distilhubert_ko.export import calibration, exporting, graph, int8_gate, sherpa, source
-from distilhubert_ko.export.int8_gate import ALLOWED, CLIPS, RUNGS, PrecisionTrial, calibration_waves
+from distilhubert_ko.export import calibration, exporting, graphs, int8_gate, sherpa, source
+from distilhubert_ko.export.graph import HubertGraph
+from distilhubert_ko.export.int8_gate import ALLOWED, CLIPS, PrecisionTrial, calibration_waves
 from distilhubert_ko.model.loading import load_network
 from distilhubert_ko.model.network import PaddingSafeForCTC
 from distilhubert_ko.model_folder import GRAPH
@@ -36,6 +37,7 @@ from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.text.tokenizer import Tokenizer
 from tests.support.model import JAMO, MODEL_FILES, SYLLABLES, clip, padded
 
+RUNGS = HubertGraph.RUNGS
 BATCHES = [
     (400,),
     (401,),
@@ -141,13 +143,13 @@ def test_a_graph_that_gives_what_torch_gives_is_kept(folder: Path) -> None:
 def test_a_graph_that_gives_something_else_leaves_the_folder_as_it_was(
     wrong: float, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build = graph.build_graph
+    build = graphs.build_graph
 
     def other(weights: dict[str, np.ndarray], *args: Any, **kwargs: Any) -> Any:
         bias = weights["lm_head.bias"] + wrong * np.arange(len(weights["lm_head.bias"]), dtype=np.float32)
         return build({**weights, "lm_head.bias": bias}, *args, **kwargs)
 
-    monkeypatch.setattr(graph, "build_graph", other)
+    monkeypatch.setattr(graphs, "build_graph", other)
     (folder / GRAPH).write_bytes(b"the old graph")
     before = listing(folder)
     with pytest.raises(ExportError, match="untouched"):
@@ -161,7 +163,7 @@ def test_a_graph_that_does_not_fit_into_one_file_is_refused(
 ) -> None:
     """Protobuf in Python raises the one, in C the other."""
     large = SimpleNamespace(SerializeToString=raising(error))
-    monkeypatch.setattr(graph, "build_graph", lambda *args, **kwargs: large)
+    monkeypatch.setattr(graphs, "build_graph", lambda *args, **kwargs: large)
     before = listing(folder)
     with pytest.raises(ExportError, match="2 GiB"):
         exporting.export_graph(folder)
@@ -205,7 +207,7 @@ def raising(error: type[BaseException]) -> Callable[..., Any]:
 @pytest.mark.parametrize(
     "where",
     [
-        (graph, "build_graph"),
+        (graphs, "build_graph"),
         (source, "ModelSession"),
         (calibration, "observe_ranges"),
         (report, "evaluate_split"),

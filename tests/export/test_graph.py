@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from distilhubert_ko.audio.frames import KERNELS
-from distilhubert_ko.export import calibration, graph
+from distilhubert_ko.export import calibration, graphs
 from distilhubert_ko.export.onnx_builder import OUT, WEIGHT_STEPS, Observed, Steps
 from tests.support.model import TINY, clip, new_network, opened, together
 
@@ -68,7 +68,7 @@ def test_outside_the_range_a_value_is_its_nearer_end(low: float, high: float, be
 def test_in_8_bits_a_clip_gets_nearly_the_log_probabilities_of_float32(speech: dict[str, Observed]) -> None:
     clips = [clip(samples, seed=9) for samples in (400, 9001, 16_000, 48_000)]
     exact, near = (
-        np.concatenate(together(opened(graph.build_graph(WEIGHTS, CONFIG, speech=known)), clips))
+        np.concatenate(together(opened(graphs.build_graph(WEIGHTS, CONFIG, speech=known)), clips))
         for known in (None, speech)
     )
     assert np.corrcoef(exact.ravel(), near.ravel())[0, 1] > 0.99
@@ -77,7 +77,7 @@ def test_in_8_bits_a_clip_gets_nearly_the_log_probabilities_of_float32(speech: d
 
 
 def test_in_8_bits_neither_the_batch_nor_the_padding_changes_an_answer(speech: dict[str, Observed]) -> None:
-    session = opened(graph.build_graph(WEIGHTS, CONFIG, speech=speech))
+    session = opened(graphs.build_graph(WEIGHTS, CONFIG, speech=speech))
     clips = [clip(samples, seed=9) for samples in (400, 9001, 16_000)]
     alone = [together(session, [one])[0] for one in clips]
     for fill in (0.0, 0.7, np.nan):
@@ -86,7 +86,7 @@ def test_in_8_bits_neither_the_batch_nor_the_padding_changes_an_answer(speech: d
 
 
 def test_weights_keep_to_what_processors_without_vnni_can_add(speech: dict[str, Observed]) -> None:
-    built = graph.build_graph(WEIGHTS, CONFIG, speech=speech)
+    built = graphs.build_graph(WEIGHTS, CONFIG, speech=speech)
     tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in built.graph.initializer}
     nodes = [(node, node.input[3]) for node in listed(built, "QLinearConv")]
     nodes += [(node, node.input[1]) for node in listed(built, "MatMulIntegerToFloat")]
@@ -102,7 +102,7 @@ def test_weights_keep_to_what_processors_without_vnni_can_add(speech: dict[str, 
 @pytest.mark.parametrize("left", [(), ("positions",), ("conv3", "conv5"), tuple(CONVOLUTIONS)])
 def test_what_speech_does_not_know_stays_in_float32(left: tuple[str, ...], speech: dict[str, Observed]) -> None:
     known = {name: seen for name, seen in speech.items() if name.removesuffix(OUT) not in left}
-    built = graph.build_graph(WEIGHTS, CONFIG, speech=known)
+    built = graphs.build_graph(WEIGHTS, CONFIG, speech=known)
     convolutions = listed(built, "Conv", "QLinearConv")
     operators = dict(zip(CONVOLUTIONS, (node.op_type for node in convolutions), strict=True))
     assert operators == {name: "Conv" if name in left else "QLinearConv" for name in CONVOLUTIONS}
@@ -129,7 +129,7 @@ def off(known: dict[str, Observed], operator: str, expected: NDArray[np.float64]
     nothing = {name: dataclasses.replace(s, mean=0 * s.mean, rounded_mean=0 * s.mean) for name, s in known.items()}
     means = []
     for each in (known, nothing):
-        built = graph.build_graph(WEIGHTS, CONFIG, speech=each)
+        built = graphs.build_graph(WEIGHTS, CONFIG, speech=each)
         (node,) = listed(built, operator)
         means.append(heard(built, node.output[0]).mean(0))
     first, second = (float(np.abs(mean - expected.mean(0)).max() / expected.std()) for mean in means)
@@ -141,7 +141,7 @@ def test_a_linear_layer_in_8_bits_gives_on_average_what_it_gives_in_float32(
     name: str, speech: dict[str, Observed]
 ) -> None:
     weight, bias = (WEIGHTS[f"hubert.{name}.{kind}"] for kind in ("weight", "bias"))
-    expected = heard(graph.build_observing_graph(WEIGHTS, CONFIG), name) @ weight.T + bias
+    expected = heard(graphs.build_observing_graph(WEIGHTS, CONFIG), name) @ weight.T + bias
     corrected, plain = off({name: speech[name]}, "MatMulIntegerToFloat", expected)
     assert corrected < 1e-5
     assert plain > 0.01
@@ -153,7 +153,7 @@ def test_a_convolution_in_8_bits_gives_on_average_what_it_gives_in_float32(
 ) -> None:
     """But for its edges, where it hears less, and for the rounding of what it gives."""
     steps = speech[name + OUT].steps
-    expected = steps.values(steps.integers(heard(graph.build_observing_graph(WEIGHTS, CONFIG), name + OUT))).astype(
+    expected = steps.values(steps.integers(heard(graphs.build_observing_graph(WEIGHTS, CONFIG), name + OUT))).astype(
         np.float64
     )
     known = {each: speech[each] for each in (name, name + OUT)}

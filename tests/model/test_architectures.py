@@ -27,7 +27,7 @@ from transformers import (
 from distilhubert_ko.audio.frames import FRAMES
 from distilhubert_ko.cli.common import exported_folder
 from distilhubert_ko.errors import ModelError
-from distilhubert_ko.export import calibration, exporting, graph
+from distilhubert_ko.export import calibration, exporting, graphs
 from distilhubert_ko.model.loading import load_network, wants_normalised_waves
 from distilhubert_ko.model.network import normalise_waves
 from distilhubert_ko.model_folder import weights
@@ -133,7 +133,7 @@ class Drawn:
         return {name: tensor.numpy() for name, tensor in self.network.state_dict().items()}
 
     def graph(self, speech: Any = None) -> Any:
-        return graph.build_graph(
+        return graphs.build_graph(
             self.weights, self.network.config.to_dict(), normalise=self.made.normalise, speech=speech
         )
 

@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from distilhubert_ko.export.graph import build_observing_graph
+from distilhubert_ko.export.graphs import build_observing_graph
 from distilhubert_ko.export.onnx_builder import OUT, Observed, Steps
 
 KEPT = 20_000  # values of each clip and tensor that the search for a range looks at; 5,000 cost up to 0.4 points

@@ -61,8 +61,8 @@ def export_folder(
     """Write a folder `out` that runs without the weights, and return the difference to torch as `export_graph` does.
 
     `target` is one of TARGETS. `int8` needs a `corpus` (scheme:location#split, read as `reading` says): ranges are
-    observed on CLIPS of its utterances. CER is measured on all of them, of float32 and then of RUNGS until one is
-    within ALLOWED of it. For sherpa-onnx, a corpus tells how loud speech is.
+    observed on CLIPS of its utterances. CER is measured on all of them, of float32 and then of the graph's RUNGS until
+    one is within ALLOWED of it. For sherpa-onnx, a corpus tells how loud speech is.
 
     Raises what `export_graph` raises, and ExportError where no graph in int8 is good enough; then nothing is written.
     """

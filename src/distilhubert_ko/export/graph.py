@@ -12,40 +12,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import onnx
 from onnx import TensorProto
 
 from distilhubert_ko.audio.frames import KERNELS, STRIDES
 from distilhubert_ko.export.onnx_builder import CONV_EPS, Array, Observed, OnnxBuilder, slice_inputs
 
-
-def build_graph(
-    weights: Mapping[str, Array],
-    config: Mapping[str, Any],
-    *,
-    normalise: bool = False,
-    whole: float | None = None,
-    speech: Mapping[str, Observed] | None = None,
-) -> onnx.ModelProto:
-    """Return the graph for Transformers' state dict and config: in int8 with `speech`, else in float32.
-
-    `normalise` gives each clip zero mean and unit variance first, as a feature extractor with do_normalize does.
-    `whole` is for programs that know one input and one output: `waves` without padding, which they have normalised, and
-    `log_probs`. It is the root mean square that speech had before, and the graph restores it: norms have an epsilon and
-    convolutions a bias, so loudness matters.
-    """
-    return HubertGraph(weights, config, speech).model(normalise, whole)
-
-
-def build_observing_graph(
-    weights: Mapping[str, Array], config: Mapping[str, Any], *, normalise: bool = False
-) -> onnx.ModelProto:
-    """Return the graph in float32, with what `speech` must know as further outputs (batch, time, channels), by name."""
-    return HubertGraph(weights, config, None).observing_model(normalise)
+LATER = tuple(tuple(f"conv{number}" for number in range(first, len(KERNELS))) for first in (4, 3, 2, 0))
 
 
 class HubertGraph(OnnxBuilder):
-    """The network of a HuBERT or a wav2vec 2.0, as OnnxBuilder wants it."""
+    """The network of a HuBERT or a wav2vec 2.0."""
+
+    RUNGS = ((), ("positions",), *(("positions", *convolutions) for convolutions in LATER))
 
     def __init__(
         self, weights: Mapping[str, Array], config: Mapping[str, Any], speech: Mapping[str, Observed] | None
@@ -54,10 +32,9 @@ class HubertGraph(OnnxBuilder):
         super().__init__({k if k.startswith("lm_head.") else k.split(".", 1)[1]: v for k, v in weights.items()}, speech)
         self.config = config
 
-    def encoded(self, waves: str, lengths: str) -> tuple[str, str]:
+    def encoded(self, waves: str, lengths: str, frames: str) -> str:
         hidden = self.projection(self.convolutions(waves, lengths))
-        frames = self.frames(lengths)
-        return self.encoder(hidden, self.valid(hidden, frames)), frames
+        return self.encoder(hidden, self.valid(hidden, frames))
 
     # The convolutions in front
 
@@ -134,7 +111,10 @@ class HubertGraph(OnnxBuilder):
 
     def encoder(self, hidden: str, valid: str) -> str:
         hidden = self.add("Where", self.add("Unsqueeze", valid, np.array([2])), hidden, np.float32(0))
-        hidden = self.add("Add", hidden, self.positions(hidden))
+        return self.layers(self.add("Add", hidden, self.positions(hidden)), valid)
+
+    def layers(self, hidden: str, valid: str) -> str:
+        """Add the transformer's layers and norms; attention sees what is `valid` (batch, time)."""
         mask = self.add("Unsqueeze", valid, np.array([1, 2]))
         mask = self.add("Where", mask, np.float32(0), np.float32(-1e9))  # over keys
         stable, eps = self.config["do_stable_layer_norm"], self.config["layer_norm_eps"]

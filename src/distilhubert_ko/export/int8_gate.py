@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from distilhubert_ko.audio.frames import FRAMES, KERNELS, SAMPLE_RATE
+from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
 from distilhubert_ko.data.examples import Example, Split
 from distilhubert_ko.errors import ExportError, InputError
 from distilhubert_ko.evaluation import report
 from distilhubert_ko.export import calibration
+from distilhubert_ko.export.graphs import graph_class
 from distilhubert_ko.export.onnx_builder import OUT, Observed
 from distilhubert_ko.export.source import ExportSource
 from distilhubert_ko.model_folder import GRAPH
@@ -19,9 +20,6 @@ from distilhubert_ko.recognition.transcriber import Transcriber
 ALLOWED = 0.003  # by which the CER in int8 may exceed that in float32
 CLIPS = 256  # of the corpus, spread evenly, that ranges are observed on; 64 cost Pansori 0.3 points more
 LONGEST = 15 * SAMPLE_RATE  # samples that are used of such a clip
-LATER = tuple(tuple(f"conv{number}" for number in range(first, len(KERNELS))) for first in (4, 3, 2, 0))
-RUNGS = ((), ("positions",), *(("positions", *convolutions) for convolutions in LATER))
-"""What stays in float32, from the fastest graph to the one that is nearest to float32."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +42,10 @@ def write_int8_graph(
     waves: Sequence[np.ndarray],
     on_trial: Callable[[PrecisionTrial], None],
 ) -> Mapping[str, Observed]:
-    """Replace the float32 graph in `folder` by the first of RUNGS that is accurate enough, and return its ranges.
+    """Replace the float32 graph in `folder` by the fastest one that is accurate enough, and return its ranges.
 
-    Ranges are observed on `waves`, and CER is measured on `split`. Raises ExportError where none is accurate enough.
+    It is one of the RUNGS of its class. Ranges are observed on `waves`, and CER is measured on `split`. Raises
+    ExportError where none is accurate enough.
     """
 
     def trial(float32: tuple[str, ...] | None) -> PrecisionTrial:
@@ -56,10 +55,11 @@ def write_int8_graph(
         return made
 
     best = trial(None)
-    speech = calibration.observe_ranges(source.weights, source.network.config.to_dict(), waves, source.normalise)
+    config = source.network.config.to_dict()
+    speech = calibration.observe_ranges(source.weights, config, waves, source.normalise)
     tried: list[PrecisionTrial] = []
-    for rung in RUNGS:
-        known = {name: seen for name, seen in speech.items() if name.removesuffix(OUT) not in rung}
+    for rung in graph_class(config).RUNGS:
+        known = {name: seen for name, seen in speech.items() if not name.removesuffix(OUT).endswith(rung)}
         source.write_graph(source.graph(known), folder / GRAPH)
         tried.append(trial(rung))
         if tried[-1].cer <= best.cer + ALLOWED:

@@ -8,9 +8,9 @@ made more similar (Xiao et al., "SmoothQuant", 2023, section 4), since one range
 small ones.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import onnx
@@ -68,21 +68,24 @@ class Observed:
 
 
 class OnnxBuilder:
-    """A graph under construction. A network fills in `encoded`."""
+    """A graph under construction. The class of an encoder fills in `encoded` and RUNGS."""
+
+    RUNGS: ClassVar[Sequence[tuple[str, ...]]] = ((),)
+    """Ends of names of what stays in float32, from the fastest graph to the one that is nearest to float32."""
 
     def __init__(self, weights: Mapping[str, Array], speech: Mapping[str, Observed] | None) -> None:
-        self.weights = weights
+        self.weights = dict(weights)
         self.speech = speech or {}
         self.seen: dict[str, tuple[str, bool]] = {}
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
 
-    def encoded(self, waves: str, lengths: str) -> tuple[str, str]:
-        """Return the encoder's output (batch, frames, width) and how many frames each clip has (batch,)."""
+    def encoded(self, waves: str, lengths: str, frames: str) -> str:
+        """Return the encoder's output (batch, time, width), of which each clip has `frames` (batch,)."""
         raise NotImplementedError
 
     def model(self, normalise: bool, whole: float | None) -> onnx.ModelProto:
-        """Return the whole graph; `normalise` and `whole` are those of `graph.build_graph`."""
+        """Return the whole graph; `normalise` and `whole` are those of `graphs.build_graph`."""
         waves, lengths = "waves", "lengths"
         if whole is not None:
             shape = self.add("Shape", waves)
@@ -90,8 +93,8 @@ class OnnxBuilder:
             waves = self.add("Mul", waves, np.float32(whole))
         if normalise:
             waves = self.normalised(waves, lengths)
-        hidden, frames = self.encoded(waves, lengths)
-        logits = self.affine(hidden, *self.weight_and_bias("lm_head"))
+        frames = self.frames(lengths)
+        logits = self.affine(self.encoded(waves, lengths, frames), *self.weight_and_bias("lm_head"))
         self.nodes.append(helper.make_node("LogSoftmax", [logits], ["log_probs"], axis=-1))
         self.nodes.append(helper.make_node("Identity", [frames], ["frames"]))
         value = helper.make_tensor_value_info

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from distilhubert_ko.export import graph
+from distilhubert_ko.export import graphs
 from distilhubert_ko.export.onnx_builder import Observed
 from distilhubert_ko.export.source import ExportSource
 from distilhubert_ko.files.writing import write_text
@@ -48,4 +48,4 @@ def _sherpa_graph(
     order = [id for id in order if id < len(source.weights["lm_head.bias"])]
     head = {name: source.weights[name][order] for name in ("lm_head.weight", "lm_head.bias")}
     whole = 1.0 if source.normalise else loudness
-    return graph.build_graph({**source.weights, **head}, source.network.config.to_dict(), whole=whole, speech=speech)
+    return graphs.build_graph({**source.weights, **head}, source.network.config.to_dict(), whole=whole, speech=speech)

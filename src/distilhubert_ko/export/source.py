@@ -12,7 +12,7 @@ from google.protobuf.message import EncodeError
 from torch import Tensor
 
 from distilhubert_ko.errors import ExportError, ModelError
-from distilhubert_ko.export import graph
+from distilhubert_ko.export import graphs
 from distilhubert_ko.export.onnx_builder import Observed
 from distilhubert_ko.model.loading import load_network, wants_normalised_waves
 from distilhubert_ko.model.network import PaddingSafeForCTC, normalise_waves
@@ -46,7 +46,7 @@ class ExportSource:
     def graph(self, speech: Mapping[str, Observed] | None = None) -> onnx.ModelProto:
         """Return the graph: what `speech` knows in int8, the rest in float32."""
         config = self.network.config.to_dict()
-        return graph.build_graph(self.weights, config, normalise=self.normalise, speech=speech)
+        return graphs.build_graph(self.weights, config, normalise=self.normalise, speech=speech)
 
     def write_graph(self, built: onnx.ModelProto, path: Path) -> None:
         """Write a graph of this model to `path`. Raises ExportError where it is too large for one file."""
