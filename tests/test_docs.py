@@ -86,6 +86,14 @@ def test_every_command_in_a_page_is_a_command_with_such_options(page: str) -> No
             assert f"{option} " in help_texts[command] or f"{option}," in help_texts[command], f"{command} {option}"
 
 
+def test_every_test_and_benchmark_that_a_page_runs_is_there() -> None:
+    everything = "\n".join(map(code, DOCUMENTS))
+    for path in re.findall(r"pytest (tests/\S+)", everything):
+        assert (ROOT / path).is_file(), path
+    for module in re.findall(r"python -m ((?:benchmarks|checks)\.\w+)", everything):
+        assert (ROOT / f"{module.replace('.', '/')}.py").is_file(), module
+
+
 def test_contributing_names_every_package_its_layer_and_only_files_that_exist() -> None:
     text, source = DOCUMENTS["CONTRIBUTING.md"], ROOT / "src" / "distilhubert_ko"
     table = "\n".join(line.split("|")[1] for line in text.splitlines() if line.startswith("| `"))
