@@ -24,6 +24,7 @@ from distilhubert_ko.audio.frames import FRAMES
 from distilhubert_ko.decoding import beam, kneser_ney, scoring
 from distilhubert_ko.decoding import language_model as lm
 from distilhubert_ko.decoding.hotwords import HotWords
+from distilhubert_ko.decoding.paths import Scorer
 from distilhubert_ko.evaluation import metrics, report, tuning
 from distilhubert_ko.evaluation.tuning import RecognisedCorpus
 from distilhubert_ko.files import writing
@@ -120,7 +121,7 @@ def measure(
 
 
 def decoded(
-    heard: RecognisedCorpus, tokenizer: Tokenizer, options: beam.BeamOptions, scorer: beam.Scorer | None, seconds: float
+    heard: RecognisedCorpus, tokenizer: Tokenizer, options: beam.BeamOptions, scorer: Scorer | None, seconds: float
 ) -> dict[str, float]:
     started = time.process_time()
     found = [beam.search_beam(matrix, options, scorer, tokenizer.blank_id)[0] for matrix in heard.log_probs]

@@ -203,7 +203,7 @@ def test_weights_of_a_language_model_are_finite(tmp_path: Path, readers: dict[st
     pytest.importorskip("kenlm")
     (tmp_path / "lm.arpa").write_bytes(readers["language models"].files["lm.arpa"])
     (tmp_path / "attrs.json").write_text(f'{{"alpha": {alpha}}}')
-    with pytest.raises(ModelError, match="no weights can be read"):
+    with pytest.raises(ModelError, match="its weights cannot be read"):
         decoder.read_lm_weights(lm.LanguageModel(tmp_path / "lm.arpa"))
 
 

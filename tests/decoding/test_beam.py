@@ -140,7 +140,7 @@ def test_a_long_matrix_is_settled_on_the_way_and_its_tokens_are_those_of_greedy(
     log_probs = random_log_probs(1, 5000, 5)
     running = BeamSearch(BeamOptions(width=8, skip_blank=1.0))
     running.feed(log_probs)
-    assert len(beam._chain(running._best_run())) < 500
+    assert len(beam.chained_runs(running._best_run())) < 500
     (found,) = running.finish()
     assert [(t.id, t.start, t.end) for t in found.tokens] == [(t.id, t.start, t.end) for t in ctc.greedy(log_probs)]
 
@@ -154,7 +154,7 @@ def test_alternatives_far_back_are_given_up_so_that_memory_is_bounded() -> None:
     log_probs[2] = np.log([1e-9, 0.5, 0.5])
     running = BeamSearch(BeamOptions(width=4, n_best=2, skip_blank=1.0))
     running.feed(log_probs)
-    assert len(beam._chain(running._best_run())) <= beam.HELD / 10 + 30
+    assert len(beam.chained_runs(running._best_run())) <= beam.HELD / 10 + 30
     assert len(running.finish()[0].tokens) == 400
 
 

@@ -139,7 +139,7 @@ def test_a_language_model_that_the_folder_would_not_be_found_to_carry_is_refused
     folder: Path, arpa: Path, tmp_path: Path
 ) -> None:
     other = Path(shutil.copy(arpa, tmp_path / "lm.txt"))
-    with pytest.raises(InputError, match=r"end in \.arpa or \.bin"):
+    with pytest.raises(InputError, match=r"ends in \.arpa or \.bin"):
         decoding.install_language_model(folder, other, LmWeights())
     assert not (folder / "language_model").exists()
     with pytest.raises(InputError, match="name one"):
@@ -184,7 +184,7 @@ def test_pyctcdecodes_folder_is_read(folder: Path, tmp_path: Path) -> None:
 def test_what_cannot_be_used_is_refused(folder: Path, arpa: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such language model"):
         Transcriber(folder, threads=1, lm=tmp_path / "missing.arpa")
-    with pytest.raises(InputError, match="beam of 0"):
+    with pytest.raises(InputError, match="beam width 0"):
         Transcriber(folder, threads=1, beam=0)
     decoding.install_language_model(folder, arpa, LmWeights())
     (folder / "language_model" / "attrs.json").write_text('{"alpha": "much"}')

@@ -152,7 +152,7 @@ def test_sentences_shorter_than_the_order_leave_its_levels_empty() -> None:
 
 @pytest.mark.parametrize(
     ("order", "cutoffs", "message"),
-    [(0, (), "order 0"), (3, (1,), "cutoffs"), (3, (0, 2, 1), "cutoffs"), (2, (), "no language model")],
+    [(0, (), "order 0"), (3, (1,), "cutoffs"), (3, (0, 2, 1), "cutoffs"), (2, (), "no sentence")],
 )
 def test_what_makes_no_model_is_refused(order: int, cutoffs: tuple[int, ...], message: str) -> None:
     with pytest.raises(InputError, match=message):

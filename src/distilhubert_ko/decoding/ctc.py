@@ -1,6 +1,6 @@
 """Connectionist temporal classification: from log-probabilities to tokens, without a network or an alphabet.
 
-Everything takes one utterance as a (frames, vocabulary) matrix of natural log-probabilities. The blank's id
+Each function takes one utterance as a (frames, vocabulary) matrix of natural log-probabilities. The blank's id
 is 0 unless told otherwise. Sections cited below are of Graves, Fernández, Gomez and Schmidhuber,
 "Connectionist Temporal Classification: Labelling Unsegmented Sequence Data with Recurrent Neural Networks",
 ICML 2006.
@@ -33,10 +33,10 @@ class Token:
 
 
 def greedy(log_probs: NDArray[np.floating], blank: int = 0) -> list[Token]:
-    """Best path decoding (section 3.2): the likeliest id in every frame, repeats collapsed, blanks removed.
+    """Return the best path (section 3.2): the likeliest id in every frame, repeats collapsed, blanks removed.
 
     `log_probs` is (frames, vocabulary). No frames give no tokens.
-    InputError where the shape or the blank is wrong.
+    Raises InputError where the shape or the blank is wrong.
     """
     check_log_probs(log_probs, blank)
     if len(log_probs) == 0:
@@ -51,9 +51,9 @@ def greedy(log_probs: NDArray[np.floating], blank: int = 0) -> list[Token]:
 
 
 def greedy_pieces(pieces: Iterable[NDArray[np.floating]], blank: int = 0) -> list[Token]:
-    """`greedy` over a matrix that comes in pieces (frames, vocabulary), each let go before the next is asked for.
+    """Return what `greedy` gives for a matrix that comes in pieces (frames, vocabulary), one at a time in memory.
 
-    A run that goes on across the joint of two pieces is one token, as it is in the whole matrix.
+    A run that continues across the joint of two pieces is one token, as it is in the whole matrix.
     """
     tokens: list[Token] = []
     done = 0
@@ -64,7 +64,7 @@ def greedy_pieces(pieces: Iterable[NDArray[np.floating]], blank: int = 0) -> lis
 
 
 def extend_tokens(tokens: list[Token], piece: NDArray[np.floating], done: int, blank: int = 0) -> None:
-    """Adds to `tokens`, of a matrix's first `done` frames, those of its next frames (frames, vocabulary)."""
+    """Add to `tokens`, those of a matrix's first `done` frames, the tokens of its next frames (frames, vocabulary)."""
     later = [replace(token, start=token.start + done, end=token.end + done) for token in greedy(piece, blank)]
     if tokens and later and tokens[-1].end == later[0].start == done and tokens[-1].id == later[0].id:
         tokens.append(_joined(tokens.pop(), later.pop(0)))
@@ -78,15 +78,15 @@ def _joined(left: Token, right: Token) -> Token:
 
 
 def min_frames(labels: Sequence[int]) -> int:
-    """The fewest frames that can spell `labels`: one for each, and a blank between equal neighbours."""
+    """Return the fewest frames that can spell `labels`: one for each, and a blank between equal neighbours."""
     return len(labels) + sum(left == right for left, right in pairwise(labels))
 
 
 def loss(log_probs: NDArray[np.floating], labels: Sequence[int], blank: int = 0) -> float:
-    """Negative log-likelihood of `labels` in nats, by the forward algorithm (section 4.1) in log space.
+    """Return the negative log-likelihood of `labels` in nats, by the forward algorithm (section 4.1) in log space.
 
-    `log_probs` is (frames, vocabulary). Infinite where there are fewer frames than `min_frames(labels)`.
-    InputError where the shape, the blank or a label is wrong.
+    `log_probs` is (frames, vocabulary). The loss is infinite for fewer frames than `min_frames(labels)`.
+    Raises InputError where the shape, the blank or a label is wrong.
     """
     states, detours = _lattice(log_probs, labels, blank)
     if len(log_probs) < min_frames(labels):
@@ -100,11 +100,11 @@ def loss(log_probs: NDArray[np.floating], labels: Sequence[int], blank: int = 0)
 
 
 def align_labels(log_probs: NDArray[np.floating], labels: Sequence[int], blank: int = 0) -> list[Token]:
-    """Forced alignment: the single likeliest path through the lattice of section 4.1 that spells `labels`.
+    """Return the likeliest path that spells `labels`, through the lattice of section 4.1: forced alignment.
 
     `log_probs` is (frames, vocabulary); the result has one Token for each label, in order. It takes time for
     frames x (2 labels + 1) cells, and memory for 8 bytes of every BLOCKth frame's cells: for an hour of speech in
-    jamo about a minute and a half, and 0.13 GB. InputError where the shape, the blank or a label is wrong, where
+    jamo about a minute and a half, and 0.13 GB. Raises InputError where the shape, the blank or a label is wrong, where
     there are fewer frames than `min_frames(labels)`, and where every path has probability zero.
     """
     states, detours = _lattice(log_probs, labels, blank)
@@ -124,6 +124,7 @@ def align_labels(log_probs: NDArray[np.floating], labels: Sequence[int], blank: 
 
 
 def check_log_probs(log_probs: NDArray[np.floating], blank: int) -> None:
+    """Raise InputError where the shape of a matrix or its blank is wrong."""
     if log_probs.ndim != 2:
         raise InputError(f"log_probs has shape {log_probs.shape}: give one utterance's (frames, vocabulary)")
     if not 0 <= blank < log_probs.shape[1]:
@@ -133,8 +134,10 @@ def check_log_probs(log_probs: NDArray[np.floating], blank: int) -> None:
 def _lattice(
     log_probs: NDArray[np.floating], labels: Sequence[int], blank: int
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Ids of the 2 labels + 1 states (blank, label, ..., blank), and 0 where one can be entered past a blank, else
-    -inf."""
+    """Return the ids of the 2 labels + 1 states (blank, label, ..., blank), and their detours.
+
+    The detour of a state is 0 where it can be entered past a blank, else -inf.
+    """
     check_log_probs(log_probs, blank)
     vocabulary = log_probs.shape[1]
     for label in labels:
@@ -152,14 +155,14 @@ def _lattice(
 
 
 def _first(log_probs: NDArray[np.floating], states: NDArray[np.intp]) -> NDArray[np.float64]:
-    """(states,): log-probabilities in the first frame; a path starts in the first blank or label."""
+    """Return log-probabilities (states,) in the first frame; a path starts in the first blank or label."""
     scores = np.full(len(states), -np.inf)
     scores[:2] = log_probs[0, states[:2]]
     return scores
 
 
 def _moves(scores: NDArray[np.float64], detours: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(3, states): what reaches each state by staying, by one step and, where it may, past a blank."""
+    """Return what reaches each state by staying, by one step and, where it may, past a blank (3, states)."""
     moves = np.full((3, len(scores)), -np.inf)
     moves[0] = scores
     moves[1, 1:] = scores[:-1]
@@ -170,10 +173,10 @@ def _moves(scores: NDArray[np.float64], detours: NDArray[np.float64]) -> NDArray
 def _best_path(
     log_probs: NDArray[np.floating], states: NDArray[np.intp], detours: NDArray[np.float64]
 ) -> NDArray[np.intp]:
-    """(frames,): the state of the likeliest path in each frame.
+    """Return the state of the likeliest path in each frame (frames,).
 
-    Back pointers for all frames would fill gigabytes. So the way there keeps the scores of every BLOCKth frame,
-    and the way back works out the pointers of one block at a time.
+    Back pointers for all frames would fill gigabytes. So the forward pass keeps the scores of every BLOCKth frame,
+    and the backward pass computes the pointers of one block at a time.
     """
     starts = range(0, len(log_probs), BLOCK)
     blocks = [log_probs[start : start + BLOCK + 1] for start in starts]  # each ends with the next one's first frame
@@ -198,7 +201,7 @@ def _advanced(
     states: NDArray[np.intp],
     detours: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """(states,): the best of `_moves`, frame after frame; in place, which takes a fifth of the time."""
+    """Return the best of `_moves` (states,), frame after frame; in place, which takes a fifth of the time."""
     scores, following, detour = scores.copy(), np.empty_like(scores), np.empty_like(scores)
     for frame in log_probs.astype(np.float64):
         following[0] = scores[0]
@@ -217,9 +220,9 @@ def _traced(
     detours: NDArray[np.float64],
     last: int,
 ) -> NDArray[np.intp]:
-    """(frames,): the likeliest path from `scores` in the first frame to the state `last` in the last frame.
+    """Return the likeliest path (frames,) from `scores` in the first frame to the state `last` in the last frame.
 
-    A path rises by two states a frame at most. So no state farther below `last` than that can be on it, and what
+    A path rises by at most two states per frame. So no state farther below `last` than that can be on it, and what
     is left out below reaches only states that the path has left by then.
     """
     low = max(0, last - 2 * (len(log_probs) - 1))

@@ -1,4 +1,4 @@
-"""From a model's log-probabilities to tokens: greedily, or by a beam search with a language model or hot words.
+"""From log-probabilities to tokens: the best path, or a beam search with a language model or hot words.
 
 A model folder carries a language model in `language_model/`: an ARPA file or a binary of KenLM, and `attrs.json` with
 the weights, as pyctcdecode and Transformers' Wav2Vec2ProcessorWithLM keep them.
@@ -22,7 +22,7 @@ from distilhubert_ko.decoding.hotwords import HotWords
 from distilhubert_ko.decoding.language_model import UNIGRAMS, LanguageModel, LmWeights, untuned_weights
 from distilhubert_ko.decoding.scoring import text_scorer
 from distilhubert_ko.errors import InputError, ModelError
-from distilhubert_ko.files import writing
+from distilhubert_ko.files.writing import replaced_file, write_json
 from distilhubert_ko.text.tokenizer import Tokenizer
 
 ATTRS = "attrs.json"
@@ -34,7 +34,7 @@ GREEDY_RECORD: dict[str, Any] = {"beam": 1, "lm": None}
 
 
 class DecodingOptions(TypedDict, total=False):
-    """What a caller may want of decoding; see Decoder."""
+    """What a caller may choose of decoding; see Decoder."""
 
     lm: str | Path | None
     beam: int | None
@@ -44,13 +44,13 @@ class DecodingOptions(TypedDict, total=False):
 
 
 class Decoder:
-    """Decodes what a model in `folder` gives.
+    """Decodes the log-probabilities of the model in `folder`.
 
     `lm` is a language model's file; None is the one that the folder carries, if any, and NO_LM is none. `beam` is the
     width, None the default. `hotwords` are raised by `hotword_weight` nats a syllable; `n_best` texts are given.
 
-    Raises InputError for a language model that cannot be read, for a hot word that is not Korean and for a beam of
-    nothing, and MissingExtraError for a language model without KenLM.
+    Raises InputError for a language model that cannot be read, for a hot word that is not Korean and for a beam
+    below 1, and MissingExtraError for a language model without KenLM.
     """
 
     def __init__(
@@ -74,13 +74,13 @@ class Decoder:
 
     @property
     def greedy(self) -> bool:
-        """Whether the best path is the answer, as it is of any beam where nothing is known of texts."""
+        """Whether the best path is the answer, as it is for any beam without a language model and hot words."""
         return self._scorer is None and self.options.n_best == 1
 
     def decode(self, pieces: Iterable[NDArray[np.floating]]) -> list[Hypothesis]:
-        """The best hypotheses of a matrix (frames, vocabulary) that comes in pieces, at least one, the best first.
+        """Return hypotheses of a matrix (frames, vocabulary) that comes in pieces: one or more, the best first.
 
-        No two are the same text.
+        No two have the same text.
         """
         if self.greedy:
             tokens = ctc.greedy_pieces(pieces, self._tokenizer.blank_id)
@@ -105,7 +105,7 @@ class Decoder:
 
 
 def carried_language_model(folder: Path) -> Path | None:
-    """The language model that a model folder carries. ModelError where it has several."""
+    """Return the language model that a model folder carries, if any. Raises ModelError where it has several."""
     found = sorted(path for path in (folder / model_folder.LANGUAGE_MODEL).glob("*") if path.suffix in SUFFIXES)
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
@@ -115,9 +115,9 @@ def carried_language_model(folder: Path) -> Path | None:
 
 
 def read_lm_weights(model: LanguageModel) -> LmWeights:
-    """Those of the attrs.json beside a language model; untuned ones where there is none, and for what it leaves out.
+    """Return the weights in the attrs.json beside a language model, or untuned ones where it is missing or lacks them.
 
-    Raises ModelError for one that cannot be read.
+    Raises ModelError for an attrs.json that cannot be read.
     """
     path = model.path.with_name(ATTRS)
     if not path.is_file():
@@ -129,7 +129,7 @@ def read_lm_weights(model: LanguageModel) -> LmWeights:
             raise ValueError(f"{found} are not finite")
         return replace(untuned_weights(model), **found)
     except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise ModelError(f"{path}: no weights can be read from it ({error}); tune them again") from error
+        raise ModelError(f"{path}: its weights cannot be read ({error}); tune them again") from error
 
 
 def check_installable(folder: Path, lm: Path) -> None:
@@ -138,33 +138,30 @@ def check_installable(folder: Path, lm: Path) -> None:
     Raises InputError where not.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: --save writes into a model folder; name one")
+        raise InputError(f"{folder}: --save writes into a model folder: name one")
     if lm.suffix not in SUFFIXES:
-        raise InputError(f"{lm}: a model folder carries files that end in .arpa or .bin; give it such a name")
+        raise InputError(f"{lm}: a language model in a model folder ends in .arpa or .bin: rename it")
 
 
 def install_language_model(folder: Path, lm: Path, chosen: LmWeights) -> Path:
-    """Puts a language model, its list of words if it has one, and its weights into a model folder, in the place of
-    another one; where it lies then.
+    """Put a language model with its weights into a model folder, in place of another one, and return its path there.
 
-    Raises InputError where it cannot be written, and as `check_installable` does.
+    Its list of words goes with it. Raises InputError where it cannot be written, and as `check_installable` does.
     """
     check_installable(folder, lm)
     target = folder / model_folder.LANGUAGE_MODEL / lm.name
     try:
-        target.parent.mkdir(exist_ok=True)
         if not target.exists() or not target.samefile(lm):
-            aside = target.with_name(f".{lm.name}.tmp")
-            shutil.copyfile(lm, aside)
-            for old in target.parent.iterdir():
-                if old != aside and (old.suffix in SUFFIXES or old.name in (ATTRS, UNIGRAMS)):
-                    old.unlink()
-            if (words := lm.with_name(UNIGRAMS)).is_file():
-                shutil.copyfile(words, target.with_name(UNIGRAMS))
-            aside.replace(target)
+            with replaced_file(target) as temporary:
+                shutil.copyfile(lm, temporary)
+                for old in target.parent.iterdir():
+                    if old.suffix in SUFFIXES or old.name in (ATTRS, UNIGRAMS):
+                        old.unlink()
+                if (words := lm.with_name(UNIGRAMS)).is_file():
+                    shutil.copyfile(words, target.with_name(UNIGRAMS))
     except OSError as error:
         raise InputError(
-            f"{target} cannot be written ({error.strerror}): make room, or give a folder of yours"
+            f"{target} cannot be written ({error.strerror}): make room, or name a folder that you may write to"
         ) from error
-    writing.write_json(target.parent / ATTRS, asdict(chosen) | {"score_boundary": True})
+    write_json(target.parent / ATTRS, asdict(chosen) | {"score_boundary": True})
     return target

@@ -1,4 +1,4 @@
-"""Hot words: a bonus for hypotheses that say given words, paid syllable by syllable and taken back if they stop.
+"""Hot words: a bonus for hypotheses with given words, paid syllable by syllable, and taken back if a word breaks off.
 
 The automaton is that of Aho and Corasick, "Efficient string matching: an aid to bibliographic search", CACM 1975, with
 scores on its states, as contextual biasing uses it. A word counts wherever it stands, so particles may follow it.
@@ -11,14 +11,14 @@ from distilhubert_ko.errors import InputError
 from distilhubert_ko.text.normalise import foreign_characters, normalise
 
 
-class Match:
-    """The beginning of a hot word that a text ends with, `depth` characters, `owed` of them not earned yet."""
+class HotWordMatch:
+    """The beginning of a hot word that a text ends with: `depth` characters, of which `owed` are not earned yet."""
 
     __slots__ = ("depth", "fallback", "following", "owed")
 
     def __init__(self, depth: int, owed: int):
         self.depth, self.owed = depth, owed
-        self.following: dict[str, Match] = {}
+        self.following: dict[str, HotWordMatch] = {}
         self.fallback = self
 
 
@@ -26,7 +26,7 @@ class HotWords:
     """The words, each worth `weight` nats a character. Raises InputError for a word that is not Korean."""
 
     def __init__(self, words: Iterable[str], weight: float):
-        self.start = Match(0, 0)
+        self.start = HotWordMatch(0, 0)
         self.weight = weight
         self.characters: set[str] = set()
         for given in words:
@@ -40,7 +40,7 @@ class HotWords:
     def _add(self, word: str) -> None:
         match = self.start
         for character in word:
-            match = match.following.setdefault(character, Match(match.depth + 1, match.depth + 1))
+            match = match.following.setdefault(character, HotWordMatch(match.depth + 1, match.depth + 1))
         match.owed = 0
 
     def _link(self) -> None:
@@ -54,17 +54,17 @@ class HotWords:
                     longer.owed = longer.depth - kept
                 queue.append(longer)
 
-    def next(self, match: Match, character: str) -> Match:
-        """The longest beginning of a hot word that the text ends with after one more character."""
+    def next(self, match: HotWordMatch, character: str) -> HotWordMatch:
+        """Return the longest beginning of a hot word that the text ends with after one more character."""
         while character not in match.following and match is not self.start:
             match = match.fallback
         return match.following.get(character, self.start)
 
-    def step(self, match: Match, character: str) -> tuple[float, Match]:
-        """The gain in nats of one more character, and the match after it.
+    def step(self, match: HotWordMatch, character: str) -> tuple[float, HotWordMatch]:
+        """Return the gain in nats of one more character, and the match after it.
 
-        A beginning that goes on earns its next character; one that breaks gives back what it owes, and the shorter
-        one that is left of it earns all of its own.
+        A beginning that continues earns its next character. One that breaks off gives back what it owes, and the
+        shorter beginning that is left of it earns all of its own.
         """
         after = match.following.get(character)
         if after is not None:
@@ -72,6 +72,6 @@ class HotWords:
         after = self.next(match, character)
         return self.weight * (after.depth - match.owed), after
 
-    def end(self, match: Match) -> float:
-        """What a text that ends here must give back, as a gain."""
+    def end(self, match: HotWordMatch) -> float:
+        """Return the gain if the text ends here: what it must give back."""
         return -self.weight * match.owed

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distilhubert_ko.errors import InputError
-from distilhubert_ko.files import writing
+from distilhubert_ko.files.writing import write_text
 
 UNKNOWN, BEGIN, END = "<unk>", "<s>", "</s>"
 BEGIN_ID = 1
@@ -24,7 +24,7 @@ FALLBACK = (0.5, 1.0, 1.5)
 
 @dataclass(frozen=True)
 class NgramLevel:
-    """All n-grams of one order, each array one entry an n-gram. Probabilities are plain, not logarithms.
+    """All n-grams of one order; each array has one entry per n-gram. Probabilities are plain, not logarithms.
 
     `context` is the row of the n-gram without its last unit in the level below, `suffix` of that without its first.
     `backoff` is the weight of the shorter context after this n-gram. What was cut is not `kept`.
@@ -50,7 +50,7 @@ class Ngrams:
         return len(self.levels)
 
     def sizes(self) -> list[int]:
-        """How many n-grams of each order are kept."""
+        """Return how many n-grams of each order are kept."""
         return [int(level.kept.sum()) for level in self.levels]
 
 
@@ -66,11 +66,11 @@ class _Counted:
 
 
 def train_ngrams(sentences: Iterable[Sequence[str]], order: int, cutoffs: Sequence[int] = ()) -> Ngrams:
-    """The model of sentences, each a sequence of units.
+    """Return the model of sentences, each a sequence of units.
 
-    Of order 1, 2, ... n-grams that occur `cutoffs` times or less are left out, and their probability goes to shorter
-    ones; the last cutoff holds for all orders from there on, none is 0, and they must not fall. Takes about 100 bytes
-    of memory for each unit of the text and each order.
+    N-grams of order 1, 2, ... that occur `cutoffs` times or less are left out, and their probability goes to shorter
+    ones. The last cutoff holds for all orders from there on, and cutoffs must not fall. By default nothing is left
+    out. Training takes about 100 bytes of memory for each unit of the text and each order.
 
     Raises InputError for an order below 1, cutoffs that fall or that cut unigrams, and a text without a unit.
     """
@@ -78,7 +78,7 @@ def train_ngrams(sentences: Iterable[Sequence[str]], order: int, cutoffs: Sequen
         raise InputError(f"order {order}: give 1 or more")
     cutoffs = [*cutoffs, *[cutoffs[-1] if cutoffs else 0] * (order - len(cutoffs))][:order]
     if cutoffs[0] != 0 or sorted(cutoffs) != cutoffs:
-        raise InputError(f"cutoffs {cutoffs}: give 0 for order 1, and never less than for the order before")
+        raise InputError(f"cutoffs {cutoffs}: give 0 for order 1, and no less than for the order before")
     units, text = _read(sentences)
     counted = _count(text, len(units), order)
     levels: list[NgramLevel] = []
@@ -94,7 +94,7 @@ def train_ngrams(sentences: Iterable[Sequence[str]], order: int, cutoffs: Sequen
 
 
 def _read(sentences: Iterable[Sequence[str]]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """The units and the text as ids, every sentence between BEGIN and END."""
+    """Return the units, and the text as ids with every sentence between BEGIN and END."""
     ids = {UNKNOWN: 0, BEGIN: BEGIN_ID, END: 2}
     text: list[int] = []
     for sentence in sentences:
@@ -102,12 +102,12 @@ def _read(sentences: Iterable[Sequence[str]]) -> tuple[tuple[str, ...], NDArray[
         text += [ids.setdefault(unit, len(ids)) for unit in sentence]
         text.append(2)
     if len(ids) == 3:
-        raise InputError("no language model: the texts hold no sentence that can be used")
+        raise InputError("the texts hold no sentence that a language model can be trained on: give Korean text")
     return tuple(ids), np.array(text, dtype=np.int64)
 
 
 def _count(text: NDArray[np.int64], vocabulary: int, order: int) -> list[_Counted]:
-    """A level for each order. Row 1 of the first level is BEGIN, which is only ever a context."""
+    """Return a level for each order. Row 1 of the first level is BEGIN, which is only ever a context."""
     begins = text == BEGIN_ID
     place = np.arange(len(text)) - np.maximum.accumulate(np.where(begins, np.arange(len(text)), 0))
     rows = text  # of the n-gram that ends at each position, where the sentence is long enough
@@ -136,14 +136,14 @@ def _count(text: NDArray[np.int64], vocabulary: int, order: int) -> list[_Counte
 
 
 def _adjusted(level: _Counted, above: _Counted) -> NDArray[np.int64]:
-    """In how many different contexts an n-gram occurs, one unit to the left; how often, where a sentence begins so."""
+    """Return in how many contexts of one unit an n-gram occurs, or how often, for one that begins a sentence."""
     return np.where(level.begins, level.count, np.bincount(above.suffix, minlength=len(level.count)))
 
 
 def _smoothed(
     level: _Counted, count: NDArray[np.int64], kept: NDArray[np.bool_], below: NgramLevel | None, vocabulary: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The probability of every n-gram, and what each context leaves to the shorter one."""
+    """Return the probability of every n-gram, and what each context leaves to the shorter one."""
     discount = np.array([0.0, *_discounts(count)])[np.minimum(count, 3)]
     taken = np.where(kept, count - discount, 0.0)
     contexts = len(below.unit) if below else 1
@@ -156,7 +156,7 @@ def _smoothed(
 
 
 def _discounts(count: NDArray[np.int64]) -> tuple[float, float, float]:
-    """Chen and Goodman's equations 26, from how many n-grams were counted once to four times."""
+    """Return Chen and Goodman's equations 26, from how many n-grams were counted once to four times."""
     seen = np.bincount(np.minimum(count, 5), minlength=6)[1:5].tolist()
     if not all(seen):
         return FALLBACK
@@ -167,12 +167,12 @@ def _discounts(count: NDArray[np.int64]) -> tuple[float, float, float]:
 
 
 def write_arpa(model: Ngrams, path: Path) -> Path:
-    """Writes an ARPA file, whole or not at all. Raises InputError where it cannot be written."""
-    return writing.write_text(path, "".join(arpa_lines(model)))
+    """Write an ARPA file, whole or not at all, and return `path`. Raises InputError where it cannot be written."""
+    return write_text(path, "".join(arpa_lines(model)))
 
 
 def arpa_lines(model: Ngrams) -> Iterator[str]:
-    """The lines of a model's ARPA file."""
+    """Yield the lines of a model's ARPA file."""
     yield "\\data\\\n"
     for order, size in enumerate(model.sizes(), 1):
         yield f"ngram {order}={size}\n"

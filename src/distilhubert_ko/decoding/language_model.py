@@ -1,7 +1,7 @@
 """N-gram language models of Korean: the text they are trained on, their files, and their weights in decoding.
 
-A model is an ARPA or a binary file that KenLM reads: over words, or over syllables with BOUNDARY for the space, which
-its vocabulary tells.
+A model is an ARPA or a binary file that KenLM reads. It is over words, or over syllables if its vocabulary has
+BOUNDARY, which stands for the space.
 """
 
 import math
@@ -26,10 +26,10 @@ LN10 = math.log(10)
 
 @dataclass(frozen=True)
 class LmWeights:
-    """How a text adds to a path's log-probability: `alpha` times the model's, and `beta` for each of its units.
+    """What a text adds to a path's log-probability: `alpha` times the model's, and `beta` for each of its units.
 
-    `unk_score_offset` is added to the model's log10 probability of a unit that it does not know. The names, and what
-    they mean, are those of pyctcdecode.
+    `unk_score_offset` is added to the model's log10 probability of a unit that it does not know. Names and
+    meanings are those of pyctcdecode.
     """
 
     alpha: float = 0.9
@@ -38,7 +38,7 @@ class LmWeights:
 
 
 def read_sentences(paths: Iterable[Path], words: bool, left_out: Counter[str]) -> Iterator[list[str]]:
-    """The units of every line of text files, as transcripts are normalised; each kind of line left out is counted.
+    """Yield the units of each line of text files, normalised as transcripts are. Lines left out are counted by reason.
 
     Raises InputError for a file that cannot be read.
     """
@@ -66,7 +66,7 @@ class LanguageModel:
             import kenlm
         except ImportError:
             raise MissingExtraError(
-                'a language model needs KenLM: pip install "distilhubert-ko[lm]", or leave it out with --lm none'
+                'a language model needs KenLM: pip install "distilhubert-ko[lm]", or use none with --lm none'
             ) from None
         if not path.is_file():
             raise InputError(f"{path}: no such language model; make one with `distilhubert-ko lm`")
@@ -76,7 +76,7 @@ class LanguageModel:
             self._model = kenlm.Model(str(path), config)
         except (OSError, RuntimeError, ValueError) as error:
             raise InputError(
-                f"{path}: KenLM cannot read it ({error}); give an ARPA file that is not packed, or a binary of KenLM"
+                f"{path}: KenLM cannot read it ({error}); give an uncompressed ARPA file, or a binary of KenLM"
             ) from None
         self._new: Any = kenlm.State
         self.path = path
@@ -91,20 +91,20 @@ class LanguageModel:
         return unit in self._model
 
     def score(self, state: Any, unit: str) -> tuple[float, Any]:
-        """Natural log-probability of a unit after those that led to `state`, and the state after it."""
+        """Return the natural log-probability of a unit after those that led to `state`, and the state after it."""
         after = self._new()
         return self._model.BaseScore(state, unit, after) * LN10, after
 
     def best(self, state: Any, units: Sequence[str]) -> float:
-        """The highest natural log-probability of some units, one or more, after those that led to `state`."""
+        """Return the highest natural log-probability of some units, one or more, after those that led to `state`."""
         scores = map(self._model.BaseScore, repeat(state), units, repeat(self._unread))
         return max(scores) * LN10
 
 
 def _beginnings(path: Path) -> frozenset[str] | None:
-    """All beginnings of the words that a model knows, from pyctcdecode's UNIGRAMS beside it or its ARPA file.
+    """Return all beginnings of the words that a model knows, from pyctcdecode's UNIGRAMS beside it or its ARPA file.
 
-    None for a binary file that has no such list. Raises InputError for words that are not in UTF-8.
+    Return None for a binary file that has no such list. Raises InputError for words that are not in UTF-8.
     """
     words: Iterable[str] = ()
     if (listed := path.with_name(UNIGRAMS)).is_file():
@@ -122,5 +122,5 @@ def _beginnings(path: Path) -> frozenset[str] | None:
 
 
 def untuned_weights(model: LanguageModel) -> LmWeights:
-    """Weights to begin with: those that did well over syllables (see the lab notes), and pyctcdecode's over words."""
+    """Return weights to begin with: over syllables those that did well in the lab notes, over words pyctcdecode's."""
     return LmWeights(0.5, 1.5, -10.0) if model.of_words else LmWeights()

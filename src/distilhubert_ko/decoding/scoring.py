@@ -1,30 +1,30 @@
-"""What a hypothesis' text is worth in a beam search, by a language model and hot words, whatever a network's units are.
+"""The score of a hypothesis' text in a beam search, by a language model and hot words, for any units of the network.
 
-A network of jamo is scored in syllables too, as its jamo compose them. A syllable that could still get a final
-consonant counts as the likeliest that it can become, so the score of a hypothesis only falls towards what its text is
-worth, and no good one is given up for a syllable that was not finished.
+Labels that are jamo are scored in the syllables that they compose. A syllable that could still get a final consonant
+counts as the likeliest syllable that it can become. So the score of a hypothesis only falls towards that of its text,
+and no good hypothesis is dropped because a syllable was not finished.
 """
 
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from distilhubert_ko.decoding import beam
-from distilhubert_ko.decoding.hotwords import HotWords, Match
+from distilhubert_ko.decoding.hotwords import HotWordMatch, HotWords
 from distilhubert_ko.decoding.kneser_ney import END
 from distilhubert_ko.decoding.language_model import BOUNDARY, LN10, LanguageModel, LmWeights
+from distilhubert_ko.decoding.paths import Scorer, ScorerState
 from distilhubert_ko.text.hangul import compose, decompose, jamo_roles
 from distilhubert_ko.text.tokenizer import Tokenizer
 
 
 class Written:
-    """A text, as far as it decides what may follow: the model's state, an unfinished word, and the hot words' match.
+    """A text, as far as it decides the score of what follows: model state, unfinished word, and match of hot words.
 
-    After a space, `bare` is the gain of the space and what was written before it, for a text that ends in a space.
+    After a space, `bare` is the gain of the space and the text before it, for a text that ends in a space.
     """
 
     __slots__ = ("bare", "match", "state", "word")
 
-    def __init__(self, state: Any, word: str, match: Match, bare: "tuple[float, Written] | None" = None):
+    def __init__(self, state: Any, word: str, match: HotWordMatch, bare: "tuple[float, Written] | None" = None):
         self.state, self.word, self.match, self.bare = state, word, match, bare
 
     @property
@@ -32,8 +32,8 @@ class Written:
         return self.state, self.word, self.match
 
 
-class Worth:
-    """What a text gains by each character, a Hangul syllable or a space: the model's share and the hot words'.
+class TextScore:
+    """The gain of a text by each character, a Hangul syllable or a space, from the language model and the hot words.
 
     A space at the beginning, at the end or after a space is not written, and gains nothing.
     """
@@ -45,7 +45,7 @@ class Worth:
         self.most = (max(weights.beta, 0.0) if model else 0.0) + (2 * hotwords.weight if hotwords.characters else 0.0)
 
     def add(self, written: Written, character: str) -> tuple[float, Written]:
-        """The gain, and what is written then."""
+        """Return the gain of one more character, and the text with it."""
         space = character == " "
         if space and (written is self.start or written.bare):
             return 0.0, written
@@ -65,7 +65,7 @@ class Worth:
         return gain, Written(state, word, match, (gain, written) if space else None)
 
     def best(self, written: Written, characters: Sequence[str]) -> float:
-        """The highest gain of some characters, one or more, or somewhat more than that."""
+        """Return the highest gain of some characters, one or more, or somewhat more than that."""
         if self.hotwords.characters:
             return max(self.add(written, character)[0] for character in characters)
         if self.model is None:
@@ -75,7 +75,7 @@ class Worth:
         return self.weights.alpha * self.model.best(written.state, characters) + self.weights.beta
 
     def end(self, written: Written) -> float:
-        """The gain of the text's end there."""
+        """Return the gain if the text ends there."""
         if written.bare:
             gain, before = written.bare
             return self.end(before) - gain
@@ -97,7 +97,7 @@ class Worth:
         return gain, after
 
     def _leaves(self, word: str, character: str) -> bool:
-        """Whether a word is unknown from this character on, so that its offset is due, before the word is finished."""
+        """Tell whether a word becomes unknown with this character, so that its offset is due before the word ends."""
         begins = self.model.begins if self.model else None
         return begins is not None and word + character not in begins and (not word or word in begins)
 
@@ -116,15 +116,15 @@ class _Whole:
 
 
 class SyllableScorer:
-    """A scorer of labels that are syllables."""
+    """Scores labels that are syllables."""
 
-    def __init__(self, tokenizer: Tokenizer, worth: Worth):
+    def __init__(self, tokenizer: Tokenizer, worth: TextScore):
         self.gain = worth.most
-        self.start: beam.ScorerState = _Whole(0.0, worth.start)
+        self.start: ScorerState = _Whole(0.0, worth.start)
         self._worth = worth
         self._characters = label_characters(tokenizer)
 
-    def step(self, state: Any, label: int) -> beam.ScorerState:
+    def step(self, state: Any, label: int) -> ScorerState:
         character = self._characters[label]
         if not character:
             return state
@@ -138,8 +138,9 @@ class SyllableScorer:
 class _Growing:
     """A text whose last syllable may grow.
 
-    `written` is the text before its jamo, `pending`, and worth `settled`. `closed` is the score and the text with the
-    syllable as it stands, once known. `shorter` is the state without a final that may begin another syllable, `lead`.
+    `written` is the text before the jamo of that syllable, `pending`, and its score is `settled`. `closed` is the score
+    and the text with the syllable as it stands, once known. `shorter` is the state without a final consonant that may
+    begin another syllable; `lead` is that consonant.
     """
 
     __slots__ = ("closed", "lead", "pending", "score", "settled", "shorter", "written")
@@ -157,17 +158,17 @@ class _Growing:
 
 
 class JamoScorer:
-    """A scorer of labels that are jamo, in syllables. `known` are the syllables that a pending one may be taken for."""
+    """Scores labels that are jamo, in the syllables that they compose."""
 
-    def __init__(self, tokenizer: Tokenizer, worth: Worth):
+    def __init__(self, tokenizer: Tokenizer, worth: TextScore):
         self.gain = worth.most
-        self.start: beam.ScorerState = _Growing(0.0, worth.start, "")
+        self.start: ScorerState = _Growing(0.0, worth.start, "")
         self._worth = worth
         self._characters = label_characters(tokenizer)
         self._roles = [jamo_roles(character) for character in self._characters]
         self._grown = _grown(worth)
 
-    def step(self, state: Any, label: int) -> beam.ScorerState:
+    def step(self, state: Any, label: int) -> ScorerState:
         first, medial, final = self._roles[label]
         pending = state.pending
         if final and len(pending) == 2:
@@ -209,8 +210,8 @@ class JamoScorer:
         return state.closed
 
 
-def _grown(worth: Worth) -> dict[str, list[str]]:
-    """The syllables that an initial and a medial may become: their own, and all that the model or a hot word knows."""
+def _grown(worth: TextScore) -> dict[str, list[str]]:
+    """Return what an initial and a medial may become: their own syllable, and all that the model or a hot word has."""
     grown: dict[str, list[str]] = {}
     for code in range(ord("가"), ord("힣") + 1):
         syllable = chr(code)
@@ -224,7 +225,7 @@ def _grown(worth: Worth) -> dict[str, list[str]]:
 
 
 def label_characters(tokenizer: Tokenizer) -> list[str]:
-    """What each label writes: a character, a space, or "" for those that say nothing."""
+    """Return what each label writes: a character, a space, or "" for those that say nothing."""
     silent = {tokenizer.blank_token, tokenizer.bos_token, tokenizer.eos_token}
     space = tokenizer.delimiter_token
     return [
@@ -235,9 +236,9 @@ def label_characters(tokenizer: Tokenizer) -> list[str]:
 
 def text_scorer(
     tokenizer: Tokenizer, model: LanguageModel | None, weights: LmWeights, hotwords: HotWords
-) -> beam.Scorer | None:
-    """What a text of this vocabulary is worth; None where there is neither a model nor a hot word."""
+) -> Scorer | None:
+    """Return the scorer of texts of this vocabulary, or None where there is neither a model nor a hot word."""
     if model is None and not hotwords.characters:
         return None
-    worth = Worth(model, weights, hotwords)
+    worth = TextScore(model, weights, hotwords)
     return JamoScorer(tokenizer, worth) if tokenizer.units == "jamo" else SyllableScorer(tokenizer, worth)
