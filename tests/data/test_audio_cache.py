@@ -8,7 +8,6 @@ import pickle
 import shutil
 import signal
 import sys
-import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -206,7 +205,7 @@ def test_a_clip_that_cannot_be_decoded_says_what_it_says_without_a_cache_and_is_
 
 
 def test_whatever_bit_flips_and_wherever_a_file_is_cut_it_is_found_said_and_mended(
-    cache: AudioCache, tmp_path: Path, decoded: Calls, capsys: pytest.CaptureFixture[str]
+    cache: AudioCache, tmp_path: Path, decoded: Calls, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = noise(tmp_path / "a.wav", 20)
     expected = bits(cache.wave(file))
@@ -220,12 +219,12 @@ def test_whatever_bit_flips_and_wherever_a_file_is_cut_it_is_found_said_and_mend
         assert bits(cache.wave(file)) == expected
         assert len(decoded.take()) == 1
         assert clip.read_bytes() == whole
-        said = capsys.readouterr().err
-        assert said == f"{clip} of the audio cache is damaged: made anew\n"
+        assert caplog.messages == [f"{clip} of the audio cache is damaged: made anew"]
+        caplog.clear()
 
 
 def test_a_file_of_the_cache_that_cannot_be_read_is_made_anew_where_that_is_possible(
-    cache: AudioCache, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    cache: AudioCache, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = noise(tmp_path / "a.wav")
     cache.wave(file)
@@ -234,8 +233,8 @@ def test_a_file_of_the_cache_that_cannot_be_read_is_made_anew_where_that_is_poss
     clip.mkdir()
     with pytest.raises(InputError, match="the audio cache cannot be written"):
         cache.wave(file)
-    assert f"{clip} of the audio cache cannot be read" in capsys.readouterr().err
-    assert list((cache.folder / ".tmp").iterdir()) == []
+    assert f"{clip} of the audio cache cannot be read" in caplog.text
+    assert not list(cache.folder.rglob("*.tmp"))
 
 
 # Processes
@@ -269,7 +268,7 @@ def test_processes_that_build_at_once_all_read_right_and_leave_one_whole_cache(
     assert [bits(cache.wave(file)) for file in files] == expected
     assert decoded.take() == [], "built once: the third process finds everything"
     assert len(kept(cache)) == len(files)
-    assert list((cache.folder / ".tmp").iterdir()) == []
+    assert not list(cache.folder.rglob("*.tmp"))
     assert capfd.readouterr().err == "", "nobody met a half-written file"
 
 
@@ -309,16 +308,6 @@ def test_a_builder_killed_at_any_dealing_with_a_file_leaves_nothing_that_is_take
     assert capfd.readouterr().err == ""
 
 
-def test_what_a_killed_process_left_aside_goes_after_an_hour_and_what_is_being_written_stays(tmp_path: Path) -> None:
-    aside = tmp_path / "cache" / ".tmp"
-    aside.mkdir(parents=True)
-    for name, age in (("old", 3700), ("new", 60)):
-        (aside / name).touch()
-        os.utime(aside / name, (time.time() - age,) * 2)
-    open_cache(tmp_path / "cache")
-    assert [path.name for path in aside.iterdir()] == ["new"]
-
-
 # No room
 
 
@@ -335,7 +324,7 @@ def test_a_clip_that_finds_no_room_is_an_error_that_says_what_to_do_and_loses_no
             utterance.wave()
         assert not isinstance(e.value, AudioError), "or training would take it for a clip that cannot be decoded"
         assert len(kept(cache)) == 1
-        assert list((cache.folder / ".tmp").iterdir()) == []
+        assert not list(cache.folder.rglob("*.tmp"))
     decoded.take()
     assert len(utterance.wave()) == 16_000
     cache.wave(small)
@@ -393,14 +382,14 @@ def test_files_that_came_changed_or_went_are_measured_anew_and_no_others(
 
 
 def test_damaged_lengths_are_measured_anew(
-    speech: Path, cache: AudioCache, probed: Calls, capsys: pytest.CaptureFixture[str]
+    speech: Path, cache: AudioCache, probed: Calls, caplog: pytest.LogCaptureFixture
 ) -> None:
     expected = read(speech, cache)
     (lengths,) = kept(cache, "lengths")
     whole = lengths.read_bytes()
     lengths.write_bytes(whole.replace(b"0.2", b"0.3"))
     assert read(speech, cache) == expected
-    assert "damaged: made anew" in capsys.readouterr().err
+    assert "damaged: made anew" in caplog.text
     assert lengths.read_bytes() == whole
 
 

@@ -24,6 +24,7 @@ from distilhubert_ko.data.corpora import read_corpus
 from distilhubert_ko.data.sentences import particle, random_sentence
 from distilhubert_ko.data.synthetic import SpokenLine, synthetic_folder, synthetic_lines
 from distilhubert_ko.errors import CorpusError
+from distilhubert_ko.files.writing import replaced_folder
 from distilhubert_ko.text.normalise import foreign_characters, normalise
 
 HANDFUL = {"train": 3, "test": 1}
@@ -259,14 +260,17 @@ def test_where_another_process_was_first_its_corpus_is_taken(tmp_path: Path, mon
         def __exit__(self, *_: object) -> None: ...
 
         def map(self, _: object, folders: tuple[Path, ...], shards: tuple[list[SpokenLine], ...]) -> list:
-            finished = folders[0].with_name(folders[0].name.rsplit("-", 1)[0])
-            finished.mkdir()
-            (finished / "theirs").touch()
+            wanted[0].mkdir()
+            (wanted[0] / "theirs").touch()
             return [[(line.id, 1.0) for line in shard] for shard in shards]
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(synthetic, "SENTENCES", HANDFUL)
     monkeypatch.setattr(synthetic, "ProcessPoolExecutor", Pool)
+    wanted: list[Path] = []
+    monkeypatch.setattr(
+        synthetic, "replaced_folder", lambda folder, **how: wanted.append(folder) or replaced_folder(folder, **how)
+    )
     folder = synthetic_folder("demo")
     assert [path.name for path in folder.iterdir()] == ["theirs"]
     assert list(folder.parent.iterdir()) == [folder]

@@ -145,3 +145,12 @@ def test_a_folder_that_was_made_for_files_that_never_came_does_not_stay(tmp_path
     with pytest.raises(ValueError, match="planted"), writing.replaced_files(tmp_path / "new"):
         raise ValueError("planted")
     assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_that_was_there_first_stays_where_it_is_not_to_be_exchanged(tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    with writing.replaced_folder(folder, sync=False, exchange=False) as temporary:
+        (temporary / "ours").touch()
+        folder.mkdir()
+        (folder / "theirs").touch()
+    assert [path.name for path in tmp_path.rglob("*")] == ["made", "theirs"]

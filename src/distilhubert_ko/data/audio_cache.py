@@ -9,14 +9,11 @@ deleted for being out of use; the whole folder may be, between runs.
 import hashlib
 import importlib.metadata
 import json
+import logging
 import os
-import secrets
-import sys
-import time
 import zlib
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,13 +26,13 @@ from distilhubert_ko.audio.reading import load_audio
 from distilhubert_ko.data.lengths import Length
 from distilhubert_ko.data.readers.entries import Audio
 from distilhubert_ko.errors import InputError
-from distilhubert_ko.files import writing
+from distilhubert_ko.files.writing import free_gb, replaced_file
 
 VERSION = 1  # raise it when the layout below changes, or when load_audio gives another wave of the same source
 CHECKSUM = 4  # bytes of CRC-32, which finds any burst of up to 32 wrong bits; little-endian, as are the samples
 STEP = np.float32(2**-15)  # between two neighbours of what 16-bit integers become
-ASIDE = ".tmp"
-ABANDONED = 3600  # s after which a file aside can only be what a killed process left
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -98,17 +95,10 @@ class AudioCache:
     def _write(self, file: Path, made_from: str, content: bytes) -> None:
         """Without waiting for the disk: a file that a power failure left half fails its checksum."""
         rest = made_from.encode() + b"\n" + content
-        aside = self.folder / ASIDE / secrets.token_hex(8)
         try:
-            aside.parent.mkdir(parents=True, exist_ok=True)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with aside.open("wb") as stream:
-                    stream.write(zlib.crc32(rest).to_bytes(CHECKSUM, "little"))
-                    stream.write(rest)
-                os.replace(aside, file)
-            finally:
-                aside.unlink(missing_ok=True)
+            with replaced_file(file, sync=False) as temporary, temporary.open("wb") as stream:
+                stream.write(zlib.crc32(rest).to_bytes(CHECKSUM, "little"))
+                stream.write(rest)
         except OSError as error:
             raise _unwritable(self.folder, error) from error
 
@@ -116,11 +106,7 @@ class AudioCache:
 def open_cache(folder: Path) -> AudioCache:
     """The cache in `folder`, which is made where it is missing. Raises InputError where it cannot be."""
     try:
-        (folder / ASIDE).mkdir(parents=True, exist_ok=True)
-        for aside in (folder / ASIDE).iterdir():
-            with suppress(FileNotFoundError):  # another process is done with it
-                if aside.stat().st_mtime < time.time() - ABANDONED:
-                    aside.unlink()
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _unwritable(folder, error) from error
     try:
@@ -156,10 +142,10 @@ def _read(file: Path, made_from: str) -> memoryview | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        print(f"{file} of the audio cache cannot be read ({error.strerror}): made anew", file=sys.stderr)
+        _log.warning("%s of the audio cache cannot be read (%s): made anew", file, error.strerror)
         return None
     if zlib.crc32(content[CHECKSUM:]).to_bytes(CHECKSUM, "little") != content[:CHECKSUM]:
-        print(f"{file} of the audio cache is damaged: made anew", file=sys.stderr)
+        _log.warning("%s of the audio cache is damaged: made anew", file)
         return None
     head = made_from.encode() + b"\n"
     begin = CHECKSUM + len(head)
@@ -178,7 +164,7 @@ def _state(sound: Path | bytes) -> str | None:
 
 
 def _unwritable(folder: Path, error: OSError) -> InputError:
-    free = writing.free_gb(folder)
+    free = free_gb(folder)
     return InputError(
         f"the audio cache cannot be written to {folder} ({error.strerror or error}; {free:.1f} GB are free): make "
         "room, name another folder as data.cache, or none; --resume goes on with a run"

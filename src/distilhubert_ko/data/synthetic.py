@@ -11,8 +11,6 @@ import json
 import multiprocessing
 import os
 import random
-import shutil
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -25,7 +23,7 @@ import soxr
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.data.sentences import random_sentence
 from distilhubert_ko.errors import CorpusError, MissingExtraError
-from distilhubert_ko.files import writing
+from distilhubert_ko.files.writing import replaced_folder, user_cache
 from distilhubert_ko.text.normalise import normalise
 
 VERSION = 2  # part of the folder's name: raise it when the same seed gives other audio
@@ -105,16 +103,14 @@ def speak_corpus(name: str, splits: dict[str, list[SpokenLine]]) -> Path:
     espeakng-loader.
     """
     written = json.dumps([VERSION, {s: [vars(line) for line in ls] for s, ls in splits.items()}], sort_keys=True)
-    cache = writing.user_cache()
-    folder = cache / f"synthetic-{name}-{hashlib.sha256(written.encode()).hexdigest()[:12]}"
+    folder = user_cache() / f"synthetic-{name}-{hashlib.sha256(written.encode()).hexdigest()[:12]}"
     if folder.is_dir():
         return folder
-    cache.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f"{folder.name}-", dir=cache))
-    try:
+    # If another process was first, its folder is the same.
+    with replaced_folder(folder, sync=False, exchange=False) as temporary:
         for split in splits:
-            (aside / split).mkdir()
-        shards = [(aside, part[start::SHARDS]) for part in splits.values() for start in range(SHARDS)]
+            (temporary / split).mkdir()
+        shards = [(temporary, part[start::SHARDS]) for part in splits.values() for start in range(SHARDS)]
         # espeak-ng's noise depends on what the process spoke before: a new process for each shard, always the
         # same shards, and the audio is the same on every run, whatever the number of processors.
         context = multiprocessing.get_context("spawn")
@@ -122,15 +118,7 @@ def speak_corpus(name: str, splits: dict[str, list[SpokenLine]]) -> Path:
             seconds = {id: length for shard in pool.map(_speak, *zip(*shards, strict=True)) for id, length in shard}
         for split, part in splits.items():
             records = [_record(line, seconds[line.id]) for line in part]
-            (aside / f"{split}.jsonl").write_text("".join(records), encoding="utf-8")
-        aside.chmod(0o755)
-        try:
-            aside.rename(folder)
-        except OSError:  # another process was first; its folder is the same
-            if not folder.is_dir():
-                raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+            (temporary / f"{split}.jsonl").write_text("".join(records), encoding="utf-8")
     return folder
 
 

@@ -1,4 +1,4 @@
-"""A folder of files that were fetched and are soon wanted again, by several processes, and of bounded size."""
+"""A folder of bounded size for fetched files that several processes soon want again."""
 
 import os
 import zlib
@@ -7,33 +7,30 @@ from pathlib import Path
 
 from filelock import FileLock
 
-LOCKS = 16  # files for locks, so that they are as few
+from distilhubert_ko.files.writing import replaced_file
+
+LOCKS = 16  # lock files in a folder, which the names of files share
 
 
 class Spool:
-    """Keeps the `keep` files of a folder that were used last, and fetches each of them once for all processes."""
+    """The `keep` files of a folder that were used last, each fetched once for all processes."""
 
     def __init__(self, folder: Path, keep: int):
         self.folder = folder
         self.keep = keep
 
     def file(self, name: str, fetch: Callable[[Path], None]) -> Path:
-        """The file of a name, which `fetch(path)` writes where it is not there.
+        """Return the file of a name, which `fetch(path)` writes if it is not there.
 
-        It may be deleted as soon as others are wanted: open it at once, and fetch again where it is gone.
+        It may be deleted as soon as others are wanted. Open it at once, and fetch it again if it is gone.
         """
         path = self.folder / name
         if not self._used(path):
             self.folder.mkdir(parents=True, exist_ok=True)
             with FileLock(self.folder / f"{zlib.crc32(name.encode()) % LOCKS}.lock"):
                 if not self._used(path):  # nobody fetched it while this waited
-                    aside = self.folder / f"{name}.tmp"
-                    try:
-                        fetch(aside)
-                        os.replace(aside, path)
-                    except BaseException:
-                        aside.unlink(missing_ok=True)
-                        raise
+                    with replaced_file(path, sync=False) as temporary:
+                        fetch(temporary)
             self._forget()
         return path
 
@@ -45,7 +42,7 @@ class Spool:
         return True
 
     def _forget(self) -> None:
-        """Deletes what was not used for longest. One who has such a file open can read on."""
+        """Delete the files that were not used for longest. Readers that have one open can read on."""
         found = []
         for path in self.folder.iterdir():
             if path.suffix not in (".lock", ".tmp"):
