@@ -18,7 +18,6 @@ from transformers import (
     AutoProcessor,
     AutoTokenizer,
     HubertForCTC,
-    TrainerControl,
     TrainerState,
     pipeline,
 )
@@ -34,7 +33,6 @@ from distilhubert_ko.model.network import PaddingSafeHubertForCTC
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.text.tokenizer import Tokenizer
 from distilhubert_ko.training import finetune, schedule
-from distilhubert_ko.training.callbacks import BlankCollapse, EarlyStopping
 from distilhubert_ko.training.trainer import InterruptedTrainingError
 from tests.support.model import JAMO, MODEL_FILES, SYLLABLES, TINY, TINY_TRAINING, clip
 
@@ -309,38 +307,6 @@ def test_accumulated_batches_count_as_one_batch_does(tiny: recipe.Recipe, tmp_pa
         runs.append([(line["loss"], line["grad_norm"]) for line in log(folder) if "loss" in line])
     assert len(runs[0]) == {2: 3, 3: 2}[steps]
     np.testing.assert_allclose(runs[0], runs[1], rtol=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("said", "stops"),
-    [([0], False), ([0, 0], True), ([3, 0], False), ([0, 0.1, 0], False), ([0, 1, 0, 0], True)],
-)
-def test_only_evaluations_in_a_row_are_a_blank_collapse(said: list[float], stops: bool) -> None:
-    state = TrainerState(log_history=[{"loss": 1.0}, *({"eval_said": count} for count in said), {"loss": 1.0}])
-    watch: Any = BlankCollapse(patience=2)
-    if stops:
-        with pytest.raises(TrainingError, match="blank collapse"):
-            watch.on_evaluate(None, state, None, metrics={})
-    else:
-        watch.on_evaluate(None, state, None, metrics={})
-
-
-@pytest.mark.parametrize(
-    ("rates", "stops"),
-    [
-        ([0.9], False),
-        ([0.9, 0.9], False),
-        ([0.9, 0.9, 0.9], True),
-        ([0.9, 0.8, 0.85, 0.79], False),
-        ([0.9, 0.8, 0.85, 0.81], True),
-        ([0.5, 0.9, 0.8], True),
-    ],
-)
-def test_a_run_stops_early_after_as_many_evaluations_without_a_lower_cer(rates: list[float], stops: bool) -> None:
-    control, state = TrainerControl(), TrainerState()
-    state.log_history = [{"loss": 1.0}, *({"eval_cer": rate} for rate in rates)]
-    EarlyStopping(2).on_evaluate(None, state, control)
-    assert control.should_training_stop == stops
 
 
 def test_a_run_that_stops_early_keeps_its_best_model(tiny: recipe.Recipe, tmp_path: Path) -> None:

@@ -86,25 +86,12 @@ def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[s
     ranks.require_visible(out / model_folder.RECIPE)
     trainer.run(last)
     if ranks.leads():
-        with failures.in_writing("the student", out):
-            save_network(network, out / model_folder.LAST)
-            if best := trainer.best_checkpoint():
-                trainer.pupil.load_state_dict(load_file(best / model_folder.WEIGHTS))
-            save_network(network, out)
+        _save_students(trainer, out)
     report = {
         "teacher": config.distill.teacher,
         "initialised": [dataclasses.asdict(part) for part in initialised],
         "unlike_teacher": unlike,
-        **trainer.losses(trainer.state.best_global_step or trainer.state.global_step),
-        "total_steps": trainer.state.global_step,
-        "ranks": trainer.args.world_size,
-        "resumed": resume,
-        "unreadable": trainer.clips.unreadable(),
-        "unfit": trainer.clips.unfit(),
-        "seconds": round(time.monotonic() - started, 1),
-        "precision": trainer.precision,
-        "device": str(trainer.args.device),
-        "parameters": sum(parameter.numel() for parameter in network.base_model.parameters()),
+        **trainer.account(resumed=resume, seconds=round(time.monotonic() - started, 1)),
         "teacher_revision": model_folder.revision(folder),
         "teacher_parameters": sum(parameter.numel() for parameter in teacher.network.base_model.parameters()),
         "data": account.to_dict()["splits"],
@@ -113,6 +100,16 @@ def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[s
     if ranks.leads():
         writing.write_json(out / model_folder.DISTILLATION, report)
     return report
+
+
+def _save_students(trainer: "DistillTrainer", out: Path) -> None:
+    """Write the last student and the best."""
+    network = trainer.pupil.network
+    with failures.in_writing("the student", out):
+        save_network(network, out / model_folder.LAST)
+        if best := trainer.best_checkpoint():
+            trainer.pupil.load_state_dict(load_file(best / model_folder.WEIGHTS))
+        save_network(network, out)
 
 
 def _check(config: recipe.Recipe) -> None:
@@ -150,6 +147,21 @@ class DistillTrainer(RecipeTrainer):
             progress.TrainingBar(splits["train"].hours, "loss", "validation"),
         )
         self.teacher.to(self.args.device)
+
+    def account(self, *, resumed: bool, seconds: float) -> dict[str, Any]:
+        """Return what distill.json says of the finished run itself."""
+        return {
+            **self.losses(self.state.best_global_step or self.state.global_step),
+            "total_steps": self.state.global_step,
+            "ranks": self.args.world_size,
+            "resumed": resumed,
+            "unreadable": self.clips.unreadable(),
+            "unfit": self.clips.unfit(),
+            "seconds": seconds,
+            "precision": self.precision,
+            "device": str(self.args.device),
+            "parameters": sum(parameter.numel() for parameter in self.pupil.network.base_model.parameters()),
+        }
 
     def losses(self, step: int) -> dict[str, Any]:
         """Return what the evaluation at `step` found, as distill.json has it."""

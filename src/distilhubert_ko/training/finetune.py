@@ -21,7 +21,7 @@ from distilhubert_ko.data.examples import Split
 from distilhubert_ko.data.fitness import has_enough_frames
 from distilhubert_ko.evaluation import metrics
 from distilhubert_ko.files import writing
-from distilhubert_ko.model import frame_teacher
+from distilhubert_ko.model.frame_teacher import FrameTeacher
 from distilhubert_ko.model.loading import build_network, load_network
 from distilhubert_ko.model.network import PaddingSafeForCTC
 from distilhubert_ko.model.saving import save_network
@@ -94,7 +94,7 @@ class CtcTrainer(RecipeTrainer):
         examples = evaluation_order(examples)
         self.references = [example.text for example in examples]
         network = build_network(config.model, data.tokenizer)
-        self.teacher = frame_teacher.FrameTeacher(config.teaching, data.tokenizer) if config.teaching.teacher else None
+        self.teacher = FrameTeacher(config.teaching, data.tokenizer) if config.teaching.teacher else None
         super().__init__(
             config,
             out,
