@@ -13,7 +13,7 @@ __all__ = ["Transcriber", "Transcript", "VadOptions", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    # Nothing heavy is imported until it is asked for.
+    # Nothing heavy is imported before it is used.
     match name:
         case "Transcriber":
             from distilhubert_ko.recognition.transcriber import Transcriber

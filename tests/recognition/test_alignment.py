@@ -112,7 +112,7 @@ def test_a_word_that_says_nothing_stands_with_the_word_before_it_or_after_it_at_
     assert [word.text for word in result.transcript.words] == ["- 오늘은 -", "책 ♪", "… 안녕"]
     assert [segment.text for segment in result.segments] == ["- 오늘은 - 책 ♪", "… 안녕"]
     assert result.untimed == ("(박수)",)
-    assert [*result.warnings()] == ["lines that say nothing were left out (1), such as '(박수)'"]
+    assert [*result.warnings()] == ["lines without words were left out (1), such as '(박수)'"]
 
 
 @pytest.mark.parametrize("units", TOKENIZERS)

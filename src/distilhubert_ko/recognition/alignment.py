@@ -45,7 +45,7 @@ class Alignment:
         return render_transcript(self.transcript, name, self.segments)
 
     def warnings(self) -> Iterator[str]:
-        """What a user should know of the text that was not aligned, a line each."""
+        """Yield what a user should know of the text that was not aligned, one line each."""
         if self.left_out:
             counts = Counter(self.left_out).most_common(20)
             shown = ", ".join(f"{character} {count:,}" for character, count in counts)
@@ -55,31 +55,31 @@ class Alignment:
                 "write them as they are said, in Hangul"
             )
         if self.untimed:
-            yield f"lines that say nothing were left out ({len(self.untimed):,}), such as {self.untimed[0]!r}"
+            yield f"lines without words were left out ({len(self.untimed):,}), such as {self.untimed[0]!r}"
 
 
 @dataclass(frozen=True)
 class _SpokenLine:
-    """Written words and, for each, the ids of what is said, delimiters among them."""
+    """Written words and, for each, the ids of what is said, including delimiters."""
 
     words: tuple[str, ...]
     ids: tuple[tuple[int, ...], ...]
 
 
 def align_text(transcriber: Transcriber, source: str | Path | bytes | BinaryIO | np.ndarray, text: str) -> Alignment:
-    """When each line, word and syllable of `text` is said in a file, its bytes, or mono 16 kHz samples.
+    """Return when each line, word and syllable of `text` is said in a file, its bytes, or mono 16 kHz samples.
 
-    Each label has the frames that it takes on the likeliest path that spells the whole text. A CTC model says a
-    label in a frame or two and is blank for the rest of its sound, so starts can be trusted more than ends.
-    Memory holds the samples and the log-probabilities: for an hour 0.23 GB, and 0.72 MB for each token of the
-    vocabulary, twice while they are joined.
+    Each label has the frames that it takes on the likeliest path that spells the whole text. A CTC model emits a
+    label in a frame or two and the blank for the rest of it, so starts can be trusted more than ends. Memory holds
+    the samples and the log-probabilities: for an hour 0.23 GB, and 0.72 MB for each token of the vocabulary, twice
+    while they are joined.
 
     Raises AudioError for audio that cannot be read, InputError for silence, for a text of which nothing can be
     spelt, and for one that is too long for the audio.
     """
     lines, left_out, untimed = _read_lines(text, transcriber.tokenizer)
     if not lines:
-        raise InputError("the text holds no words that can be aligned: give what is said, in Hangul")
+        raise InputError("the text holds no words that can be aligned: write what is said, in Hangul")
     wave = source if isinstance(source, np.ndarray) else load_audio(source)
     if np.abs(wave).max(initial=0.0) < SILENCE:
         raise InputError("the audio is silent: check that this is the right recording")
@@ -95,7 +95,7 @@ def align_text(transcriber: Transcriber, source: str | Path | bytes | BinaryIO |
 
 
 def spoken_words(words: Sequence[str]) -> list[str]:
-    """What is said of each written word of a line, so that together they are the whole line normalised.
+    """Return what is said for each written word of a line; together, that is the whole line normalised.
 
     A word can depend on its neighbours (3 in "3 개", a bracket that opens in one word and closes in another). So the
     line is normalised as a whole, and its characters go to the words whose own forms they match best.
@@ -113,7 +113,7 @@ def spoken_words(words: Sequence[str]) -> list[str]:
 
 
 def _read_lines(text: str, tokenizer: Tokenizer) -> tuple[list[_SpokenLine], list[str], list[str]]:
-    """The lines that can be aligned, the characters left out of them, and the lines that say nothing."""
+    """Return the lines that can be aligned, the characters left out of them, and the lines without words."""
     lines: list[_SpokenLine] = []
     left_out: list[str] = []
     untimed: list[str] = []
@@ -124,24 +124,24 @@ def _read_lines(text: str, tokenizer: Tokenizer) -> tuple[list[_SpokenLine], lis
             unknown = [character for character in share if tokenizer.unknown(character)]
             ids = tokenizer.encode("".join(character for character in share if character not in unknown))
             left_out += unknown
-            if found and not (_says(ids, tokenizer) and _says(found[-1][1], tokenizer)):
+            if found and not (_has_words(ids, tokenizer) and _has_words(found[-1][1], tokenizer)):
                 before, its_ids = found.pop()
                 found.append((f"{before} {word}", its_ids + ids))
             else:
                 found.append((word, ids))
-        if found and _says(found[0][1], tokenizer):
+        if found and _has_words(found[0][1], tokenizer):
             lines.append(_SpokenLine(tuple(word for word, _ in found), tuple(tuple(ids) for _, ids in found)))
         elif found:
             untimed.append(" ".join(words))
     return lines, left_out, untimed
 
 
-def _says(ids: Sequence[int], tokenizer: Tokenizer) -> bool:
+def _has_words(ids: Sequence[int], tokenizer: Tokenizer) -> bool:
     return any(id != tokenizer.delimiter_id for id in ids)
 
 
 def _timed(lines: Sequence[_SpokenLine], log_probs: np.ndarray, tokenizer: Tokenizer, seconds: float) -> Iterator[Word]:
-    """The words of the lines in order, aligned all together, with a delimiter between lines."""
+    """Yield the words of the lines in order, aligned all together, with a delimiter between lines."""
     delimiter = tokenizer.delimiter_id
     written = [word for line in lines for word in line.words]
     labels: list[int] = []

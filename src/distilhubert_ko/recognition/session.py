@@ -1,4 +1,4 @@
-"""A model folder on ONNX Runtime: waves in, log-probabilities out. No torch."""
+"""A session of ONNX Runtime with the graph of a model folder: waves in, log-probabilities out. No torch."""
 
 import contextlib
 import os
@@ -18,10 +18,10 @@ CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
 class ModelSession:
-    """The exported graph of a model folder, on a CPU or a CUDA GPU; "auto" is the GPU where ONNX Runtime has one.
+    """The exported graph of a model folder, on a CPU or a CUDA GPU. "auto" is the GPU where ONNX Runtime has one.
 
-    Raises ModelError where the graph is missing or cannot be loaded, InputError for a device of another name, and
-    UnavailableError for a GPU that ONNX Runtime cannot use.
+    Raises ModelError where the graph is missing or cannot be loaded, InputError for a device that is not one of
+    DEVICES, and UnavailableError for a GPU that ONNX Runtime cannot use.
     """
 
     def __init__(self, folder: Path, threads: int | None = None, device: str = "auto"):
@@ -36,7 +36,7 @@ class ModelSession:
         self.threads = threads or os.cpu_count() or 1
         options.intra_op_num_threads = self.threads
         try:
-            with contextlib.redirect_stdout(sys.stderr):  # ONNX Runtime prints what it misses of CUDA
+            with contextlib.redirect_stdout(sys.stderr):  # ONNX Runtime prints what it lacks of CUDA
                 if CUDA in providers:
                     onnxruntime.preload_dlls()  # CUDA's libraries, where pip installed them
                 self.session = onnxruntime.InferenceSession(path, options, providers=providers)
@@ -50,7 +50,7 @@ class ModelSession:
         self.vocabulary: int = self.session.get_outputs()[0].shape[2]
 
     def log_probs(self, waves: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Log-probabilities (frames, vocabulary) of each mono 16 kHz wave (samples,), all in one padded batch.
+        """Return log-probabilities (frames, vocabulary) of each mono 16 kHz wave (samples,), in one padded batch.
 
         Waves too short for a frame give no frames.
         """
@@ -69,7 +69,7 @@ class ModelSession:
 
 
 def _providers(device: str) -> list[str]:
-    """What ONNX Runtime computes with on a device, the best first; the CPU does what a GPU does not."""
+    """Return what ONNX Runtime computes with on a device, the best first. The CPU does what a GPU cannot."""
     if device not in DEVICES:
         raise InputError(f"{device}: no such device; choose one of {', '.join(DEVICES)}")
     if device == "cpu" or (device == "auto" and CUDA not in onnxruntime.get_available_providers()):

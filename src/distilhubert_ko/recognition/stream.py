@@ -1,11 +1,11 @@
 """Live captions: samples in as they come, words out, some final and some that may still change.
 
-Every STEP of new audio, the network hears the last LEFT + RIGHT + STEP. A frame is final once RIGHT has been heard
-after it, and the final frames follow one another in one matrix, as in `longform`. A word is final once a space, or a
-silence, has followed it there: at most RIGHT + STEP after the space was spoken.
+After every STEP of new audio, the network runs over the last LEFT + RIGHT + STEP. A frame is final once RIGHT has
+followed it. The final frames make one matrix, as in `windows`. A word is final once a space or a silence has followed
+it there, at most RIGHT + STEP after the space was spoken.
 
-DistilHuBERT's group norm measures loudness over the whole window, so a stream says nearly, not exactly, what a
-transcription of the whole recording says.
+DistilHuBERT's group norm measures loudness over the whole window. So a stream gives nearly, not exactly, the text of
+the whole recording.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ class StreamUpdate:
 class Stream:
     """One stream. `log_probs` gives the matrix (frames, vocabulary) of a wave of at most LEFT + RIGHT + STEP.
 
-    Memory and the time of a step do not grow with the length of the stream, save for the words themselves.
+    Apart from the words themselves, memory and the time of a step do not grow with the length of the stream.
     """
 
     def __init__(self, log_probs: Callable[[NDArray[np.float32]], NDArray[np.float32]], tokenizer: Tokenizer):
@@ -59,9 +59,9 @@ class Stream:
         return " ".join(word.text for word in self._words)
 
     def feed(self, samples: NDArray[np.float32]) -> StreamUpdate:
-        """Takes the next mono 16 kHz samples (samples,), any number of them.
+        """Take the next mono 16 kHz samples (samples,), any number of them, and return the words that they settle.
 
-        Raises InputError for what is no such wave, and after `finish`.
+        Raises InputError for samples in another form, and after `finish`.
         """
         _check(samples)
         if self._finished:
@@ -72,41 +72,41 @@ class Stream:
             self._fresh.append(taken.copy())  # the caller may fill its buffer again
             self._waiting += len(taken)
             if self._waiting == STEP:
-                self._hear(ending=False)
+                self._recognise(ending=False)
         return StreamUpdate(tuple(self._words[known:]), self._partial)
 
     def finish(self) -> Transcript:
-        """The transcript of all that was fed; `feed` takes nothing after it."""
+        """Return the transcript of all that was fed. After it, `feed` takes nothing."""
         if not self._finished:
             self._finished = True
-            self._hear(ending=True)
+            self._recognise(ending=True)
         return Transcript(tuple(self._words), self._seconds)
 
     @property
     def _seconds(self) -> float:
         return (self._start * FRAMES.step + len(self._held)) / SAMPLE_RATE
 
-    def _hear(self, ending: bool) -> None:
-        """Runs the network over the window and takes what is final of its frames; all of them at the end."""
+    def _recognise(self, ending: bool) -> None:
+        """Run the network over the window, and take those of its frames that are final; at the end, all."""
         self._held = np.concatenate([self._held, *self._fresh])
         self._fresh, self._waiting = [], 0
-        heard = self._log_probs(self._held)[self._done - self._start :]
-        final = len(heard)
+        log_probs = self._log_probs(self._held)[self._done - self._start :]
+        final = len(log_probs)
         if not ending:
             end = self._start + FRAMES.steps(len(self._held))
             final = max(0, end - FRAMES.steps(RIGHT) - self._done)
-        ctc.extend_tokens(self._open, heard[:final], self._done, self._tokenizer.blank_id)
+        ctc.extend_tokens(self._open, log_probs[:final], self._done, self._tokenizer.blank_id)
         self._done += final
         self._settle(ending)
         rest = list(self._open)
-        ctc.extend_tokens(rest, heard[final:], self._done, self._tokenizer.blank_id)
+        ctc.extend_tokens(rest, log_probs[final:], self._done, self._tokenizer.blank_id)
         self._partial = Transcript.from_tokens(rest, self._tokenizer, self._seconds).text
         start = max(0, self._done - FRAMES.steps(LEFT))
         self._held = self._held[(start - self._start) * FRAMES.step :]
         self._start = start
 
     def _settle(self, ending: bool) -> None:
-        """Makes words of the open tokens that nothing can change any more."""
+        """Make words of the open tokens that nothing can change any more."""
         count = settled_count(self._open, self._tokenizer)
         if self._open and (ending or FRAMES.seconds(self._done - self._open[-1].end) >= WORD_GAP):
             count = len(self._open)
@@ -118,7 +118,7 @@ def _check(samples: NDArray[np.float32]) -> None:
     if not isinstance(samples, np.ndarray) or samples.dtype != np.float32:
         kind = samples.dtype if isinstance(samples, np.ndarray) else type(samples).__name__
         raise InputError(
-            f"a stream takes float32 samples, not {kind}: for 16-bit integers, x.astype('float32') / 32768"
+            f"a stream takes float32 samples, not {kind}: convert 16-bit integers with x.astype('float32') / 32768"
         )
     if samples.ndim != 1:
         raise InputError(f"a stream takes mono samples (samples,), not {samples.shape}: average the channels first")

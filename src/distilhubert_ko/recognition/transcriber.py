@@ -33,12 +33,12 @@ Source = str | Path | bytes | BinaryIO | np.ndarray
 class Transcriber:
     """Speech to text with a model folder or a Hub id, on ONNX Runtime.
 
-    `device` is "cpu", "cuda" or "auto", a GPU where ONNX Runtime has one. `batch_size` windows of a long recording are
-    computed at once. `settings` are those of decoding: a language model, which is the folder's own if it carries one,
-    the beam, hot words and alternatives.
+    `device` is "cpu", "cuda" or "auto", which is a GPU where ONNX Runtime has one. `batch_size` windows of a long
+    recording are computed at once. `settings` are those of decoding: a language model, which is by default the folder's
+    own, the beam, hot words and alternatives.
 
-    Raises ModelError for a folder that is no exported model, UnavailableError where the Hub cannot give it or the
-    device is missing, InputError for another device or a batch of nothing, and what Decoder raises.
+    Raises ModelError for a folder that is no exported model, and UnavailableError where the Hub cannot give the model
+    or the device is missing. Raises InputError for an unknown device or a batch size below 1, and what Decoder raises.
     """
 
     def __init__(
@@ -72,11 +72,11 @@ class Transcriber:
         on_progress: Callable[[float], None] | None = None,
         on_text: Callable[[str], None] | None = None,
     ) -> Transcript:
-        """The transcript of a file, its bytes, or mono 16 kHz samples, of any length.
+        """Return the transcript of a file, its bytes, or mono 16 kHz samples, of any length.
 
         With `vad`, the source is read twice: once to find where somebody speaks, and once to transcribe only that.
-        `on_progress` is told, a batch of windows at a time, how many seconds of the recording are transcribed, and
-        `on_text` the words that have become final since. A search knows its words only at the end, and tells none.
+        After each batch of windows, `on_progress` receives the seconds of the recording that are transcribed, and
+        `on_text` the words that have become final. A beam search has its words only at the end, and gives none.
 
         Raises AudioError for audio that cannot be read and for an array that is no wave, and MissingExtraError for
         `vad` without silero-vad.
@@ -97,18 +97,18 @@ class Transcriber:
             blocks = counted(_blocks(source))
             pieces = windows.region_log_probs(self, blocks, regions, self._silence, self.batch_size)
         if on_progress:
-            pieces = _reported(pieces, on_progress)
+            pieces = _with_progress(pieces, on_progress)
         if on_text and self.decoder.greedy:
-            pieces = self._told(pieces, on_text)
+            pieces = self._with_text(pieces, on_text)
         hypotheses = self.decoder.decode(pieces)  # the samples are all counted only then
         return self._transcript(hypotheses, samples)
 
     def stream(self) -> Stream:
-        """Live captions: feed it the samples of a microphone as they come."""
+        """Return a stream for live captions. Feed it the samples of a microphone as they come."""
         return Stream(lambda wave: self.log_probs([wave])[0], self.tokenizer)
 
     def transcript(self, log_probs: np.ndarray, samples: int) -> Transcript:
-        """What log-probabilities (frames, vocabulary) of a clip of `samples` are decoded to."""
+        """Return the transcript of a clip of `samples` from its log-probabilities (frames, vocabulary)."""
         return self._transcript(self.decoder.decode([log_probs]), samples)
 
     def _transcript(self, hypotheses: Sequence[beam.Hypothesis], samples: int) -> Transcript:
@@ -119,10 +119,10 @@ class Transcriber:
         return replace(best, alternatives=tuple(alternatives))
 
     def log_probs(self, waves: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Log-probabilities (frames, vocabulary) of each wave: short ones in batches of like length, long ones in
-        windows, so that a wave gets the same answer here and in a call of its own.
+        """Return log-probabilities (frames, vocabulary) of each wave.
 
-        Waves of nothing but zeros are silent without the network, which was never taught digital silence.
+        Short waves go in batches of like length, long ones in windows, so that a wave gets the same answer as in a
+        call of its own. Waves of zeros are silent without the network, which was not trained on digital silence.
         """
         results = [self._silence(FRAMES.count(len(wave))) for wave in waves]
         order = sorted((i for i, wave in enumerate(waves) if wave.any()), key=lambda i: len(waves[i]))
@@ -140,7 +140,7 @@ class Transcriber:
                 results[i] = result
         return results
 
-    def _told(self, pieces: Iterable[np.ndarray], on_text: Callable[[str], None]) -> Iterator[np.ndarray]:
+    def _with_text(self, pieces: Iterable[np.ndarray], on_text: Callable[[str], None]) -> Iterator[np.ndarray]:
         tokens: list[ctc.Token] = []  # of words that may go on
         frames = 0
         for piece in pieces:
@@ -153,7 +153,7 @@ class Transcriber:
             yield piece
 
     def _silence(self, frames: int) -> np.ndarray:
-        """Log-probabilities (frames, vocabulary) of saying nothing. All frames share one row of memory."""
+        """Return log-probabilities (frames, vocabulary) of silence. All frames share one row of memory."""
         row = np.full(self.runtime.vocabulary, _NEVER, np.float32)
         row[self.tokenizer.blank_id] = 0
         return np.broadcast_to(row, (frames, len(row)))
@@ -194,13 +194,13 @@ def _blocks(source: Source) -> Iterable[np.ndarray]:
 
 
 def _rereadable(source: Source) -> Source:
-    """The source, or its content where it can be read only once: a stream or a pipe."""
+    """Return the source, or its content where it can be read only once, as a stream or a pipe."""
     if isinstance(source, str | Path):
         return Path(source).read_bytes() if Path(source).is_fifo() else source
     return source if isinstance(source, bytes | np.ndarray) else source.read()
 
 
-def _reported(pieces: Iterable[np.ndarray], on_progress: Callable[[float], None]) -> Iterator[np.ndarray]:
+def _with_progress(pieces: Iterable[np.ndarray], on_progress: Callable[[float], None]) -> Iterator[np.ndarray]:
     frames = 0
     for piece in pieces:
         frames += len(piece)

@@ -1,7 +1,7 @@
-"""Where somebody speaks in a recording: Silero's voice activity detector on ONNX Runtime. No torch.
+"""Voice activity detection: where somebody speaks, by Silero's network on ONNX Runtime. No torch.
 
-The network is the one that the package silero-vad brings. Its rules are followed, so that the regions are those of its
-`get_speech_timestamps`; names, defaults and meanings of the options are faster-whisper's.
+The network comes with the package silero-vad. Its rules are followed, so the regions are those of its
+`get_speech_timestamps`. Names, defaults and meanings of the options are faster-whisper's.
 """
 
 import importlib.util
@@ -27,11 +27,11 @@ _MILLISECOND = SAMPLE_RATE // 1000  # samples
 
 @dataclass(frozen=True)
 class VadOptions:
-    """What counts as speech. Raises InputError for values that make no sense.
+    """What counts as speech. Raises InputError for values out of range.
 
     Speech begins where the probability reaches `threshold`; below `neg_threshold` (None: 0.15 less than `threshold`)
-    it may end, and does after `min_silence_duration_ms` of that. What lasts no longer than `min_speech_duration_ms` is
-    dropped, what lasts longer than `max_speech_duration_s` is cut in its longest pause. Regions are widened by
+    it may end, and does after `min_silence_duration_ms` of that. Speech no longer than `min_speech_duration_ms` is
+    dropped; speech longer than `max_speech_duration_s` is cut in its longest pause. Regions are widened by
     `speech_pad_ms` on each side, or to the middle of the silence between two of them.
     """
 
@@ -46,15 +46,17 @@ class VadOptions:
         if not 0 < self.threshold < 1:
             raise InputError(f"VAD threshold {self.threshold}: give a probability between 0 and 1, such as 0.5")
         if self.neg_threshold is not None and not 0 <= self.neg_threshold <= self.threshold:
-            raise InputError(f"VAD neg_threshold {self.neg_threshold}: give 0 to the threshold of {self.threshold}")
+            raise InputError(
+                f"VAD neg_threshold {self.neg_threshold}: give a probability from 0 to the threshold, {self.threshold}"
+            )
         for name in ("min_speech_duration_ms", "min_silence_duration_ms", "speech_pad_ms"):
             if not 0 <= getattr(self, name) < math.inf:
-                raise InputError(f"VAD {name} {getattr(self, name)}: give milliseconds from 0 on")
+                raise InputError(f"VAD {name} {getattr(self, name)}: give 0 or more milliseconds")
         if not self.longest > 0:
             least = 2 * self.speech_pad_ms / 1000 + CHUNK / SAMPLE_RATE
             raise InputError(
                 f"VAD max_speech_duration_s {self.max_speech_duration_s}: give more than {least:.2f} s, "
-                "which the padding on both sides takes, or pad less"
+                "which the padding on both sides takes, or a smaller speech_pad_ms"
             )
 
     @property
@@ -85,16 +87,16 @@ class SpeechDetector:
         self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
     def regions(self, blocks: Iterable[NDArray[np.float32]], options: VadOptions) -> list[SpeechRegion]:
-        """Where there is speech in a wave that comes in blocks (samples,) of any size.
+        """Return the regions with speech of a wave that comes in blocks (samples,) of any size.
 
-        Regions rise, do not overlap, and lie on whole frame steps, but for the end of the wave. Memory holds a block
-        and a number for every 32 ms.
+        Regions are in order, do not overlap, and lie on whole frame steps, except at the end of the wave. Memory holds
+        a block, and a number for every 32 ms.
         """
         probabilities, samples = self.probabilities(blocks)
         return speech_regions(probabilities, samples, options)
 
     def probabilities(self, blocks: Iterable[NDArray[np.float32]]) -> tuple[NDArray[np.float32], int]:
-        """The probability of speech in each chunk (chunks,), the last one filled up with silence; and the samples."""
+        """Return the probability of speech in each chunk (chunks,), the last padded with silence, and the samples."""
         found = []
         samples = 0
         state = np.zeros(_STATE, np.float32)
@@ -111,7 +113,7 @@ class SpeechDetector:
 
 
 def speech_regions(probabilities: NDArray[np.float32], samples: int, options: VadOptions) -> list[SpeechRegion]:
-    """Regions of speech in a wave of `samples` from the probability of each of its chunks (chunks,)."""
+    """Return regions of speech in a wave of `samples` from the probability of each of its chunks (chunks,)."""
     step = FRAMES.step
     return [
         # Both ends move back to a whole frame step, so that regions that touch still do.
@@ -121,7 +123,7 @@ def speech_regions(probabilities: NDArray[np.float32], samples: int, options: Va
 
 
 def _chunks(blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
-    """The wave in pieces of CHUNK samples, the last one shorter where it must be."""
+    """Yield the wave in pieces of CHUNK samples; the last may be shorter."""
     held = np.empty(0, np.float32)
     for block in blocks:
         held = np.concatenate([held, block])
@@ -134,11 +136,11 @@ def _chunks(blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float3
 
 
 def _spans(probabilities: list[float], samples: int, options: VadOptions) -> Iterator[tuple[int, int]]:
-    """Start and end of each span of speech, in samples, before padding."""
+    """Yield start and end of each span of speech, in samples, before padding."""
     shortest = options.min_speech_duration_ms * _MILLISECOND
     silence = options.min_silence_duration_ms * _MILLISECOND
     start: int | None = None
-    quiet: int | None = None  # where the silence began in which we are
+    quiet: int | None = None  # where the present silence began
     pauses: list[tuple[int, int]] = []  # silences within the span that lasted, and where the span may be cut
     for number, probability in enumerate(probabilities):
         now = number * CHUNK
@@ -169,7 +171,7 @@ def _spans(probabilities: list[float], samples: int, options: VadOptions) -> Ite
 
 
 def _padded(spans: list[tuple[int, int]], samples: int, options: VadOptions) -> Iterator[tuple[int, int]]:
-    """Each span wider on both sides by the padding, or to the middle of the silence where there is no room for two."""
+    """Yield each span wider on both sides by the padding, or up to the middle of a silence too short for two."""
     padding = options.speech_pad_ms * _MILLISECOND
     before = padding
     for number, (start, end) in enumerate(spans):

@@ -1,7 +1,7 @@
-"""Windows over a wave of any length, and their log-probabilities stitched into one matrix, piece by piece.
+"""Windows over a wave of any length, and their log-probabilities joined into one matrix, piece by piece.
 
 Neighbouring windows overlap by two margins. A frame is taken from the window in which it lies farther from an edge, so
-it has heard at least a margin on both sides. Windows start at whole frames, so the pieces join without a seam.
+it has at least a margin of context on both sides. Windows start at whole frames, so the pieces join without a seam.
 """
 
 import itertools
@@ -20,16 +20,16 @@ HOP = WINDOW - 2 * MARGIN
 
 
 class AcousticModel(Protocol):
-    """What turns waves (samples,) into log-probabilities (frames, vocabulary)."""
+    """Turns waves (samples,) into log-probabilities (frames, vocabulary)."""
 
     def log_probs(self, waves: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]: ...
 
 
 @dataclass(frozen=True)
 class SpeechRegion:
-    """A part of a wave that is heard as a recording of its own, in samples from `start` to before `end`.
+    """A part of a wave that is recognised as a recording of its own, in samples from `start` to before `end`.
 
-    Both are whole frame steps, but for an `end` that is the wave's own.
+    Both are whole frame steps, except for an `end` that is the end of the wave.
     """
 
     start: int
@@ -51,9 +51,9 @@ class Window:
 
 
 def cut_windows(blocks: Iterable[NDArray[np.float32]]) -> Iterator[Window]:
-    """Windows of WINDOW samples, the last one shorter, over a wave that comes in blocks (samples,) of any size.
+    """Yield windows of WINDOW samples, the last one shorter, over a wave that comes in blocks (samples,) of any size.
 
-    A wave no longer than WINDOW is one window, so that it gets the answer of the whole clip.
+    A wave no longer than WINDOW is one window, so it gets the same answer as the whole clip.
     """
     margin = FRAMES.steps(MARGIN)
     held = np.empty(0, np.float32)
@@ -72,11 +72,11 @@ def windowed_log_probs(
 ) -> Iterator[NDArray[np.float32]]:
     """Yield the matrix (frames, vocabulary) of a wave that comes in blocks, in pieces that follow one another.
 
-    The network is given `batch` windows at once, and memory holds as many, whatever the length of the wave.
+    The network takes `batch` windows at once, and memory holds as many, for any length of the wave.
     """
     cut = cut_windows(blocks)
     while group := [*itertools.islice(cut, batch)]:
-        yield from _heard(network, group)
+        yield from _kept_log_probs(network, group)
 
 
 def region_log_probs(
@@ -90,7 +90,7 @@ def region_log_probs(
 
     Between them stands `silence`. Apart from that, it is the matrix of `windowed_log_probs`.
 
-    `silence` gives the matrix of a number of frames in which nothing is said. The pieces have as many frames as those
+    `silence` gives the matrix of a number of frames without speech. The pieces have as many frames as those
     of the whole wave, so times stay what they are. A batch takes windows from as many regions as it needs.
     """
     tape = _Tape(blocks)
@@ -98,7 +98,7 @@ def region_log_probs(
     waiting: list[tuple[int, Window]] = []  # each with the frames of silence before it
 
     def pieces() -> Iterator[NDArray[np.float32]]:
-        for (gap, _), piece in zip(waiting, _heard(network, [window for _, window in waiting]), strict=True):
+        for (gap, _), piece in zip(waiting, _kept_log_probs(network, [window for _, window in waiting]), strict=True):
             yield silence(gap)
             yield piece
 
@@ -117,14 +117,14 @@ def region_log_probs(
     yield silence(FRAMES.count(tape.wind()) - done)
 
 
-def _heard(network: AcousticModel, group: Sequence[Window]) -> Iterator[NDArray[np.float32]]:
-    """The frames that are kept of each window, computed in one batch."""
+def _kept_log_probs(network: AcousticModel, group: Sequence[Window]) -> Iterator[NDArray[np.float32]]:
+    """Yield the frames that are kept of each window, computed in one batch."""
     for window, matrix in zip(group, network.log_probs([window.wave for window in group]), strict=True):
         yield matrix[window.first : window.last]
 
 
 class _Tape:
-    """A wave in blocks (samples,), which is played once, from front to back."""
+    """A wave in blocks (samples,), which is played once, from its start to its end."""
 
     def __init__(self, blocks: Iterable[NDArray[np.float32]]):
         self._blocks = iter(blocks)
@@ -132,16 +132,16 @@ class _Tape:
         self._at = 0  # the sample with which the held block begins
 
     def play(self, start: int, end: int) -> Iterator[NDArray[np.float32]]:
-        """Samples `start` to before `end`, in blocks; those before `start` are let go."""
+        """Yield samples `start` to before `end`, in blocks. Those before `start` are dropped."""
         while self._at < end and (len(self._held) or self._next()):
             first, last = start - self._at, min(end - self._at, len(self._held))
-            heard = self._held[max(first, 0) : last]
+            played = self._held[max(first, 0) : last]
             self._held, self._at = self._held[last:], self._at + last
-            if len(heard):
-                yield heard
+            if len(played):
+                yield played
 
     def wind(self) -> int:
-        """Lets go of the rest, and says how many samples there were."""
+        """Drop the rest, and return how many samples there were in all."""
         self._at += len(self._held)
         while self._next():
             self._at += len(self._held)
