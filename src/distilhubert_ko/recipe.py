@@ -46,7 +46,7 @@ class Data:
     max_seconds: float = 30.0
     cache: str = ""
     """A folder, best on a local disk, that keeps decoded audio, 0.12 or 0.23 GB per hour, and lengths of files from one
-    epoch and one run to the next. Any number of recipes and processes may share it. Empty: decode anew."""
+    epoch and one run to the next. Any number of recipes and processes may share it. Empty: decode again."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_seconds < self.max_seconds:
@@ -115,7 +115,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Augment:
-    """What happens to training clips, drawn anew in each epoch. Evaluation uses the clips as they are."""
+    """What happens to training clips, drawn again in each epoch. Evaluation uses the clips as they are."""
 
     speeds: tuple[float, ...] = (1.0,)
     """Each clip is played at one of these speeds, which also shifts its pitch; (0.9, 1.0, 1.1) in Ko et al.,

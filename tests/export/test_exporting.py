@@ -314,7 +314,7 @@ def test_int8_measures_the_graphs_that_it_writes(folder: Path, tiny_speech: Path
 def test_the_corpus_is_read_under_the_recipe_of_the_model(
     folder: Path, tiny_speech: Path, tmp_path: Path, planted: Callable[..., None]
 ) -> None:
-    """Where it spells digits, what has digits is heard."""
+    """If it spells digits, utterances with digits count."""
     record = json.loads((tiny_speech / "dev.jsonl").read_text(encoding="utf-8").splitlines()[0])
     record |= {"text": "3", "audio_filepath": str(tiny_speech / record["audio_filepath"])}
     (tmp_path / "digits.jsonl").write_text(json.dumps(record) + "\n", encoding="utf-8")

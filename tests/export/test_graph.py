@@ -112,7 +112,7 @@ def test_what_speech_does_not_know_stays_in_float32(left: tuple[str, ...], speec
 # Bias correction
 
 
-def heard(built: onnx.ModelProto, tensor: str) -> NDArray[np.float64]:
+def tensor_on_speech(built: onnx.ModelProto, tensor: str) -> NDArray[np.float64]:
     """(frames, channels): what a tensor (1, frames, channels) of a graph holds on all of SPEECH."""
     if tensor not in [output.name for output in built.graph.output]:
         built.graph.output.append(onnx.helper.make_tensor_value_info(tensor, onnx.TensorProto.FLOAT, None))
@@ -131,7 +131,7 @@ def off(known: dict[str, Observed], operator: str, expected: NDArray[np.float64]
     for each in (known, nothing):
         built = graphs.build_graph(WEIGHTS, CONFIG, speech=each)
         (node,) = listed(built, operator)
-        means.append(heard(built, node.output[0]).mean(0))
+        means.append(tensor_on_speech(built, node.output[0]).mean(0))
     first, second = (float(np.abs(mean - expected.mean(0)).max() / expected.std()) for mean in means)
     return first, second
 
@@ -141,7 +141,7 @@ def test_a_linear_layer_in_8_bits_gives_on_average_what_it_gives_in_float32(
     name: str, speech: dict[str, Observed]
 ) -> None:
     weight, bias = (WEIGHTS[f"hubert.{name}.{kind}"] for kind in ("weight", "bias"))
-    expected = heard(graphs.build_observing_graph(WEIGHTS, CONFIG), name) @ weight.T + bias
+    expected = tensor_on_speech(graphs.build_observing_graph(WEIGHTS, CONFIG), name) @ weight.T + bias
     corrected, plain = off({name: speech[name]}, "MatMulIntegerToFloat", expected)
     assert corrected < 1e-5
     assert plain > 0.01
@@ -151,11 +151,11 @@ def test_a_linear_layer_in_8_bits_gives_on_average_what_it_gives_in_float32(
 def test_a_convolution_in_8_bits_gives_on_average_what_it_gives_in_float32(
     name: str, speech: dict[str, Observed]
 ) -> None:
-    """But for its edges, where it hears less, and for the rounding of what it gives."""
+    """But for its edges, where its input is shorter, and for the rounding of its output."""
     steps = speech[name + OUT].steps
-    expected = steps.values(steps.integers(heard(graphs.build_observing_graph(WEIGHTS, CONFIG), name + OUT))).astype(
-        np.float64
-    )
+    expected = steps.values(
+        steps.integers(tensor_on_speech(graphs.build_observing_graph(WEIGHTS, CONFIG), name + OUT))
+    ).astype(np.float64)
     known = {each: speech[each] for each in (name, name + OUT)}
     corrected, plain = off(known, "DequantizeLinear", expected)
     assert corrected < 4e-3

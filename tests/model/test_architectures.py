@@ -80,7 +80,7 @@ class Made:
         """Transformers' own, with random weights that have something to say."""
         torch.manual_seed(5)
         network = CLASSES[self.family][1](self.config(**others)).eval()
-        heard = self.extractor()(speech(32_000), sampling_rate=16_000, return_tensors="pt").input_values
+        extracted = self.extractor()(speech(32_000), sampling_rate=16_000, return_tensors="pt").input_values
         with torch.no_grad():
             for name, parameter in network.named_parameters():
                 noise = torch.randn(parameter.shape)
@@ -88,7 +88,7 @@ class Made:
                     parameter.copy_(1.5 * noise / parameter[0].numel() ** 0.5)
                 else:
                     parameter.add_(0.2 * noise)
-            logits = network(heard).logits[0]  # over its frames, each output gets mean 0 and variance 1
+            logits = network(extracted).logits[0]  # over its frames, each output gets mean 0 and variance 1
             network.lm_head.weight /= logits.std(0)[:, None]
             network.lm_head.bias.copy_((network.lm_head.bias - logits.mean(0)) / logits.std(0))
         return network
@@ -139,9 +139,9 @@ class Drawn:
 
     def expected(self, wave: np.ndarray) -> np.ndarray:
         """Log-probabilities (frames, vocabulary) by Transformers alone."""
-        heard = self.made.extractor()(wave, sampling_rate=16_000, return_tensors="pt").input_values
+        extracted = self.made.extractor()(wave, sampling_rate=16_000, return_tensors="pt").input_values
         with torch.no_grad():
-            return self.network(heard).logits[0].log_softmax(-1).numpy()
+            return self.network(extracted).logits[0].log_softmax(-1).numpy()
 
 
 # In torch
@@ -209,8 +209,8 @@ def test_positions_are_heard_as_far_as_transformers_hears_them(size: int) -> Non
 def test_a_graph_in_8_bits_says_nearly_what_transformers_says_whatever_lies_beside_a_clip(made: Made) -> None:
     """Off-centre waves too, where float32 sums in another order would turn roundings to 8 bits."""
     drawn = Drawn(made, made.network(vocab_size=20))
-    heard = [0.1 * clip(24_000, seed) + np.float32(0.05) for seed in range(3)]
-    observed = calibration.observe_ranges(drawn.weights, drawn.network.config.to_dict(), heard, made.normalise)
+    quiet = [0.1 * clip(24_000, seed) + np.float32(0.05) for seed in range(3)]
+    observed = calibration.observe_ranges(drawn.weights, drawn.network.config.to_dict(), quiet, made.normalise)
     session = opened(drawn.graph(observed))
     waves = [speech(samples) for samples in LENGTHS]
     alone = [together(session, [wave])[0] for wave in waves]
@@ -364,7 +364,7 @@ def test_a_model_without_a_head_is_refused(tmp_path: Path) -> None:
 
 def test_weights_that_cannot_be_read_are_a_model_error_that_names_the_folder(tmp_path: Path) -> None:
     folder = ALL[0].save(tmp_path)
-    (folder / "model.safetensors").write_bytes(b"torn")
+    (folder / "model.safetensors").write_bytes(b"cut")
     with pytest.raises(ModelError, match=f"{folder}: the model cannot be loaded"):
         load_network(folder)
 

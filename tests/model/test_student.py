@@ -75,11 +75,11 @@ def test_targets_are_the_hidden_states_of_plain_transformers(tmp_path: Path, arc
     network = saved(tmp_path, architecture)
     base = network.base_model
     wave = clip(9001)
-    heard = Wav2Vec2FeatureExtractor(do_normalize=ARCHITECTURES[architecture][2])(
+    extracted = Wav2Vec2FeatureExtractor(do_normalize=ARCHITECTURES[architecture][2])(
         wave, sampling_rate=16_000, return_tensors="pt"
     )
     with torch.no_grad():
-        expected = base(heard.input_values, output_hidden_states=True)
+        expected = base(extracted.input_values, output_hidden_states=True)
     targets = Teacher(tmp_path, (1, 2, 3))(torch.from_numpy(wave)[None], torch.tensor([len(wave)]))
     # Transformers 5 leaves the last norm of stable-layer-norm models out of hidden_states.
     for found, wanted in zip(targets, [*expected.hidden_states[1:3], expected.last_hidden_state], strict=True):

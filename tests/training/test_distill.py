@@ -264,6 +264,6 @@ def test_the_command_says_what_it_took_from_the_teacher_and_what_it_reached(
 
 
 def test_speech_needs_no_transcripts(tiny: recipe.Recipe, tiny_speech: Path, tmp_path: Path) -> None:
-    spec = f"folder:{tiny_speech}"  # sounds, and no metadata
+    spec = f"folder:{tiny_speech}"  # audio files, and no metadata
     distill.distill(change(change(tiny, "data", train=spec, eval=spec), "training", num_epochs=1), tmp_path / "run")
     assert report(tmp_path / "run")["data"]["train"]["utterances"] == 24

@@ -1,4 +1,4 @@
-"""Training from end to end on a few tones: what it leaves, going on after an interruption, and when it gives up."""
+"""Training from end to end on a few tones: what it leaves, resuming after an interruption, and when it gives up."""
 
 import dataclasses
 import json

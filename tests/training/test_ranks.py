@@ -216,7 +216,7 @@ def test_two_processes_learn_what_one_with_twice_the_batch_learns(folder: Path, 
 @pytest.mark.usefixtures("said")
 @pytest.mark.parametrize("name", ["taught", "distilled"])
 def test_so_they_do_where_the_loss_is_a_mean_over_frames(folder: Path, name: str) -> None:
-    """Though the two hear clips of different lengths, and so different numbers of frames."""
+    """Though the two get clips of different lengths, and so different numbers of frames."""
     found, expected = log(folder / name), log(twice(folder, name))
     assert found[-1]["step"] == expected[-1]["step"] == 2
     for key in ("loss", "eval_loss", "grad_norm"):

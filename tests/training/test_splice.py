@@ -69,8 +69,8 @@ def test_each_tone_of_a_spliced_clip_is_that_of_its_character(splicer: Splicer, 
         if character != " ":
             # The middle of the syllable, far from fades and from the shift by them.
             part = wave[place * SYLLABLE + 800 : (place + 1) * SYLLABLE - 800]
-            heard = np.abs(np.fft.rfft(part)).argmax() * SAMPLE_RATE / len(part)
-            assert heard == pytest.approx(pitch * (1 + ord(character) % 16), abs=SAMPLE_RATE / len(part))
+            found = np.abs(np.fft.rfft(part)).argmax() * SAMPLE_RATE / len(part)
+            assert found == pytest.approx(pitch * (1 + ord(character) % 16), abs=SAMPLE_RATE / len(part))
 
 
 def test_a_clip_without_cuts_or_without_a_partner_stays_whole(examples: tuple[Example, ...]) -> None:

@@ -96,9 +96,9 @@ def test_a_process_that_dies_while_saving_leaves_the_old_checkpoint_or_the_new_o
     """At every single step of it."""
 
     def save(home: Path, step: int) -> None:
-        with new_checkpoint(home, step) as aside:
+        with new_checkpoint(home, step) as temporary:
             for name in ("model.safetensors", "optimizer.pt"):
-                (checkpoint_folder(aside, step) / name).write_bytes(bytes([step]) * 1000)
+                (checkpoint_folder(temporary, step) / name).write_bytes(bytes([step]) * 1000)
         delete_old_checkpoints(home, best=1)
 
     outcomes = []

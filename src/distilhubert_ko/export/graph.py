@@ -4,7 +4,7 @@ In: `waves` (batch, samples) float32, padded with anything, and `lengths` (batch
 or more each. Out: `log_probs` (batch, frames, vocabulary) and `frames` (batch,). A clip gets the same answer alone
 and in any batch.
 
-As in model/network.py, the group norm after the first convolution is folded into its weights, for each clip anew: its
+As in model/network.py, the group norm after the first convolution is folded into its weights, for each clip: its
 statistics follow from the 10 x 10 covariance of the windows. Its shift is an eleventh tap on an input that is always 1.
 """
 
@@ -122,12 +122,12 @@ class HubertGraph(OnnxBuilder):
             hidden = self.norm(hidden, "encoder.layer_norm", eps)
         for number in range(self.config["num_hidden_layers"]):
             layer = f"encoder.layers.{number}"
-            heard = self.norm(hidden, f"{layer}.layer_norm", eps) if stable else hidden
-            hidden = self.add("Add", hidden, self.attention(heard, f"{layer}.attention", mask))
+            normed = self.norm(hidden, f"{layer}.layer_norm", eps) if stable else hidden
+            hidden = self.add("Add", hidden, self.attention(normed, f"{layer}.attention", mask))
             if not stable:
                 hidden = self.norm(hidden, f"{layer}.layer_norm", eps)
-            heard = self.norm(hidden, f"{layer}.final_layer_norm", eps) if stable else hidden
-            hidden = self.add("Add", hidden, self.feed_forward(heard, f"{layer}.feed_forward"))
+            normed = self.norm(hidden, f"{layer}.final_layer_norm", eps) if stable else hidden
+            hidden = self.add("Add", hidden, self.feed_forward(normed, f"{layer}.feed_forward"))
             if not stable:
                 hidden = self.norm(hidden, f"{layer}.final_layer_norm", eps)
         return self.norm(hidden, "encoder.layer_norm", eps) if stable else hidden

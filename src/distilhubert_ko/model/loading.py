@@ -155,7 +155,7 @@ def _pretrained(name: str, common: dict[str, Any]) -> PaddingSafeHubertForCTC:
     try:
         if local:
             _check_sizes(Path(name), PreTrainedConfig.get_config_dict(name)[0], SIZES[1:])
-        # Safetensors alone: a pickle from the Hub could run anything. A head for another vocabulary is made anew.
+        # Safetensors alone: a pickle from the Hub could run anything. A head for another vocabulary is replaced.
         loaded: Any = PaddingSafeHubertForCTC.from_pretrained(
             name, use_safetensors=True, ignore_mismatched_sizes=True, output_loading_info=True, **common
         )

@@ -13,7 +13,7 @@ from distilhubert_ko.training.optimizer import WeightAverage
 
 
 class EpochAnnouncer(TrainerCallback):
-    """Tells the clips which epoch begins, so that each epoch augments them anew."""
+    """Tells the clips which epoch begins, so that each epoch augments them differently."""
 
     def __init__(self, clips: AugmentedClips):
         self.clips = clips
@@ -88,7 +88,7 @@ class BlankCollapse(TrainerCallback):
 class EarlyStopping(TrainerCallback):
     """Ends a run after several evaluations in a row without a lower CER.
 
-    Transformers' own counts in memory, and would count anew after a resumption.
+    Transformers' own counts in memory, and would start from 0 in a resumed run.
     """
 
     def __init__(self, patience: int):

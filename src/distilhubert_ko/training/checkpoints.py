@@ -1,4 +1,6 @@
-"""Checkpoints that are there whole or not at all: written aside, checksummed, renamed. Corrupt ones are passed over.
+"""Checkpoints that are there whole or not at all: written to a temporary folder, checksummed, renamed.
+
+Corrupt ones are passed over.
 
 `files.writing.replaced_folder` does not fit here. All ranks write into one temporary folder, whose name they must know
 without asking each other, and the Trainer adds a folder for the step inside it. Everything is flushed to the disk

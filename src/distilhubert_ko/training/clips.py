@@ -56,7 +56,7 @@ class Clips(Dataset):
 
 
 class AugmentedClips(Clips):
-    """Clips that are augmented anew in each `epoch`, and in the same way whenever that epoch is repeated.
+    """Clips that are augmented differently in each `epoch`, and in the same way whenever that epoch is repeated.
 
     A clip that cannot be decoded, or a streamed one that turns out not to be within the `limits`, is replaced by the
     next usable one. That depends on nothing but the files, so a resumed run trains on the same clips.

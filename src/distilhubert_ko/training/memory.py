@@ -7,7 +7,7 @@ import platform
 def keep_freed_memory() -> None:
     """Have glibc keep large freed blocks instead of returning them to the system after every operation.
 
-    Zeroing them anew took a third of a training step on a CPU (docs/lab-notes.md).
+    Zeroing them again took a third of a training step on a CPU (docs/lab-notes.md).
     """
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)

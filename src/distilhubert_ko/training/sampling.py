@@ -1,4 +1,4 @@
-"""The order of the clips in an epoch: batches of like lengths, few row groups at a time, and the share of each rank."""
+"""The order of the clips in an epoch: batches of similar lengths, few row groups at a time, a share for each rank."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ BUCKET_BATCHES = 50  # batches sorted by length among themselves; more pads less
 
 
 class EpochSampler(Sampler[int]):
-    """An order of `count` indices that is drawn anew each epoch, and is the same whenever that epoch is repeated."""
+    """An order of `count` indices that is drawn again each epoch, and is the same whenever that epoch is repeated."""
 
     def __init__(self, count: int, batch_size: int, seed: int):
         self.count = count
