@@ -35,15 +35,13 @@ def lm_command(
     Text is normalised as transcripts are: digits and Latin letters are spelled out, and lines with other scripts are
     left out. Long n-grams that occur once are left out, too.
     """
-    from distilhubert_ko.decoding import kneser_ney
-    from distilhubert_ko.decoding import language_model as models
+    from distilhubert_ko.decoding.kneser_ney import train_ngrams, write_arpa
+    from distilhubert_ko.decoding.language_model import CUTOFFS, ORDER, read_sentences
 
     words = units is LmUnits.WORDS
     left_out: Counter[str] = Counter()
-    model = kneser_ney.train_ngrams(
-        models.read_sentences(texts, words, left_out), order or models.ORDER[words], models.CUTOFFS[words]
-    )
-    kneser_ney.write_arpa(model, out)
+    model = train_ngrams(read_sentences(texts, words, left_out), order or ORDER[words], CUTOFFS[words])
+    write_arpa(model, out)
     for reason, count in left_out.items():
         typer.echo(f"left out, {reason}: {count:,}", err=True)
     typer.echo(f"{out}: n-grams of 1 to {model.order} {units.value}: {', '.join(f'{n:,}' for n in model.sizes())}")
@@ -65,18 +63,19 @@ def tune_command(
     best weights from then on, unless told --lm none.
     """
     from distilhubert_ko.data.reading import Reading
-    from distilhubert_ko.decoding import decoder
     from distilhubert_ko.decoding.beam import BeamOptions
+    from distilhubert_ko.decoding.decoder import check_installable, install_language_model
     from distilhubert_ko.decoding.language_model import LmWeights
-    from distilhubert_ko.evaluation import report, tuning
+    from distilhubert_ko.evaluation import tuning
+    from distilhubert_ko.evaluation.report import read_evaluation_split
     from distilhubert_ko.recognition.transcriber import Transcriber
 
     tuning.refuse_test_split(corpus)
     if save:
-        decoder.check_installable(Path(model), lm)
+        check_installable(Path(model), lm)
     transcriber = Transcriber(exported_folder(model), lm=lm, beam=beam)
     assert transcriber.decoder.model is not None
-    split = report.read_evaluation_split(transcriber.folder, corpus, Reading(allow_outside=allow_outside))
+    split = read_evaluation_split(transcriber.folder, corpus, Reading(allow_outside=allow_outside))
     with counting_bar("recognising") as on_progress:
         recognised = tuning.recognise_split(transcriber, split, on_progress)
     options = transcriber.decoder.options
@@ -94,7 +93,7 @@ def tune_command(
                 f"the language model does not lower the CER ({best.cer:.4f}, without it {plain:.4f}) and is not saved: "
                 "train one on more text, or on text nearer to the speech"
             )
-        typer.echo(decoder.install_language_model(transcriber.folder, lm, best.weights))
+        typer.echo(install_language_model(transcriber.folder, lm, best.weights))
 
 
 def _print_trial(trial: "WeightTrial") -> None:

@@ -159,17 +159,16 @@ def bulk_command(
     If interrupted, rerun the same command to continue.
     """
     try:
-        from distilhubert_ko.bulk import run as bulk
+        from distilhubert_ko.bulk.run import WorkerOptions, transcribe_all
     except ImportError as error:
         raise MissingExtraError('bulk transcription needs Ray: pip install "distilhubert-ko[bulk]"') from error
-    from distilhubert_ko.decoding import decoder
-    from distilhubert_ko.decoding.decoder import DecodingOptions
+    from distilhubert_ko.decoding.decoder import NO_LM, DecodingOptions
 
-    named = lm if lm is None or lm == decoder.NO_LM else str(Path(lm).absolute())  # workers have other working folders
+    named = lm if lm is None or lm == NO_LM else str(Path(lm).absolute())  # workers have other working folders
     settings = DecodingOptions(lm=named, beam=beam, hotwords=hotword, hotword_weight=hotword_weight, n_best=n_best)
-    work = bulk.WorkerOptions(str(exported_folder(model).absolute()), threads, settings)
+    work = WorkerOptions(str(exported_folder(model).absolute()), threads, settings)
     with counting_bar("transcribing") as on_progress:
-        counts = bulk.transcribe_all(
+        counts = transcribe_all(
             source,
             out,
             work,
@@ -200,14 +199,14 @@ def align_command(
 
     To align it, digits and Latin letters of the text are spelled out, as in training. It is shown as it is written.
     """
-    from distilhubert_ko.decoding import decoder
+    from distilhubert_ko.decoding.decoder import NO_LM
     from distilhubert_ko.files.reading import read_text
     from distilhubert_ko.files.writing import write_text
-    from distilhubert_ko.recognition import alignment
+    from distilhubert_ko.recognition.alignment import align_text
     from distilhubert_ko.recognition.transcriber import Transcriber
 
     written = read_text(text)
-    result = alignment.align_text(Transcriber(exported_folder(model), threads, lm=decoder.NO_LM), audio, written)
+    result = align_text(Transcriber(exported_folder(model), threads, lm=NO_LM), audio, written)
     for warning in result.warnings():
         typer.echo(f"distilhubert-ko: {warning}", err=True)
     form = output_format.value if output_format else "tsv"

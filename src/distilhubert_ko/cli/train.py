@@ -70,14 +70,14 @@ def prepare_command(
     """Read and check a recipe's corpora, build the vocabulary, and report what is kept and what is not."""
     from distilhubert_ko.data.account import describe_data
     from distilhubert_ko.data.dataset import prepare_dataset
-    from distilhubert_ko.files import writing
+    from distilhubert_ko.files.writing import write_json
 
     config = _load_recipe(recipe, changes, allow_outside)
     data = prepare_dataset(config)
     folder = out or Path("prepared") / config.name
     account = data.report()
     data.tokenizer.save(folder)
-    path = writing.write_json(folder / model_folder.DATA, account.to_dict())
+    path = write_json(folder / model_folder.DATA, account.to_dict())
     typer.echo(describe_data(account))
     typer.echo(f"report: {path}  vocabulary: {folder / model_folder.VOCABULARY}")
 
@@ -112,11 +112,11 @@ def distill_command(
         config = _load_recipe(recipe, changes, allow_outside)
         folder = out or Path("runs") / config.name
         try:
-            from distilhubert_ko.training import distill as distillation
+            from distilhubert_ko.training.distill import distill
         except ImportError as error:
             raise missing_train_extra(error) from error
 
-        report = distillation.distill(config, folder, resume=resume)
+        report = distill(config, folder, resume=resume)
         ranks.disconnect()
     if not ranks.leads():
         return
@@ -130,18 +130,18 @@ def demo_command(
     out: Annotated[Path, typer.Option(help="A new folder for the model.")] = Path("demo"),
 ) -> None:
     """Train, measure, document and transcribe in minutes, offline, on speech that the program synthesises."""
-    from distilhubert_ko import recipe as recipes
     from distilhubert_ko.data.corpora import read_corpus
-    from distilhubert_ko.files import writing
+    from distilhubert_ko.files.writing import write_text
+    from distilhubert_ko.recipe import find_recipe, load_recipe
     from distilhubert_ko.recognition.transcriber import Transcriber
 
-    config = recipes.load_recipe(recipes.find_recipe("demo"))
+    config = load_recipe(find_recipe("demo"))
     report = _train_and_report(config, out, resume=False)
     if report is None:
         return
     clip = read_corpus(config.test_corpus).utterances[0]
     text = Transcriber(out)(clip.wave()).text
-    transcript = writing.write_text(out / "transcript.txt", f"{text}\n")
+    transcript = write_text(out / "transcript.txt", f"{text}\n")
     typer.echo(report_lines(report))
     typer.echo(f"card:       {out / model_folder.CARD}")
     typer.echo(f"curve:      {out / model_folder.LEARNING_CURVE}")
@@ -151,10 +151,10 @@ def demo_command(
 
 
 def _load_recipe(recipe: str, changes: list[str], allow_outside: bool) -> "Recipe":
-    from distilhubert_ko import recipe as recipes
+    from distilhubert_ko.recipe import find_recipe, load_recipe
 
     allowed = ["data.allow_outside=true"] if allow_outside else []
-    return recipes.load_recipe(recipes.find_recipe(recipe), [*changes, *allowed])
+    return load_recipe(find_recipe(recipe), [*changes, *allowed])
 
 
 def _train_and_report(config: "Recipe", folder: Path, resume: bool) -> "Report | None":
