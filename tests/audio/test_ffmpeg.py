@@ -130,7 +130,7 @@ def test_the_sound_of_a_video_is_read_though_the_pictures_last_longer(container:
 
 @pytest.mark.parametrize("container", ["mp4", "matroska", "avi"])
 def test_a_video_without_sound_is_refused_and_told_so(container: str) -> None:
-    refused(encoded(np.empty(0), 16_000, container, "", pictures=3), "no sound")
+    refused(encoded(np.empty(0), 16_000, container, "", pictures=3), "no audio")
 
 
 @pytest.mark.parametrize("seconds", [1.0, 10.0])

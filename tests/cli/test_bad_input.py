@@ -119,7 +119,7 @@ def test_a_text_that_is_called_wav_is_refused(transcriber: Transcriber, tmp_path
 def test_a_video_without_sound_is_refused(transcriber: Transcriber, tmp_path: Path) -> None:
     path = tmp_path / "silent.mp4"
     path.write_bytes(encoded(np.empty(0), 16_000, "mp4", "", pictures=2))
-    refused(transcriber, path, r"silent\.mp4 has no sound")
+    refused(transcriber, path, r"silent\.mp4 has no audio")
 
 
 def test_what_is_no_file_or_may_not_be_read_is_refused(

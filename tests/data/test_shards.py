@@ -119,7 +119,7 @@ def test_a_guess_at_a_length_goes_by_the_characters(hub: Hub) -> None:
 
 def test_a_clip_without_sound_names_itself(hub: Hub) -> None:
     write_shard(hub.folder / "data/train.parquet", [sound(wave(800)), None], {"text": ["말", "말"]}, 2)
-    with pytest.raises(AudioError, match=r"^utterance train-000001: row 1 of row group 0 of hf://.* has no sound"):
+    with pytest.raises(AudioError, match=r"^utterance train-000001: row 1 of row group 0 of hf://.* has no audio"):
         streamed(measured=False).utterances[1].wave()
     assert streamed().problems == (Problem("train-000001", "audio unreadable"),)
 
@@ -140,7 +140,7 @@ def test_a_table_without_sound_says_what_it_has(hub: Hub) -> None:
 
     (hub.folder / "data").mkdir()
     pq.write_table(pa.table({"text": ["말"]}), hub.folder / "data/train.parquet")
-    with pytest.raises(CorpusError, match="needs the column audio with the sound as bytes, but has text"):
+    with pytest.raises(CorpusError, match="needs the column audio with the audio as bytes, but has text"):
         streamed()
 
 

@@ -417,7 +417,7 @@ def test_an_audio_cache_without_room_ends_a_run_with_advice_and_one_with_room_ch
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, cache=str(tmp_path / "cache")))
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "clips").touch()  # in the way of a folder
-    with pytest.raises(InputError, match=r"^the audio cache cannot be written to .* --resume goes on with a run$") as e:
+    with pytest.raises(InputError, match=r"^the audio cache cannot be written to .* --resume continues a run$") as e:
         finetune.fine_tune(config, tmp_path / "out")
     assert "\n" not in str(e.value)
     (tmp_path / "cache" / "clips").unlink()

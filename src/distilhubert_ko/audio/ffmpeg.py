@@ -1,6 +1,6 @@
-"""Sound from containers that libsndfile cannot open (m4a, mp4, webm, mkv, amr, wma ...), by way of PyAV, so FFmpeg.
+"""Audio from containers that libsndfile cannot open (m4a, mp4, webm, mkv, amr, wma ...), decoded by FFmpeg.
 
-The only module that imports PyAV, which the extra `media` installs. `audio` is its one caller.
+This is the only module that imports PyAV, which the extra `media` installs. Only `audio.reading` uses it.
 """
 
 import itertools
@@ -71,14 +71,17 @@ class Media:
         self._file.close()
 
     def seconds(self) -> float:
-        """Length from the header (of a video, the longest stream's), or by decoding all where the header has none."""
+        """Return the length from the header, or by decoding all where the header has none.
+
+        The header of a video gives the length of its longest stream.
+        """
         promised = self._promised()
         return sum(frame.samples for frame in self._frames) / self.samplerate if promised is None else promised
 
     def read(self, start: int, wanted: int | None) -> Iterator[NDArray[np.float32]]:
-        """Samples `start` to `start` + `wanted`, or to the end, channels averaged, in blocks (samples,).
+        """Yield samples `start` to `start` + `wanted`, or to the end, channels averaged, in blocks (samples,).
 
-        Decodes what lies before `start` as well, so that a sample is the same whichever slice it is in.
+        Decode what lies before `start` as well, so that a sample is the same whichever slice it is in.
         Raises AudioError for a file that is truncated or damaged, and a start past the end.
         """
         last = None if wanted is None else start + wanted
@@ -103,14 +106,14 @@ class Media:
 
     def _sound(self) -> av.AudioStream:
         if not self._container.streams.audio:
-            raise AudioError(f"{self._name} has no sound in it, only pictures or text: choose a recording with sound")
+            raise AudioError(f"{self._name} has no audio in it, only pictures or text: choose a recording with audio")
         stream = self._container.streams.audio[0]
         if stream.codec_context is None:
             raise AudioError(f"{self._name} is encoded in a way that FFmpeg cannot decode: convert it to WAV first")
         return stream
 
     def _promised(self) -> float | None:
-        """Seconds that the header promises, None where it does not say."""
+        """Return the seconds that the header promises, None where it does not say."""
         stream, container = self._stream, self._container
         if container.format.name.startswith("mov"):
             promised = float((stream.duration or 0) * (stream.time_base or 0))
@@ -138,7 +141,7 @@ class Media:
             raise AudioError(f"{self._name} is truncated ({end:.1f} of {promised:.1f} s): copy it again")
 
     def _mono(self, frame: av.AudioFrame) -> NDArray[np.float32]:
-        """(samples,) between -1 and 1 where the format is of integers, channels averaged."""
+        """Return (samples,), channels averaged; between -1 and 1 if the format holds integers."""
         if frame.sample_rate != self.samplerate:
             raise AudioError(
                 f"{self._name} changes from {self.samplerate} to {frame.sample_rate} Hz on its way: convert it to WAV "

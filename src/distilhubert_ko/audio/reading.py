@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from distilhubert_ko.audio.ffmpeg import Media
 
 SAMPLE_RATES = 1_000, 768_000
-"""The lowest and the highest sample rate that is read: a header that says 1 Hz would give 16,000 times the samples."""
+"""The lowest and the highest sample rate that is read. A header that says 1 Hz would give 16,000 times the samples."""
 
 LOUDEST = 2.0**31
-"""A sample may be as large, as where 32-bit integers were written as floating point; past about 1e15 HuBERT's
-sums of squares overflow."""
+"""The largest sample that is read: some files hold 32-bit integers as floating point. Past about 1e15, HuBERT's sums
+of squares overflow."""
 
 _BLOCK = 1 << 20  # samples read at a time, over all channels: no header's promise can exhaust memory
 _UNKNOWN_LENGTH = 2**63 - 1  # what libsndfile says of a FLAC stream whose header gives no length
@@ -36,7 +36,7 @@ _STREAMED = 0x7FFF_0000  # a WAV written to a pipe promises this many bytes or m
 def load_audio(
     source: str | Path | bytes | BinaryIO, offset: float = 0.0, duration: float | None = None
 ) -> NDArray[np.float32]:
-    """Read a sound file, or `duration` seconds of it from `offset` seconds on, as a wave.
+    """Read an audio file, or `duration` seconds of it from `offset` seconds on, as a wave.
 
     Channels are averaged and other sample rates resampled. A slice that runs past the end stops at the end.
 
@@ -56,7 +56,7 @@ def load_audio(
 def audio_blocks(
     source: str | Path | bytes | BinaryIO, offset: float = 0.0, duration: float | None = None
 ) -> Iterator[NDArray[np.float32]]:
-    """As `load_audio`, but a piece (samples,) at a time, so that a recording of hours needs little memory.
+    """Yield what `load_audio` returns in pieces (samples,), so that a recording of hours needs little memory.
 
     Raises:
         AudioError: as for `load_audio`; what only decoding can find comes after the pieces before it.
@@ -73,11 +73,11 @@ def audio_blocks(
             samples += len(block)
             yield _checked(block, name)
         if samples == 0:
-            raise AudioError(f"{name}: too few samples at {rate} Hz to hear: leave this clip out")
+            raise AudioError(f"{name}: too few samples at {rate} Hz to make one at 16 kHz: leave this clip out")
 
 
 def as_wave(samples: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Samples (samples,) at 16 kHz, between -1 and 1, as a wave; there may be none.
+    """Return samples (samples,) at 16 kHz, between -1 and 1, as a wave; there may be none.
 
     Raises:
         AudioError: they have another shape, are integers, or are not finite.
@@ -91,17 +91,20 @@ def as_wave(samples: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def encode_mp3(wave: NDArray[np.float32]) -> bytes:
-    """A wave (samples,) as an MP3 file of about 4 kB a second, which unlike Opus plays in every browser."""
+    """Return a wave (samples,) as an MP3 file of about 4 kB per second, which unlike Opus plays in every browser."""
     file = io.BytesIO()
-    options = {"bitrate_mode": "VARIABLE", "compression_level": 0.7}  # 32 kbit/s: more is not heard at 16 kHz
+    options = {
+        "bitrate_mode": "VARIABLE",
+        "compression_level": 0.7,
+    }  # 32 kbit/s: at 16 kHz, more makes no audible difference
     soundfile.write(file, wave, SAMPLE_RATE, format="MP3", subtype="MPEG_LAYER_III", **options)
     return file.getvalue()
 
 
 def audio_duration(source: str | Path | bytes | BinaryIO) -> float:
-    """Length in seconds, from the header, so a truncated FLAC or MP3 shows only when it is loaded.
+    """Return the length in seconds from the header: a truncated FLAC or MP3 is found only when it is loaded.
 
-    What FFmpeg reads is decoded to its end where its header does not say.
+    Files that FFmpeg reads are decoded to their end if their headers give no length.
 
     Raises:
         AudioError: as for `load_audio`, save for what only decoding can find.
@@ -111,7 +114,7 @@ def audio_duration(source: str | Path | bytes | BinaryIO) -> float:
 
 
 class _Memory(io.BytesIO):
-    """Bytes as a file. Soundfile would print the traceback of a seek that fails, and a damaged header asks for such."""
+    """Bytes as a file whose failed seeks do not raise: soundfile would print a traceback for damaged headers."""
 
     def seek(self, offset: int, whence: int = 0) -> int:
         try:
@@ -135,7 +138,7 @@ def _checked(block: NDArray[np.float32], name: str) -> NDArray[np.float32]:
 
 
 def _open(source: str | Path | bytes | BinaryIO) -> "soundfile.SoundFile | Media":
-    """Open with libsndfile, or else with PyAV; every way in which that goes wrong becomes an AudioError."""
+    """Open with libsndfile, or otherwise with PyAV. Every failure becomes an AudioError."""
     name = _name(source)
     handle: bytes | str | _Memory
     if isinstance(source, str | Path):
@@ -149,7 +152,7 @@ def _open(source: str | Path | bytes | BinaryIO) -> "soundfile.SoundFile | Media
         except FileNotFoundError:
             raise AudioError(f"{name} does not exist: check the path") from None
         except IsADirectoryError:
-            raise AudioError(f"{name} is a folder: name a sound file in it") from None
+            raise AudioError(f"{name} is a folder: name an audio file in it") from None
         except PermissionError:
             raise AudioError(f"{name} may not be read: check its permissions") from None
         except (OSError, ValueError) as error:
@@ -206,7 +209,7 @@ def _check_header(file: "soundfile.SoundFile | Media", name: str) -> None:
 
 
 def _read(file: soundfile.SoundFile, start: int, wanted: int | None, name: str) -> Iterator[NDArray[np.float32]]:
-    """Samples `start` to `start` + `wanted`, or to the end, channels averaged, in blocks (samples,)."""
+    """Yield samples `start` to `start` + `wanted`, or to the end, channels averaged, in blocks (samples,)."""
     if start >= file.frames:
         seconds = file.frames / file.samplerate, start / file.samplerate
         raise AudioError(f"{name} lasts {seconds[0]:.2f} s: the offset of {seconds[1]} s is past its end")

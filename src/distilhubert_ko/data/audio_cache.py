@@ -1,8 +1,8 @@
-"""Decoded clips and lengths of sound files, kept in a folder from one epoch, run and process to the next.
+"""Decoded clips and lengths of audio files, kept in a folder for later epochs, runs and processes.
 
-A clip is decoded when it is first wanted, and from then on read from a file of its own, so that there is no build to
-wait for or to be cut short. Such a file is written aside and renamed, and begins with a checksum and with what it was
-made from. Processes need no lock: where two decode the same clip, the later file replaces its equal. Nothing is
+A clip is decoded when it is first wanted, and from then on read from a file of its own. So there is no build to wait
+for or to be cut short. Such a file is written whole or not at all. It begins with a checksum and with what it was made
+from. Processes need no lock: where two decode the same clip, the later file replaces its equal. Nothing is
 deleted for being out of use; the whole folder may be, between runs.
 """
 
@@ -41,12 +41,12 @@ class AudioCache:
 
     folder: Path
     decoder: str
-    """What decodes, and its version: the last bits of what another one left here may differ, so it is not used."""
+    """The libraries that decode, with their versions. Files of others are not used: their last bits may differ."""
 
     def wave(self, source: Audio, offset: float = 0.0, duration: float | None = None) -> NDArray[np.float32]:
-        """The (samples,) at 16 kHz that `load_audio` gives, bit for bit, from here or else decoded and kept here.
+        """Return the wave (samples,) that `load_audio` gives, bit for bit, from here or decoded now and kept here.
 
-        A file is known by its path, and decoded anew where its size or its time of modification is another. What a
+        A file is known by its path, and decoded anew if its size or its time of modification has changed. What a
         function fetches has neither: it is fetched each time, and known by its SHA-256.
 
         Raises:
@@ -69,9 +69,9 @@ class AudioCache:
     def lengths(
         self, corpus: str, sources: Collection[Audio], measure: Callable[[Collection[Audio]], dict[Audio, Length]]
     ) -> dict[Audio, Length]:
-        """What `measure` gives for the sources; what it gave for a file earlier, unless the file has changed.
+        """Return what `measure` gives for the sources, or gave for a file earlier, unless the file has changed.
 
-        They are kept under the name `corpus`, for files alone: to know again what a function fetches takes fetching
+        Lengths are kept under the name `corpus`, for files alone: to recognise what a function fetches takes fetching
         it, which is most of measuring it. Raises InputError where they cannot be written here.
         """
         kept = self._file("lengths", corpus)
@@ -93,7 +93,7 @@ class AudioCache:
         return self.folder / kind / digest[:2] / digest[2:]
 
     def _write(self, file: Path, made_from: str, content: bytes) -> None:
-        """Without waiting for the disk: a file that a power failure left half fails its checksum."""
+        """Write without waiting for the disk: a file that a power failure cut short fails its checksum."""
         rest = made_from.encode() + b"\n" + content
         try:
             with replaced_file(file, sync=False) as temporary, temporary.open("wb") as stream:
@@ -104,7 +104,7 @@ class AudioCache:
 
 
 def open_cache(folder: Path) -> AudioCache:
-    """The cache in `folder`, which is made where it is missing. Raises InputError where it cannot be."""
+    """Return the cache in `folder`, which is made if it is missing. Raises InputError if it cannot be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -118,9 +118,9 @@ def open_cache(folder: Path) -> AudioCache:
 
 
 def pack_wave(wave: NDArray[np.float32]) -> bytes:
-    """A wave (samples,) in 2 bytes a sample where that loses nothing, else in 4, after one byte that says which.
+    """Return a wave (samples,) in 2 bytes per sample if that loses nothing, otherwise in 4, after one that says which.
 
-    It loses nothing where the source had 16 bits, one channel and 16 kHz, which is what most corpora have.
+    It loses nothing if the source had 16 bits, one channel and 16 kHz, which is what most corpora have.
     """
     integers = np.clip(wave / STEP, -(2**15), 2**15 - 1).astype("<i2")
     lossless = np.array_equal((integers * STEP).view(np.int32), wave.view(np.int32))  # as bits: -0.0 equals 0.0
@@ -129,14 +129,14 @@ def pack_wave(wave: NDArray[np.float32]) -> bytes:
 
 
 def unpack_wave(content: bytes | memoryview) -> NDArray[np.float32]:
-    """The wave (samples,) that was packed, bit for bit."""
+    """Return the wave (samples,) that was packed, bit for bit."""
     if content[0] == 2:
         return np.frombuffer(content, "<i2", offset=1) * STEP
     return np.frombuffer(content, "<f4", offset=1).astype(np.float32)
 
 
 def _read(file: Path, made_from: str) -> memoryview | None:
-    """What was written there, or None where nothing was, or from another source, or where it is damaged."""
+    """Return what was written there; None if nothing was, if it is from another source, or if it is damaged."""
     try:
         content = memoryview(file.read_bytes())
     except FileNotFoundError:
@@ -153,7 +153,7 @@ def _read(file: Path, made_from: str) -> memoryview | None:
 
 
 def _state(sound: Path | bytes) -> str | None:
-    """What stays the same of a source that nobody changes; None for a file that is not there."""
+    """Return what changes when the source does; None for a file that is not there."""
     if isinstance(sound, bytes):
         return hashlib.sha256(sound).hexdigest()
     try:
@@ -167,5 +167,5 @@ def _unwritable(folder: Path, error: OSError) -> InputError:
     free = free_gb(folder)
     return InputError(
         f"the audio cache cannot be written to {folder} ({error.strerror or error}; {free:.1f} GB are free): make "
-        "room, name another folder as data.cache, or none; --resume goes on with a run"
+        "room, name another folder as data.cache, or none; --resume continues a run"
     )

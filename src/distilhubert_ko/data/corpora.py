@@ -46,10 +46,10 @@ class Utterance:
     gender: str | None = None
     cache: AudioCache | None = None
     seconds_from: Literal["audio", "corpus", "text"] = "audio"
-    """The header of the sound; or, where that is far away, a column of the corpus, or a guess by the text's length."""
+    """The audio's header; or, where the audio is far away, a column of the corpus, or a guess by the text's length."""
 
     def wave(self) -> NDArray[np.float32]:
-        """(samples,) float32 at 16 kHz.
+        """Return the wave (samples,), float32 at 16 kHz.
 
         Raises AudioError as `load_audio` does, InputError for a cache without room, and UnavailableError.
         """
@@ -100,8 +100,8 @@ def read_corpus(
         spec: `scheme:location`, or `scheme:location#split`. The schemes are those of `READERS`.
         reading: where and how corpora are read.
         transcribed: whether an utterance without a transcript is a problem, or gets the text "".
-        measured: whether streamed sound is fetched once for its length, or the length is what the corpus lists or,
-            as a guess, follows from the text's.
+        measured: whether streamed audio is fetched once for its length. Otherwise the length is what the corpus lists,
+            or a guess by the length of the text.
 
     Raises:
         CorpusError: no such scheme, corpus or split; a malformed line; a file that may not be named; an id that

@@ -121,7 +121,7 @@ def _alignable(split: Split, tokenizer: Tokenizer) -> Split:
     lost = len(split.examples) - len(kept)
     if not kept:
         raise CorpusError(
-            f"{split.spec}: every utterance has more labels than frames; do audio and text belong together?"
+            f"{split.spec}: every utterance has more labels than frames; check that audio and text belong together"
         )
     dropped = split.dropped | ({TOO_FEW_FRAMES: lost} if lost else {})
     return replace(split, examples=kept, dropped=dropped)

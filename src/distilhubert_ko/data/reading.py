@@ -39,7 +39,7 @@ class Reading:
         return self.root / Path(location).expanduser()
 
     def fence(self, home: Path) -> Fence | None:
-        """Return what holds the files that a list in the folder `home` may name; None where it may name any."""
+        """Return the fence of a manifest in the folder `home`; None where it may name any file."""
         return None if self.allow_outside else Fence(home, self.root)
 
 

@@ -1,8 +1,8 @@
-"""Data sets of the Hub that stay there: their parquet shards are read over the network, as far as they are wanted.
+"""Data sets that stay on the Hub: their parquet shards are read over the network when they are wanted.
 
-Parquet gives columns and row groups apart. So the transcripts of all shards are read at once, and the sound a row group
-at a time, when a clip of it is wanted; a row group is some 100 MB, or 100 clips, as `datasets` writes them. Row groups
-that were fetched lie in a spool for as long as they are likely to be wanted again.
+Parquet keeps columns and row groups apart. So the transcripts of all shards are read at once, and the audio one row
+group at a time, when a clip of it is wanted. A row group is some 100 MB, or 100 clips, as `datasets` writes them. Row
+groups that were fetched lie in a spool for as long as they are likely to be wanted again.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ from distilhubert_ko.files.spool import Spool
 AUDIO = "audio.bytes"
 DURATION = ("duration", "seconds")
 WAITS = 2.0, 10.0
-"""Seconds before a failed reading is tried again; the Hub's client has tried each request six times by then."""
+"""Seconds before a failed read is tried again; the Hub's client has tried each request six times by then."""
 READINGS = 3  # of a row group that lies in the spool, each time fetched anew
 AT_A_TIME = 16  # shards whose transcripts are read at once: nearly all of that time is waiting
 BUFFER = 1 << 24  # bytes asked for at a time
@@ -50,7 +50,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, eq=False)
 class ParquetShard:
-    """A parquet file. `state` is another one for other content, `layout` a checksum of it and of where things lie."""
+    """A parquet file. `state` changes with its content; `layout` is a checksum of that and of where things lie."""
 
     url: str
     state: str
@@ -66,11 +66,11 @@ class RowGroup:
     shard: ParquetShard
     number: int
 
-    def sound(self) -> pa.ChunkedArray:
-        """The clips as structs with their `bytes`, mapped from the spool.
+    def clips(self) -> pa.ChunkedArray:
+        """Return the clips as structs with their `bytes`, mapped from the spool.
 
-        Raises CorpusError for a shard that is gone or another one now, InputError where the spool cannot be written or
-        read, and UnavailableError.
+        Raises CorpusError for a shard that is gone or has changed, InputError if the spool cannot be written or read,
+        and UnavailableError.
         """
         name = f"{self.shard.layout[:16]}-{self.number}.arrow"
         for _ in range(READINGS):
@@ -83,7 +83,7 @@ class RowGroup:
                 path.unlink(missing_ok=True)
                 failed = error
         raise InputError(
-            f"{path} cannot be read though it was fetched {READINGS} times ({reason(failed)}): see to the disk, or "
+            f"{path} cannot be read though it was fetched {READINGS} times ({reason(failed)}): check the disk, or "
             "set XDG_CACHE_HOME to a folder on another one"
         ) from failed
 
@@ -115,10 +115,10 @@ class StreamedClip:
     row: int
 
     def __call__(self) -> bytes:
-        """The content of its sound file. Raises AudioError where there is none, UnavailableError, CorpusError."""
-        content = self.group.sound()[self.row].as_py()["bytes"]
+        """Return the content of its audio file. Raises AudioError if there is none, UnavailableError, CorpusError."""
+        content = self.group.clips()[self.row].as_py()["bytes"]
         if content is None:
-            raise AudioError(f"row {self.row} of row group {self.group.number} of {self.group.shard.url} has no sound")
+            raise AudioError(f"row {self.row} of row group {self.group.number} of {self.group.shard.url} has no audio")
         return bytes(content)
 
 
@@ -126,7 +126,7 @@ def list_streamed(location: str, split: str | None) -> Listing:
     """List a data set of the Hub, one split of it or all, with `StreamedClip`s as audio.
 
     Raises:
-        CorpusError: it is not on the Hub, has no such split, or its files are no parquet with sound in them.
+        CorpusError: it is not on the Hub, has no such split, or its files are no parquet with audio in them.
         UnavailableError: the Hub could not be reached.
         MissingExtraError: without the `datasets` package.
     """
@@ -189,12 +189,12 @@ def fetch_persistently(what: str, act: Callable[[], Result]) -> Result:
             if isinstance(error, OSError) and error.errno in writing.FULL:
                 raise InputError(
                     f"{what} cannot be kept in {_cache()} ({reason(error)}; {writing.free_gb(_cache()):.1f} GB are "
-                    "free): make room, or set XDG_CACHE_HOME to a folder on another disk; --resume goes on with a run"
+                    "free): make room, or set XDG_CACHE_HOME to a folder on another disk; --resume continues a run"
                 ) from error
             if wait is None:
                 raise UnavailableError(
-                    f"{what} could not be fetched in {len(WAITS) + 1} tries ({reason(error)}): see to the network, "
-                    "then give the same command again, with --resume for a run that had begun; what it saved is whole"
+                    f"{what} could not be fetched in {len(WAITS) + 1} tries ({reason(error)}): check the network, "
+                    "then rerun the same command, with --resume for a run that had begun; what it saved is whole"
                 ) from error
             time.sleep(wait)
     raise AssertionError
@@ -211,7 +211,7 @@ def _open(url: str) -> Any:
 
 
 def _shard(location: str, url: str, spool: Spool) -> tuple[ParquetShard, dict[str, list[Any]]]:
-    """A shard, and its columns that describe clips, by the names of Entry's fields."""
+    """Return a shard, and its columns that describe clips, by the names of Entry's fields."""
 
     def read() -> tuple[ParquetShard, dict[str, list[Any]]]:
         with _open(url) as file:
@@ -219,7 +219,7 @@ def _shard(location: str, url: str, spool: Spool) -> tuple[ParquetShard, dict[st
             names = parquet.schema_arrow.names
             if AUDIO not in _paths(parquet.metadata):
                 raise CorpusError(
-                    f"{url} needs the column audio with the sound as bytes, but has {', '.join(names)}: choose another "
+                    f"{url} needs the column audio with the audio as bytes, but has {', '.join(names)}: choose another "
                     "data set, or set data.streaming = false"
                 )
             wanted = describing_columns(names) | {"seconds": first_name(names, DURATION)}
@@ -237,13 +237,13 @@ def _paths(metadata: pq.FileMetaData) -> list[str]:
 
 
 def _state(file: Any) -> str:
-    """On the Hub, what git knows the content by; in a folder, size and time of modification."""
+    """Return what git knows the content by on the Hub, or size and time of modification in a folder."""
     found = file.fs.info(file.path)
     return found.get("blob_id") or f"{found['size']} bytes of {found.get('mtime')}"
 
 
 def _layout(url: str, state: str, metadata: pq.FileMetaData) -> str:
-    """The revision is left out: a new one with the same shards, for a new README say, changes nothing."""
+    """Return the layout, without the revision: a new one with the same shards changes nothing."""
     content = [url.rpartition("/")[2], state]
     for group in range(metadata.num_row_groups):
         for index in range(metadata.num_columns):
@@ -253,7 +253,7 @@ def _layout(url: str, state: str, metadata: pq.FileMetaData) -> str:
 
 
 def _size(group: RowGroup) -> int:
-    """Bytes of sound in a row group as they are fetched."""
+    """Return the bytes of audio in a row group as they are fetched."""
     metadata = group.shard.metadata
     return int(metadata.row_group(group.number).column(_paths(metadata).index(AUDIO)).total_compressed_size)
 

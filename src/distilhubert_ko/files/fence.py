@@ -1,4 +1,4 @@
-"""Where the sound files that a corpus names may lie: a manifest that came from elsewhere must not open other files."""
+"""The fence around a corpus: a manifest that came from elsewhere must not open files outside its folder."""
 
 import os
 from pathlib import Path
@@ -7,18 +7,18 @@ from distilhubert_ko.errors import CorpusError
 
 
 class Fence:
-    """The folder that the files of a list must lie in: that of the list, or `root` where it holds the list.
+    """The folder that the files of a manifest must lie in: the manifest's own, or `root` if that holds it.
 
-    Symbolic links are followed, so one that leads out of the folder is no way out.
+    Symbolic links are followed, so a link that leads out of the folder is refused.
     """
 
     def __init__(self, home: Path, root: Path):
         inner, outer = os.path.realpath(home), os.path.realpath(root)
         self.folder = outer if _holds(outer, inner) else inner
-        self._parents: dict[str, str] = {}  # of files, resolved: a corpus has many files and few folders
+        self._parents: dict[str, str] = {}  # resolved parents of files: a corpus has many files and few folders
 
     def holds(self, path: Path) -> bool:
-        """Whether a file, which need not be there, lies within."""
+        """Tell whether a file, which need not exist, lies within."""
         parent, name = os.path.split(path)
         if name in ("", "..") or os.path.islink(path):
             return _holds(self.folder, os.path.realpath(path))
@@ -28,10 +28,10 @@ class Fence:
 
 
 def outside_error(line: str, path: str, folder: str) -> CorpusError:
-    """The error for a list that names, in the line called so, a path outside its folder."""
+    """Return the error for a manifest whose `line` names a path outside its folder."""
     return CorpusError(
-        f"{line} names {path!r}, which leaves {folder}: put the sound there, or, if you trust the list, allow it with "
-        "--allow-outside"
+        f"{line} names {path!r}, which leaves {folder}: put the audio there, or, if you trust the manifest, allow it "
+        "with --allow-outside"
     )
 
 

@@ -22,7 +22,7 @@ from typing import Any
 from distilhubert_ko.errors import InputError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What the system says of a disk without room."""
+"""Error numbers of the system for a disk without room."""
 TEMPORARY = re.compile(r"\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.tmp")
 """Host, process and a random part, so that nobody removes what another process is still writing."""
 HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"

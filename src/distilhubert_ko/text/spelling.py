@@ -91,7 +91,7 @@ _SQUARED = re.compile("[℃℉ℓ\u3380-\u33df]|(?<=m)[²³]")
 
 
 def sino_korean(number: int) -> str:
-    """The Sino-Korean reading, a word for each power of ten thousand: 12345 -> "만 이천삼백사십오".
+    """Return the Sino-Korean reading, a word for each power of ten thousand: 12345 -> "만 이천삼백사십오".
 
     일 is silent in front of 십, 백, 천 and a leading 만, and spoken in front of 억, 조 and 경.
     Raises InputError unless 0 <= number < 10 ** 20.
@@ -110,7 +110,7 @@ def sino_korean(number: int) -> str:
 
 
 def _sino_group(group: int) -> str:
-    """Four figures, 1 to 9999."""
+    """Return 1 to 9999 in Sino-Korean, without spaces."""
     word = ""
     for figure, place in zip(f"{group:04d}", _SINO_PLACES, strict=True):
         if figure != "0":
@@ -119,7 +119,7 @@ def _sino_group(group: int) -> str:
 
 
 def native_korean(number: int) -> str:
-    """The native number as it stands before a counter: 3 -> "세", 20 -> "스무", 21 -> "스물한".
+    """Return the native number as it stands before a counter: 3 -> "세", 20 -> "스무", 21 -> "스물한".
 
     Raises InputError unless 1 <= number <= 99.
     """
@@ -131,7 +131,7 @@ def native_korean(number: int) -> str:
 
 
 def spell_out(text: str) -> str:
-    """`text` in lower case, with every ASCII digit, Latin letter and unit after a number as it is read aloud.
+    """Return `text` in lower case, with every ASCII digit, Latin letter and unit after a number as it is read aloud.
 
     `text` is NFC. The rest stays as it is, except that one space goes between a number and what it counts.
     """
@@ -164,7 +164,7 @@ def _time(time: re.Match[str]) -> str:
 
 
 def _quantity(match: re.Match[str]) -> str:
-    """A number, its scale (만, 억) and the unit or counter after it, in words."""
+    """Return a number, its scale (만, 억) and the unit or counter after it in words."""
     rest = match.string[match.end() :]
     number, scale, counter = match["number"], match["scale"] or "", match["counter"] or match["apart"]
     is_label = match["ordinal"] is not None or match["range"] is not None
@@ -189,7 +189,7 @@ def _quantity(match: re.Match[str]) -> str:
 
 
 def _counted(number: int, counter: str, rest: str) -> str:
-    """The number before a native counter, in the system that the counter takes for this number."""
+    """Return the number before a native counter, in the system that the counter takes for this number."""
     is_hour_of_a_day = counter == "시" and number > 12
     # 20대 is an age (in one's twenties) far more often than twenty cars; 3대 1 is a ratio.
     is_age_or_ratio = counter == "대" and (number % 10 == 0 or re.match(r"\s?[0-9]", rest) is not None)
@@ -199,7 +199,7 @@ def _counted(number: int, counter: str, rest: str) -> str:
 
 
 def _read(number: str, rest: str) -> str:
-    """Digits, with thousands commas and a decimal point perhaps, in Sino-Korean."""
+    """Return digits, perhaps with thousands commas and a decimal point, in Sino-Korean."""
     whole, _, decimals = number.replace(",", "").partition(".")
     # 007 and an account number are read figure by figure, but 07시 and 03월 are only written with a zero.
     padded = len(whole) > 1 and whole[0] == "0" and not decimals and not re.match(r"\s?[시분초월일]", rest)

@@ -57,7 +57,7 @@ class Tokenizer:
 
     @classmethod
     def from_texts(cls, texts: Iterable[str], units: Units) -> "Tokenizer":
-        """The vocabulary of normalised `texts`: the special tokens, then every unit seen, sorted.
+        """Return the vocabulary of normalised `texts`: the special tokens, then every unit seen, sorted.
 
         Raises CorpusError where the texts hold nothing but spaces.
         """
@@ -84,13 +84,13 @@ class Tokenizer:
 
     @cached_property
     def fewest_outputs(self) -> int:
-        """Of a model with this vocabulary: special tokens at its end may be without one, as nothing spells them."""
+        """The outputs that a model needs: special tokens at the end may be without one, because nothing spells them."""
         idle = {self.unknown_token, self.bos_token, self.eos_token} - {self.blank_token, self.delimiter_token}
         return 1 + max(index for index, token in enumerate(self.tokens) if token not in idle)
 
     @cached_property
     def _ids(self) -> dict[str, int]:
-        """Ids by unit of text; a special token that a text happens to contain is no unit, so unknown.
+        """Ids by unit of text. A special token that a text happens to contain is unknown.
 
         Texts are in small letters, so a capital stands for a small letter that the vocabulary lacks.
         """
@@ -111,15 +111,15 @@ class Tokenizer:
         return decompose(text).translate(LETTERS) if self._has_letters else decompose(text)
 
     def encode(self, text: str) -> list[int]:
-        """Ids, one a unit of `text`; a unit that the vocabulary lacks gets `unknown_id`."""
+        """Return one id per unit of `text`; a unit that the vocabulary lacks gets `unknown_id`."""
         return [self._ids.get(unit, self.unknown_id) for unit in self._split(text)]
 
     def unknown(self, text: str) -> list[str]:
-        """Every unit of `text` that the vocabulary lacks, in order and with repeats, to be counted."""
+        """Return every unit of `text` that the vocabulary lacks, in order and with repeats."""
         return [unit for unit in self._split(text) if unit not in self._ids]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """NFC text from ids that CTC has collapsed already: blanks say nothing, the delimiter is a space.
+        """Return NFC text for ids that CTC has collapsed already: blanks say nothing, the delimiter is a space.
 
         An unknown unit is written as its token, and so is an id past the vocabulary, as Transformers does. Unlike
         there, the beginning and the end of a text say nothing, and jamo become syllables.
@@ -192,7 +192,7 @@ class Tokenizer:
 
 
 def _vocabulary(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
-    """Ids by token: those of vocab.json, those that Transformers noted elsewhere, and those that it adds unasked."""
+    """Return ids by token: of vocab.json, of what Transformers noted elsewhere, and of what it adds unasked."""
     path = folder / model_folder.VOCABULARY
     vocabulary = read_json(path)
     if any(isinstance(ids, dict) for ids in vocabulary.values()):
@@ -214,7 +214,7 @@ def _vocabulary(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _special_tokens(config: dict[str, Any]) -> dict[str, Any]:
-    """The special tokens, in the order in which Wav2Vec2CTCTokenizer adds them, and by default its own.
+    """Return the special tokens, in the order in which Wav2Vec2CTCTokenizer adds them, and by default its own.
 
     The beginning and the end of a text may be null, which is to have none.
     """
@@ -227,7 +227,7 @@ def _special_tokens(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _token(value: Any) -> str | None:
-    """A special token as Transformers writes it: a string, an object with its content, or nothing."""
+    """Return a special token that Transformers writes as a string, as an object with its content, or not at all."""
     content = value.get("content") if isinstance(value, dict) else value
     return content if isinstance(content, str) else None
 

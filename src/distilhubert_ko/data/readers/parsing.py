@@ -54,7 +54,7 @@ def malformed_line(file: Path, number: int, expected: str) -> CorpusError:
 
 
 def check_named(path: Path, fence: Fence | None, line: str) -> None:
-    """Raise CorpusError where a list may not name `path`, in the line that is called `line`."""
+    """Raise CorpusError if a manifest may not name `path`, in the line that is called `line`."""
     try:
         possible = b"\0" not in os.fsencode(path)
     except UnicodeEncodeError:
