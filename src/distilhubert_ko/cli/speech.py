@@ -122,7 +122,7 @@ def transcribe_command(
                 text = render_transcript(result, form, segments)
                 name = f"{source.name}.{FORMATS[form].extension}"
                 typer.echo(write_text((output_dir or Path()) / name, text))
-        except DistilhubertKoError as error:  # the rest go on
+        except DistilhubertKoError as error:  # the others are still transcribed
             typer.echo(f"distilhubert-ko: {error}", err=True)
             failed.append(error)
     if failed:

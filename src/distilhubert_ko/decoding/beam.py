@@ -31,7 +31,7 @@ TRIED = 2  # times the width: the likeliest continuations of a frame, which the 
 
 @dataclass(frozen=True)
 class BeamOptions:
-    """How wide the search is. With infinite gaps and a `skip_blank` of 1, only `width` leaves anything out.
+    """The width of a search. With infinite gaps and a `skip_blank` of 1, only `width` leaves anything out.
 
     After each frame, `width` hypotheses are kept, but none that scores `score_gap` nats less than the best. Labels of a
     frame are tried down to `token_gap` nats below its likeliest. Frames whose blank has a probability above

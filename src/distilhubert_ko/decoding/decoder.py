@@ -34,7 +34,7 @@ GREEDY_RECORD: dict[str, Any] = {"beam": 1, "lm": None}
 
 
 class DecodingOptions(TypedDict, total=False):
-    """What a caller may choose of decoding; see Decoder."""
+    """Options of decoding that a caller may give; see Decoder."""
 
     lm: str | Path | None
     beam: int | None
@@ -74,7 +74,7 @@ class Decoder:
 
     @property
     def greedy(self) -> bool:
-        """Whether the best path is the answer, as it is for any beam without a language model and hot words."""
+        """True where the best path is the answer, as for any beam without a language model and hot words."""
         return self._scorer is None and self.options.n_best == 1
 
     def decode(self, pieces: Iterable[NDArray[np.floating]]) -> list[Hypothesis]:

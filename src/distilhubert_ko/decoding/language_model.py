@@ -26,7 +26,7 @@ LN10 = math.log(10)
 
 @dataclass(frozen=True)
 class LmWeights:
-    """What a text adds to a path's log-probability: `alpha` times the model's, and `beta` for each of its units.
+    """The weights of a text in the score of a path: `alpha` times its log-probability, and `beta` for each unit.
 
     `unk_score_offset` is added to the model's log10 probability of a unit that it does not know. Names and
     meanings are those of pyctcdecode.

@@ -23,7 +23,7 @@ class ScorerState(Protocol):
 
 
 class Scorer(Protocol):
-    """What a text is worth. `gain` is the most that one label adds to a score, or a little less than that."""
+    """Scores a text label by label. `gain` is the most that one label adds to a score, or a little less than that."""
 
     @property
     def start(self) -> ScorerState: ...

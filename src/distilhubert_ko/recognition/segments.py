@@ -13,7 +13,7 @@ READABLE = 12.0  # characters a second that a subtitle may ask its reader to rea
 
 @dataclass(frozen=True)
 class Layout:
-    """How wide and how high a subtitle may be, in characters and lines."""
+    """The width and height that a subtitle may have, in characters and lines."""
 
     max_line_width: int = 32
     max_line_count: int = 1

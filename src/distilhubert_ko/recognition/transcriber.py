@@ -141,7 +141,7 @@ class Transcriber:
         return results
 
     def _with_text(self, pieces: Iterable[np.ndarray], on_text: Callable[[str], None]) -> Iterator[np.ndarray]:
-        tokens: list[ctc.Token] = []  # of words that may go on
+        tokens: list[ctc.Token] = []  # of words that may continue
         frames = 0
         for piece in pieces:
             ctc.extend_tokens(tokens, piece, frames, self.tokenizer.blank_id)

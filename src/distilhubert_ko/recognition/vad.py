@@ -27,7 +27,7 @@ _MILLISECOND = SAMPLE_RATE // 1000  # samples
 
 @dataclass(frozen=True)
 class VadOptions:
-    """What counts as speech. Raises InputError for values out of range.
+    """The limits of what counts as speech. Raises InputError for values out of range.
 
     Speech begins where the probability reaches `threshold`; below `neg_threshold` (None: 0.15 less than `threshold`)
     it may end, and does after `min_silence_duration_ms` of that. Speech no longer than `min_speech_duration_ms` is

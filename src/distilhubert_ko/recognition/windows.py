@@ -46,7 +46,7 @@ class Window:
 
     @property
     def frames(self) -> int:
-        """How many are kept."""
+        """The number of frames that are kept."""
         return (FRAMES.count(len(self.wave)) if self.last is None else self.last) - self.first
 
 
