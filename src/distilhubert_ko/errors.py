@@ -7,7 +7,7 @@ LONGEST = 2000  # characters of a message
 
 
 def reason(error: Exception) -> str:
-    """What an error of a library says, in one line; its kind where it says nothing."""
+    """Return what an error of a library says, in one line, or its kind if it says nothing."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
@@ -75,7 +75,7 @@ class ExportError(DistilhubertKoError, RuntimeError):
 
 
 class BulkError(DistilhubertKoError, RuntimeError):
-    """A bulk transcription that cannot go on, or left inputs without a record."""
+    """A bulk transcription that cannot continue, or left inputs without a record."""
 
 
 class MissingExtraError(DistilhubertKoError, ImportError):

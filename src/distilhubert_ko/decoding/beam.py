@@ -1,7 +1,7 @@
 """Beam search: from log-probabilities to the likeliest texts, where a text may add a score of its own.
 
-A hypothesis is a sequence of labels, and its score the natural log-probability of the best single path that spells it
-(the paths are those of `ctc`), plus what a `Scorer` gives the labels. Without a scorer, the best hypothesis is the best
+A hypothesis is a sequence of labels. Its score is the natural log-probability of the best single path that spells it,
+plus what a `Scorer` gives the labels. The paths are those of `ctc`. Without a scorer, the best hypothesis is the best
 path, at any width. Every label has the frames of a path. Hypotheses grow a frame at a time, as in the prefix search of
 Graves et al. (ICML 2006, section 3.2), but with the maximum over paths in place of their sum.
 """

@@ -102,10 +102,10 @@ def loss(log_probs: NDArray[np.floating], labels: Sequence[int], blank: int = 0)
 def align_labels(log_probs: NDArray[np.floating], labels: Sequence[int], blank: int = 0) -> list[Token]:
     """Return the likeliest path that spells `labels`, through the lattice of section 4.1: forced alignment.
 
-    `log_probs` is (frames, vocabulary); the result has one Token for each label, in order. It takes time for
-    frames x (2 labels + 1) cells, and memory for 8 bytes of every BLOCKth frame's cells: for an hour of speech in
-    jamo about a minute and a half, and 0.13 GB. Raises InputError where the shape, the blank or a label is wrong, where
-    there are fewer frames than `min_frames(labels)`, and where every path has probability zero.
+    `log_probs` is (frames, vocabulary); the result has one Token for each label, in order. It takes time for frames x
+    (2 labels + 1) cells, and memory for 8 bytes of every BLOCKth frame's cells. An hour of speech in jamo takes about a
+    minute and a half, and 0.13 GB. Raises InputError where the shape, the blank or a label is wrong, where there are
+    fewer frames than `min_frames(labels)`, and where every path has probability zero.
     """
     states, detours = _lattice(log_probs, labels, blank)
     frames, needed = len(log_probs), min_frames(labels)

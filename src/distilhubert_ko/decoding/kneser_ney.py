@@ -2,8 +2,8 @@
 
 Chen and Goodman, "An Empirical Study of Smoothing Techniques for Language Modeling", TR-10-98, Harvard 1998, section
 4.1, with the choices of KenLM's lmplz (Heafield et al., "Scalable Modified Kneser-Ney Language Model Estimation", ACL
-2013): unigrams are interpolated with the uniform distribution, which is what an unknown unit gets, and n-grams that
-begin a sentence keep their plain counts. Counting is sorting, all in numpy.
+2013). Unigrams are interpolated with the uniform distribution, which is what an unknown unit gets. N-grams that begin a
+sentence keep their plain counts. Counting is sorting, all in numpy.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -143,8 +143,8 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """Return a confidence interval (low, high) for the rate of the summed counts, by the percentile bootstrap.
 
-    Each resample draws as many utterances as there are, with replacement, and divides the sum of their errors by the
-    sum of their lengths: Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR performance evaluation",
+    Each resample draws as many utterances as there are, with replacement. It divides the sum of their errors by the sum
+    of their lengths. See Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR performance evaluation",
     ICASSP 2004. With `groups`, one name per utterance, it draws whole groups instead. Give the speakers if each has
     several utterances, because those err together. `level` is a fraction. The same `seed` gives the same interval.
     Raises InputError without counts or for an argument that does not fit.

@@ -1,9 +1,9 @@
 """Teaching by a CTC model of the same units: each frame of the student learns the teacher's posteriors.
 
 Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network, 2015 (arXiv 1503.02531), frame by frame. Two
-CTC models need not say a unit in the same frame, and then the teacher's spikes draw the student away from its own:
-Kurata and Audhkhasi, Guiding CTC Posterior Spike Timings, Interspeech 2019. A student that starts from the teacher's
-weights, or from nothing, follows the teacher's timing; see also Hilmes, Rossenbach and Schlüter, 2025 (arXiv
+CTC models need not emit a unit in the same frame. Then the teacher's spikes draw the student away from its own: Kurata
+and Audhkhasi, Guiding CTC Posterior Spike Timings, Interspeech 2019. A student that starts from the teacher's
+weights, or from nothing, follows the teacher's timing. See also Hilmes, Rossenbach and Schlüter, 2025 (arXiv
 2506.01503) on the blank's part in it.
 """
 

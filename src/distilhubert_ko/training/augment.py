@@ -1,7 +1,7 @@
 """Augmentation of training clips: speed, reverberation and noise, drawn for each clip in each epoch.
 
-Every draw comes from the generator that is passed in, and nothing else is random: seeded by run, epoch and clip, an
-interrupted run trains on the same clips when it is resumed.
+Every draw comes from the generator that is passed in, and nothing else is random. It is seeded by run, epoch and clip,
+so an interrupted run trains on the same clips when it is resumed.
 """
 
 import numpy as np
