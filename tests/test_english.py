@@ -1,5 +1,6 @@
-"""Tests of the English in documents and help: short sentences, and the words of the field."""
+"""Tests of the English in documents, docstrings and help: short sentences, and the words of the field."""
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,18 +13,22 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 HELP = ROOT / "docs" / "commands.md"
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
 LONGEST = 25
-"""Words in a sentence."""
+"""Words in a sentence of a page."""
+LONGEST_IN_DOCSTRINGS = 30
+"""More than on a page, since docstrings cite and give shapes."""
 BANNED = {
     r"go(?:es)? on": "continue, resume",
     r"torn": "corrupt",
     r"aside": "temporary",
     r"hears?|heard": "recognise; listen to",
-    r"sounds?": "audio",
-    r"anew": "again",
+    r"(?<!direct )sounds?": "audio",
     r"(?:seconds?|hours?|minutes?|steps?|GB|MB|records?|lines?) an? (?:second|hour|minute|step|epoch|line)": "per",
 }
 """Pattern -> what to write in its place."""
+NO_VERB = {"Of", "Where", "What", "None", "As", "Whether", "Which", "How", "For"}
+"""First words of a docstring that does not say what its function does."""
 
 
 def sentences(text: str) -> Iterator[str]:
@@ -48,6 +53,23 @@ def found(sentence: str) -> list[str]:
         for pattern, instead in BANNED.items()
         if (match := re.search(rf"\b(?:{pattern})\b", sentence, re.IGNORECASE))
     ]
+
+
+def docstrings(path: Path) -> Iterator[tuple[str, ast.AST, str]]:
+    """Yield where a docstring stands, what it describes, and its text."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            text = ast.get_docstring(node)
+            if text:
+                yield f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 1)}", node, text
+
+
+def messages(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield where an error is raised, and the text in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Raise):
+            pieces = [each.value for each in ast.walk(node) if isinstance(each, ast.Constant)]
+            yield f"{path.relative_to(ROOT)}:{node.lineno}", " ".join(each for each in pieces if isinstance(each, str))
 
 
 @pytest.mark.parametrize(
@@ -81,3 +103,29 @@ def test_a_page_uses_the_words_of_the_field(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     prose = text.split("\n\n") if page == HELP else sentences(text)
     assert [f"{each} in {sentence}" for sentence in prose for each in found(sentence)] == []
+
+
+def test_the_docstring_of_a_function_begins_with_what_it_does() -> None:
+    assert [
+        f"{place}: {text.splitlines()[0]}"
+        for path in SOURCES
+        for place, node, text in docstrings(path)
+        if not isinstance(node, ast.Module | ast.ClassDef) and text.split()[0].strip(",") in NO_VERB
+    ] == []
+
+
+def test_docstrings_and_errors_use_the_words_of_the_field() -> None:
+    texts = [(place, text) for path in SOURCES for place, _, text in docstrings(path)]
+    texts += [each for path in SOURCES for each in messages(path)]
+    assert [f"{place}: {each}" for place, text in texts for each in found(text)] == []
+
+
+def test_the_sentences_of_docstrings_are_short() -> None:
+    """Those that list what a function raises may be longer."""
+    assert [
+        f"{place}: {sentence}"
+        for path in SOURCES
+        for place, _, text in docstrings(path)
+        for sentence in sentences(text)
+        if words(sentence) > LONGEST_IN_DOCSTRINGS and not sentence.startswith("Raises")
+    ] == []

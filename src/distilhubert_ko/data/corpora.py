@@ -32,7 +32,7 @@ class Utterance:
     """One clip and its transcript, as the corpus spells it (in NFC).
 
     `seconds` is the clip's length, found where `seconds_from` says. A clip that is a slice of a longer file starts at
-    `offset` seconds and has a `duration` unless it runs to the end; a whole file has offset 0 and duration None. What
+    `offset` seconds and has a `duration` unless it runs to the end. A whole file has offset 0 and duration None. What
     is decoded is kept in `cache`, if there is one.
     """
 

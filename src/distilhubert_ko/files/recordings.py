@@ -34,9 +34,9 @@ class Recording:
 def find_recordings(arguments: Sequence[str]) -> list[Recording]:
     """Return the recordings that arguments name: files, `-`, folders for the audio files in them, and patterns, sorted.
 
-    In a pattern, `**` stands for any folders; a file of that very name comes first. Names are stems; where several
-    recordings share one, each keeps its suffix, and after that is counted, so that no transcript overwrites another,
-    not even where a file system takes capitals or the forms of Hangul for the same. Raises InputError for a folder
+    In a pattern, `**` stands for any folders; a file of that very name comes first. Names are stems. Where several
+    recordings share one, each keeps its suffix, and after that is counted. So no transcript overwrites another, not
+    even where a file system takes capitals or the forms of Hangul for the same. Raises InputError for a folder
     without audio and a pattern without files.
     """
     paths = [path for argument in arguments for path in _found(argument)]

@@ -22,10 +22,14 @@ _MIDDLE_DOTS = "ㆍ\u119e"
 def normalise(text: str, spell: bool = False) -> str:
     """Return the form in which transcripts are learnt and scored: words in NFC with one space between them.
 
-    In order: invisible characters go; NFC; full-width forms become ASCII; round, square and angle brackets go
-    with what they hold, an unpaired one alone; quotes and apostrophes go; with `spell`, digits, Latin letters
-    and units after numbers become Korean words ("3시 20%" -> "세 시 이십 퍼센트"); the rest is lower-cased;
-    any other mark that is no letter or number becomes a space; spaces collapse.
+    In order:
+
+    - Invisible characters go.
+    - Text becomes NFC, and full-width forms become ASCII.
+    - Round, square and angle brackets go with what they hold, an unpaired one alone.
+    - Quotes and apostrophes go.
+    - With `spell`, digits, Latin letters and units after numbers become Korean words: "3시 20%" -> "세 시 이십 퍼센트".
+    - The rest is lower-cased. Any other mark that is no letter or number becomes a space. Spaces collapse.
 
     Normalising never fails, and doing it twice changes nothing more. What no Korean vocabulary spells (Latin letters,
     Chinese characters, ㅋㅋ) stays, so that `foreign_characters` can show it.

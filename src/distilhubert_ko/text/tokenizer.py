@@ -28,9 +28,9 @@ class Tokenizer:
     """A CTC vocabulary: `tokens[id]` is the unit, a Hangul syllable or a jamo, of an id.
 
     A new vocabulary starts with the blank (which also pads), the unknown unit and the word delimiter, which
-    stands for a space; one written by others may name and place these three as it likes. It may also lack the
-    delimiter, so that a text is one run; have tokens for the beginning and the end of a text, which say nothing;
-    spell Latin letters in capitals, written small with `lower_case`; and spell jamo with compatibility letters (ㄱ).
+    stands for a space. One written by others may name and place these three as it likes. It may lack the delimiter, so
+    that a text is one run. It may have tokens for the beginning and the end of a text, which say nothing. It may spell
+    Latin letters in capitals, written small with `lower_case`, and jamo with compatibility letters (ㄱ).
     Raises RecipeError for unknown units and ModelError for tokens that are no vocabulary.
     """
 
@@ -101,7 +101,7 @@ class Tokenizer:
 
     @cached_property
     def _has_letters(self) -> bool:
-        """Whether jamo are spelled with compatibility letters, not conjoining."""
+        """True where jamo are spelled with compatibility letters, not conjoining."""
         tokens = "".join(self.tokens)
         return bool(COMPATIBILITY_JAMO.search(tokens)) and not CONJOINING_JAMO.search(tokens)
 
