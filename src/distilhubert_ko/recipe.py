@@ -18,17 +18,19 @@ from distilhubert_ko.errors import RecipeError
 from distilhubert_ko.files.toml_tables import dataclass_from_table, set_key
 from distilhubert_ko.files.writing import write_text
 
+Corpora = str | tuple[str, ...]
+"""One corpus, or several that are read as one."""
 Scheduler = Literal["constant_with_warmup", "linear", "cosine", "cosine_with_restarts", "tri_stage"]
 
 
 @dataclass(frozen=True)
 class Data:
-    """Where speech and text come from. A corpus is written `scheme:location#split`."""
+    """Where speech and text come from. A corpus is written `scheme:location#split`; a list of them is read as one."""
 
-    train: str = "hub:Bingsu/zeroth-korean#train"
-    eval: str = "hub:Bingsu/zeroth-korean#test"
+    train: Corpora = "hub:Bingsu/zeroth-korean#train"
+    eval: Corpora = "hub:Bingsu/zeroth-korean#test"
     """Scored during training; the best checkpoint is the one with the lowest CER here."""
-    test: str = ""
+    test: Corpora = ""
     """Scored once, after training, for the report and the card; empty: the eval corpus."""
     root: str = "."
     """Relative locations of corpora are read against this folder."""
@@ -54,6 +56,13 @@ class Data:
                 f"data.min_seconds {self.min_seconds} and data.max_seconds {self.max_seconds} leave nothing: make the "
                 "second larger"
             )
+        if () in (self.train, self.eval):
+            raise RecipeError("data.train or data.eval is an empty list: write scheme:location#split in it")
+        if self.streaming and not isinstance(self.train, str):
+            raise RecipeError(
+                f"data.streaming fetches one corpus, and data.train names {len(self.train)}: name one, or set "
+                "data.streaming = false"
+            )
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,10 @@ class Model:
 
     pretrained: str = "ntu-spml/distilhubert"
     """A Hub id, a local folder, or "random" for random weights of the architecture below. With a Hub id or a
-    folder the architecture is the one found there; the dropouts below apply in both cases."""
+    folder the architecture is the one found there, DistilHuBERT's or that of Whisper's encoder; the dropouts below
+    apply in all cases."""
+    encoder_layers: int = 0
+    """Keep this many of the first layers of a pretrained Whisper; 0: all."""
     conv_dim: tuple[int, ...] = (512,) * 7
     """Channels of each of the seven convolutions; the first ones, where narrow, save most of the time."""
     hidden_size: int = 768
@@ -86,10 +98,11 @@ class Model:
     feat_proj_dropout: float = 0.0
     final_dropout: float = 0.0
     freeze_feature_encoder: bool = False
-    """Keep the seven convolutions as they were loaded."""
+    """Keep the convolutions, HuBERT's seven or Whisper's two, as they were loaded."""
     mask_time_prob: float = 0.0
     """SpecAugment (Park et al. 2019) on the encoder's input, as wav2vec 2.0 (Baevski et al. 2020, section 4.3) does
-    it: the share of a clip's frames that is replaced by a trained embedding, in spans of mask_time_length."""
+    it: the share of a clip's frames of 20 ms that is replaced by a trained embedding, in spans of mask_time_length.
+    With Whisper, frames of 10 ms of the log-mel are set to 0, and the features that are masked below are mels."""
     mask_time_length: int = 10
     mask_feature_prob: float = 0.0
     """The share of features that is zeroed throughout a clip, in spans of mask_feature_length."""
@@ -99,6 +112,8 @@ class Model:
         counts = "hidden_size num_attention_heads num_conv_pos_embedding_groups mask_time_length mask_feature_length"
         _require_one_or_more("model", self, counts)
         _require_shares("model", self, "mask_time_prob mask_feature_prob")
+        if self.encoder_layers < 0:
+            raise RecipeError(f"model.encoder_layers is {self.encoder_layers}: give 1 or more, or 0 for all")
         if len(self.conv_dim) != len(KERNELS) or min(self.conv_dim) < 1:
             raise RecipeError(f"model.conv_dim is {list(self.conv_dim)}: give {len(KERNELS)} widths of 1 or more")
         if self.hidden_size % self.num_attention_heads:
@@ -274,7 +289,7 @@ class Recipe:
             )
 
     @property
-    def test_corpus(self) -> str:
+    def test_corpus(self) -> Corpora:
         return self.data.test or self.data.eval
 
     @property
@@ -284,6 +299,16 @@ class Recipe:
     @property
     def cache(self) -> Path | None:
         return Path(self.data.cache).expanduser() if self.data.cache else None
+
+
+def listed_corpora(corpora: Corpora) -> tuple[str, ...]:
+    """Return the specs of one corpus or of several."""
+    return (corpora,) if isinstance(corpora, str) else corpora
+
+
+def joined_corpora(corpora: Corpora) -> str:
+    """Return one corpus, or several, as a reader is told."""
+    return " + ".join(listed_corpora(corpora))
 
 
 def _require_one_or_more(name: str, section: object, keys: str) -> None:

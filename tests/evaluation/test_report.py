@@ -15,7 +15,7 @@ import yaml
 from distilhubert_ko import model_folder, recipe
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.data import dataset
-from distilhubert_ko.data.corpora import read_corpus
+from distilhubert_ko.data.corpora import read_corpora
 from distilhubert_ko.data.dataset import read_scored_split
 from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.errors import InputError, ModelError
@@ -173,7 +173,7 @@ def test_a_report_knows_the_commits_of_a_model_and_a_corpus_of_the_hub(
     assert [model_folder.revision(name) for name in ("owner/other", "random", exported)] == [None] * 3
 
     monkeypatch.setattr(
-        dataset, "read_corpus", lambda *args, **options: replace(read_corpus(*args, **options), revision="4" * 40)
+        dataset, "read_corpora", lambda *args, **options: replace(read_corpora(*args, **options), revision="4" * 40)
     )
     found = report.evaluate_model(Transcriber("owner/name", threads=1), f"manifest:{tiny_speech}/dev.jsonl")
     assert (found.model_revision, found.corpus_revision) == (COMMIT, "4" * 40)

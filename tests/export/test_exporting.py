@@ -29,8 +29,8 @@ from distilhubert_ko.evaluation import metrics, report
 from distilhubert_ko.export import calibration, exporting, graphs, int8_gate, sherpa, source
 from distilhubert_ko.export.graph import HubertGraph
 from distilhubert_ko.export.int8_gate import ALLOWED, CLIPS, PrecisionTrial, calibration_waves
+from distilhubert_ko.model.ctc_network import CtcNetwork
 from distilhubert_ko.model.loading import load_network
-from distilhubert_ko.model.network import PaddingSafeForCTC
 from distilhubert_ko.model_folder import GRAPH
 from distilhubert_ko.recognition.session import ModelSession
 from distilhubert_ko.recognition.transcriber import Transcriber
@@ -59,7 +59,7 @@ def runtime(exported: Path) -> ModelSession:
 
 
 @pytest.fixture(scope="module")
-def network(exported: Path) -> PaddingSafeForCTC:
+def network(exported: Path) -> CtcNetwork:
     return load_network(exported)
 
 
@@ -70,9 +70,7 @@ def folder(exported: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("lengths", BATCHES)
-def test_the_graph_gives_what_torch_gives(
-    runtime: ModelSession, network: PaddingSafeForCTC, lengths: tuple[int, ...]
-) -> None:
+def test_the_graph_gives_what_torch_gives(runtime: ModelSession, network: CtcNetwork, lengths: tuple[int, ...]) -> None:
     clips = [clip(samples, seed) for seed, samples in enumerate(lengths)]
     found = runtime.log_probs(clips)
     with torch.no_grad():

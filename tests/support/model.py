@@ -13,8 +13,8 @@ import torch
 from distilhubert_ko import recipe
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.export import exporting
+from distilhubert_ko.model.ctc_network import CtcNetwork
 from distilhubert_ko.model.loading import build_network
-from distilhubert_ko.model.network import PaddingSafeHubertForCTC
 from distilhubert_ko.model.saving import save_network
 from distilhubert_ko.text.tokenizer import Tokenizer
 
@@ -62,7 +62,7 @@ SYLLABLES = Tokenizer.from_texts(["가나다라마바사아자차카타파하 �
 JAMO = Tokenizer("jamo", Tokenizer.from_texts(["각난닫랄맘밥삿앙잦찿캌탙팦핳 겨뎌"], "jamo").tokens[: len(SYLLABLES)])
 
 
-def new_network(config: recipe.Model = TINY) -> PaddingSafeHubertForCTC:
+def new_network(config: recipe.Model = TINY) -> CtcNetwork:
     """With a head for SYLLABLES, in evaluation mode, every weight so large that logits differ by whole units.
 
     With the weights of a new model all logits are nearly 0, and any comparison would pass.

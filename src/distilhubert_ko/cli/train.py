@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from distilhubert_ko.recipe import Recipe
 
 RecipeArgument = Annotated[
-    str, typer.Argument(metavar="RECIPE", help="A TOML file, or zeroth, zeroth-plus, pansori or demo.")
+    str,
+    typer.Argument(
+        metavar="RECIPE", help="A TOML file, or whisper, zeroth, zeroth-plus, korean-small, pansori or demo."
+    ),
 ]
 SetOption = Annotated[
     list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a key of the recipe; repeatable.")
@@ -130,7 +133,7 @@ def demo_command(
     out: Annotated[Path, typer.Option(help="A new folder for the model.")] = Path("demo"),
 ) -> None:
     """Train, measure, document and transcribe in minutes, offline, on speech that the program synthesises."""
-    from distilhubert_ko.data.corpora import read_corpus
+    from distilhubert_ko.data.corpora import read_corpora
     from distilhubert_ko.files.writing import write_text
     from distilhubert_ko.recipe import find_recipe, load_recipe
     from distilhubert_ko.recognition.transcriber import Transcriber
@@ -139,7 +142,7 @@ def demo_command(
     report = _train_and_report(config, out, resume=False)
     if report is None:
         return
-    clip = read_corpus(config.test_corpus).utterances[0]
+    clip = read_corpora(config.test_corpus).utterances[0]
     text = Transcriber(out)(clip.wave()).text
     transcript = write_text(out / "transcript.txt", f"{text}\n")
     typer.echo(report_lines(report))

@@ -7,7 +7,7 @@ import difflib
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,6 +23,7 @@ from distilhubert_ko.data.readers.registry import READERS
 from distilhubert_ko.data.reading import DEFAULT_READING, Reading
 from distilhubert_ko.data.splits import parse_heldout, select_split
 from distilhubert_ko.errors import AudioError, CorpusError, UnavailableError
+from distilhubert_ko.recipe import Corpora, listed_corpora
 
 _WHOLE = 0.1  # s: manifests round durations, so a slice this near to the whole file is the whole file
 
@@ -134,6 +135,33 @@ def read_corpus(
         first = f" (e.g. {problems[0].id}: {problems[0].reason})" if problems else ""
         raise CorpusError(f"{spec}: none of {len(entries)} entries can be used{first}: check the path and the scheme")
     return Corpus(spec, tuple(utterances), tuple(problems), listing.revision)
+
+
+def read_corpora(
+    specs: Corpora, reading: Reading = DEFAULT_READING, *, transcribed: bool = True, measured: bool = True
+) -> Corpus:
+    """Read one corpus, or several as one, in their order; otherwise as `read_corpus`."""
+    return merge_corpora(
+        [read_corpus(spec, reading, transcribed=transcribed, measured=measured) for spec in listed_corpora(specs)]
+    )
+
+
+def merge_corpora(parts: Sequence[Corpus]) -> Corpus:
+    """Return corpora as one, in their order. Raises CorpusError where two of them have an utterance of the same id."""
+    if len(parts) == 1:
+        return parts[0]
+    counts = Counter(utterance.id for part in parts for utterance in part.utterances)
+    twice = [key for key, count in counts.items() if count > 1]
+    spec = " + ".join(part.spec for part in parts)
+    if twice:
+        raise CorpusError(f"{spec}: {len(twice)} ids occur in more than one, e.g. {twice[0]}: rename those of one")
+    revisions = " + ".join(part.revision or "none" for part in parts) if any(part.revision for part in parts) else None
+    return Corpus(
+        spec,
+        tuple(utterance for part in parts for utterance in part.utterances),
+        tuple(problem for part in parts for problem in part.problems),
+        revisions,
+    )
 
 
 def _parse_spec(spec: str) -> tuple[str, str, str | None]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from distilhubert_ko import model_folder
 from distilhubert_ko.audio.frames import FRAMES
-from distilhubert_ko.data.corpora import Corpus, read_corpus
+from distilhubert_ko.data.corpora import Corpus, read_corpora
 from distilhubert_ko.data.examples import Example, Split
 from distilhubert_ko.data.fitness import (
     TOO_FEW_FRAMES,
@@ -19,7 +19,7 @@ from distilhubert_ko.data.fitness import (
 from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.errors import CorpusError
 from distilhubert_ko.model_folder import DataRecord, OverlapRecord, SplitRecord, SplitsRecord
-from distilhubert_ko.recipe import Data, Recipe, Text
+from distilhubert_ko.recipe import Corpora, Data, Recipe, Text
 from distilhubert_ko.text.normalise import normalise
 from distilhubert_ko.text.tokenizer import Tokenizer, Units
 
@@ -53,7 +53,7 @@ def prepare_dataset(config: Recipe) -> Dataset:
     """
     data = config.data
     reading = Reading.from_recipe(config)
-    train = usable_split(read_corpus(data.train, reading, measured=False), config.text, data)
+    train = usable_split(read_corpora(data.train, reading, measured=False), config.text, data)
     train = _alignable(train, _vocabulary(train, config.text.units))
     tokenizer = _vocabulary(train, config.text.units)  # anew: what was left out is not learnt
     evaluation = read_scored_split(data.eval, config.text, reading)
@@ -66,18 +66,18 @@ def _vocabulary(train: Split, units: Units) -> Tokenizer:
     return Tokenizer.from_texts((example.text for example in train.examples), units)
 
 
-def read_scored_split(spec: str, rules: Text, reading: Reading) -> Split:
-    """Return a corpus to be scored on: no clip is left out for its length, only those that could not be scored."""
-    return usable_split(read_corpus(spec, reading), rules, None)
+def read_scored_split(specs: Corpora, rules: Text, reading: Reading) -> Split:
+    """Return corpora to be scored on: no clip is left out for its length, only those that could not be scored."""
+    return usable_split(read_corpora(specs, reading), rules, None)
 
 
-def read_unlabelled(spec: str, config: Recipe, *, measured: bool = True) -> Split:
-    """Return the speech of a corpus without transcripts, within the recipe's limits and long enough for a frame.
+def read_unlabelled(specs: Corpora, config: Recipe, *, measured: bool = True) -> Split:
+    """Return the speech of corpora without transcripts, within the recipe's limits and long enough for a frame.
 
     Without `measured`, a streamed clip's length may be known only when it is fetched. Raises CorpusError where there is
     no speech.
     """
-    corpus = read_corpus(spec, Reading.from_recipe(config), transcribed=False, measured=measured)
+    corpus = read_corpora(specs, Reading.from_recipe(config), transcribed=False, measured=measured)
     dropped = Counter(problem.reason for problem in corpus.problems)
     examples = []
     for example in (Example(utterance, "") for utterance in corpus.utterances):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from distilhubert_ko.data.corpora import read_corpus
 from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.errors import CorpusError
-from distilhubert_ko.recipe import Recipe
+from distilhubert_ko.recipe import Recipe, listed_corpora
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,16 @@ PUBLISHED_SIZES = {"hub:Bingsu/zeroth-korean#train": CorpusSize(22_263, 51.6)}
 
 
 def training_size(recipe: Recipe) -> CorpusSize:
-    """Return the published size of the recipe's training corpus, or that of the local one, before any filter.
+    """Return the published sizes of the recipe's training corpora, or those of the local ones, before any filter.
 
     Raises CorpusError for a Hub corpus of unknown size and for a local one that cannot be read.
     """
-    spec = recipe.data.train
+    sizes = [_corpus_size(spec, recipe) for spec in listed_corpora(recipe.data.train)]
+    hours = [size.hours for size in sizes if size.hours is not None]
+    return CorpusSize(sum(size.utterances for size in sizes), sum(hours) if len(hours) == len(sizes) else None)
+
+
+def _corpus_size(spec: str, recipe: Recipe) -> CorpusSize:
     if spec in PUBLISHED_SIZES:
         return PUBLISHED_SIZES[spec]
     if spec.startswith("hub:"):

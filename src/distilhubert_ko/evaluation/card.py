@@ -11,6 +11,7 @@ from typing import Any
 
 from distilhubert_ko import model_folder, recipe
 from distilhubert_ko.data.readers.hub import hub_name
+from distilhubert_ko.evaluation import whisper_card
 from distilhubert_ko.evaluation.learning_curve import draw_learning_curve
 from distilhubert_ko.evaluation.report import Report, load_report
 from distilhubert_ko.files import writing
@@ -24,6 +25,7 @@ FOREIGN = {
 OPTIMIZER = "{} with betas=({},{}) and epsilon={:g}"
 SECTIONS = ("model", "augment", "training", "teaching")
 """Sections of a recipe whose keys the card names if they differ from the defaults."""
+TAGS = ("automatic-speech-recognition", "hubert", "distilhubert", "ctc", "korean", "onnx")
 TOLD = {"mixed_precision", "logging_steps"} | {field.name for field in dataclasses.fields(recipe.Model)}
 TOLD -= {name for name in TOLD if name.startswith("mask_")} | {"feat_proj_dropout", "final_dropout"}
 """Keys that the card leaves out there, because they appear elsewhere or change nothing."""
@@ -54,6 +56,11 @@ class ModelRecord:
     @cached_property
     def log(self) -> list[dict[str, Any]]:
         return model_folder.read_log(self.folder)
+
+    @property
+    def is_whisper(self) -> bool:
+        """Tell whether the encoder is Whisper's, not DistilHuBERT's."""
+        return bool(model_folder.read_json(self.folder / model_folder.CONFIG).get("model_type") == "whisper")
 
     @property
     def pretrained(self) -> str:
@@ -96,10 +103,9 @@ def _metadata(record: ModelRecord) -> str:
     if record.pretrained:
         lines.append(f"base_model: {record.pretrained}")
     lines += ["pipeline_tag: automatic-speech-recognition", "tags:"]
-    lines += [f"- {tag}" for tag in ("automatic-speech-recognition", "hubert", "distilhubert", "ctc", "korean", "onnx")]
-    train = record.recipe.data.train
-    if train.startswith("hub:"):
-        lines += ["datasets:", f"- {_location(train)}"]
+    lines += [f"- {tag}" for tag in (whisper_card.TAGS if record.is_whisper else TAGS)]
+    hub = [spec for spec in recipe.listed_corpora(record.recipe.data.train) if spec.startswith("hub:")]
+    lines += ["datasets:", *(f"- {_location(spec)}" for spec in hub)] if hub else []
     result = record.report
     lines += ["metrics:", "- cer", "- wer", "model-index:", f"- name: {record.recipe.name}", "  results:", "  - task:"]
     lines += ["      name: Automatic Speech Recognition", "      type: automatic-speech-recognition", "    dataset:"]
@@ -129,10 +135,10 @@ def _summary(record: ModelRecord) -> str:
         f"is a fine-tuned version of [{record.pretrained}](https://huggingface.co/{record.pretrained})"
         f"{_at(record.training.pretrained_revision)}"
         if record.pretrained
-        else f"is a DistilHuBERT trained from {_weights(record)}"
+        else f"is {'a Whisper encoder' if record.is_whisper else 'a DistilHuBERT'} trained from {_weights(record)}"
     )
     return (
-        f"This model {base} on `{record.recipe.data.train}`, for Korean speech recognition.\n"
+        f"This model {base} on `{recipe.joined_corpora(record.recipe.data.train)}`, for Korean speech recognition.\n"
         f"It achieves the following results on the evaluation set `{result.corpus}`{_at(result.corpus_revision)} "
         f"({result.utterances:,} utterances, {result.hours:.2f} h, {result.speakers} speakers):\n\n"
         f"- Loss: {result.loss:.4f}\n"
@@ -174,6 +180,8 @@ def _interval_text(interval: tuple[float, float]) -> str:
 def _description(record: ModelRecord) -> str:
     units = record.data.units
     meaning = "Hangul syllables" if units == "syllables" else "conjoining jamo, recomposed to syllables (NFC)"
+    if record.is_whisper:
+        return whisper_card.describe_whisper(record.training, record.data.vocabulary, meaning)
     return (
         f"DistilHuBERT ([arXiv 2110.01900](https://arxiv.org/abs/2110.01900)) with a CTC head: seven convolutions over "
         f"the 16 kHz wave, {record.training.num_hidden_layers} transformer layers of width "
@@ -203,7 +211,7 @@ def _uses(record: ModelRecord) -> str:
         "Characters or jamo of the evaluation text that its vocabulary lacks, and that count as errors: "
         f"{result.unknown_characters:,}.",
     ]
-    if record.recipe.data.train.startswith("synthetic:"):
+    if all(spec.startswith("synthetic:") for spec in recipe.listed_corpora(record.recipe.data.train)):
         limits.insert(0, "It learnt from synthetic speech of a few hundred words: a demonstration, not for use.")
     return (
         "Transcription of Korean speech, offline, on ordinary CPUs. Not for decisions about people, and not for "
@@ -301,7 +309,7 @@ def _selection(record: ModelRecord) -> str:
     warning = "" if record.recipe.test_corpus != data.eval else ", which is also the set reported above"
     return (
         f"The weights are those of step {record.training.best_step:,} of {record.training.total_steps:,}, the "
-        f"lowest CER on `{data.eval}`{warning}. The last weights are in `last/`."
+        f"lowest CER on `{recipe.joined_corpora(data.eval)}`{warning}. The last weights are in `last/`."
     )
 
 

@@ -20,7 +20,7 @@ from distilhubert_ko.evaluation import metrics
 from distilhubert_ko.evaluation.breakdown import Comparison, Prediction
 from distilhubert_ko.files import writing
 from distilhubert_ko.model_folder import PREDICTIONS, RECIPE, REPORT
-from distilhubert_ko.recipe import Recipe, load_recipe
+from distilhubert_ko.recipe import Corpora, Recipe, load_recipe
 from distilhubert_ko.recognition.transcriber import Transcriber, recognise_in_chunks
 
 
@@ -76,7 +76,7 @@ def _figures() -> list[str]:
 
 def evaluate_model(
     transcriber: Transcriber,
-    spec: str,
+    specs: Corpora,
     *,
     reading: Reading = DEFAULT_READING,
     on_progress: Callable[[int, int], None] | None = None,
@@ -86,7 +86,7 @@ def evaluate_model(
     `reading` is as in `read_evaluation_split`. `on_progress` receives the number of utterances done and of all. Raises
     CorpusError for a corpus that cannot be read.
     """
-    return evaluate_split(transcriber, read_evaluation_split(transcriber.folder, spec, reading), on_progress)
+    return evaluate_split(transcriber, read_evaluation_split(transcriber.folder, specs, reading), on_progress)
 
 
 def evaluate_split(
@@ -105,7 +105,7 @@ def evaluate_split(
     return _report(split, predictions, losses, transcriber, time.perf_counter() - started)
 
 
-def read_evaluation_split(folder: Path, spec: str, reading: Reading = DEFAULT_READING) -> Split:
+def read_evaluation_split(folder: Path, specs: Corpora, reading: Reading = DEFAULT_READING) -> Split:
     """Return a corpus with the text rules and the speaker split of the recipe of the model in `folder`.
 
     `reading` gives the root, the cache and `allow_outside`, because a model must not decide where files are written or
@@ -113,7 +113,7 @@ def read_evaluation_split(folder: Path, spec: str, reading: Reading = DEFAULT_RE
     """
     recipe = recipe_of(folder)
     own = dataclasses.replace(reading, heldout=recipe.data.heldout, streaming=recipe.data.streaming)
-    return read_scored_split(spec, recipe.text, own)
+    return read_scored_split(specs, recipe.text, own)
 
 
 def _loss(log_probs: np.ndarray, example: Example, transcriber: Transcriber) -> float:

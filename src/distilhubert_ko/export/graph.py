@@ -15,12 +15,13 @@ import numpy as np
 from onnx import TensorProto
 
 from distilhubert_ko.audio.frames import KERNELS, STRIDES
-from distilhubert_ko.export.onnx_builder import CONV_EPS, Array, Observed, OnnxBuilder, slice_inputs
+from distilhubert_ko.export.onnx_builder import CONV_EPS, Array, Observed, slice_inputs
+from distilhubert_ko.export.transformer_graph import TransformerGraph
 
 LATER = tuple(tuple(f"conv{number}" for number in range(first, len(KERNELS))) for first in (4, 3, 2, 0))
 
 
-class HubertGraph(OnnxBuilder):
+class HubertGraph(TransformerGraph):
     """The network of a HuBERT or a wav2vec 2.0."""
 
     RUNGS = ((), ("positions",), *(("positions", *convolutions) for convolutions in LATER))
@@ -29,8 +30,8 @@ class HubertGraph(OnnxBuilder):
         self, weights: Mapping[str, Array], config: Mapping[str, Any], speech: Mapping[str, Observed] | None
     ) -> None:
         # Without "hubert." or "wav2vec2.", so that both read alike.
-        super().__init__({k if k.startswith("lm_head.") else k.split(".", 1)[1]: v for k, v in weights.items()}, speech)
-        self.config = config
+        named = {k if k.startswith("lm_head.") else k.split(".", 1)[1]: v for k, v in weights.items()}
+        super().__init__(named, config, speech)
 
     def encoded(self, waves: str, lengths: str, frames: str) -> str:
         hidden = self.projection(self.convolutions(waves, lengths))
@@ -113,25 +114,6 @@ class HubertGraph(OnnxBuilder):
         hidden = self.add("Where", self.add("Unsqueeze", valid, np.array([2])), hidden, np.float32(0))
         return self.layers(self.add("Add", hidden, self.positions(hidden)), valid)
 
-    def layers(self, hidden: str, valid: str) -> str:
-        """Add the transformer's layers and norms; attention sees what is `valid` (batch, time)."""
-        mask = self.add("Unsqueeze", valid, np.array([1, 2]))
-        mask = self.add("Where", mask, np.float32(0), np.float32(-1e9))  # over keys
-        stable, eps = self.config["do_stable_layer_norm"], self.config["layer_norm_eps"]
-        if not stable:
-            hidden = self.norm(hidden, "encoder.layer_norm", eps)
-        for number in range(self.config["num_hidden_layers"]):
-            layer = f"encoder.layers.{number}"
-            normed = self.norm(hidden, f"{layer}.layer_norm", eps) if stable else hidden
-            hidden = self.add("Add", hidden, self.attention(normed, f"{layer}.attention", mask))
-            if not stable:
-                hidden = self.norm(hidden, f"{layer}.layer_norm", eps)
-            normed = self.norm(hidden, f"{layer}.final_layer_norm", eps) if stable else hidden
-            hidden = self.add("Add", hidden, self.feed_forward(normed, f"{layer}.feed_forward"))
-            if not stable:
-                hidden = self.norm(hidden, f"{layer}.final_layer_norm", eps)
-        return self.norm(hidden, "encoder.layer_norm", eps) if stable else hidden
-
     def positions(self, hidden: str) -> str:
         conv = "encoder.pos_conv_embed.conv"
         size, direction = (self.weights[f"{conv}.parametrizations.weight.original{number}"] for number in (0, 1))
@@ -142,32 +124,3 @@ class HubertGraph(OnnxBuilder):
         groups = self.config["num_conv_pos_embedding_groups"]
         pads = [before, kernel - 1 - before]  # as many steps out as in
         return self.conv(hidden, "positions", weight, bias, group=groups, pads=pads)
-
-    def attention(self, hidden: str, layer: str, mask: str) -> str:
-        heads = self.config["num_attention_heads"]
-        size = self.config["hidden_size"] // heads
-        weight, bias = (
-            np.concatenate(
-                [
-                    self.weights[f"{layer}.q_proj.{kind}"] * np.float32(size**-0.5),
-                    self.weights[f"{layer}.k_proj.{kind}"],
-                    self.weights[f"{layer}.v_proj.{kind}"],
-                ]
-            )
-            for kind in ("weight", "bias")
-        )
-        all_ = self.add("Reshape", self.linear(hidden, layer, weight, bias), np.array([0, 0, 3 * heads, size]))
-        query, key, value = self.add_many(3, "Split", all_, axis=2, num_outputs=3)
-        query, value = (self.add("Transpose", each, perm=[0, 2, 1, 3]) for each in (query, value))
-        scores = self.add("MatMul", query, self.add("Transpose", key, perm=[0, 2, 3, 1]))
-        attended = self.add("MatMul", self.add("Softmax", self.add("Add", scores, mask), axis=-1), value)
-        context = self.add("Transpose", attended, perm=[0, 2, 1, 3])
-        context = self.add("Reshape", context, np.array([0, 0, heads * size]))
-        return self.linear(context, f"{layer}.out_proj", *self.weight_and_bias(f"{layer}.out_proj"))
-
-    def feed_forward(self, hidden: str, layer: str) -> str:
-        for name in ("intermediate_dense", "output_dense"):
-            if name == "output_dense":
-                hidden = self.add("Gelu", hidden)
-            hidden = self.linear(hidden, f"{layer}.{name}", *self.weight_and_bias(f"{layer}.{name}"))
-        return hidden

@@ -7,12 +7,18 @@ import onnx
 
 from distilhubert_ko.export.graph import HubertGraph
 from distilhubert_ko.export.onnx_builder import Array, Observed
+from distilhubert_ko.export.transformer_graph import TransformerGraph
+from distilhubert_ko.export.whisper_graph import WhisperGraph
 
-GRAPHS = {"hubert": HubertGraph, "wav2vec2": HubertGraph}
+GRAPHS: dict[str, type[TransformerGraph]] = {
+    "hubert": HubertGraph,
+    "wav2vec2": HubertGraph,
+    "whisper": WhisperGraph,
+}
 """model_type -> the class of its graph."""
 
 
-def graph_class(config: Mapping[str, Any]) -> type[HubertGraph]:
+def graph_class(config: Mapping[str, Any]) -> type[TransformerGraph]:
     """Return the class that builds the graph for a config as Transformers writes it."""
     return GRAPHS[config["model_type"]]
 

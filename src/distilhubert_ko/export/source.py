@@ -14,8 +14,9 @@ from torch import Tensor
 from distilhubert_ko.errors import ExportError, ModelError
 from distilhubert_ko.export import graphs
 from distilhubert_ko.export.onnx_builder import Observed
+from distilhubert_ko.model.ctc_network import CtcNetwork
 from distilhubert_ko.model.loading import load_network, wants_normalised_waves
-from distilhubert_ko.model.network import PaddingSafeForCTC, normalise_waves
+from distilhubert_ko.model.network import normalise_waves
 from distilhubert_ko.model_folder import GRAPH
 from distilhubert_ko.recognition.session import ModelSession
 
@@ -28,7 +29,7 @@ class ExportSource:
     """The weights of a model folder, and the network in torch that its graphs must agree with."""
 
     folder: Path
-    network: PaddingSafeForCTC
+    network: CtcNetwork
     normalise: bool
     weights: Mapping[str, np.ndarray]
 
@@ -38,7 +39,7 @@ class ExportSource:
         transformers.utils.logging.disable_progress_bar()  # loading takes no time that one would watch
         network = load_network(folder)
         for name in ("hidden_act", "feat_extract_activation"):
-            if (value := getattr(network.config, name)) != "gelu":
+            if (value := getattr(network.config, name, "gelu")) != "gelu":
                 raise ModelError(f"{folder}: {name} {value!r} is not supported here: use a checkpoint with 'gelu'")
         weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
         return cls(folder, network, wants_normalised_waves(folder), weights)

@@ -67,7 +67,9 @@ def _convert(kind: Any, value: Any, what: str) -> Any:
         if not isinstance(value, list | tuple) or len(value) != len(parts):
             raise RecipeError(f"{what} is {value!r}: give {len(parts)} values")
         return tuple(_convert(part, item, what) for part, item in zip(parts, value, strict=True))
-    assert not isinstance(origin, types.UnionType), "no recipe key is a union"
+    if origin is types.UnionType:  # one value, or a list of such
+        one, several = typing.get_args(kind)
+        return _convert(several if isinstance(value, list | tuple) else one, value, what)
     if kind is float and type(value) is int:
         try:
             return float(value)

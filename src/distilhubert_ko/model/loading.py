@@ -14,21 +14,35 @@ from transformers import HubertConfig, PreTrainedConfig, Wav2Vec2FeatureExtracto
 from distilhubert_ko import recipe
 from distilhubert_ko.audio.frames import KERNELS, SAMPLE_RATE, STRIDES
 from distilhubert_ko.errors import DistilhubertKoError, ModelError, RecipeError, UnavailableError
-from distilhubert_ko.model.network import PaddingSafeForCTC, PaddingSafeHubertForCTC, PaddingSafeWav2Vec2ForCTC
+from distilhubert_ko.model import whisper
+from distilhubert_ko.model.ctc_network import CtcNetwork
+from distilhubert_ko.model.network import PaddingSafeHubertForCTC, PaddingSafeWav2Vec2ForCTC
 from distilhubert_ko.text.tokenizer import Tokenizer
 
-CLASSES: dict[str, Any] = {"hubert": PaddingSafeHubertForCTC, "wav2vec2": PaddingSafeWav2Vec2ForCTC}
+CLASSES: dict[str, Any] = {
+    "hubert": PaddingSafeHubertForCTC,
+    "wav2vec2": PaddingSafeWav2Vec2ForCTC,
+    "whisper": whisper.PaddingSafeWhisperForCTC,
+}
 """model_type -> the network's class."""
 SIZES = "vocab_size hidden_size intermediate_size num_attention_heads conv_dim num_conv_pos_embeddings".split()
 """Keys of a config that cannot be larger than the largest dimension of the weights. The first is the head's."""
 
 
-def build_network(config: recipe.Model, tokenizer: Tokenizer) -> PaddingSafeHubertForCTC:
+def build_network(config: recipe.Model, tokenizer: Tokenizer) -> CtcNetwork:
     """Return the network of a recipe, with a head for the tokenizer's vocabulary.
 
-    Raises UnavailableError where the Hub cannot be reached, ModelError for a checkpoint that is not a DistilHuBERT, and
-    RecipeError for masks wider than it.
+    The model_type of a pretrained checkpoint decides whether it is Whisper's encoder or a DistilHuBERT. Raises
+    UnavailableError where the Hub cannot be reached, ModelError for a checkpoint that is neither, and RecipeError for
+    keys that the encoder cannot follow.
     """
+    if config.pretrained != "random" and _model_type(config.pretrained) == "whisper":
+        return whisper.build_whisper(config, tokenizer)
+    if config.encoder_layers:
+        raise RecipeError(
+            f"model.encoder_layers is {config.encoder_layers}: only a Whisper can be cut to its first layers; set it "
+            "to 0"
+        )
     common = {
         "vocab_size": len(tokenizer),
         "pad_token_id": tokenizer.blank_id,
@@ -81,7 +95,16 @@ def hubert_config(config: recipe.Model, **others: Any) -> HubertConfig:
     )
 
 
-def load_network(folder: Path, *, head: bool = True) -> PaddingSafeForCTC:
+def _model_type(name: str | Path) -> str | None:
+    """Return the model_type of a checkpoint, a folder or a Hub id; None where config.json cannot be read."""
+    try:
+        kind = PreTrainedConfig.get_config_dict(name)[0].get("model_type")
+    except Exception:  # as in `load_network`; loading the model says what is wrong
+        return None
+    return kind if isinstance(kind, str) else None
+
+
+def load_network(folder: Path, *, head: bool = True) -> CtcNetwork:
     """Return the network saved in `folder`, in float32 and evaluation mode.
 
     Without `head`, an encoder alone is enough; its head is then random. Raises ModelError where the folder cannot be
@@ -97,7 +120,8 @@ def load_network(folder: Path, *, head: bool = True) -> PaddingSafeForCTC:
         kind = config.get("model_type")
         if not isinstance(kind, str) or kind not in CLASSES:
             raise ModelError(f"{folder}: model_type {kind!r} in config.json; give a model of {' or '.join(CLASSES)}")
-        _check_sizes(folder, config, SIZES if head else SIZES[1:])
+        sizes = whisper.SIZES if kind == "whisper" else SIZES
+        _check_sizes(folder, config, sizes if head else sizes[1:])
         loaded: Any = CLASSES[kind].from_pretrained(
             folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True
         )
@@ -138,6 +162,8 @@ def wants_normalised_waves(folder: Path) -> bool:
 
     Raises ModelError where these are missing or want another sample rate.
     """
+    if _model_type(folder) == "whisper":
+        return False  # its log-mel is made in the network
     try:
         extractor = Wav2Vec2FeatureExtractor.from_pretrained(folder)
     except Exception as error:  # as in `load_network`

@@ -14,23 +14,21 @@ Training makes DistilHuBERT; loading takes any such folder, whoever made it.
 """
 
 import contextlib
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import (
     HubertConfig,
     HubertForCTC,
-    PreTrainedModel,
     Wav2Vec2Config,
     Wav2Vec2ForCTC,
 )
-from transformers.modeling_outputs import CausalLMOutput
 from transformers.models.hubert.modeling_hubert import HubertPositionalConvEmbedding
 from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2PositionalConvEmbedding
 
 from distilhubert_ko.audio.frames import KERNELS, STRIDES
 from distilhubert_ko.errors import ModelError
+from distilhubert_ko.model.ctc_network import CtcNetwork
 
 FIRST_KERNEL, FIRST_STRIDE = KERNELS[0], STRIDES[0]
 SAFE_CHANNELS = 16
@@ -61,15 +59,8 @@ NARROW_POSITIONS = {
 }
 
 
-class PaddingSafeForCTC(PreTrainedModel):
+class PaddingSafeForCTC(CtcNetwork):
     """What both models share; see the module's docstring. Raises ModelError for other architectures."""
-
-    # The Trainer would take **ignored for a promise to average over accumulated batches, and only add them up.
-    accepts_loss_kwargs = False
-
-    base_model: Any
-    dropout: nn.Dropout
-    lm_head: nn.Linear
 
     def __init__(self, config: HubertConfig | Wav2Vec2Config):
         _check(config)
@@ -78,50 +69,15 @@ class PaddingSafeForCTC(PreTrainedModel):
             positions = self.base_model.encoder.pos_conv_embed
             positions.__class__ = NARROW_POSITIONS[type(positions)]
 
-    def forward(
-        self,
-        input_values: Tensor,
-        lengths: Tensor | None = None,
-        labels: Tensor | None = None,
-        **ignored: Any,
-    ) -> CausalLMOutput:
-        """Logits (batch, frames, vocabulary) of waves (batch, samples) padded with anything.
-
-        `lengths` (batch,) are samples without padding, at least 400 each; None means no padding. `labels`
-        (batch, units) are padded with -100. The loss is CTC's, reduced as config.ctc_loss_reduction says. Logits of
-        padded frames mean nothing.
-        """
-        if lengths is None:
-            lengths = torch.full((len(input_values),), input_values.shape[1], device=input_values.device)
-        features = self.features(input_values, lengths)
-        frames = self.frame_lengths(lengths)
-        valid = torch.arange(features.shape[1], device=features.device) < frames[:, None]
+    def encode(self, waves: Tensor, lengths: Tensor) -> Tensor:
+        features = self.features(waves, lengths)
+        valid = torch.arange(features.shape[1], device=features.device) < self.frame_lengths(lengths)[:, None]
         hidden = self.project(features)
         # SpecAugment, in training alone and only where the configuration asks for it; refused for less than a span.
         if hidden.shape[1] >= self.config.mask_time_length:
             hidden = self.base_model._mask_hidden_states(hidden, attention_mask=valid)
-        hidden = self.base_model.encoder(hidden, attention_mask=valid)[0]
-        logits = self.lm_head(self.dropout(hidden))
-        loss = None if labels is None else self.losses(logits, frames, labels, self.config.ctc_loss_reduction)
-        return CausalLMOutput(loss=loss, logits=logits)
-
-    def losses(self, logits: Tensor, frames: Tensor, labels: Tensor, reduction: str) -> Tensor:
-        """CTC's loss of logits (batch, frames, vocabulary), of which `frames` (batch,) count: "none" gives (batch,)."""
-        loss: Tensor = self.loss_function(
-            logits=logits,
-            labels=labels,
-            logit_lengths=frames,
-            blank_token_id=self.config.pad_token_id,
-            reduction=reduction,
-            zero_infinity=self.config.ctc_zero_infinity,
-        )
-        return loss
-
-    def frame_lengths(self, lengths: Tensor) -> Tensor:
-        """Frames (batch,) of clips of `lengths` (batch,) samples."""
-        for kernel, stride in zip(KERNELS, STRIDES, strict=True):
-            lengths = torch.div(lengths - kernel, stride, rounding_mode="floor") + 1
-        return lengths
+        encoded: Tensor = self.base_model.encoder(hidden, attention_mask=valid)[0]
+        return encoded
 
     def features(self, waves: Tensor, lengths: Tensor) -> Tensor:
         """Return the convolutions' output (batch, frames, channels) for waves (batch, samples)."""

@@ -5,15 +5,20 @@ from pathlib import Path
 from transformers import Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2Processor
 
 from distilhubert_ko.files.writing import replaced_files
-from distilhubert_ko.model.network import PaddingSafeForCTC
+from distilhubert_ko.model.ctc_network import CtcNetwork
+from distilhubert_ko.model.whisper import PaddingSafeWhisperForCTC, whisper_extractor
 from distilhubert_ko.text.tokenizer import Tokenizer
 
 
-def save_network(network: PaddingSafeForCTC, folder: Path, tokenizer: Tokenizer | None = None) -> None:
+def save_network(network: CtcNetwork, folder: Path, tokenizer: Tokenizer | None = None) -> None:
     """Write config, safetensors and feature extractor to `folder`; other files there stay.
 
     With a tokenizer, write it too, for recognition. Without, write the encoder alone, as a pretrained one.
+    Transformers has no class for Whisper's encoder with a CTC head; it loads its parts.
     """
+    if isinstance(network, PaddingSafeWhisperForCTC):
+        _save_whisper(network, folder, tokenizer)
+        return
     extractor = Wav2Vec2FeatureExtractor(do_normalize=False, return_attention_mask=False)
     with replaced_files(folder) as temporary:
         if tokenizer is None:
@@ -28,3 +33,11 @@ def save_network(network: PaddingSafeForCTC, folder: Path, tokenizer: Tokenizer 
             tokenizer.save(temporary)  # the processor rewrites its files
         # The processor leaves out preprocessor_config.json, which older readers ask for.
         extractor.save_pretrained(temporary)
+
+
+def _save_whisper(network: PaddingSafeWhisperForCTC, folder: Path, tokenizer: Tokenizer | None) -> None:
+    with replaced_files(folder) as temporary:
+        network.save_pretrained(temporary)
+        if tokenizer:
+            tokenizer.save(temporary)
+        whisper_extractor(network.config.num_mel_bins).save_pretrained(temporary)

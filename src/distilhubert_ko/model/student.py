@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from distilhubert_ko.errors import RecipeError
+from distilhubert_ko.model.ctc_network import CtcNetwork
 from distilhubert_ko.model.loading import load_network, wants_normalised_waves
-from distilhubert_ko.model.network import PaddingSafeForCTC, normalise_waves
+from distilhubert_ko.model.network import normalise_waves
 
 
 class Teacher:
@@ -53,8 +54,9 @@ class Teacher:
         with torch.no_grad():
             if self.normalises:
                 waves = normalise_waves(waves, lengths)
-            last = encode_waves(self.network, waves, lengths)
-        outputs = [self._outputs.pop(layer) for layer in self.layers]
+            last = self.network.encode(waves, lengths)
+        # Whisper's layers have a frame more than the network gives, or as many.
+        outputs = [self._outputs.pop(layer)[:, : last.shape[1]] for layer in self.layers]
         if self.layers[-1] == self.network.config.num_hidden_layers:
             outputs[-1] = last
         return outputs
@@ -72,7 +74,7 @@ class Student(nn.Module):
     As in S3PRL's distiller, the authors' implementation. `width` is the teacher's, the student's may differ.
     """
 
-    def __init__(self, network: PaddingSafeForCTC, layers: int, width: int):
+    def __init__(self, network: CtcNetwork, layers: int, width: int):
         super().__init__()
         self.network = network
         self.network.lm_head.requires_grad_(False)  # it is not used here
@@ -83,19 +85,11 @@ class Student(nn.Module):
 
     def forward(self, input_values: Tensor, lengths: Tensor) -> list[Tensor]:
         """Return a prediction (batch, frames, teacher's width) for each layer, for waves (batch, samples)."""
-        hidden = encode_waves(self.network, input_values, lengths)
+        hidden = self.network.encode(input_values, lengths)
         return [head(hidden) for head in self.heads]
 
 
-def encode_waves(network: PaddingSafeForCTC, waves: Tensor, lengths: Tensor) -> Tensor:
-    """Return the encoder's output (batch, frames, width) for waves (batch, samples) of `lengths` (batch,) samples."""
-    features = network.features(waves, lengths)
-    valid = valid_frames(network, features.shape[1], lengths)
-    encoded: Tensor = network.base_model.encoder(network.project(features), attention_mask=valid)[0]
-    return encoded
-
-
-def valid_frames(network: PaddingSafeForCTC, frames: int, lengths: Tensor) -> Tensor:
+def valid_frames(network: CtcNetwork, frames: int, lengths: Tensor) -> Tensor:
     """Return which of `frames` are not padding: (batch, frames)."""
     return torch.arange(frames, device=lengths.device) < network.frame_lengths(lengths)[:, None]
 
@@ -126,7 +120,7 @@ class InitialisedPart:
     tensors: int
 
 
-def copy_teacher_weights(student: PaddingSafeForCTC, teacher: PaddingSafeForCTC) -> list[InitialisedPart]:
+def copy_teacher_weights(student: CtcNetwork, teacher: CtcNetwork) -> list[InitialisedPart]:
     """Copy the teacher's weights into the student, and return what was copied.
 
     A module of the student (a linear layer, a convolution, a norm) is copied whole, where the teacher has one in that
@@ -149,7 +143,7 @@ def copy_teacher_weights(student: PaddingSafeForCTC, teacher: PaddingSafeForCTC)
     return [InitialisedPart(name, sum(flags), len(flags)) for name, flags in parts.items()]
 
 
-def config_differences(student: PaddingSafeForCTC, teacher: PaddingSafeForCTC) -> list[str]:
+def config_differences(student: CtcNetwork, teacher: CtcNetwork) -> list[str]:
     """Return the keys of the two config.json that make copied weights compute something else than in the teacher."""
     keys = ("num_attention_heads", "hidden_act", "feat_extract_norm", "feat_proj_layer_norm", "do_stable_layer_norm")
     pairs = [(key, getattr(student.config, key, None), getattr(teacher.config, key, None)) for key in keys]

@@ -20,7 +20,9 @@ from distilhubert_ko.data.examples import Split
 from distilhubert_ko.errors import RecipeError
 from distilhubert_ko.files import writing
 from distilhubert_ko.model import student
+from distilhubert_ko.model.ctc_network import CtcNetwork
 from distilhubert_ko.model.loading import build_network
+from distilhubert_ko.model.network import PaddingSafeForCTC
 from distilhubert_ko.model.saving import save_network
 from distilhubert_ko.model.student import Student, Teacher
 from distilhubert_ko.model_folder import SplitsRecord
@@ -71,7 +73,7 @@ def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[s
     for name, summary in account.splits.items():
         ranks.announce(describe_split(name, summary))
     torch.manual_seed(config.training.seed)
-    network = build_network(config.model, NO_LABELS)
+    network = _student_network(config.model)
     from_teacher = config.distill.initialise == "teacher"
     initialised = student.copy_teacher_weights(network, teacher.network) if from_teacher else []
     unlike = student.config_differences(network, teacher.network) if initialised else []
@@ -102,6 +104,17 @@ def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[s
     return report
 
 
+def _student_network(config: recipe.Model) -> CtcNetwork:
+    """Return the network of the student. Raises RecipeError for a Whisper."""
+    network = build_network(config, NO_LABELS)
+    if not isinstance(network, PaddingSafeForCTC):
+        raise RecipeError(
+            f"model.pretrained {config.pretrained} is a Whisper, and distillation makes a DistilHuBERT: set "
+            'model.pretrained = "random", or train the Whisper itself with `distilhubert-ko train`'
+        )
+    return network
+
+
 def _save_students(trainer: "DistillTrainer", out: Path) -> None:
     """Write the last student and the best."""
     network = trainer.pupil.network
@@ -121,7 +134,9 @@ def _check(config: recipe.Recipe) -> None:
                 f"{type(value)()!r}"
             )
     if not config.distill.teacher:
-        raise RecipeError("distill.teacher is missing: name a HuBERT or wav2vec 2.0 model, a folder or a Hub id")
+        raise RecipeError(
+            "distill.teacher is missing: name a HuBERT, wav2vec 2.0 or Whisper model, a folder or a Hub id"
+        )
     if config.distill.initialise == "teacher" and config.model.pretrained != "random":
         raise RecipeError(
             f'model.pretrained is "{config.model.pretrained}" and the weights are to come from the teacher: set '

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.metadata
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +16,19 @@ from transformers.trainer_utils import EvalPrediction
 from transformers.utils import logging as transformers_logging
 
 from distilhubert_ko import model_folder, recipe
+from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.data.account import describe_data
 from distilhubert_ko.data.dataset import Dataset, check_unchanged, prepare_dataset
-from distilhubert_ko.data.examples import Split
+from distilhubert_ko.data.examples import Example, Split
 from distilhubert_ko.data.fitness import has_enough_frames
+from distilhubert_ko.errors import CorpusError, RecipeError
 from distilhubert_ko.evaluation import metrics
 from distilhubert_ko.files import writing
+from distilhubert_ko.model.ctc_network import CtcNetwork
 from distilhubert_ko.model.frame_teacher import FrameTeacher
 from distilhubert_ko.model.loading import build_network, load_network
-from distilhubert_ko.model.network import PaddingSafeForCTC
 from distilhubert_ko.model.saving import save_network
+from distilhubert_ko.model.whisper import PaddingSafeWhisperForCTC
 from distilhubert_ko.model_folder import TrainingRecord
 from distilhubert_ko.training import failures, optimizer, progress, ranks
 from distilhubert_ko.training.callbacks import Averaging, BlankCollapse, EarlyStopping
@@ -94,6 +98,7 @@ class CtcTrainer(RecipeTrainer):
         examples = evaluation_order(examples)
         self.references = [example.text for example in examples]
         network = build_network(config.model, data.tokenizer)
+        _check_longest(config, network, examples)
         self.teacher = FrameTeacher(config.teaching, data.tokenizer) if config.teaching.teacher else None
         super().__init__(
             config,
@@ -156,7 +161,7 @@ class CtcTrainer(RecipeTrainer):
         with self.averaged():
             return super().evaluate(*args, **kwargs)
 
-    def best(self) -> PaddingSafeForCTC:
+    def best(self) -> CtcNetwork:
         """Return the network of the checkpoint with the lowest CER, or the last one where nothing was evaluated."""
         if (folder := self.best_checkpoint()) is None:
             if self.average:
@@ -221,3 +226,26 @@ def _training_clips(config: recipe.Recipe, data: Dataset, out: Path) -> Augmente
         cuts = ranks.from_leader(lambda: read_or_find_cuts(out / CUTS, augment.splice_model, examples))
         splicer = Splicer(examples, cuts)
     return AugmentedClips(examples, data.tokenizer, augment, splicer, config.training.seed, config.data)
+
+
+def _check_longest(config: recipe.Recipe, network: CtcNetwork, evaluated: Sequence[Example]) -> None:
+    """Raise RecipeError where a training clip may be longer, when slowed down, than the network takes.
+
+    Raise CorpusError where a clip of the evaluation is longer.
+    """
+    if not isinstance(network, PaddingSafeWhisperForCTC):
+        return
+    limit, slowest = network.longest / SAMPLE_RATE, min(config.augment.speeds)
+    longest = config.data.max_seconds / slowest
+    if longest > limit:
+        slowed = f", played at {slowest} of its speed {longest:.1f} s," if slowest < 1 else ""
+        raise RecipeError(
+            f"data.max_seconds {config.data.max_seconds:g}{slowed} is more than the {limit:g} s that Whisper's encoder "
+            f"takes: set data.max_seconds = {limit * min(1.0, slowest):g}"
+        )
+    long = [example.utterance for example in evaluated if example.utterance.seconds > limit]
+    if long:
+        raise CorpusError(
+            f"{len(long)} clips of data.eval are longer than the {limit:g} s that Whisper's encoder takes, e.g. "
+            f"{long[0].id} ({long[0].seconds:.1f} s): name a corpus without them, or cut them"
+        )
