@@ -24,7 +24,7 @@ from distilhubert_ko.data.corpora import read_corpus
 from distilhubert_ko.data.sentences import particle, random_sentence
 from distilhubert_ko.data.synthetic import SpokenLine, synthetic_folder, synthetic_lines
 from distilhubert_ko.errors import CorpusError
-from distilhubert_ko.files.writing import replaced_folder
+from distilhubert_ko.files.writing import new_folder
 from distilhubert_ko.text.normalise import foreign_characters, normalise
 
 HANDFUL = {"train": 3, "test": 1}
@@ -268,9 +268,7 @@ def test_where_another_process_was_first_its_corpus_is_taken(tmp_path: Path, mon
     monkeypatch.setattr(synthetic, "SENTENCES", HANDFUL)
     monkeypatch.setattr(synthetic, "ProcessPoolExecutor", Pool)
     wanted: list[Path] = []
-    monkeypatch.setattr(
-        synthetic, "replaced_folder", lambda folder, **how: wanted.append(folder) or replaced_folder(folder, **how)
-    )
+    monkeypatch.setattr(synthetic, "new_folder", lambda folder: wanted.append(folder) or new_folder(folder))
     folder = synthetic_folder("demo")
     assert [path.name for path in folder.iterdir()] == ["theirs"]
     assert list(folder.parent.iterdir()) == [folder]

@@ -77,39 +77,18 @@ def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_stay
     assert {path.name for path in tmp_path.iterdir()} == {"a.txt", other.name, away.name}
 
 
-def test_a_folder_is_exchanged_whole(tmp_path: Path) -> None:
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "old.txt").touch()
-    with writing.replaced_folder(tmp_path / "model") as temporary:
-        (temporary / "new.txt").touch()
-    assert [path.name for path in tmp_path.rglob("*")] == ["model", "new.txt"]
-
-
-@pytest.mark.parametrize("fatal", ["in the block", "between the two renames"])
-def test_a_folder_whose_exchange_fails_is_the_old_one(
-    fatal: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "old.txt").touch()
-    rename, renamed = os.rename, []
-
-    def failing(source: Path, target: Path) -> None:
-        renamed.append(target)
-        if len(renamed) == 2:
-            raise OSError(28, "No space left on device")
-        rename(source, target)
-
-    monkeypatch.setattr(os, "rename", failing)
-
-    def exchange() -> None:
-        with writing.replaced_folder(tmp_path / "model") as temporary:
-            (temporary / "new.txt").touch()
-            if fatal == "in the block":
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_new_folder_is_there_whole_or_not_at_all(fails: bool, tmp_path: Path) -> None:
+    def make() -> None:
+        with writing.new_folder(tmp_path / "made") as temporary:
+            (temporary / "file").touch()
+            assert not (tmp_path / "made").exists()
+            if fails:
                 raise ValueError("planted")
 
-    with pytest.raises((OSError, ValueError)):
-        exchange()
-    assert [path.name for path in tmp_path.rglob("*")] == ["model", "old.txt"]
+    with pytest.raises(ValueError, match="planted") if fails else contextlib.nullcontext():
+        make()
+    assert [path.name for path in tmp_path.rglob("*")] == ([] if fails else ["made", "file"])
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -147,9 +126,9 @@ def test_a_folder_that_was_made_for_files_that_never_came_does_not_stay(tmp_path
     assert not (tmp_path / "new").exists()
 
 
-def test_a_folder_that_was_there_first_stays_where_it_is_not_to_be_exchanged(tmp_path: Path) -> None:
+def test_a_folder_that_another_process_made_first_stays(tmp_path: Path) -> None:
     folder = tmp_path / "made"
-    with writing.replaced_folder(folder, sync=False, exchange=False) as temporary:
+    with writing.new_folder(folder) as temporary:
         (temporary / "ours").touch()
         folder.mkdir()
         (folder / "theirs").touch()

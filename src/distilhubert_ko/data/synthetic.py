@@ -23,7 +23,7 @@ import soxr
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.data.sentences import random_sentence
 from distilhubert_ko.errors import CorpusError, MissingExtraError
-from distilhubert_ko.files.writing import replaced_folder, user_cache
+from distilhubert_ko.files.writing import new_folder, user_cache
 from distilhubert_ko.text.normalise import normalise
 
 VERSION = 2  # part of the folder's name: raise it when the same seed gives other audio
@@ -107,7 +107,7 @@ def speak_corpus(name: str, splits: dict[str, list[SpokenLine]]) -> Path:
     if folder.is_dir():
         return folder
     # If another process was first, its folder is the same.
-    with replaced_folder(folder, sync=False, exchange=False) as temporary:
+    with new_folder(folder) as temporary:
         for split in splits:
             (temporary / split).mkdir()
         shards = [(temporary, part[start::SHARDS]) for part in splits.values() for start in range(SHARDS)]

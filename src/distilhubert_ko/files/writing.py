@@ -49,34 +49,21 @@ def replaced_file(path: Path, *, sync: bool = True) -> Iterator[Path]:
 
 
 @contextmanager
-def replaced_folder(folder: Path, *, sync: bool = True, exchange: bool = True) -> Iterator[Path]:
+def new_folder(folder: Path) -> Iterator[Path]:
     """Yield an empty temporary folder, which becomes `folder` when the block ends without an error.
 
-    An older folder is exchanged whole: it is renamed away before the new one is renamed into its place, and comes back
-    if that fails. Without `exchange`, a folder that another process put there meanwhile stays. `sync` is that of
-    `replaced_file`. Errors are those of the system.
+    If another process has made `folder` meanwhile, that one stays. Its files are not synced: they can be made again.
+    Errors are those of the system.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary, old = _temporary(folder.parent), _temporary(folder.parent)
+    temporary = _temporary(folder.parent)
     temporary.mkdir()
     try:
         yield temporary
-        if sync:
-            for file in filter(Path.is_file, temporary.rglob("*")):
-                _sync(file)
-        if not exchange and folder.is_dir():
-            return
-        if folder.exists():
-            os.rename(folder, old)
-        try:
+        if not folder.is_dir():
             os.rename(temporary, folder)
-        except OSError:
-            if old.exists():
-                os.rename(old, folder)
-            raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 Corrupt ones are passed over.
 
-`files.writing.replaced_folder` does not fit here. All ranks write into one temporary folder, whose name they must know
+`files.writing.new_folder` does not fit here. All ranks write into one temporary folder, whose name they must know
 without asking each other, and the Trainer adds a folder for the step inside it. Everything is flushed to the disk
 before the checksums count. An error must stay the system's, since it becomes one that names the free space.
 """
