@@ -360,7 +360,7 @@ def test_the_train_command_reads_each_corpus_once_and_reports_what_evaluate_woul
         read.append(spec)
         return corpora.read_corpus(spec, *args, **kwargs)
 
-    monkeypatch.setattr(dataset, "read_corpus", reading)
+    monkeypatch.setattr(dataset, "read_corpora", reading)
     monkeypatch.setattr("sys.argv", ["distilhubert-ko", "train", f"{tmp_path}/tiny.toml", "--out", f"{tmp_path}/run"])
     with pytest.raises(SystemExit, match="0"):
         cli.main()
