@@ -6,4 +6,5 @@ pytest_plugins = [
     "tests.support.speech",
     "tests.support.web",
     "tests.support.whisper",
+    "tests.support.whisper_stand_in",
 ]

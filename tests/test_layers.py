@@ -24,6 +24,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "av": ("audio.ffmpeg",),
     "kenlm": ("decoding.language_model",),
     "silero_vad": (),  # found, never imported: it would import torch
+    "faster_whisper": ("recognition.whisper",),
     "datasets": ("data",),
     "ray": ("bulk",),
     "pyarrow": ("bulk", "data.shards"),

@@ -15,7 +15,6 @@ from distilhubert_ko.cli.common import (
     HotwordOption,
     HotwordWeightOption,
     LmOption,
-    ModelArgument,
     ModelOption,
     NBestOption,
     OutsideOption,
@@ -27,9 +26,12 @@ from distilhubert_ko.errors import DistilhubertKoError, InputError, MissingExtra
 from distilhubert_ko.recognition.formats import ALIGNMENT_FORMATS, FORMATS, TRANSCRIPT_FORMATS, render_transcript
 
 if TYPE_CHECKING:
+    from distilhubert_ko.evaluation.labellers import Labeller
     from distilhubert_ko.recognition.vad import VadOptions
 
 ALL = "all"
+WHISPER = "whisper:"
+AGREE_CER = 0.2
 OutputFormat = StrEnum("OutputFormat", {name.upper(): name for name in (*TRANSCRIPT_FORMATS, ALL)})  # type: ignore[misc]
 AlignmentFormat = StrEnum("AlignmentFormat", {name.upper(): name for name in ALIGNMENT_FORMATS})  # type: ignore[misc]
 
@@ -228,7 +230,13 @@ def _vad_options(wanted: bool, **given: float | None) -> "VadOptions | None":
 
 
 def label_command(
-    model: ModelArgument,
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A model folder or a Hub id; or whisper:NAME, a Whisper in CTranslate2's format or a size of it.",
+        ),
+    ],
     corpus: Annotated[
         str, typer.Argument(metavar="CORPUS", help="scheme:location#split, as in a recipe; text is not needed.")
     ],
@@ -236,6 +244,16 @@ def label_command(
     min_confidence: Annotated[
         float, typer.Option(min=0, max=1, help="Leave out labels whose mean probability of a unit is lower.")
     ] = 0.0,
+    agree: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Keep only labels that this CTC model of yours confirms.")
+    ] = None,
+    agree_cer: Annotated[
+        float | None,
+        typer.Option(min=0, help=f"CER without spaces up to which --agree confirms; {AGREE_CER:g} by default."),
+    ] = None,
+    heldout: Annotated[
+        str, typer.Option(metavar="RULE", help="Speaker split, as in a recipe; that of MODEL's recipe by default.")
+    ] = "",
     lm: LmOption = None,
     beam: BeamOption = None,
     allow_outside: OutsideOption = False,
@@ -249,16 +267,40 @@ def label_command(
     from distilhubert_ko.evaluation import labelling
     from distilhubert_ko.recognition.transcriber import Transcriber
 
-    transcriber = Transcriber(exported_folder(model), lm=lm, beam=beam)
+    if agree_cer is not None and agree is None:
+        raise InputError("--agree-cer has no effect alone: add --agree MODEL")
+    labeller = _labeller(model, lm, beam)
+    confirm = Transcriber(exported_folder(agree)) if agree else None
     with counting_bar("labelling") as on_progress:
-        reading = Reading(allow_outside=allow_outside)
-        labels = labelling.label_corpus(transcriber, corpus, reading=reading, on_progress=on_progress)
+        reading = Reading(heldout=heldout, allow_outside=allow_outside)
+        labels = labelling.label_corpus(labeller, corpus, reading=reading, confirm=confirm, on_progress=on_progress)
     if parts := labelling.deciles(labels.labels):
         typer.echo("confidence from  utterances     CER  CER from here up")
         for part in parts:
             typer.echo(f"{part.low:15.3f} {part.utterances:11,} {part.cer:7.4f} {part.cer_from_here:17.4f}")
-    kept = labelling.write_labels(labels, out, min_confidence)
+    if levels := labelling.agreements(labels.labels):
+        typer.echo("agreement to CER  utterances  CER, no spaces")
+        for each in levels:
+            typer.echo(f"{each.level:16g} {each.utterances:11,} {each.cer:15.4f}")
+    within = AGREE_CER if agree_cer is None else agree_cer
+    kept = labelling.write_labels(labels, out, min_confidence, within)
     hours = sum(each.utterance.seconds for each in kept) / 3600
     typer.echo(f"{out}: {len(kept):,} of {len(labels.labels):,} utterances, {hours:.2f} h")
-    for reason, count in labels.dropped(min_confidence).items():
+    for reason, count in labels.dropped(min_confidence, within).items():
         typer.echo(f"dropped, {reason}: {count:,}")
+    if (error_rate := labelling.cer_no_space(kept)) is not None:
+        typer.echo(
+            f"CER, no spaces: {error_rate:.4f} of what is kept, {labelling.cer_no_space(labels.labels):.4f} of all"
+        )
+
+
+def _labeller(model: str, lm: str | None, beam: int | None) -> "Labeller":
+    from distilhubert_ko.evaluation.labellers import CtcLabeller, WhisperLabeller
+    from distilhubert_ko.recognition.transcriber import Transcriber
+    from distilhubert_ko.recognition.whisper import WhisperRecogniser
+
+    if not model.startswith(WHISPER):
+        return CtcLabeller(Transcriber(exported_folder(model), lm=lm, beam=beam))
+    if lm is not None or beam is not None:
+        raise InputError(f"{model}: --lm and --beam have no effect on Whisper, which searches by itself: drop them")
+    return WhisperLabeller(WhisperRecogniser(model.removeprefix(WHISPER)))

@@ -2,6 +2,7 @@
 
 This is self-training as in Kahn, Lee and Hannun, Self-Training for End-to-End Speech Recognition, ICASSP 2020 (arXiv
 1909.09116). They filter by the log-likelihood of a label over its length; `label_confidence` is its exponential.
+Whisper has figures of its own. A second model can confirm a label, since two models seldom make the same error.
 """
 
 import json
@@ -15,16 +16,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.data.corpora import Utterance, read_corpus
 from distilhubert_ko.data.reading import DEFAULT_READING, Reading
-from distilhubert_ko.decoding import ctc
 from distilhubert_ko.errors import AudioError, CorpusError, InputError
-from distilhubert_ko.evaluation import metrics, report
+from distilhubert_ko.evaluation import metrics
+from distilhubert_ko.evaluation.labellers import Labeller
 from distilhubert_ko.files import writing
-from distilhubert_ko.recognition.transcriber import Transcriber, recognise_in_chunks
-from distilhubert_ko.recognition.transcript import Transcript
+from distilhubert_ko.recognition.transcriber import Transcriber, open_in_chunks
 from distilhubert_ko.text.normalise import foreign_characters, normalise
+
+AGREE_LEVELS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, math.inf)
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,10 @@ class Label:
     text: str
     confidence: float
     reference: str
+    doubt: str = ""
+    """Why the recogniser's own figures speak against the text."""
+    disagreement: float | None = None
+    """The CER without spaces between this text and that of the model that is to confirm it; None without one."""
 
     @property
     def trainable(self) -> bool:
@@ -51,20 +56,28 @@ class Labels:
     labels: tuple[Label, ...]
     unread: dict[str, int]
 
-    def kept(self, min_confidence: float) -> list[Label]:
-        return [label for label in self.labels if label.trainable and label.confidence >= min_confidence]
+    def kept(self, min_confidence: float, agree_cer: float = math.inf) -> list[Label]:
+        return [label for label in self.labels if not _fault(label, min_confidence, agree_cer)]
 
-    def dropped(self, min_confidence: float) -> dict[str, int]:
+    def dropped(self, min_confidence: float, agree_cer: float = math.inf) -> dict[str, int]:
         """Return reason -> number of utterances that are not kept."""
-        reasons = Counter(self.unread)
-        for label in self.labels:
-            if not label.text:
-                reasons["nothing recognised"] += 1
-            elif not label.trainable:
-                reasons["lone jamo or other scripts"] += 1
-            elif label.confidence < min_confidence:
-                reasons[f"confidence below {min_confidence:g}"] += 1
-        return dict(reasons)
+        faults = (_fault(label, min_confidence, agree_cer) for label in self.labels)
+        return dict(Counter(self.unread) + Counter(filter(None, faults)))
+
+
+def _fault(label: Label, min_confidence: float, agree_cer: float) -> str:
+    """Return why a label is dropped; "" where it is kept."""
+    if not label.text:
+        return "nothing recognised"
+    if label.doubt:
+        return label.doubt
+    if not label.trainable:
+        return "lone jamo or other scripts"
+    if label.confidence < min_confidence:
+        return f"confidence below {min_confidence:g}"
+    if label.disagreement is not None and label.disagreement > agree_cer:
+        return f"not confirmed within CER {agree_cer:g}"
+    return ""
 
 
 @dataclass(frozen=True)
@@ -77,21 +90,33 @@ class ConfidenceDecile:
     cer_from_here: float
 
 
+@dataclass(frozen=True)
+class Agreement:
+    """The transcribed utterances that a second model confirms within the CER `level`, and their own CER."""
+
+    level: float
+    utterances: int
+    cer: float
+    """Without spaces."""
+
+
 def label_corpus(
-    transcriber: Transcriber,
+    labeller: Labeller,
     spec: str,
     *,
     reading: Reading = DEFAULT_READING,
+    confirm: Transcriber | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Labels:
-    """Recognise a corpus, with or without transcripts, in the speaker split of the model's own recipe.
+    """Recognise a corpus, with or without transcripts.
 
-    The recipe's held-out rule replaces that of `reading`. `on_progress` receives the number of utterances done and of
-    all. Raises CorpusError for a corpus that cannot be read, or whose audio is not in files, because a manifest could
-    not refer to it.
+    Where `reading` has no held-out rule, the speaker split is that of the labeller's own recipe. `confirm` recognises
+    what is trusted once more, and its texts give each label its disagreement. `on_progress` receives the number of
+    utterances done and of all. Raises CorpusError for a corpus that cannot be read, or whose audio is not in files,
+    because a manifest could not refer to it.
     """
-    recipe = report.recipe_of(transcriber.folder)
-    corpus = read_corpus(spec, replace(reading, heldout=recipe.data.heldout), transcribed=False)
+    reading = replace(reading, heldout=reading.heldout or labeller.heldout)
+    corpus = read_corpus(spec, reading, transcribed=False)
     if any(not isinstance(utterance.audio, Path) for utterance in corpus.utterances):
         raise CorpusError(
             f"{spec}: its audio is not in files that a manifest could refer to: save the clips as files, and give "
@@ -99,13 +124,26 @@ def label_corpus(
         )
     labels: list[Label] = []
     unread = Counter(problem.reason for problem in corpus.problems)
-    for utterance, wave, log_probs in recognise_in_chunks(transcriber, corpus.utterances, _wave, on_progress):
-        tokens = transcriber.decoder.decode([log_probs])[0].tokens
-        recognised = Transcript.from_tokens(tokens, transcriber.tokenizer, len(wave) / SAMPLE_RATE).text
-        sure = label_confidence(log_probs, [token.id for token in tokens], transcriber.tokenizer.blank_id)
-        labels.append(Label(utterance, recognised, sure, _reference(utterance, recipe.text.foreign == "spell")))
+    for known in open_in_chunks(corpus.utterances, _wave, on_progress, labeller.chunk):
+        waves = [wave for _, wave in known]
+        found = [
+            Label(utterance, each.text, each.confidence, _reference(utterance, labeller.spell), each.doubt)
+            for (utterance, _), each in zip(known, labeller.recognise(waves), strict=True)
+        ]
+        labels += _confirmed(found, waves, confirm) if confirm else found
     unread["audio unreadable"] += len(corpus.utterances) - len(labels)
     return Labels(spec, tuple(labels), dict(+unread))
+
+
+def _confirmed(labels: Sequence[Label], waves: Sequence[NDArray[np.float32]], confirm: Transcriber) -> list[Label]:
+    """Return the labels in order, with the disagreement of those that can be kept."""
+    results = list(labels)
+    trusted = [index for index, label in enumerate(labels) if not _fault(label, 0.0, math.inf)]
+    for index, log_probs in zip(trusted, confirm.log_probs([waves[index] for index in trusted]), strict=True):
+        other = normalise(confirm.transcript(log_probs, len(waves[index])).text, spell=True)
+        text = normalise(labels[index].text, spell=True)
+        results[index] = replace(labels[index], disagreement=metrics.characters_no_space(text, other).rate)
+    return results
 
 
 def _wave(utterance: Utterance) -> NDArray[np.float32] | None:
@@ -116,18 +154,9 @@ def _wave(utterance: Utterance) -> NDArray[np.float32] | None:
         return None
 
 
-def label_confidence(log_probs: np.ndarray, units: Sequence[int], blank: int) -> float:
-    """Return P(units | audio) ** (1 / number of units), which is in 0..1 for any number of units, and 0 for none.
-
-    `log_probs` is (frames, vocabulary). The probability is that of CTC, over all paths that spell the units. A language
-    model that helped to find them has no part in it.
-    """
-    return math.exp(-ctc.loss(log_probs, units, blank) / len(units)) if units else 0.0
-
-
 def deciles(labels: Sequence[Label]) -> list[ConfidenceDecile]:
-    """Return the utterances with a transcript in ten parts of rising confidence, or none for fewer than ten."""
-    scored = sorted((label for label in labels if label.reference), key=lambda label: label.confidence)
+    """Return the trusted utterances with a transcript in ten parts of rising confidence, or none for fewer than ten."""
+    scored = sorted((each for each in labels if each.reference and not each.doubt), key=lambda each: each.confidence)
     if len(scored) < 10:
         return []
     counts = [metrics.characters(label.reference, label.text) for label in scored]
@@ -143,20 +172,41 @@ def deciles(labels: Sequence[Label]) -> list[ConfidenceDecile]:
     ]
 
 
-def write_labels(labels: Labels, path: Path, min_confidence: float = 0.0) -> list[Label]:
-    """Write a NeMo manifest of the labels with enough confidence, and return them.
+def agreements(labels: Sequence[Label]) -> list[Agreement]:
+    """Return what each of `AGREE_LEVELS` would keep of the utterances with a transcript; none without a second model.
+
+    A level that keeps nothing is left out.
+    """
+    scored = [label for label in labels if label.reference and label.disagreement is not None]
+    within = {
+        level: [label for label in scored if label.disagreement is not None and label.disagreement <= level]
+        for level in AGREE_LEVELS
+    }
+    return [Agreement(level, len(kept), cer_no_space(kept) or 0.0) for level, kept in within.items() if kept]
+
+
+def cer_no_space(labels: Sequence[Label]) -> float | None:
+    """Return the CER without spaces of the labels with a transcript; None where there are none."""
+    counts = [metrics.characters_no_space(each.reference, each.text) for each in labels if each.reference]
+    return sum(counts, metrics.ErrorCounts()).rate if counts else None
+
+
+def write_labels(labels: Labels, path: Path, min_confidence: float = 0.0, agree_cer: float = math.inf) -> list[Label]:
+    """Write a NeMo manifest of the labels with enough confidence and agreement, and return them.
 
     Raises CorpusError if there are none, and InputError if the file cannot be written.
     """
     if not 0 <= min_confidence <= 1:
         raise InputError(f"--min-confidence {min_confidence:g}: give a number between 0 and 1")
-    kept = labels.kept(min_confidence)
+    kept = labels.kept(min_confidence, agree_cer)
     if not kept:
         best = max((label.confidence for label in labels.labels), default=0.0)
-        reasons = ", ".join(f"{reason}: {count}" for reason, count in labels.dropped(min_confidence).items())
+        dropped = labels.dropped(min_confidence, agree_cer)
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in dropped.items())
+        confirmed = any(label.disagreement is not None for label in labels.labels)
         raise CorpusError(
             f"{labels.spec}: no label can be kept ({reasons}; highest confidence {best:.3f}): lower --min-confidence, "
-            "or use a better model"
+            f"{'raise --agree-cer, ' if confirmed else ''}or use a better model"
         )
     home = path.absolute().parent
     records = (json.dumps(_record(label, home), ensure_ascii=False) for label in kept)
@@ -176,6 +226,7 @@ def _record(label: Label, home: Path) -> dict[str, Any]:
         **({"offset": utterance.offset} if utterance.offset else {}),
         **({"speaker": utterance.speaker} if utterance.speaker is not None else {}),
         "confidence": round(label.confidence, 4),
+        **({"disagreement": round(label.disagreement, 4)} if label.disagreement is not None else {}),
     }
 
 

@@ -174,14 +174,24 @@ def recognise_in_chunks(
     Memory holds CHUNK clips at a time. A clip that `open_wave` has no wave for is left out. `on_progress` receives the
     number of clips done and the number of all clips.
     """
-    for start in range(0, len(clips), CHUNK):
-        opened = [(clip, open_wave(clip)) for clip in clips[start : start + CHUNK]]
-        known = [(clip, wave) for clip, wave in opened if wave is not None]
+    for known in open_in_chunks(clips, open_wave, on_progress, CHUNK):
         matrices = transcriber.log_probs([wave for _, wave in known])
         for (clip, wave), log_probs in zip(known, matrices, strict=True):
             yield clip, wave, log_probs
+
+
+def open_in_chunks(
+    clips: Sequence[Clip],
+    open_wave: Callable[[Clip], np.ndarray | None],
+    on_progress: Callable[[int, int], None] | None,
+    size: int,
+) -> Iterator[list[tuple[Clip, np.ndarray]]]:
+    """Yield the clips in order, `size` at a time, with their waves; otherwise as `recognise_in_chunks`."""
+    for start in range(0, len(clips), size):
+        opened = [(clip, open_wave(clip)) for clip in clips[start : start + size]]
+        yield [(clip, wave) for clip, wave in opened if wave is not None]
         if on_progress:
-            on_progress(min(start + CHUNK, len(clips)), len(clips))
+            on_progress(min(start + size, len(clips)), len(clips))
 
 
 def _blocks(source: Source) -> Iterable[np.ndarray]:
