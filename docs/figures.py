@@ -119,6 +119,46 @@ def beams() -> str:
 
 # docs/accuracy.md
 
+CORPORA = {
+    "manifest:emotiontts/test.jsonl": "EmotionTTS, test speakers",
+    "librispeech:pansori-tedxkr#test": "Pansori TEDxKR, test speakers",
+    "kaldi:zeroth-sample/data": "Zeroth-Korean, sample of the test split",
+}
+RECOGNISERS = {
+    "greedy": "**korean-small**, greedy",
+    "language model": "**korean-small**, language model",
+    "Whisper, beam 5": "Whisper base, beam of 5",
+}
+
+
+def recognition() -> str:
+    """Return the table of benchmarks/recognition.py."""
+    header = (
+        *("Corpus", "Clips", "Speakers", "System", "CER, no spaces", "95 % interval", "CER", "Jamo error rate"),
+        "Against Whisper, beam of 5",
+    )
+    rows = []
+    for row in report("recognition")["rows"]:
+        tests = row["against_whisper"]
+        low, high = row["cer_no_space_ci95_speakers"] or row["cer_no_space_ci95_utterances"]
+        rows.append(
+            (
+                CORPORA[row["corpus"]],
+                f"{row['utterances']}",
+                f"{row['speakers'] or 'not known'}",
+                RECOGNISERS[row["system"]],
+                f"{row['cer_no_space']:.4f}",
+                f"{low:.4f}–{high:.4f} over {'speakers' if row['cer_no_space_ci95_speakers'] else 'utterances'}",
+                f"{row['cer']:.4f}",
+                f"{row['jer']:.4f}",
+                ""
+                if row["system"] == "Whisper, beam 5"
+                else "; ".join(f"{_change(test)} over {over}" for over, test in tests.items()),
+            )
+        )
+    return table(header, rows)
+
+
 LEVERS = {
     "published": "the published recipe's settings (syllables)",
     "jamo": "jamo instead of syllables",

@@ -15,7 +15,7 @@ import typer
 
 from distilhubert_ko.cli.main import app
 from docs import figures
-from docs.figures import default_beam, report, table
+from docs.figures import report, table
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
@@ -42,8 +42,27 @@ PER_SECOND = {"en": "{:.1f} s", "ko": "{:.1f}초"}
 
 def compared(language: str) -> str:
     """Return the table of README: best model first, then speed, memory, training."""
-    rows = [transcription_row(language), memory_row(language), training_row(language), language_model_row(language)]
-    return "\n".join([table(COMPARED_HEADERS[language], rows), "", accuracy_so_far(language)])
+    rows = [recognition_row(language), transcription_row(language), memory_row(language), training_row(language)]
+    return table(COMPARED_HEADERS[language], rows)
+
+
+def recognition_row(language: str) -> tuple[str, str, str]:
+    """Return the row of error rates on real speech, from benchmarks/recognition.py."""
+    rows = [row for row in report("recognition")["rows"] if row["corpus"] == "manifest:emotiontts/test.jsonl"]
+    ours, whisper = (
+        next(row for row in rows if row["system"] == system) for system in ("language model", "Whisper, beam 5")
+    )
+    if language == "ko":
+        return (
+            f"처음 듣는 화자 {ours['speakers']}명의 실제 음성 {ours['utterances']}개, 공백 제외 CER",
+            f"**{ours['cer_no_space']:.4f}**(korean-small, 언어 모델 사용)",
+            f"Whisper base, 빔 5 {whisper['cer_no_space']:.4f}",
+        )
+    return (
+        f"CER without spaces, {ours['utterances']} real recordings of {ours['speakers']} unseen speakers",
+        f"**{ours['cer_no_space']:.4f}** (korean-small with a language model)",
+        f"Whisper base, beam of 5: {whisper['cer_no_space']:.4f}",
+    )
 
 
 def transcription_row(language: str) -> tuple[str, str, str]:
@@ -91,40 +110,13 @@ def training_row(language: str) -> tuple[str, str, str]:
     )
 
 
-def language_model_row(language: str) -> tuple[str, str, str]:
-    """Return the row of what a language model gives, from benchmarks/beam.py."""
-    found = report("beam")["model"]
-    greedy, best = default_beam(found)
-    what = {
-        "en": "Character error rate (CER) of one small model",
-        "ko": "작은 모델 하나의 글자 오류율(CER)",
-    }
-    with_one = {"en": "**{:.4f}** with a language model", "ko": "**{:.4f}**(언어 모델 사용)"}
-    without = {"en": "{:.4f} without one", "ko": "{:.4f}(사용하지 않음)"}
-    return what[language], with_one[language].format(best["cer"]), without[language].format(greedy["cer"])
-
-
-def accuracy_so_far(language: str) -> str:
-    """Return the sentence of what the recipes for two CPU cores reach, from `evaluate --json`."""
-    demo, pansori = report("demo"), report("pansori")
-    if language == "ko":
-        return (
-            f"지금까지 잰 오류율(낮을수록 좋음): `recipes/demo.toml`은 합성 음성에서 CER {demo['cer']:.4f}, "
-            f"`recipes/pansori.toml`은 실제 강연에서 CER {pansori['cer']:.4f}입니다."
-        )
-    return (
-        f"Error rates measured so far (lower is better): CER {demo['cer']:.4f} for `recipes/demo.toml` on synthetic "
-        f"speech, and CER {pansori['cer']:.4f} for `recipes/pansori.toml` on real talks."
-    )
-
-
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"compared": partial(compared, "en")},
     "README.ko.md": {"compared": partial(compared, "ko")},
     "docs/training.md": {"results": figures.results},
     "docs/exporting.md": {"speeds": figures.speeds},
     "docs/language-models.md": {"beam": figures.beams},
-    "docs/accuracy.md": {"accuracy": figures.accuracy},
+    "docs/accuracy.md": {"recognition": figures.recognition, "accuracy": figures.accuracy},
     "docs/reliability.md": {
         "kills": figures.kills,
         "ranks": figures.ranks,

@@ -131,5 +131,6 @@ def test_what_is_not_training_can_be_imported_where_torch_is_not_installed() -> 
     names = [name for name in MODULES if not name.startswith(tuple(f"{package}." for package in TORCH))]
     missing = tuple(place for place, library in needs.items() if not importlib.util.find_spec(library))
     names = [name for name in names if name and not name.startswith(missing)]
-    blocked = "import sys\nfor name in ('torch', 'transformers', 'accelerate', 'datasets'): sys.modules[name] = None\n"
+    absent = ("torch", "transformers", "accelerate", "datasets", "safetensors")
+    blocked = f"import sys\nfor name in {absent}: sys.modules[name] = None\n"
     run(blocked + "\n".join(f"import {PACKAGE}.{name}" for name in names))

@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from safetensors import SafetensorError
-
 from distilhubert_ko.errors import DistilhubertKoError, InputError, TrainingError, UnavailableError
 from distilhubert_ko.files import writing
 
@@ -17,6 +15,8 @@ CONNECTIONS = ("gloo", "NCCL")  # what connects the processes of a run, as its e
 @contextmanager
 def in_writing(what: str, place: Path) -> Iterator[None]:
     """Turn a failure to write into a TrainingError that names `what`, the folder, and the room that is left."""
+    from safetensors import SafetensorError  # the commands import this module where only transcription is installed
+
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:  # torch has a RuntimeError for a full disk
