@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from distilhubert_ko.audio.frames import FRAMES
+from distilhubert_ko.audio.frames import frame_seconds
 from distilhubert_ko.decoding import beam, kneser_ney, scoring
 from distilhubert_ko.decoding import language_model as lm
 from distilhubert_ko.decoding.hotwords import HotWords
@@ -104,7 +104,7 @@ def measure(
     heard: RecognisedCorpus, tokenizer: Tokenizer, model: lm.LanguageModel, weights: lm.LmWeights
 ) -> dict[str, Any]:
     scorer = scoring.text_scorer(tokenizer, model, weights, HotWords((), 0.0))
-    seconds = sum(FRAMES.seconds(len(matrix)) for matrix in heard.log_probs)
+    seconds = sum(frame_seconds(len(matrix)) for matrix in heard.log_probs)
     rows = [{"beam": 1, "lm": False} | decoded(heard, tokenizer, beam.BeamOptions(width=1), None, seconds)]
     for width in sorted({*WIDTHS, beam.BeamOptions.width}):
         options = beam.BeamOptions(width=width)

@@ -9,6 +9,7 @@ from dataclasses import MISSING, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from distilhubert_ko.audio.frames import FRAME_GRIDS, HUBERT_FRAMES, FrameGrid
 from distilhubert_ko.errors import InputError, ModelError, UnavailableError, reason
 from distilhubert_ko.files.reading import read_json_object
 from distilhubert_ko.files.writing import user_cache
@@ -167,6 +168,20 @@ def log_text(lines: typing.Iterable[dict[str, Any]]) -> str:
     return "".join(json.dumps(line) + "\n" for line in lines)
 
 
+def frame_grid(folder: Path) -> FrameGrid:
+    """Return the frames of a model by the model_type in its config.json; HuBERT's for a folder without that file.
+
+    Raises ModelError for a model_type that is not known here.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        return HUBERT_FRAMES
+    kind = read_json(path).get("model_type")
+    if not isinstance(kind, str) or kind not in FRAME_GRIDS:
+        raise ModelError(f"{path}: model_type {kind!r}; give a model of {' or '.join(FRAME_GRIDS)}")
+    return FRAME_GRIDS[kind]
+
+
 def weights(folder: Path) -> list[Path]:
     """Return the safetensors of a model folder, one file or several; none where it has none."""
     return sorted(folder.glob("model*.safetensors"))
@@ -212,13 +227,19 @@ def resolve(model: str) -> Path:
 
 def revision(model: str | Path) -> str | None:
     """Return the commit of a model in the Hub's cache, given as its folder there or as its id; None for others."""
-    folder = Path(model)
-    if not folder.is_dir():
-        import huggingface_hub
+    folder = local_folder(model)
+    return folder.name if folder and folder.parent.name == "snapshots" else None
 
-        config = huggingface_hub.try_to_load_from_cache(str(model), CONFIG)
-        folder = Path(config).parent if isinstance(config, str) else folder
-    return folder.name if folder.parent.name == "snapshots" else None
+
+def local_folder(model: str | Path) -> Path | None:
+    """Return the folder of a model, given as that or as an id in the Hub's cache; None for others."""
+    folder = Path(model)
+    if folder.is_dir():
+        return folder
+    import huggingface_hub
+
+    config = huggingface_hub.try_to_load_from_cache(str(model), CONFIG)
+    return Path(config).parent if isinstance(config, str) else None
 
 
 def _record(kind: Any, table: dict[str, Any], path: Path) -> Any:

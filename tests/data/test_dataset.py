@@ -91,7 +91,7 @@ def test_an_evaluation_leaves_out_only_what_cannot_be_scored(tmp_path: Path) -> 
     assert data.eval.dropped == {"no transcript": 1, "empty text": 1, SCRIPTS: 4}
     assert len(data.eval.examples) == len(UNUSABLE) - 6
     assert {"짧다", "길다"} < set(texts(data.eval))
-    assert not all(has_enough_frames(example, data.tokenizer) for example in data.eval.examples)
+    assert not all(has_enough_frames(example, data.tokenizer, data.grid) for example in data.eval.examples)
 
 
 def test_spelling_keeps_digits_and_latin_letters_as_korean_words(tmp_path: Path) -> None:

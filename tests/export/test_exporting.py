@@ -21,7 +21,7 @@ import torch
 from google.protobuf.message import EncodeError
 from safetensors.torch import load_file, save_file
 
-from distilhubert_ko.audio.frames import FRAMES, KERNELS, SAMPLE_RATE
+from distilhubert_ko.audio.frames import HUBERT_FRAMES, KERNELS, SAMPLE_RATE
 from distilhubert_ko.cli.model import Target
 from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.errors import CorpusError, ExportError, InputError, ModelError
@@ -76,7 +76,7 @@ def test_the_graph_gives_what_torch_gives(runtime: ModelSession, network: CtcNet
     with torch.no_grad():
         expected = network(*padded(clips)).logits.log_softmax(-1).numpy()
     for row, (log_probs, samples) in enumerate(zip(found, lengths, strict=True)):
-        assert log_probs.shape == (FRAMES.count(samples), network.config.vocab_size)
+        assert log_probs.shape == (HUBERT_FRAMES.count(samples), network.config.vocab_size)
         assert np.abs(log_probs - expected[row, : len(log_probs)]).max() < 1e-4
 
 
@@ -92,7 +92,7 @@ def test_what_the_padding_holds_does_not_matter_to_the_graph(runtime: ModelSessi
     clips = [clip(16_000), clip(5000)]
     first, second = ([x.numpy() for x in padded(clips, fill)] for fill in (0.0, 0.7))
     silent, loud = (runtime.session.run(None, {"waves": w, "lengths": n})[0] for w, n in (first, second))
-    frames = FRAMES.count(5000)
+    frames = HUBERT_FRAMES.count(5000)
     assert np.abs(silent[0] - loud[0]).max() < 1e-4
     assert np.abs(silent[1, :frames] - loud[1, :frames]).max() < 1e-4
 
@@ -101,7 +101,7 @@ def test_the_graph_counts_frames_as_audio_does(runtime: ModelSession) -> None:
     lengths = np.array([*range(400, 1100, 7), 15_999, 16_000, 16_001])
     waves = np.zeros((len(lengths), lengths.max()), dtype=np.float32)
     frames = runtime.session.run(["frames"], {"waves": waves, "lengths": lengths})[0]
-    assert frames.tolist() == FRAMES.count(lengths).tolist()
+    assert frames.tolist() == HUBERT_FRAMES.count(lengths).tolist()
 
 
 def test_a_clip_without_a_frame_has_no_log_probabilities(runtime: ModelSession) -> None:
@@ -134,7 +134,7 @@ def listing(folder: Path) -> dict[str, bytes]:
 def test_a_graph_that_gives_what_torch_gives_is_kept(folder: Path) -> None:
     (folder / GRAPH).write_bytes(b"the old graph")
     assert 0 < exporting.export_graph(folder) < 1e-4
-    assert len(ModelSession(folder).log_probs([clip(16_000)])[0]) == FRAMES.count(16_000)
+    assert len(ModelSession(folder).log_probs([clip(16_000)])[0]) == HUBERT_FRAMES.count(16_000)
 
 
 @pytest.mark.parametrize("wrong", [0.1, np.nan])
@@ -337,7 +337,7 @@ def test_ranges_are_observed_on_utterances_spread_over_the_whole_corpus(number: 
         SimpleNamespace(utterance=SimpleNamespace(wave=lambda at=at: np.full(400, at, np.float32)))
         for at in range(number)
     ]
-    chosen = [int(wave[0]) for wave in calibration_waves(examples)]
+    chosen = [int(wave[0]) for wave in calibration_waves(examples, HUBERT_FRAMES)]
     assert len(set(chosen)) == min(number, CLIPS)
     gaps = np.diff([*chosen, number])
     assert chosen[0] == 0
@@ -347,7 +347,7 @@ def test_ranges_are_observed_on_utterances_spread_over_the_whole_corpus(number: 
 def test_a_corpus_without_a_clip_of_one_frame_is_an_input_error() -> None:
     examples: list[Any] = [SimpleNamespace(utterance=SimpleNamespace(wave=lambda: np.zeros(399, np.float32)))]
     with pytest.raises(InputError, match="long enough"):
-        calibration_waves(examples)
+        calibration_waves(examples, HUBERT_FRAMES)
 
 
 # For sherpa-onnx

@@ -24,7 +24,7 @@ from transformers import (
     Wav2Vec2Processor,
 )
 
-from distilhubert_ko.audio.frames import FRAMES
+from distilhubert_ko.audio.frames import HUBERT_FRAMES
 from distilhubert_ko.cli.common import exported_folder
 from distilhubert_ko.errors import ModelError
 from distilhubert_ko.export import calibration, exporting, graphs
@@ -159,7 +159,7 @@ def test_a_clip_gets_what_transformers_gives_alone_and_in_a_batch(made: Made, tm
         together = network(normalise_waves(waves, lengths) if made.normalise else waves, lengths).logits
     for row, samples in zip(together, LENGTHS, strict=True):
         expected = Drawn(made, reference).expected(speech(samples))
-        assert len(expected) == FRAMES.count(samples)
+        assert len(expected) == HUBERT_FRAMES.count(samples)
         assert np.abs(row[: len(expected)].log_softmax(-1).numpy() - expected).max() < 1e-3
 
 
@@ -191,7 +191,7 @@ def test_a_graph_gives_what_transformers_gives_alone_and_in_a_batch(made: Made, 
     for wave, in_batch, beside_nan in zip(waves, quiet, loud, strict=True):
         expected = drawn.expected(wave)
         (alone,) = together(session, [wave])
-        assert alone.shape == expected.shape == (FRAMES.count(len(wave)), 20)
+        assert alone.shape == expected.shape == (HUBERT_FRAMES.count(len(wave)), 20)
         for found in (alone, in_batch, beside_nan):
             assert np.abs(found - expected).max() < (1e-4 if made.normalise or made.norm == "layer" else 1e-3)
 

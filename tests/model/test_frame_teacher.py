@@ -65,7 +65,7 @@ def test_a_student_that_agrees_has_nothing_to_learn(folder: Path) -> None:
     teacher = FrameTeacher(Teaching(str(folder), weight=1.0), SYLLABLES)
     waves, lengths = padded([clip(16_000), clip(5000)])
     own = teacher.network(waves, lengths).logits
-    assert teacher.mixed(torch.tensor(7.0), own, waves, lengths).item() == pytest.approx(0.0, abs=1e-5)
+    assert teacher.mixed(teacher.network, torch.tensor(7.0), own, waves, lengths).item() == pytest.approx(0.0, abs=1e-5)
 
 
 def test_the_loss_mixes_ctc_with_the_divergence_and_reaches_every_trained_weight(folder: Path) -> None:
@@ -73,7 +73,7 @@ def test_the_loss_mixes_ctc_with_the_divergence_and_reaches_every_trained_weight
     student = new_network()
     waves, lengths = padded([clip(16_000), clip(5000)])
     output = student(waves, lengths, labels=torch.tensor([[4, 5, 6], [7, -100, -100]]))
-    found = teacher.mixed(output.loss, output.logits, waves, lengths)
+    found = teacher.mixed(student, output.loss, output.logits, waves, lengths)
     rows = [
         functional.kl_div(
             torch.log_softmax(output.logits[row, :count] / 2, -1),
@@ -97,7 +97,7 @@ def test_a_batch_is_taught_as_its_clips_alone_are(folder: Path) -> None:
     def taught(*waves: Any) -> float:
         batch, lengths = padded(waves, fill=0.5)
         with torch.no_grad():
-            return teacher.mixed(none, student(batch, lengths).logits, batch, lengths).item()
+            return teacher.mixed(student, none, student(batch, lengths).logits, batch, lengths).item()
 
     alone = sum(taught(one) * frames for one, frames in zip(clips, (1, 15, 49), strict=True))
     assert taught(*clips) == pytest.approx(alone / 65, rel=1e-4)
@@ -192,7 +192,7 @@ def test_a_taught_run_starts_from_the_same_weights_and_is_drawn_to_its_teacher(
     waves, lengths = padded([clip(16_000), clip(9000)])
 
     def distance() -> float:
-        valid = frame_teacher.valid_frames(student, 49, lengths)
+        valid = frame_teacher.common_frames([student], 49, lengths)
         with torch.no_grad():
             own = student.eval()(waves, lengths).logits
         return frame_teacher.posterior_divergence(own, teacher.logits(waves, lengths), valid, 1.0).item()

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import HubertForCTC
 
-from distilhubert_ko.audio.frames import FRAMES
+from distilhubert_ko.audio.frames import HUBERT_FRAMES
 from distilhubert_ko.errors import RecipeError
 from distilhubert_ko.model.loading import build_network
 from distilhubert_ko.model.network import PaddingSafeHubertForCTC, first_convolution, strided_convolution
@@ -60,10 +60,10 @@ def test_the_state_dict_is_that_of_plain_transformers(network: PaddingSafeHubert
 def test_a_single_clip_gets_the_logits_and_the_loss_of_plain_transformers(
     network: PaddingSafeHubertForCTC, plain: HubertForCTC, samples: int
 ) -> None:
-    wave, labels = one(samples), spell(max(1, FRAMES.count(samples) // 3))
+    wave, labels = one(samples), spell(max(1, HUBERT_FRAMES.count(samples) // 3))
     with torch.no_grad():
         ours, theirs = network(wave, labels=labels), plain(wave, labels=labels)
-    assert ours.logits.shape == (1, FRAMES.count(samples), len(SYLLABLES))
+    assert ours.logits.shape == (1, HUBERT_FRAMES.count(samples), len(SYLLABLES))
     assert theirs.logits.std() > 1  # or the comparison says little
     assert largest_difference(ours.logits, theirs.logits) < 1e-4
     assert ours.loss.item() == pytest.approx(theirs.loss.item(), rel=1e-4)
@@ -73,7 +73,7 @@ def test_a_single_clip_gets_the_logits_and_the_loss_of_plain_transformers(
 def test_a_single_clip_gets_the_gradients_of_plain_transformers(
     network: PaddingSafeHubertForCTC, plain: HubertForCTC, samples: int
 ) -> None:
-    wave, labels = one(samples), spell(max(1, FRAMES.count(samples) // 3))
+    wave, labels = one(samples), spell(max(1, HUBERT_FRAMES.count(samples) // 3))
     ours, theirs = (gradients(one_of, wave, labels) for one_of in (network, plain))
     assert ours.keys() == theirs.keys()
     for name, gradient in theirs.items():
@@ -133,7 +133,7 @@ def test_what_the_padding_holds_does_not_matter(network: PaddingSafeHubertForCTC
     with torch.no_grad():
         silent, loud = (network(*padded(clips, fill=value)).logits for value in (0.0, fill))
     for before, after, samples in zip(silent, loud, MATES, strict=True):
-        frames = FRAMES.count(samples)
+        frames = HUBERT_FRAMES.count(samples)
         assert largest_difference(before[:frames], after[:frames]) < 1e-4
 
 
@@ -156,7 +156,7 @@ def padded_labels(labels: list[Tensor]) -> Tensor:
 
 def test_frame_lengths_are_those_of_audio(network: PaddingSafeHubertForCTC) -> None:
     samples = np.arange(400, 3000)
-    assert network.frame_lengths(torch.from_numpy(samples)).tolist() == FRAMES.count(samples).tolist()
+    assert network.frame_lengths(torch.from_numpy(samples)).tolist() == HUBERT_FRAMES.count(samples).tolist()
 
 
 SOUNDS = {

@@ -13,7 +13,7 @@ import webvtt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distilhubert_ko.audio.frames import FRAMES
+from distilhubert_ko.audio.frames import HUBERT_FRAMES, frame_seconds
 from distilhubert_ko.errors import AudioError, InputError
 from distilhubert_ko.recognition import alignment
 from distilhubert_ko.text.normalise import normalise
@@ -28,7 +28,7 @@ def planted(spoken: str, tokenizer: Tokenizer) -> tuple[SimpleNamespace, np.ndar
     ids = tokenizer.encode(spoken)
     path = [tokenizer.blank_id] * 5 + [frame for id in ids for frame in (id, id, *[tokenizer.blank_id] * 2)]
     samples = 400 + 320 * (len(path) - 1)
-    assert FRAMES.count(samples) == len(path)
+    assert HUBERT_FRAMES.count(samples) == len(path)
     log_probs = np.full((len(path), len(tokenizer)), np.log(1e-4), np.float32)
     log_probs[np.arange(len(path)), path] = np.log(1 - 1e-4 * (len(tokenizer) - 1))
     transcriber = SimpleNamespace(tokenizer=tokenizer, log_probs=lambda waves: [log_probs for _ in waves])
@@ -43,7 +43,7 @@ def aligned(text: str, spoken: str | None = None, units: str = "syllables") -> a
 def start_of(spoken: str, place: int) -> float:
     """Seconds at which the character at `place` of the planted `spoken` begins, where units are syllables."""
     assert spoken[place] != " "
-    return FRAMES.seconds(5 + 4 * place)
+    return frame_seconds(5 + 4 * place)
 
 
 @pytest.mark.parametrize("units", TOKENIZERS)
@@ -54,8 +54,8 @@ def test_lines_words_and_syllables_have_the_times_at_which_they_were_planted(uni
     for word in result.transcript.words:
         for syllable in word.syllables:
             length = len(tokenizer.encode(syllable.text))
-            assert syllable.start == pytest.approx(FRAMES.seconds(place))
-            assert syllable.end == pytest.approx(FRAMES.seconds(place + 4 * length - 2))
+            assert syllable.start == pytest.approx(frame_seconds(place))
+            assert syllable.end == pytest.approx(frame_seconds(place + 4 * length - 2))
             assert syllable.confidence > 0.99
             place += 4 * length
         assert [syllable.text for syllable in word.syllables] == list(word.text)

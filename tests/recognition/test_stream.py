@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
+from distilhubert_ko.audio.frames import FRAME_STEP, HUBERT_FRAMES, SAMPLE_RATE
 from distilhubert_ko.decoding import ctc
 from distilhubert_ko.errors import InputError
 from distilhubert_ko.evaluation import metrics
@@ -29,13 +29,13 @@ class Planted:
 
     def __call__(self, wave: np.ndarray) -> np.ndarray:
         self.longest = max(self.longest, len(wave))
-        labels = wave[: FRAMES.step * FRAMES.count(len(wave)) : FRAMES.step].astype(int)
+        labels = wave[: FRAME_STEP * HUBERT_FRAMES.count(len(wave)) : FRAME_STEP].astype(int)
         return np.where(np.arange(len(SYLLABLES)) == labels[:, None], -0.1, -9.0)
 
 
 def wave_of(labels: list[int]) -> np.ndarray:
     """A wave in which Planted hears these labels, and a half frame that it does not."""
-    return np.append(np.repeat(np.array(labels, np.float32), FRAMES.step), np.zeros(240, np.float32))
+    return np.append(np.repeat(np.array(labels, np.float32), FRAME_STEP), np.zeros(240, np.float32))
 
 
 def whole(labels: list[int]) -> Transcript:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
+from distilhubert_ko.audio.frames import HUBERT_FRAMES, SAMPLE_RATE
 from distilhubert_ko.errors import AudioError, InputError, ModelError, UnavailableError
 from distilhubert_ko.recognition import transcriber as transcribe
 from distilhubert_ko.recognition.session import ModelSession
@@ -85,7 +85,7 @@ def test_batches_hold_clips_of_like_length_up_to_a_sum_of_padded_lengths(
     monkeypatch.setattr(transcribe, "BATCH_SECONDS", 1.0)
     lengths = [8000, 2000, 20_000, 2000, 8000, 4000, 2000, 8000, 2000, 2000]
     found = transcriber.log_probs([np.ones(samples, np.float32) for samples in lengths])
-    assert [len(log_probs) for log_probs in found] == [FRAMES.count(samples) for samples in lengths]
+    assert [len(log_probs) for log_probs in found] == [HUBERT_FRAMES.count(samples) for samples in lengths]
     assert batches == [[20_000], [8000, 8000], [8000, 4000], [2000] * 5]
 
 

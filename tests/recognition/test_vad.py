@@ -13,7 +13,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
+from distilhubert_ko.audio.frames import FRAME_STEP, HUBERT_FRAMES, SAMPLE_RATE, frame_seconds
 from distilhubert_ko.audio.reading import load_audio
 from distilhubert_ko.data import synthetic
 from distilhubert_ko.data.synthetic import synthetic_lines
@@ -100,7 +100,7 @@ def test_the_rules_are_those_of_silero_for_any_probabilities(
     expected = silero.get_speech_timestamps_from_probs(
         probabilities.tolist(), audio_length_samples=samples, **keywords(options)
     )
-    step = FRAMES.step
+    step = FRAME_STEP
     assert vad.speech_regions(probabilities, samples, options) == [
         SpeechRegion(each["start"] // step * step, samples if each["end"] == samples else each["end"] // step * step)
         for each in expected
@@ -117,7 +117,7 @@ def test_regions_rise_do_not_overlap_and_lie_on_whole_frames_inside_the_wave(
     edges = [edge for region in regions for edge in (region.start, region.end)]
     assert edges == sorted(edges)
     assert all(region.start < region.end for region in regions)
-    assert all(edge % FRAMES.step == 0 for edge in edges if edge != samples)
+    assert all(edge % FRAME_STEP == 0 for edge in edges if edge != samples)
     assert not edges or 0 <= edges[0] < edges[-1] <= samples
 
 
@@ -210,7 +210,7 @@ def test_digital_silence_is_an_empty_transcript_without_vad_too(exported: Path, 
     transcriber = Transcriber(exported, threads=1)
     assert transcriber(np.zeros(samples, np.float32)) == Transcript((), samples / SECOND)
     together = transcriber.log_probs([np.zeros(samples, np.float32), clip(16_000)])
-    assert [len(log_probs) for log_probs in together] == [FRAMES.count(samples), 49]
+    assert [len(log_probs) for log_probs in together] == [HUBERT_FRAMES.count(samples), 49]
     assert heard == [16_000]
 
 
@@ -238,4 +238,4 @@ def test_progress_rises_to_the_end_of_the_recording_with_and_without_vad(
         transcriber(wave, options, seconds.append)
         assert len(seconds) > 1
         assert seconds == sorted(seconds)
-        assert seconds[-1] == FRAMES.seconds(FRAMES.count(len(wave)))
+        assert seconds[-1] == frame_seconds(HUBERT_FRAMES.count(len(wave)))

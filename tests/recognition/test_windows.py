@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from distilhubert_ko.audio import reading
-from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
+from distilhubert_ko.audio.frames import HUBERT_FRAMES, SAMPLE_RATE
 from distilhubert_ko.audio.reading import audio_blocks, load_audio
 from distilhubert_ko.recognition import windows as longform
 from distilhubert_ko.recognition.transcriber import Transcriber
@@ -23,6 +23,8 @@ SIZES += [longform.WINDOW + longform.HOP + offset for offset in (-1, 0, 1, 319, 
 class Positions:
     """A runtime whose "log-probabilities" of a frame are the wave's own values there: where the frame was heard."""
 
+    grid = HUBERT_FRAMES
+
     def __init__(self) -> None:
         self.longest = 0
         self.batches: list[int] = []
@@ -30,7 +32,7 @@ class Positions:
     def log_probs(self, waves: list[np.ndarray]) -> list[np.ndarray]:
         self.longest = max(self.longest, *map(len, waves))
         self.batches.append(len(waves))
-        return [wave[: 320 * FRAMES.count(len(wave)) : 320, None] for wave in waves]
+        return [wave[: 320 * HUBERT_FRAMES.count(len(wave)) : 320, None] for wave in waves]
 
 
 @pytest.mark.parametrize("samples", SIZES)
@@ -42,7 +44,7 @@ def test_the_pieces_hold_every_frame_of_the_wave_once_and_in_order(samples: int,
     blocks = (wave[start : start + block] for start in range(0, samples, block))
     pieces = [*longform.windowed_log_probs(runtime, blocks, batch)]  # type: ignore[arg-type]
     heard = np.concatenate(pieces)[:, 0] if pieces else np.empty(0)
-    assert np.array_equal(heard, 320.0 * np.arange(FRAMES.count(samples)))
+    assert np.array_equal(heard, 320.0 * np.arange(HUBERT_FRAMES.count(samples)))
     assert runtime.longest <= longform.WINDOW
 
 
@@ -67,9 +69,9 @@ def test_frames_within_regions_are_those_of_the_wave_and_silence_stands_between(
     regions = [SpeechRegion(start, end) for start, end in zip(steps[::2], steps[1::2], strict=False)]
     blocks = (wave[start : start + block] for start in range(0, samples, block))
     pieces = longform.region_log_probs(Positions(), blocks, regions, lambda frames: np.zeros((frames, 1)), batch)  # type: ignore[arg-type]
-    expected = np.zeros(FRAMES.count(samples))
+    expected = np.zeros(HUBERT_FRAMES.count(samples))
     for region in regions:
-        starts = region.start + 320 * np.arange(FRAMES.count(region.end - region.start))
+        starts = region.start + 320 * np.arange(HUBERT_FRAMES.count(region.end - region.start))
         expected[starts // 320] = starts + 1
     assert np.array_equal(np.concatenate([*pieces])[:, 0], expected)
 
@@ -79,7 +81,7 @@ def test_windows_of_long_regions_and_of_several_are_computed_together() -> None:
     regions = [SpeechRegion(0, longform.WINDOW + 3200), SpeechRegion(longform.WINDOW + 6400, longform.WINDOW + 9600)]
     network = Positions()
     pieces = longform.region_log_probs(network, [wave], regions, lambda frames: np.zeros((frames, 1)), 2)  # type: ignore[arg-type]
-    assert sum(map(len, pieces)) == FRAMES.count(len(wave))
+    assert sum(map(len, pieces)) == HUBERT_FRAMES.count(len(wave))
     assert network.batches == [2, 1]
 
 
@@ -98,7 +100,7 @@ def test_no_more_is_read_ahead_than_a_batch_of_windows(batch: int) -> None:
     for piece in longform.windowed_log_probs(network, blocks(), batch):  # type: ignore[arg-type]
         assert read - 320 * done <= longform.WINDOW + batch * longform.HOP + block
         done += len(piece)
-    assert done == FRAMES.count(300 * block)
+    assert done == HUBERT_FRAMES.count(300 * block)
     assert max(network.batches) == batch
 
 
@@ -126,7 +128,7 @@ def test_a_long_recording_gets_the_same_answer_in_a_batch_and_in_a_call_of_its_o
     transcriber = Transcriber(exported, threads=1)
     waves = [clip(9000), clip(longform.WINDOW + 5 * SAMPLE_RATE), clip(40_000)]
     for wave, log_probs in zip(waves, transcriber.log_probs(waves), strict=True):
-        assert len(log_probs) == FRAMES.count(len(wave))
+        assert len(log_probs) == HUBERT_FRAMES.count(len(wave))
         alone, expected = transcriber(wave), transcriber.transcript(log_probs, len(wave))
         assert alone.text
         assert [(w.text, w.start, w.end) for w in alone.words] == [(w.text, w.start, w.end) for w in expected.words]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distilhubert_ko.audio.frames import FRAMES
+from distilhubert_ko.audio.frames import frame_seconds
 from distilhubert_ko.decoding.ctc import Token
 from distilhubert_ko.recognition.transcript import Transcript
 from distilhubert_ko.recognition.words import Syllable, Word
@@ -32,7 +32,7 @@ def planted_tokens(draw: st.DrawFn, tokenizer: Tokenizer) -> tuple[str, list[Tok
         frame = start + draw(st.integers(1, 3))
         tokens.append(Token(id, start, frame, draw(st.floats(-5, 0))))
     # The last frame begins within the audio, and may end after it.
-    return text, tokens, FRAMES.seconds(frame) + draw(st.sampled_from([-0.019, 0.0, 1.0])) if tokens else 0.0
+    return text, tokens, frame_seconds(frame) + draw(st.sampled_from([-0.019, 0.0, 1.0])) if tokens else 0.0
 
 
 @pytest.mark.parametrize("units", TOKENIZERS)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
+from distilhubert_ko.audio.frames import HUBERT_FRAMES, SAMPLE_RATE
 from distilhubert_ko.recipe import Augment
 from distilhubert_ko.training.augment import add_noise, add_reverb, augment_wave, change_speed, root_mean_square
 from tests.support.model import clip
@@ -59,14 +59,14 @@ def test_speed_changes_length_and_pitch_alike(speed: float) -> None:
 def test_a_clip_is_not_sped_up_past_the_frames_that_its_labels_need() -> None:
     wave = clip(16_000)
     only_fast = Augment(speeds=(1.1,))
-    frames = FRAMES.count(16_000)
+    frames = HUBERT_FRAMES.count(16_000)
     assert len(augment_wave(wave, only_fast, generator(), frames)) == 16_000
-    assert len(augment_wave(wave, only_fast, generator(), FRAMES.count(14_545))) == pytest.approx(14_545, abs=1)
+    assert len(augment_wave(wave, only_fast, generator(), HUBERT_FRAMES.count(14_545))) == pytest.approx(14_545, abs=1)
 
 
 def test_a_clip_without_labels_is_not_sped_up_past_its_last_frame() -> None:
     wave = augment_wave(np.ones(420, np.float32), Augment(speeds=(1.1,)), np.random.default_rng(0), 0)
-    assert FRAMES.count(len(wave)) == 1
+    assert HUBERT_FRAMES.count(len(wave)) == 1
 
 
 @pytest.mark.parametrize("snr", [-5.0, 0.0, 20.0])

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from distilhubert_ko import model_folder
-from distilhubert_ko.audio.frames import FRAMES
+from distilhubert_ko.audio.frames import HUBERT_FRAMES, FrameGrid
 from distilhubert_ko.data.corpora import Corpus, read_corpora
 from distilhubert_ko.data.examples import Example, Split
 from distilhubert_ko.data.fitness import (
@@ -32,6 +32,8 @@ class Dataset:
     eval: Split
     test: Split
     tokenizer: Tokenizer
+    grid: FrameGrid
+    """The frames of the recipe's encoder."""
 
     def report(self) -> DataRecord:
         """Return the account that `distilhubert-ko prepare` prints and the model folder keeps as data.json."""
@@ -52,14 +54,23 @@ def prepare_dataset(config: Recipe) -> Dataset:
     Raises CorpusError where nothing is left to train on or to evaluate.
     """
     data = config.data
-    reading = Reading.from_recipe(config)
+    reading, grid = Reading.from_recipe(config), recipe_frames(config)
     train = usable_split(read_corpora(data.train, reading, measured=False), config.text, data)
-    train = _alignable(train, _vocabulary(train, config.text.units))
+    train = _alignable(train, _vocabulary(train, config.text.units), grid)
     tokenizer = _vocabulary(train, config.text.units)  # anew: what was left out is not learnt
     evaluation = read_scored_split(data.eval, config.text, reading)
     same = config.test_corpus == data.eval
     test = evaluation if same else read_scored_split(config.test_corpus, config.text, reading)
-    return Dataset(train, evaluation, test, tokenizer)
+    return Dataset(train, evaluation, test, tokenizer, grid)
+
+
+def recipe_frames(config: Recipe) -> FrameGrid:
+    """Return the frames of a recipe's encoder: those of model.pretrained, if it is a folder or in the Hub's cache.
+
+    Otherwise they are HuBERT's: no other encoder has random weights.
+    """
+    folder = model_folder.local_folder(config.model.pretrained)
+    return model_folder.frame_grid(folder) if folder else HUBERT_FRAMES
 
 
 def _vocabulary(train: Split, units: Units) -> Tokenizer:
@@ -82,7 +93,7 @@ def read_unlabelled(specs: Corpora, config: Recipe, *, measured: bool = True) ->
     examples = []
     for example in (Example(utterance, "") for utterance in corpus.utterances):
         reason = reason_by_length(example.utterance, config.data)
-        if not reason and example.utterance.seconds_from != "text" and FRAMES.count(example.samples) < 1:
+        if not reason and example.utterance.seconds_from != "text" and HUBERT_FRAMES.count(example.samples) < 1:
             reason = TOO_SHORT
         if reason:
             dropped[reason] += 1
@@ -115,9 +126,9 @@ def _split(corpus: Corpus, examples: list[Example], dropped: Counter[str], rule:
     return Split(corpus.spec, tuple(examples), dict(dropped), corpus.revision)
 
 
-def _alignable(split: Split, tokenizer: Tokenizer) -> Split:
+def _alignable(split: Split, tokenizer: Tokenizer, grid: FrameGrid) -> Split:
     """Drop the utterances that have more labels than frames, because their CTC loss is infinite."""
-    kept = tuple(example for example in split.examples if has_enough_frames(example, tokenizer))
+    kept = tuple(example for example in split.examples if has_enough_frames(example, tokenizer, grid))
     lost = len(split.examples) - len(kept)
     if not kept:
         raise CorpusError(

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
+from distilhubert_ko.audio.frames import SAMPLE_RATE, FrameGrid
 from distilhubert_ko.data.corpora import Utterance
 from distilhubert_ko.data.examples import Example
 from distilhubert_ko.decoding import ctc
@@ -35,14 +35,14 @@ def reason_by_length(utterance: Utterance, limits: Data) -> str:
     return TOO_LONG if utterance.seconds > limits.max_seconds else ""
 
 
-def has_enough_frames(example: Example, tokenizer: Tokenizer) -> bool:
+def has_enough_frames(example: Example, tokenizer: Tokenizer, grid: FrameGrid) -> bool:
     """Tell whether the clip has the frames that CTC needs for its labels, as far as its length is known."""
     if example.utterance.seconds_from == "text":
         return True
-    return ctc.min_frames(tokenizer.encode(example.text)) <= FRAMES.count(example.samples)
+    return ctc.min_frames(tokenizer.encode(example.text)) <= grid.count(example.samples)
 
 
-def reason_unfit(example: Example, samples: int, labels: NDArray[np.int64], limits: Data) -> str:
+def reason_unfit(example: Example, samples: int, labels: NDArray[np.int64], limits: Data, grid: FrameGrid) -> str:
     """Return why a clip that turns out to have so many samples is left out of training, "" if it is not.
 
     The reasons are those for which it would have been left out before. A clip whose length was measured is fit.
@@ -51,4 +51,4 @@ def reason_unfit(example: Example, samples: int, labels: NDArray[np.int64], limi
         return ""
     measured = replace(example.utterance, seconds=samples / SAMPLE_RATE, seconds_from="audio")
     fewest = max(1, ctc.min_frames(labels.tolist()))
-    return reason_by_length(measured, limits) or ("" if fewest <= FRAMES.count(samples) else TOO_FEW_FRAMES)
+    return reason_by_length(measured, limits) or ("" if fewest <= grid.count(samples) else TOO_FEW_FRAMES)

@@ -84,7 +84,7 @@ def export_folder(
         difference = source.check_parity(temporary)
         if corpus is not None:
             split = report.read_evaluation_split(temporary, corpus, reading)
-            waves = calibration_waves(split.examples)
+            waves = calibration_waves(split.examples, source.network.grid)
             if int8:
                 speech = write_int8_graph(source, temporary, split, waves, on_trial)
         if convert:

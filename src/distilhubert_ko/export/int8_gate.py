@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
+from distilhubert_ko.audio.frames import SAMPLE_RATE, FrameGrid
 from distilhubert_ko.data.examples import Example, Split
 from distilhubert_ko.errors import ExportError, InputError
 from distilhubert_ko.evaluation import report
@@ -72,7 +72,7 @@ def write_int8_graph(
     )
 
 
-def calibration_waves(examples: Sequence[Example]) -> list[np.ndarray]:
+def calibration_waves(examples: Sequence[Example], grid: FrameGrid) -> list[np.ndarray]:
     """Return the waves (samples,) of CLIPS utterances, spread evenly, each cut to LONGEST.
 
     Raises InputError where none has a frame.
@@ -80,7 +80,7 @@ def calibration_waves(examples: Sequence[Example]) -> list[np.ndarray]:
     count = min(CLIPS, len(examples))
     chosen = [examples[number * len(examples) // count] for number in range(count)]
     waves = [example.utterance.wave()[:LONGEST] for example in chosen]
-    long_enough = [wave for wave in waves if FRAMES.count(len(wave))]
+    long_enough = [wave for wave in waves if grid.count(len(wave))]
     if not long_enough:
         raise InputError("no utterance of the corpus is long enough to observe: give one with speech")
     return long_enough

@@ -17,7 +17,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from distilhubert_ko.audio.frames import KERNELS, STRIDES
+from distilhubert_ko.audio.frames import HUBERT_FRAMES, FrameGrid
 
 Array = NDArray[Any]
 Input = str | Array | np.generic  # of a node: the name of another node's output, or a constant
@@ -70,6 +70,7 @@ class Observed:
 class OnnxBuilder:
     """A graph under construction. The class of an encoder fills in `encoded` and RUNGS."""
 
+    grid: ClassVar[FrameGrid] = HUBERT_FRAMES
     RUNGS: ClassVar[Sequence[tuple[str, ...]]] = ((),)
     """Ends of names of what stays in float32, from the fastest graph to the one that is nearest to float32."""
 
@@ -158,8 +159,8 @@ class OnnxBuilder:
         return self.add("Less", steps, self.add("Unsqueeze", counts, np.array([1])))
 
     def frames(self, lengths: str) -> str:
-        for kernel, stride in zip(KERNELS, STRIDES, strict=True):
-            lengths = self.add("Div", self.add("Add", lengths, np.array(stride - kernel)), np.array(stride))
+        for stride, added in self.grid.layers:
+            lengths = self.add("Div", self.add("Add", lengths, np.array(added)), np.array(stride))
         return lengths
 
     def centred(self, tensor: str, counts: str) -> tuple[str, str, str]:

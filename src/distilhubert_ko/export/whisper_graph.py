@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from distilhubert_ko.audio.frames import WHISPER_FRAMES
 from distilhubert_ko.export.onnx_builder import Array, Observed, slice_inputs
 from distilhubert_ko.export.transformer_graph import TransformerGraph
 from distilhubert_ko.model.log_mel import BEYOND, FLOOR, HOP, RANGE, REACH, WINDOW, fourier_matrix, mel_filters
@@ -30,6 +31,7 @@ NAMES = (
 class WhisperGraph(TransformerGraph):
     """Whisper's encoder, whose layers are those of HuBERT with do_stable_layer_norm."""
 
+    grid = WHISPER_FRAMES
     RUNGS = ((), ("conv1", "conv2"), ("conv1", "conv2", "output_dense"))
 
     def __init__(
@@ -60,11 +62,7 @@ class WhisperGraph(TransformerGraph):
             np.array([0]),
             self.add("Shape", hidden, start=1, end=2),
         )
-        counts = self.add("Div", self.add("Add", mels, np.array(1)), np.array(2))
-        hidden = self.layers(self.add("Add", hidden, positions), self.valid(hidden, counts))
-        # Whisper makes a frame more than HuBERT's convolutions, or as many: the rule of `audio.frames` holds for all.
-        kept = self.frames(self.add("Shape", waves, start=1, end=2))
-        return self.add("Slice", hidden, np.array([0]), kept, np.array([1]))
+        return self.layers(self.add("Add", hidden, positions), self.valid(hidden, frames))
 
     def log_mel(self, waves: str, lengths: str, mels: str) -> str:
         """Return the log-mel (batch, frames, mels), 0 beyond the `mels` (batch,) frames of each clip."""
@@ -83,8 +81,9 @@ class WhisperGraph(TransformerGraph):
     def windowed(self, waves: str, lengths: str) -> str:
         """Return the windows (batch, frames, WINDOW) of waves (batch, samples), reflected at both ends of each clip."""
         waves = self.add("Where", self.valid(waves, lengths), waves, np.float32(0))
-        before = self.add("Slice", waves, *slice_inputs(REACH, 0, axis=1), np.array([-1]))
-        row = self.add("Pad", self.add("Concat", before, waves, axis=1), np.array([0, 0, 0, REACH]))
+        wide = self.add("Pad", waves, np.array([0, 0, 0, REACH]))
+        before = self.add("Slice", wide, *slice_inputs(REACH, 0, axis=1), np.array([-1]))
+        row = self.add("Concat", before, wide, axis=1)
         ends = self.add("Unsqueeze", lengths, np.array([1]))
         ahead = np.arange(BEYOND)
         mirrored = self.add("GatherElements", waves, self.add("Sub", ends, ahead + 2), axis=1)

@@ -1,17 +1,13 @@
-"""What every network here is from the outside: waves and lengths in, logits and frame counts out.
+"""What every network here is from the outside: waves and lengths in, logits and frame counts out."""
 
-Frames are counted by one formula, `audio.frames`, whatever the encoder: 20 ms each, and as many as HuBERT's seven
-convolutions make. An encoder that makes more drops the last ones.
-"""
-
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutput
 
-from distilhubert_ko.audio.frames import KERNELS, STRIDES
+from distilhubert_ko.audio.frames import HUBERT_FRAMES, FrameGrid
 
 
 class CtcNetwork(PreTrainedModel):
@@ -20,6 +16,7 @@ class CtcNetwork(PreTrainedModel):
     # The Trainer would take **ignored for a promise to average over accumulated batches, and only add them up.
     accepts_loss_kwargs = False
 
+    grid: ClassVar[FrameGrid] = HUBERT_FRAMES
     base_model: Any
     dropout: nn.Dropout
     lm_head: nn.Linear
@@ -62,6 +59,6 @@ class CtcNetwork(PreTrainedModel):
 
     def frame_lengths(self, lengths: Tensor) -> Tensor:
         """Frames (batch,) of clips of `lengths` (batch,) samples."""
-        for kernel, stride in zip(KERNELS, STRIDES, strict=True):
-            lengths = torch.div(lengths - kernel, stride, rounding_mode="floor") + 1
+        for stride, added in self.grid.layers:
+            lengths = torch.div(lengths + added, stride, rounding_mode="floor")
         return lengths

@@ -15,9 +15,10 @@ from torch.nn import functional
 
 from distilhubert_ko import model_folder, recipe
 from distilhubert_ko.errors import RecipeError
+from distilhubert_ko.model.ctc_network import CtcNetwork
 from distilhubert_ko.model.loading import load_network, wants_normalised_waves
 from distilhubert_ko.model.network import normalise_waves
-from distilhubert_ko.model.student import valid_frames
+from distilhubert_ko.model.student import common_frames
 from distilhubert_ko.text.tokenizer import Tokenizer
 
 NEVER = -1e4  # the logit of a token that the teacher has no output for
@@ -51,13 +52,18 @@ class FrameTeacher:
             idle = self.tokens - logits.shape[2]  # special tokens at the end of a vocabulary may have no output
             return functional.pad(logits.float(), (0, idle), value=NEVER)[..., self.columns]
 
-    def mixed(self, ctc: Tensor, logits: Tensor, waves: Tensor, lengths: Tensor, parts: float = 1.0) -> Tensor:
+    def mixed(
+        self, student: CtcNetwork, ctc: Tensor, logits: Tensor, waves: Tensor, lengths: Tensor, parts: float = 1.0
+    ) -> Tensor:
         """Return (1 - weight) x the CTC loss + weight x `posterior_divergence` / `parts`.
 
-        `logits` (batch, frames, vocabulary) and `ctc` are the student's.
+        `logits` (batch, frames, vocabulary) and `ctc` are the student's. Frames that only one of the two has teach
+        nothing.
         """
-        valid = valid_frames(self.network, logits.shape[1], lengths)
-        taught = posterior_divergence(logits, self.logits(waves, lengths), valid, self.config.temperature)
+        theirs = self.logits(waves, lengths)
+        frames = min(logits.shape[1], theirs.shape[1])
+        valid = common_frames([student, self.network], frames, lengths)
+        taught = posterior_divergence(logits[:, :frames], theirs[:, :frames], valid, self.config.temperature)
         return (1 - self.config.weight) * ctc + self.config.weight * taught / parts
 
 

@@ -36,7 +36,7 @@ def build_network(config: recipe.Model, tokenizer: Tokenizer) -> CtcNetwork:
     UnavailableError where the Hub cannot be reached, ModelError for a checkpoint that is neither, and RecipeError for
     keys that the encoder cannot follow.
     """
-    if config.pretrained != "random" and _model_type(config.pretrained) == "whisper":
+    if config.pretrained != "random" and model_type(config.pretrained) == "whisper":
         return whisper.build_whisper(config, tokenizer)
     if config.encoder_layers:
         raise RecipeError(
@@ -95,8 +95,11 @@ def hubert_config(config: recipe.Model, **others: Any) -> HubertConfig:
     )
 
 
-def _model_type(name: str | Path) -> str | None:
-    """Return the model_type of a checkpoint, a folder or a Hub id; None where config.json cannot be read."""
+def model_type(name: str | Path) -> str | None:
+    """Return the model_type of a checkpoint, a folder or a Hub id; None where config.json cannot be read.
+
+    That of a Hub id is in the cache then.
+    """
     try:
         kind = PreTrainedConfig.get_config_dict(name)[0].get("model_type")
     except Exception:  # as in `load_network`; loading the model says what is wrong
@@ -162,7 +165,7 @@ def wants_normalised_waves(folder: Path) -> bool:
 
     Raises ModelError where these are missing or want another sample rate.
     """
-    if _model_type(folder) == "whisper":
+    if model_type(folder) == "whisper":
         return False  # its log-mel is made in the network
     try:
         extractor = Wav2Vec2FeatureExtractor.from_pretrained(folder)

@@ -55,8 +55,7 @@ class Teacher:
             if self.normalises:
                 waves = normalise_waves(waves, lengths)
             last = self.network.encode(waves, lengths)
-        # Whisper's layers have a frame more than the network gives, or as many.
-        outputs = [self._outputs.pop(layer)[:, : last.shape[1]] for layer in self.layers]
+        outputs = [self._outputs.pop(layer) for layer in self.layers]
         if self.layers[-1] == self.network.config.num_hidden_layers:
             outputs[-1] = last
         return outputs
@@ -89,9 +88,13 @@ class Student(nn.Module):
         return [head(hidden) for head in self.heads]
 
 
-def valid_frames(network: CtcNetwork, frames: int, lengths: Tensor) -> Tensor:
-    """Return which of `frames` are not padding: (batch, frames)."""
-    return torch.arange(frames, device=lengths.device) < network.frame_lengths(lengths)[:, None]
+def common_frames(networks: Sequence[CtcNetwork], frames: int, lengths: Tensor) -> Tensor:
+    """Return which of `frames` all networks make of the clips: (batch, frames).
+
+    Encoders of other kinds may make one frame more of a clip, at its end.
+    """
+    counts = torch.stack([network.frame_lengths(lengths) for network in networks]).amin(0)
+    return torch.arange(frames, device=lengths.device) < counts[:, None]
 
 
 def layer_distances(predictions: Sequence[Tensor], targets: Sequence[Tensor], valid: Tensor) -> Tensor:

@@ -7,9 +7,6 @@ computed inside. A clip needs no padding to 30 s:
 - the convolutions see zeros after a clip, as they do after 30 s;
 - of the sinusoidal positions only those of the clip's frames are added, and attention sees no others.
 
-Whisper makes a frame for every 320 samples begun, HuBERT's convolutions one less or as many. The encoder works on its
-own, and the last one is dropped before the head, so that frames are counted by `audio.frames` for both.
-
 Weights have the names of transformers.WhisperForConditionalGeneration ("model.encoder. ..."), plus lm_head; config.json
 is a WhisperConfig whose vocabulary is the head's. So transformers.WhisperModel finds the encoder in a saved folder.
 """
@@ -24,7 +21,7 @@ from transformers import PreTrainedConfig, WhisperConfig, WhisperFeatureExtracto
 from transformers.models.whisper.modeling_whisper import WhisperEncoderLayer, _compute_mask_indices
 
 from distilhubert_ko import recipe
-from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
+from distilhubert_ko.audio.frames import FRAME_STEP, SAMPLE_RATE, WHISPER_FRAMES
 from distilhubert_ko.errors import DistilhubertKoError, ModelError, RecipeError
 from distilhubert_ko.model.ctc_network import CtcNetwork
 from distilhubert_ko.model.log_mel import HOP, WINDOW, log_mel, mel_frames
@@ -35,11 +32,6 @@ SIZES = "vocab_size d_model encoder_ffn_dim encoder_attention_heads num_mel_bins
 """Of a config: those that cannot be larger than the largest dimension of the weights; first that of the head alone."""
 
 NEVER = -1e9  # added to an attention score, it leaves a weight of 0
-
-
-def encoder_frames(lengths: Tensor) -> Tensor:
-    """Return the frames (batch,) that the encoder works on for clips of `lengths` (batch,) samples."""
-    return torch.div(mel_frames(lengths) + 1, 2, rounding_mode="floor")
 
 
 class WhisperEncoder(nn.Module):
@@ -82,6 +74,7 @@ class WhisperBase(nn.Module):
 class PaddingSafeWhisperForCTC(CtcNetwork):
     """See the module's docstring. Raises ModelError for an architecture that is not meant here."""
 
+    grid = WHISPER_FRAMES
     config_class = WhisperConfig
     base_model_prefix = "model"
     main_input_name = "input_values"
@@ -94,7 +87,7 @@ class PaddingSafeWhisperForCTC(CtcNetwork):
         self.model = WhisperBase(config)
         self.dropout = nn.Dropout(getattr(config, "final_dropout", 0.0))  # which a Whisper without this head has not
         self.lm_head = nn.Linear(config.d_model, config.vocab_size)
-        self.longest = config.max_source_positions * FRAMES.step
+        self.longest = config.max_source_positions * FRAME_STEP
         """Samples of a clip, at most: 30 s."""
         self.post_init()
 
@@ -105,12 +98,12 @@ class PaddingSafeWhisperForCTC(CtcNetwork):
 
     def encode(self, waves: Tensor, lengths: Tensor) -> Tensor:
         hidden = self.features(waves, lengths)
-        valid = torch.arange(hidden.shape[1], device=hidden.device) < encoder_frames(lengths)[:, None]
+        valid = torch.arange(hidden.shape[1], device=hidden.device) < self.frame_lengths(lengths)[:, None]
         encoded: Tensor = self.model.encoder(hidden, valid)[0]
-        return encoded[:, : FRAMES.count(waves.shape[1])]
+        return encoded
 
     def features(self, waves: Tensor, lengths: Tensor) -> Tensor:
-        """Return the convolutions' output (batch, frames, width) for waves (batch, samples): `encoder_frames` each.
+        """Return the convolutions' output (batch, frames, width) for waves (batch, samples).
 
         Raises ModelError for clips longer than the encoder has positions for.
         """

@@ -10,7 +10,6 @@ import numpy as np
 import onnxruntime
 
 from distilhubert_ko import model_folder
-from distilhubert_ko.audio.frames import FRAMES
 from distilhubert_ko.errors import InputError, ModelError, UnavailableError
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -47,6 +46,7 @@ class ModelSession:
                 "the GPU cannot be used: ONNX Runtime found no CUDA GPU, or not the libraries that it needs; "
                 "pip install 'onnxruntime-gpu[cuda,cudnn]', or use the device cpu"
             )
+        self.grid = model_folder.frame_grid(folder)
         self.vocabulary: int = self.session.get_outputs()[0].shape[2]
 
     def log_probs(self, waves: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -55,7 +55,7 @@ class ModelSession:
         Waves too short for a frame give no frames.
         """
         results = [np.zeros((0, self.vocabulary), dtype=np.float32) for _ in waves]
-        long = [i for i, wave in enumerate(waves) if FRAMES.count(len(wave)) > 0]
+        long = [i for i, wave in enumerate(waves) if self.grid.count(len(wave)) > 0]
         if not long:
             return results
         lengths = np.array([len(waves[i]) for i in long], dtype=np.int64)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
+from distilhubert_ko.audio.frames import FRAME_STEP, SAMPLE_RATE, frame_seconds, frame_steps
 from distilhubert_ko.decoding import ctc
 from distilhubert_ko.errors import InputError
 from distilhubert_ko.recognition.transcript import Transcript
@@ -84,7 +84,7 @@ class Stream:
 
     @property
     def _seconds(self) -> float:
-        return (self._start * FRAMES.step + len(self._held)) / SAMPLE_RATE
+        return (self._start * FRAME_STEP + len(self._held)) / SAMPLE_RATE
 
     def _recognise(self, ending: bool) -> None:
         """Run the network over the window, and take those of its frames that are final; at the end, all."""
@@ -93,22 +93,22 @@ class Stream:
         log_probs = self._log_probs(self._held)[self._done - self._start :]
         final = len(log_probs)
         if not ending:
-            end = self._start + FRAMES.steps(len(self._held))
-            final = max(0, end - FRAMES.steps(RIGHT) - self._done)
+            end = self._start + frame_steps(len(self._held))
+            final = max(0, end - frame_steps(RIGHT) - self._done)
         ctc.extend_tokens(self._open, log_probs[:final], self._done, self._tokenizer.blank_id)
         self._done += final
         self._settle(ending)
         rest = list(self._open)
         ctc.extend_tokens(rest, log_probs[final:], self._done, self._tokenizer.blank_id)
         self._partial = Transcript.from_tokens(rest, self._tokenizer, self._seconds).text
-        start = max(0, self._done - FRAMES.steps(LEFT))
-        self._held = self._held[(start - self._start) * FRAMES.step :]
+        start = max(0, self._done - frame_steps(LEFT))
+        self._held = self._held[(start - self._start) * FRAME_STEP :]
         self._start = start
 
     def _settle(self, ending: bool) -> None:
         """Make words of the open tokens that nothing can change any more."""
         count = settled_count(self._open, self._tokenizer)
-        if self._open and (ending or FRAMES.seconds(self._done - self._open[-1].end) >= WORD_GAP):
+        if self._open and (ending or frame_seconds(self._done - self._open[-1].end) >= WORD_GAP):
             count = len(self._open)
         self._words += words_from_tokens(self._open[:count], self._tokenizer, self._seconds)
         del self._open[:count]

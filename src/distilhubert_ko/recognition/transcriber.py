@@ -8,7 +8,7 @@ from typing import BinaryIO, TypeVar, Unpack
 
 import numpy as np
 
-from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
+from distilhubert_ko.audio.frames import SAMPLE_RATE, frame_seconds
 from distilhubert_ko.audio.reading import as_wave, audio_blocks
 from distilhubert_ko.decoding import beam, ctc, decoder
 from distilhubert_ko.decoding.decoder import DecodingOptions
@@ -56,6 +56,7 @@ class Transcriber:
         self.folder = resolve(str(model))
         self.tokenizer = Tokenizer.load(self.folder)
         self.runtime = ModelSession(self.folder, threads, device)
+        self.grid = self.runtime.grid
         outputs = self.runtime.vocabulary
         if not self.tokenizer.fewest_outputs <= outputs <= len(self.tokenizer):
             raise ModelError(
@@ -124,7 +125,7 @@ class Transcriber:
         Short waves go in batches of like length, long ones in windows, so that a wave gets the same answer as in a
         call of its own. Waves of zeros are silent without the network, which was not trained on digital silence.
         """
-        results = [self._silence(FRAMES.count(len(wave))) for wave in waves]
+        results = [self._silence(self.grid.count(len(wave))) for wave in waves]
         order = sorted((i for i, wave in enumerate(waves) if wave.any()), key=lambda i: len(waves[i]))
         while order:
             batch = [order.pop()]  # the longest sets the width
@@ -147,7 +148,7 @@ class Transcriber:
             ctc.extend_tokens(tokens, piece, frames, self.tokenizer.blank_id)
             frames += len(piece)
             count = settled_count(tokens, self.tokenizer)
-            if text := Transcript.from_tokens(tokens[:count], self.tokenizer, FRAMES.seconds(frames)).text:
+            if text := Transcript.from_tokens(tokens[:count], self.tokenizer, frame_seconds(frames)).text:
                 on_text(text)
             del tokens[:count]
             yield piece
@@ -214,5 +215,5 @@ def _with_progress(pieces: Iterable[np.ndarray], on_progress: Callable[[float], 
     frames = 0
     for piece in pieces:
         frames += len(piece)
-        on_progress(FRAMES.seconds(frames))
+        on_progress(frame_seconds(frames))
         yield piece

@@ -14,7 +14,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
+from distilhubert_ko.audio.frames import FRAME_STEP, SAMPLE_RATE
 from distilhubert_ko.errors import InputError, MissingExtraError
 from distilhubert_ko.recognition.windows import SpeechRegion
 
@@ -114,7 +114,7 @@ class SpeechDetector:
 
 def speech_regions(probabilities: NDArray[np.float32], samples: int, options: VadOptions) -> list[SpeechRegion]:
     """Return regions of speech in a wave of `samples` from the probability of each of its chunks (chunks,)."""
-    step = FRAMES.step
+    step = FRAME_STEP
     return [
         # Both ends move back to a whole frame step, so that regions that touch still do.
         SpeechRegion(start // step * step, end if end == samples else end // step * step)

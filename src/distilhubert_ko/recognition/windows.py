@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
+from distilhubert_ko.audio.frames import SAMPLE_RATE, FrameGrid, frame_steps
 
 WINDOW = 20 * SAMPLE_RATE  # samples; the full-width network takes 40 MB a second of it
 MARGIN = 2 * SAMPLE_RATE
@@ -21,6 +21,8 @@ HOP = WINDOW - 2 * MARGIN
 
 class AcousticModel(Protocol):
     """Turns waves (samples,) into log-probabilities (frames, vocabulary)."""
+
+    grid: FrameGrid
 
     def log_probs(self, waves: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]: ...
 
@@ -44,10 +46,9 @@ class Window:
     first: int
     last: int | None
 
-    @property
-    def frames(self) -> int:
-        """The number of frames that are kept."""
-        return (FRAMES.count(len(self.wave)) if self.last is None else self.last) - self.first
+    def kept(self, grid: FrameGrid) -> int:
+        """Return how many frames are kept."""
+        return (grid.count(len(self.wave)) if self.last is None else self.last) - self.first
 
 
 def cut_windows(blocks: Iterable[NDArray[np.float32]]) -> Iterator[Window]:
@@ -55,13 +56,13 @@ def cut_windows(blocks: Iterable[NDArray[np.float32]]) -> Iterator[Window]:
 
     A wave no longer than WINDOW is one window, so it gets the same answer as the whole clip.
     """
-    margin = FRAMES.steps(MARGIN)
+    margin = frame_steps(MARGIN)
     held = np.empty(0, np.float32)
     first = 0
     for block in blocks:
         held = np.concatenate([held, block])
         while len(held) > WINDOW:  # so more than two margins are left for the next one
-            yield Window(held[:WINDOW], first, FRAMES.steps(WINDOW) - margin)
+            yield Window(held[:WINDOW], first, frame_steps(WINDOW) - margin)
             held = held[HOP:]
             first = margin
     yield Window(held, first, None)
@@ -104,17 +105,18 @@ def region_log_probs(
 
     for region in regions:
         for window in cut_windows(tape.play(region.start, region.end)):
-            if not window.frames:  # a few samples at the very end may begin where the wave's last frame has begun
+            kept = window.kept(network.grid)
+            if not kept:  # a few samples at the very end may begin where the wave's last frame has begun
                 continue
-            start = max(done, FRAMES.steps(region.start))
+            start = max(done, frame_steps(region.start))
             waiting.append((start - done, window))
-            done = start + window.frames
+            done = start + kept
             if len(waiting) == batch:
                 yield from pieces()
                 waiting.clear()
     if waiting:
         yield from pieces()
-    yield silence(FRAMES.count(tape.wind()) - done)
+    yield silence(network.grid.count(tape.wind()) - done)
 
 
 def _kept_log_probs(network: AcousticModel, group: Sequence[Window]) -> Iterator[NDArray[np.float32]]:

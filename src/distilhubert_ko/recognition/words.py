@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from distilhubert_ko.audio.frames import FRAMES
+from distilhubert_ko.audio.frames import frame_seconds
 from distilhubert_ko.decoding.ctc import Token
 from distilhubert_ko.text.tokenizer import Tokenizer
 
@@ -38,7 +38,7 @@ def words_from_tokens(tokens: Sequence[Token], tokenizer: Tokenizer, seconds: fl
     run: list[Token] = []
     for token in tokens:
         spoken = token.id != tokenizer.delimiter_id
-        if run and (not spoken or FRAMES.seconds(token.start - run[-1].end) >= WORD_GAP):
+        if run and (not spoken or frame_seconds(token.start - run[-1].end) >= WORD_GAP):
             words.append(word_from_tokens(run, tokenizer, seconds))
             run = []
         if spoken:
@@ -79,5 +79,5 @@ def _times(run: Sequence[Token], seconds: float) -> tuple[float, float, float]:
     """Return the start, end and confidence of a run."""
     score = sum(token.score for token in run) / len(run)
     # A frame starts where its window does; the last window may end a little after its successor starts.
-    end = min(FRAMES.seconds(run[-1].end), seconds)
-    return FRAMES.seconds(run[0].start), end, math.exp(score)
+    end = min(frame_seconds(run[-1].end), seconds)
+    return frame_seconds(run[0].start), end, math.exp(score)

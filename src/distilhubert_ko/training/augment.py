@@ -9,15 +9,17 @@ import soxr
 from numpy.typing import NDArray
 
 from distilhubert_ko import recipe
-from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
+from distilhubert_ko.audio.frames import HUBERT_FRAMES, SAMPLE_RATE, FrameGrid
 
 Wave = NDArray[np.float32]
 
 
-def augment_wave(wave: Wave, settings: recipe.Augment, random: np.random.Generator, fewest: int) -> Wave:
+def augment_wave(
+    wave: Wave, settings: recipe.Augment, random: np.random.Generator, fewest: int, grid: FrameGrid = HUBERT_FRAMES
+) -> Wave:
     """Return a mono 16 kHz `wave` (samples,) augmented as [augment] says. At least one frame stays, or `fewest`."""
     speed = random.choice(settings.speeds)
-    if FRAMES.count(int(len(wave) / speed)) >= max(1, fewest):
+    if grid.count(int(len(wave) / speed)) >= max(1, fewest):
         wave = change_speed(wave, speed)
     if random.random() < settings.reverb_prob:
         wave = add_reverb(wave, random.uniform(*settings.reverb_seconds), random)

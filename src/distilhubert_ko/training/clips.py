@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import Dataset
 
 from distilhubert_ko import recipe
-from distilhubert_ko.audio.frames import FRAMES
+from distilhubert_ko.audio.frames import HUBERT_FRAMES, FrameGrid
 from distilhubert_ko.data.examples import Example
 from distilhubert_ko.data.fitness import UNFIT, reason_unfit
 from distilhubert_ko.decoding import ctc
@@ -70,6 +70,7 @@ class AugmentedClips(Clips):
         splicer: Splicer | None,
         seed: int,
         limits: recipe.Data = LIMITS,
+        grid: FrameGrid = HUBERT_FRAMES,
     ):
         super().__init__(examples, tokenizer)
         self.tokenizer = tokenizer
@@ -77,6 +78,7 @@ class AugmentedClips(Clips):
         self.splicer = splicer
         self.seed = seed
         self.limits = limits
+        self.grid = grid
         self.epoch = 0
         # (reasons, clips) in shared memory: workers of a data loader set them, and the trainer reads them. The first
         # reason is that a clip cannot be decoded, the others are UNFIT.
@@ -86,7 +88,7 @@ class AugmentedClips(Clips):
         random = np.random.default_rng((self.seed, self.epoch, index))
         clip = self._spliced(index, random) or self._readable(index)
         fewest = ctc.min_frames(clip["labels"].tolist())
-        return {"wave": augment_wave(clip["wave"], self.augment, random, fewest), "labels": clip["labels"]}
+        return {"wave": augment_wave(clip["wave"], self.augment, random, fewest, self.grid), "labels": clip["labels"]}
 
     def unreadable(self) -> list[str]:
         """Return the ids of the clips that could not be decoded since this run was started or resumed."""
@@ -116,7 +118,7 @@ class AugmentedClips(Clips):
             place = other % len(self)
             try:
                 clip = super().__getitem__(place)
-                reason = reason_unfit(self.examples[place], len(clip["wave"]), clip["labels"], self.limits)
+                reason = reason_unfit(self.examples[place], len(clip["wave"]), clip["labels"], self.limits, self.grid)
                 if not reason:
                     return clip
                 self.left_out[1 + UNFIT.index(reason), place] = True
@@ -138,7 +140,7 @@ class AugmentedClips(Clips):
             return None
         wave, written = spliced
         labels = np.array(self.tokenizer.encode(written), dtype=np.int64)
-        long_enough = ctc.min_frames(labels.tolist()) <= FRAMES.count(len(wave))
+        long_enough = ctc.min_frames(labels.tolist()) <= self.grid.count(len(wave))
         return {"wave": wave, "labels": labels} if long_enough else None
 
 

@@ -160,6 +160,7 @@ class DistillTrainer(RecipeTrainer):
             Clips(evaluated, NO_LABELS),
             "loss",
             progress.TrainingBar(splits["train"].hours, "loss", "validation"),
+            [pupil.network.grid, teacher.network.grid],
         )
         self.teacher.to(self.args.device)
 
@@ -200,8 +201,11 @@ class DistillTrainer(RecipeTrainer):
         """Return the sums (batch, layers, 2) of `student.layer_distances`, and frames (batch,)."""
         waves, lengths = inputs["input_values"], inputs["lengths"]
         targets = self.teacher(waves, lengths)
-        valid = student.valid_frames(self.teacher.network, targets[0].shape[1], lengths)
-        return student.layer_distances(model(waves, lengths), targets, valid), valid.sum(1)
+        predictions = model(waves, lengths)
+        frames = min(predictions[0].shape[1], targets[0].shape[1])
+        valid = student.common_frames([self.pupil.network, self.teacher.network], frames, lengths)
+        predictions, targets = ([each[:, :frames] for each in layers] for layers in (predictions, targets))
+        return student.layer_distances(predictions, targets, valid), valid.sum(1)
 
     def prediction_step(
         self, model: Any, inputs: dict[str, Tensor], prediction_loss_only: bool, ignore_keys: list[str] | None = None

@@ -26,7 +26,7 @@ from distilhubert_ko.evaluation import metrics
 from distilhubert_ko.files import writing
 from distilhubert_ko.model.ctc_network import CtcNetwork
 from distilhubert_ko.model.frame_teacher import FrameTeacher
-from distilhubert_ko.model.loading import build_network, load_network
+from distilhubert_ko.model.loading import build_network, load_network, model_type
 from distilhubert_ko.model.saving import save_network
 from distilhubert_ko.model.whisper import PaddingSafeWhisperForCTC
 from distilhubert_ko.model_folder import TrainingRecord
@@ -61,6 +61,7 @@ def fine_tune(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Fine
     keep_freed_memory()
     transformers_logging.disable_progress_bar()  # of saving and loading; training has its own
     last = ranks.from_leader(lambda: checkpoint_to_resume(out, resume))
+    model_type(config.model.pretrained)  # a Hub id's config is in the cache from now on, and says which frames
     data = prepare_dataset(config)
     account = data.report()
     check_unchanged(out, account.splits)
@@ -94,10 +95,12 @@ class CtcTrainer(RecipeTrainer):
 
     def __init__(self, config: recipe.Recipe, data: Dataset, out: Path):
         self.tokenizer = data.tokenizer
-        examples = [example for example in data.eval.examples if has_enough_frames(example, data.tokenizer)]
+        network = build_network(config.model, data.tokenizer)
+        examples = [
+            example for example in data.eval.examples if has_enough_frames(example, data.tokenizer, network.grid)
+        ]
         examples = evaluation_order(examples)
         self.references = [example.text for example in examples]
-        network = build_network(config.model, data.tokenizer)
         _check_longest(config, network, examples)
         self.teacher = FrameTeacher(config.teaching, data.tokenizer) if config.teaching.teacher else None
         super().__init__(
@@ -108,6 +111,7 @@ class CtcTrainer(RecipeTrainer):
             Clips(examples, data.tokenizer),
             "cer",
             progress.TrainingBar(data.train.hours),
+            [network.grid, *([self.teacher.network.grid] if self.teacher else [])],
         )
         decay = config.training.ema_decay  # not before the network is where it is trained
         self.average = optimizer.WeightAverage(network, decay) if decay else None
@@ -127,7 +131,7 @@ class CtcTrainer(RecipeTrainer):
         loss = loss / self.parts.clips
         if self.teacher:
             waves, lengths = inputs["input_values"], inputs["lengths"]
-            loss = self.teacher.mixed(loss, output.logits, waves, lengths, self.parts.frames)
+            loss = self.teacher.mixed(self.network, loss, output.logits, waves, lengths, self.parts.frames)
         return (loss, output) if return_outputs else loss
 
     def record(self, *, resumed: bool, train_seconds: float) -> TrainingRecord:
@@ -225,7 +229,7 @@ def _training_clips(config: recipe.Recipe, data: Dataset, out: Path) -> Augmente
     if augment.splice_prob:
         cuts = ranks.from_leader(lambda: read_or_find_cuts(out / CUTS, augment.splice_model, examples))
         splicer = Splicer(examples, cuts)
-    return AugmentedClips(examples, data.tokenizer, augment, splicer, config.training.seed, config.data)
+    return AugmentedClips(examples, data.tokenizer, augment, splicer, config.training.seed, config.data, data.grid)
 
 
 def _check_longest(config: recipe.Recipe, network: CtcNetwork, evaluated: Sequence[Example]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from distilhubert_ko.audio.frames import FRAMES, SAMPLE_RATE
+from distilhubert_ko.audio.frames import SAMPLE_RATE, frame_seconds
 from distilhubert_ko.data.examples import Example
 from distilhubert_ko.decoding import ctc, decoder
 from distilhubert_ko.errors import AudioError, InputError
@@ -112,7 +112,7 @@ def _cuts(wave: Wave, log_probs: np.ndarray, transcriber: Transcriber, text: str
         return []
     spaces = [place for place, label in enumerate(labels) if label == tokenizer.delimiter_id]
     regions = [(tokens[place - 1].end, tokens[place + 1].start) for place in spaces]
-    edges = [[round(FRAMES.seconds(frame) * SAMPLE_RATE) for frame in region] for region in regions]
+    edges = [[round(frame_seconds(frame) * SAMPLE_RATE) for frame in region] for region in regions]
     return [quietest_place(wave, start, max(end, start + FADE)) for start, end in edges]
 
 

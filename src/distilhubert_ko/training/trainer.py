@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import EvalPrediction, set_seed
 
 from distilhubert_ko import model_folder, recipe
-from distilhubert_ko.audio.frames import FRAMES
+from distilhubert_ko.audio.frames import FrameGrid
 from distilhubert_ko.errors import InputError, TrainingError
 from distilhubert_ko.files import writing
 from distilhubert_ko.training import failures, optimizer, progress, ranks
@@ -74,11 +74,13 @@ class RecipeTrainer(Trainer):
         evaluated: Clips,
         metric: str,
         bar: progress.TrainingBar,
+        grids: Sequence[FrameGrid],
     ):
         self.recipe = config
         self.network: Any = network
         self.clips, self.evaluated = clips, evaluated
         self.bar = bar
+        self.grids = grids  # of the networks whose frames a loss compares
         self.parts = BatchTotals(1, 1)
         self._step = BatchTotals(0, 0)
         self._left_out = 0  # clips that every rank knows of
@@ -231,7 +233,7 @@ class RecipeTrainer(Trainer):
     def get_batch_samples(self, epoch_iterator: Iterator, num_batches: int, device: torch.device) -> tuple[list, Any]:
         """Return the batches of an optimizer step, after the ranks have told each other what theirs hold."""
         batches, items = super().get_batch_samples(epoch_iterator, num_batches, device)
-        sizes = [_totals(batch) for batch in batches]
+        sizes = [self._totals(batch) for batch in batches]
         clips, frames = sum(size.clips for size in sizes), sum(size.frames for size in sizes)
         found = float(self.clips.left_out.sum()) - self._left_out
         clips, frames, found = self.summed(clips, frames, found)
@@ -245,7 +247,7 @@ class RecipeTrainer(Trainer):
     def training_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Tensor:
         """Return the loss of a batch, averaged over the ranks, so that all stop where one of them is not finite."""
         self.clips.check()
-        own, step, processes = _totals(inputs), self._step, self.args.world_size
+        own, step, processes = self._totals(inputs), self._step, self.args.world_size
         if own.clips:
             self.parts = BatchTotals(step.clips / (own.clips * processes), step.frames / (own.frames * processes))
         else:  # the others wait for its gradients: zeros
@@ -258,6 +260,12 @@ class RecipeTrainer(Trainer):
                 "training.lr_scheduler_warmup_steps, or set training.mixed_precision=false"
             )
         return loss
+
+    def _totals(self, batch: dict[str, Tensor]) -> BatchTotals:
+        """Return the totals of a batch that `collate` made."""
+        lengths = batch["lengths"].cpu().numpy()
+        frames = np.min([grid.count(lengths) for grid in self.grids], axis=0)
+        return BatchTotals(len(lengths), int(np.sum(frames)))
 
     def summed(self, *values: float) -> list[float]:
         """Return each value summed over the ranks, which all must call this."""
@@ -279,12 +287,6 @@ class RecipeTrainer(Trainer):
     ) -> torch.optim.lr_scheduler.LRScheduler:
         self.lr_scheduler = optimizer.rate_schedule(self.create_optimizer(), self.recipe.training, num_training_steps)
         return self.lr_scheduler
-
-
-def _totals(batch: dict[str, Tensor]) -> BatchTotals:
-    """Return the totals of a batch that `collate` made."""
-    lengths = batch["lengths"].cpu().numpy()
-    return BatchTotals(len(lengths), int(np.sum(FRAMES.count(lengths))))
 
 
 def _silent_batch() -> dict[str, Tensor]:
