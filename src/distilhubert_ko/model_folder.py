@@ -7,13 +7,15 @@ import types
 import typing
 from dataclasses import MISSING, dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from distilhubert_ko.audio.frames import FRAME_GRIDS, HUBERT_FRAMES, FrameGrid
 from distilhubert_ko.errors import InputError, ModelError, UnavailableError, reason
 from distilhubert_ko.files.reading import read_json_object
 from distilhubert_ko.files.writing import user_cache
 from distilhubert_ko.version import __version__
+
+if TYPE_CHECKING:
+    from distilhubert_ko.audio.frames import FrameGrid
 
 # What Transformers reads.
 CONFIG = "config.json"
@@ -168,11 +170,13 @@ def log_text(lines: typing.Iterable[dict[str, Any]]) -> str:
     return "".join(json.dumps(line) + "\n" for line in lines)
 
 
-def frame_grid(folder: Path) -> FrameGrid:
+def frame_grid(folder: Path) -> "FrameGrid":
     """Return the frames of a model by the model_type in its config.json; HuBERT's for a folder without that file.
 
     Raises ModelError for a model_type that is not known here.
     """
+    from distilhubert_ko.audio.frames import FRAME_GRIDS, HUBERT_FRAMES  # and numpy, which the commands' help spares
+
     path = folder / CONFIG
     if not path.is_file():
         return HUBERT_FRAMES
