@@ -61,7 +61,8 @@ def fine_tune(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Fine
     keep_freed_memory()
     transformers_logging.disable_progress_bar()  # of saving and loading; training has its own
     last = ranks.from_leader(lambda: checkpoint_to_resume(out, resume))
-    model_type(config.model.pretrained)  # a Hub id's config is in the cache from now on, and says which frames
+    if config.model.pretrained != "random":
+        model_type(config.model.pretrained)  # a Hub id's config is in the cache from now on, and says which frames
     data = prepare_dataset(config)
     account = data.report()
     check_unchanged(out, account.splits)
