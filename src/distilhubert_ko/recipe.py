@@ -188,6 +188,9 @@ class Training:
     ema_decay: float = 0.0
     """Evaluate and keep an exponential moving average of the weights (Polyak and Juditsky 1992; 0.999 in Tarvainen and
     Valpola, "Mean teachers", 2017) instead of the last ones; 0: none."""
+    consistency_weight: float = 0.0
+    """Weight of CR-CTC (Yao et al., ICLR 2025, arXiv 2410.05101): each clip is seen in two views with their own masks
+    and dropout, and their posteriors have to agree. A step costs twice as much. 0.2 in the paper; 0: none."""
     early_stopping_patience: int = 0
     """Stop after this many evaluations in a row without a lower CER; 0: never."""
     mixed_precision: bool = True
@@ -208,7 +211,8 @@ class Training:
         )
         if not 0 < self.learning_rate < math.inf:
             raise RecipeError(f"training.learning_rate is {self.learning_rate}: give a number more than 0")
-        for key in "lr_scheduler_warmup_steps head_only_steps early_stopping_patience head_learning_rate".split():
+        none_or_more = "lr_scheduler_warmup_steps head_only_steps early_stopping_patience head_learning_rate"
+        for key in [*none_or_more.split(), "consistency_weight"]:
             if not 0 <= getattr(self, key) < math.inf:
                 raise RecipeError(f"training.{key} is {getattr(self, key)}: give 0 or more")
         if not 0 <= self.ema_decay < 1:

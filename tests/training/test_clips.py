@@ -12,9 +12,9 @@ from distilhubert_ko.data.corpora import Utterance, read_corpus
 from distilhubert_ko.data.dataset import usable_split
 from distilhubert_ko.data.examples import Example
 from distilhubert_ko.data.reading import Reading
-from distilhubert_ko.recipe import Text
+from distilhubert_ko.recipe import Augment, Text
 from distilhubert_ko.text.tokenizer import Tokenizer
-from distilhubert_ko.training.clips import WIDTH, Clip, Clips, collate
+from distilhubert_ko.training.clips import WIDTH, AugmentedClips, Clip, Clips, collate
 from distilhubert_ko.training.sampling import BUCKET_BATCHES, BucketSampler
 
 
@@ -198,6 +198,17 @@ def test_waves_that_fit_in_memory_are_decoded_once_and_not_before_they_are_asked
     first = [clips[index]["wave"] for index in (2, 0, 2)]
     assert reads.ids == [examples[2].utterance.id, examples[0].utterance.id]
     np.testing.assert_array_equal(first[0], first[2])
+
+
+def test_clips_decoded_for_the_processes_of_a_loader_are_not_decoded_again(
+    examples: tuple[Example, ...], tokenizer: Tokenizer, reads: Reads
+) -> None:
+    clips = AugmentedClips(examples, tokenizer, Augment(), None, 1)
+    clips.decode()
+    assert reads.ids == [example.utterance.id for example in examples]
+    for index in range(len(clips)):
+        np.testing.assert_array_equal(clips[index]["wave"], clips.wave(index))
+    assert len(reads.ids) == len(examples)
 
 
 def test_waves_that_do_not_fit_are_decoded_anew(

@@ -45,6 +45,7 @@ LEVERS = {
     "head_only_steps": 2,
     "lr_scheduler_type": "tri_stage",
     "early_stopping_patience": 50,
+    "consistency_weight": 0.2,
 }
 
 

@@ -1,5 +1,6 @@
 """Examples to batches: the waves in memory where they fit, augmented clips, and the collator."""
 
+import contextlib
 import itertools
 import logging
 import math
@@ -89,6 +90,12 @@ class AugmentedClips(Clips):
         clip = self._spliced(index, random) or self._readable(index)
         fewest = ctc.min_frames(clip["labels"].tolist())
         return {"wave": augment_wave(clip["wave"], self.augment, random, fewest, self.grid), "labels": clip["labels"]}
+
+    def decode(self) -> None:
+        """Decode all clips now, so that the processes of a loader share them."""
+        for index in range(len(self)):
+            with contextlib.suppress(AudioError):  # told of when its turn comes
+                self.wave(index)
 
     def unreadable(self) -> list[str]:
         """Return the ids of the clips that could not be decoded since this run was started or resumed."""

@@ -34,6 +34,7 @@ from distilhubert_ko.training import failures, optimizer, progress, ranks
 from distilhubert_ko.training.callbacks import Averaging, BlankCollapse, EarlyStopping
 from distilhubert_ko.training.checkpoints import checkpoint_to_resume
 from distilhubert_ko.training.clips import AugmentedClips, Clips
+from distilhubert_ko.training.consistency import disagreement, two_views
 from distilhubert_ko.training.memory import keep_freed_memory
 from distilhubert_ko.training.sampling import evaluation_order
 from distilhubert_ko.training.splice import CUTS, Splicer, read_or_find_cuts
@@ -127,8 +128,14 @@ class CtcTrainer(RecipeTrainer):
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """Return CTC's loss with the teacher's share; evaluation measures CTC's loss alone."""
+        """Return CTC's loss with what the recipe adds to it; evaluation measures CTC's loss alone."""
+        weight = self.recipe.training.consistency_weight
+        if weight:
+            inputs = two_views(inputs)
         loss, output = super().compute_loss(model, inputs, True, num_items_in_batch)
+        if weight:
+            frames = self.network.frame_lengths(inputs["lengths"])
+            loss = loss + weight * disagreement(output.logits, frames, inputs["labels"])
         loss = loss / self.parts.clips
         if self.teacher:
             waves, lengths = inputs["input_values"], inputs["lengths"]

@@ -38,7 +38,7 @@ from distilhubert_ko.training.clips import WIDTH, AugmentedClips, Clips, collate
 from distilhubert_ko.training.sampling import BucketSampler, RankBatches, RowGroupSampler, row_groups
 
 STATE = "trainer_state.json"  # of a checkpoint, by Transformers' name
-WORKERS = min(4, os.cpu_count() or 1)  # that decode audio where a corpus does not fit in memory
+WORKERS = min(8, os.cpu_count() or 1)  # that decode where a corpus does not fit in memory, and augment for a GPU
 
 
 class InterruptedTrainingError(TrainingError):
@@ -86,7 +86,7 @@ class RecipeTrainer(Trainer):
         self._left_out = 0  # clips that every rank knows of
         self._temporary: Path | None = None  # where checkpoints are written, while one is being written
         self.precision = training_precision(config.training)
-        workers = 0 if clips.cached else WORKERS
+        workers = 0 if clips.cached and not torch.cuda.is_available() else WORKERS
         super().__init__(
             model=network,
             args=training_arguments(config.training, out / CHECKPOINTS, self.precision, workers, metric),
@@ -122,6 +122,8 @@ class RecipeTrainer(Trainer):
             if ranks.leads():
                 writing.write_text(self.home.parent / model_folder.LOG, model_folder.log_text(state.log_history))
             return
+        if self.clips.cached and self.args.dataloader_num_workers:
+            self.clips.decode()
         if self.evaluated.cached:
             for index in range(len(self.evaluated)):
                 self.evaluated.wave(index)  # or one that cannot be decoded ends the run at its first evaluation
