@@ -143,6 +143,9 @@ class Augment:
     """Share of clips that get noise, of a colour between white and brown."""
     noise_snr_db: tuple[float, float] = (5.0, 30.0)
     """Range of the signal-to-noise ratio."""
+    join_prob: float = 0.0
+    """Share of clips that others follow after a pause, whole, up to a length drawn below data.max_seconds: for corpora
+    of short clips, since a network that heard no long ones makes more errors in them."""
     splice_prob: float = 0.0
     """Share of clips that continue, after a space between two words, as another clip of the same speaker, so that
     sentences are not learnt by heart (Lam et al., Interspeech 2021)."""
@@ -150,7 +153,7 @@ class Augment:
     """A model folder or a Hub id, fine-tuned with CTC and exported, that finds the spaces; an earlier run's is fine."""
 
     def __post_init__(self) -> None:
-        _require_shares("augment", self, "reverb_prob noise_prob splice_prob")
+        _require_shares("augment", self, "reverb_prob noise_prob join_prob splice_prob")
         if not self.speeds or not 0.5 <= min(self.speeds) <= max(self.speeds) <= 2:
             raise RecipeError(f"augment.speeds is {list(self.speeds)}: give one or more between 0.5 and 2")
         for key in ("reverb_seconds", "noise_snr_db"):
@@ -286,11 +289,12 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Check what concerns more than one section; each section has checked itself."""
-        if self.data.streaming and self.augment.splice_prob:
-            raise RecipeError(
-                "augment.splice_prob needs clips from everywhere at once, but data.streaming keeps few at hand: set "
-                "augment.splice_prob = 0 or data.streaming = false"
-            )
+        for key in ("join_prob", "splice_prob"):
+            if self.data.streaming and getattr(self.augment, key):
+                raise RecipeError(
+                    f"augment.{key} needs clips from everywhere at once, but data.streaming keeps few at hand: set "
+                    f"augment.{key} = 0 or data.streaming = false"
+                )
 
     @property
     def test_corpus(self) -> Corpora:

@@ -1,5 +1,6 @@
 """Batches: what the collator pads, and in which order the bucket sampler gives the clips."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from distilhubert_ko.data.corpora import Utterance, read_corpus
 from distilhubert_ko.data.dataset import usable_split
 from distilhubert_ko.data.examples import Example
 from distilhubert_ko.data.reading import Reading
-from distilhubert_ko.recipe import Augment, Text
+from distilhubert_ko.recipe import Augment, Data, Text
 from distilhubert_ko.text.tokenizer import Tokenizer
 from distilhubert_ko.training.clips import WIDTH, AugmentedClips, Clip, Clips, collate
 from distilhubert_ko.training.sampling import BUCKET_BATCHES, BucketSampler
@@ -209,6 +210,31 @@ def test_clips_decoded_for_the_processes_of_a_loader_are_not_decoded_again(
     for index in range(len(clips)):
         np.testing.assert_array_equal(clips[index]["wave"], clips.wave(index))
     assert len(reads.ids) == len(examples)
+
+
+def test_joined_clips_are_whole_clips_with_pauses_between_them_and_no_longer_than_allowed(
+    examples: tuple[Example, ...], tokenizer: Tokenizer
+) -> None:
+    longest = 6 * max(example.utterance.seconds for example in examples)
+    clips = AugmentedClips(examples, tokenizer, Augment(join_prob=1.0), None, 1, Data(max_seconds=longest))
+    seconds = {example.text: example.utterance.seconds for example in examples}
+    counts = []
+    for epoch, index in itertools.product(range(5), range(len(clips))):
+        clips.epoch = epoch
+        clip = clips[index]
+        samples, text = len(clip["wave"]), tokenizer.decode(clip["labels"])
+        np.testing.assert_array_equal(clip["wave"], clips[index]["wave"])  # the epoch is repeated
+        np.testing.assert_array_equal(clip["wave"][: len(clips.wave(index))], clips.wave(index))
+        assert text.startswith(examples[index].text)
+        parts = []
+        while text:
+            parts.append(next(other for other in seconds if f"{text} ".startswith(f"{other} ")))
+            text = text[len(parts[-1]) + 1 :]
+        spoken = sum(seconds[part] for part in parts)
+        assert spoken + 0.1 * (len(parts) - 1) - 0.01 <= samples / 16_000
+        assert samples / 16_000 <= min(longest, spoken + 0.6 * (len(parts) - 1)) + 0.01
+        counts.append(len(parts))
+    assert {1, 2, 3} <= {*counts}
 
 
 def test_waves_that_do_not_fit_are_decoded_anew(

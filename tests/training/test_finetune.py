@@ -203,7 +203,7 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
 ) -> None:
     config, out = change(tiny, **changes), tmp_path / "resumed"
     if changes is LEVERS:
-        augment = recipe.Augment(speeds=(0.9, 1.1), reverb_prob=0.5, noise_prob=0.5)
+        augment = recipe.Augment(speeds=(0.9, 1.1), reverb_prob=0.5, noise_prob=0.5, join_prob=0.5)
         masked = dataclasses.replace(config.model, mask_time_prob=0.3, mask_time_length=2, mask_feature_prob=0.1)
         config = dataclasses.replace(config, augment=augment, model=masked)
     uninterrupted = finetune.fine_tune(config, tmp_path / "uninterrupted").folder if changes else finished

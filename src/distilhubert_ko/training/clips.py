@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import Dataset
 
 from distilhubert_ko import recipe
-from distilhubert_ko.audio.frames import HUBERT_FRAMES, FrameGrid
+from distilhubert_ko.audio.frames import HUBERT_FRAMES, SAMPLE_RATE, FrameGrid
 from distilhubert_ko.data.examples import Example
 from distilhubert_ko.data.fitness import UNFIT, reason_unfit
 from distilhubert_ko.decoding import ctc
@@ -23,6 +23,7 @@ from distilhubert_ko.training.splice import Splicer
 CACHE_HOURS = 6.0  # of decoded speech kept in memory: 16,000 x 4 bytes x 3,600 s are 0.23 GB per hour
 WIDTH = 6400  # samples, 0.4 s: batches are a multiple of it long, so that memory freed by one fits another (lab notes)
 UNREADABLE = 0.01  # the share of training clips that may turn out not to be decodable; one always may
+PAUSES = (0.1, 0.6)  # s, between clips that are joined
 LIMITS = recipe.Data()
 
 Clip = dict[str, np.ndarray]
@@ -87,7 +88,7 @@ class AugmentedClips(Clips):
 
     def __getitem__(self, index: int) -> Clip:
         random = np.random.default_rng((self.seed, self.epoch, index))
-        clip = self._spliced(index, random) or self._readable(index)
+        clip = self._joined(self._spliced(index, random) or self._readable(index), random)
         fewest = ctc.min_frames(clip["labels"].tolist())
         return {"wave": augment_wave(clip["wave"], self.augment, random, fewest, self.grid), "labels": clip["labels"]}
 
@@ -135,6 +136,21 @@ class AugmentedClips(Clips):
                     logger.warning("left out of training: %s", error)
             self.check()
         raise AssertionError
+
+    def _joined(self, clip: Clip, random: np.random.Generator) -> Clip:
+        """Return a clip with others after it, whole and after pauses, up to a length drawn below data.max_seconds."""
+        if not self.augment.join_prob or random.random() >= self.augment.join_prob:
+            return clip
+        space = np.array([self.tokenizer.delimiter_id])
+        wave, labels = clip["wave"], clip["labels"]
+        longest = random.uniform(0, self.limits.max_seconds * SAMPLE_RATE)
+        while True:
+            pause = np.zeros(int(random.uniform(*PAUSES) * SAMPLE_RATE), np.float32)
+            other = self._readable(int(random.integers(len(self))))
+            joined = np.concatenate([wave, pause, other["wave"]])
+            if len(joined) > longest:
+                return {"wave": wave, "labels": labels}
+            wave, labels = joined, np.concatenate([labels, space, other["labels"]])
 
     def _spliced(self, index: int, random: np.random.Generator) -> Clip | None:
         if self.splicer is None or random.random() >= self.augment.splice_prob:
