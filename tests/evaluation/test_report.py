@@ -269,11 +269,33 @@ def test_the_metadata_of_the_card_is_yaml_with_a_filled_model_index(folder: Path
 
 @pytest.mark.parametrize("missing", ["data.json", "training.json", "training_log.jsonl", "report.json", "recipe.toml"])
 def test_a_card_without_a_record_is_refused_and_the_old_one_stays(folder: Path, missing: str) -> None:
+    old = card.write_card(folder).read_bytes()
     (folder / missing).unlink()
-    (folder / model_folder.CARD).write_text("old")
     with pytest.raises(ValueError, match=missing.replace(".", r"\.")):
         card.write_card(folder)
-    assert (folder / model_folder.CARD).read_text() == "old"
+    assert (folder / model_folder.CARD).read_bytes() == old
+
+
+@pytest.mark.parametrize("name", [model_folder.CARD, model_folder.LEARNING_CURVE])
+@pytest.mark.parametrize("before", ["somebody's", "edited"])
+def test_a_card_or_a_curve_that_somebody_wrote_or_edited_is_never_replaced(
+    folder: Path, name: str, before: str
+) -> None:
+    card.write_card(folder)
+    changed = b"mine" if before == "somebody's" else b"mine " + (folder / name).read_bytes()[1000:]
+    (folder / name).write_bytes(changed)
+    files = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+    with pytest.raises(InputError, match=f"{name} exists, and this program did not write it"):
+        card.write_card(folder)
+    assert {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()} == files
+
+
+def test_a_card_that_the_program_wrote_on_another_machine_is_replaced(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card.write_card(folder)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # which knows of no file
+    card.write_card(folder)
 
 
 def test_an_utterance_with_more_labels_than_frames_is_scored_but_left_out_of_the_loss(

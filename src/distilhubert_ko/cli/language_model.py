@@ -37,7 +37,9 @@ def lm_command(
     """
     from distilhubert_ko.decoding.kneser_ney import train_ngrams, write_arpa
     from distilhubert_ko.decoding.language_model import CUTOFFS, ORDER, read_sentences
+    from distilhubert_ko.files.outputs import check_output
 
+    check_output(out, texts)
     words = units is LmUnits.WORDS
     left_out: Counter[str] = Counter()
     model = train_ngrams(read_sentences(texts, words, left_out), order or ORDER[words], CUTOFFS[words])

@@ -1,5 +1,6 @@
 """The commands about a model folder: evaluate, card, export."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -55,11 +56,13 @@ def evaluate_command(
     allow_outside: OutsideOption = False,
 ) -> None:
     """Score a model on a corpus: CER with and without spaces, jamo and word error rates, loss, speed."""
+    from distilhubert_ko.data.corpora import listing_files
     from distilhubert_ko.data.reading import Reading
     from distilhubert_ko.evaluation.breakdown import compare_predictions
     from distilhubert_ko.evaluation.report import save_report
 
     reading = Reading(allow_outside=allow_outside)
+    _check_outputs(json_file, html, [*listing_files(corpus, reading), *([lm] if lm else [])])
     names = [model] if against is None else [model, against]
     measured = [evaluated_report(name, corpus, reading, lm=lm, beam=beam) for name in names]
     for letter, name, report in zip("AB", names, measured, strict=False):
@@ -72,6 +75,18 @@ def evaluate_command(
         typer.echo(f"report: {json_file}  utterances: {lines}")
     if html:
         typer.echo(f"page: {_write_page(html, names, measured, corpus, comparison, reading)}")
+
+
+def _check_outputs(json_file: Path | None, html: Path | None, inputs: Sequence[str | Path]) -> None:
+    """Raise InputError before the work if a report or a page may not be written, or if one would replace the other."""
+    from distilhubert_ko.evaluation.report import check_report_files
+    from distilhubert_ko.files.outputs import check_output
+
+    reports = [json_file, check_report_files(json_file, inputs)] if json_file else []
+    if html:
+        if any(html.absolute() == each.absolute() for each in reports):
+            raise InputError(f"{html} is both --html and a file of --json: give another name to one of them")
+        check_output(html, inputs)
 
 
 def _write_page(

@@ -83,8 +83,8 @@ def transcribe_command(
     ] = None,
 ) -> None:
     """Print the text of recordings of any length, one line each, or write it to files."""
-    from distilhubert_ko.files.recordings import find_recordings
-    from distilhubert_ko.files.writing import write_text
+    from distilhubert_ko.files.outputs import check_output, write_output
+    from distilhubert_ko.files.recordings import STDIN, find_recordings
     from distilhubert_ko.recognition.segments import Layout
     from distilhubert_ko.recognition.transcriber import Transcriber
 
@@ -111,19 +111,22 @@ def transcribe_command(
     bar = RecordingsBar(sources)
     layout = Layout(max_line_width, max_line_count)
     chosen = output_format.value if output_format else "txt"
+    printed, home = output_dir is None and output_format is None, output_dir or Path()
+    inputs = [each.path for each in sources if each.path != STDIN]
     failed: list[DistilhubertKoError] = []
     for source in sources:
         try:
+            forms = TRANSCRIPT_FORMATS if chosen == ALL else [chosen]
+            places = {form: home / f"{source.name}.{FORMATS[form].extension}" for form in forms if not printed}
+            for place in places.values():
+                check_output(place, inputs)
             with bar.next_recording() as on_progress:
                 result = transcriber(source.read(), vad, on_progress)
-            if output_dir is None and output_format is None:
+            if printed:
                 typer.echo(result.text)
-                continue
             segments = result.one_word_each() if word_timestamps else result.segmented(layout)
-            for form in TRANSCRIPT_FORMATS if chosen == ALL else [chosen]:
-                text = render_transcript(result, form, segments)
-                name = f"{source.name}.{FORMATS[form].extension}"
-                typer.echo(write_text((output_dir or Path()) / name, text))
+            for form, place in places.items():
+                typer.echo(write_output(place, render_transcript(result, form, segments)))
         except DistilhubertKoError as error:  # the others are still transcribed
             typer.echo(f"distilhubert-ko: {error}", err=True)
             failed.append(error)
@@ -202,21 +205,24 @@ def align_command(
     To align it, digits and Latin letters of the text are spelled out, as in training. It is shown as it is written.
     """
     from distilhubert_ko.decoding.decoder import NO_LM
+    from distilhubert_ko.files.outputs import check_output, write_output
     from distilhubert_ko.files.reading import read_text
-    from distilhubert_ko.files.writing import write_text
     from distilhubert_ko.recognition.alignment import align_text
     from distilhubert_ko.recognition.transcriber import Transcriber
 
+    form = output_format.value if output_format else "tsv"
+    place = None
+    if output_dir is not None or output_format is not None:
+        place = (output_dir or Path()) / f"{Path(audio).stem}.{FORMATS[form].extension}"
+        check_output(place, [audio, text])
     written = read_text(text)
     result = align_text(Transcriber(exported_folder(model), threads, lm=NO_LM), audio, written)
     for warning in result.warnings():
         typer.echo(f"distilhubert-ko: {warning}", err=True)
-    form = output_format.value if output_format else "tsv"
-    if output_dir is None and output_format is None:
+    if place is None:
         typer.echo(result.render(form), nl=False)
-        return
-    name = f"{Path(audio).stem}.{FORMATS[form].extension}"
-    typer.echo(write_text((output_dir or Path()) / name, result.render(form)))
+    else:
+        typer.echo(write_output(place, result.render(form)))
 
 
 def _vad_options(wanted: bool, **given: float | None) -> "VadOptions | None":
@@ -263,16 +269,19 @@ def label_command(
     Write the manifest into a folder that holds the corpus. Elsewhere it refers to audio outside its own folder, and is
     read only with --allow-outside.
     """
+    from distilhubert_ko.data.corpora import listing_files
     from distilhubert_ko.data.reading import Reading
     from distilhubert_ko.evaluation import labelling
+    from distilhubert_ko.files.outputs import check_output
     from distilhubert_ko.recognition.transcriber import Transcriber
 
+    reading = Reading(heldout=heldout, allow_outside=allow_outside)
+    check_output(out, listing_files(corpus, reading))
     if agree_cer is not None and agree is None:
         raise InputError("--agree-cer has no effect alone: add --agree MODEL")
     labeller = _labeller(model, lm, beam)
     confirm = Transcriber(exported_folder(agree)) if agree else None
     with counting_bar("labelling") as on_progress:
-        reading = Reading(heldout=heldout, allow_outside=allow_outside)
         labels = labelling.label_corpus(labeller, corpus, reading=reading, confirm=confirm, on_progress=on_progress)
     if parts := labelling.deciles(labels.labels):
         typer.echo("confidence from  utterances     CER  CER from here up")

@@ -162,15 +162,18 @@ def _load_recipe(recipe: str, changes: list[str], allow_outside: bool) -> "Recip
 
 def _train_and_report(config: "Recipe", folder: Path, resume: bool) -> "Report | None":
     """Train, export, evaluate and write the card. Of several ranks all train, and the first does the rest."""
-    from distilhubert_ko.evaluation.report import evaluate_split, save_report
+    from distilhubert_ko.evaluation.report import check_report_files, evaluate_split, save_report
     from distilhubert_ko.recognition.transcriber import Transcriber
 
     try:
-        from distilhubert_ko.evaluation.card import write_card
+        from distilhubert_ko.evaluation.card import check_card, write_card
         from distilhubert_ko.training.finetune import fine_tune
     except ImportError as error:
         raise missing_train_extra(error) from error
 
+    if resume:
+        check_card(folder)
+        check_report_files(folder / model_folder.REPORT)
     tuned = fine_tune(config, folder, resume=resume)
     ranks.disconnect()
     if not ranks.leads():

@@ -25,6 +25,7 @@ from distilhubert_ko.data.splits import parse_heldout, select_split
 from distilhubert_ko.errors import AudioError, CorpusError, UnavailableError
 from distilhubert_ko.recipe import Corpora, listed_corpora
 
+METADATA = ("metadata.*", "*/metadata.*", "text", "wav.scp", "utt2spk", "segments")
 _WHOLE = 0.1  # s: manifests round durations, so a slice this near to the whole file is the whole file
 
 
@@ -162,6 +163,20 @@ def merge_corpora(parts: Sequence[Corpus]) -> Corpus:
         tuple(problem for part in parts for problem in part.problems),
         revisions,
     )
+
+
+def listing_files(specs: Corpora, reading: Reading = DEFAULT_READING) -> list[Path]:
+    """Return the files that list corpora on this machine: a manifest, or the metadata in a folder or below it.
+
+    They need not exist. A command must not write its output over them. Raises CorpusError for a spec of no corpus.
+    """
+    files: list[Path] = []
+    for spec in listed_corpora(specs):
+        scheme, location, _ = _parse_spec(spec)
+        if scheme not in ("hub", "synthetic"):
+            place = reading.path(location)
+            files += [place, *(found for pattern in METADATA for found in place.glob(pattern))]
+    return files
 
 
 def _parse_spec(spec: str) -> tuple[str, str, str | None]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distilhubert_ko.errors import InputError
-from distilhubert_ko.files.writing import write_text
+from distilhubert_ko.files.outputs import write_output
 
 UNKNOWN, BEGIN, END = "<unk>", "<s>", "</s>"
 BEGIN_ID = 1
@@ -168,7 +168,7 @@ def _discounts(count: NDArray[np.int64]) -> tuple[float, float, float]:
 
 def write_arpa(model: Ngrams, path: Path) -> Path:
     """Write an ARPA file, whole or not at all, and return `path`. Raises InputError where it cannot be written."""
-    return write_text(path, "".join(arpa_lines(model)))
+    return write_output(path, "".join(arpa_lines(model)))
 
 
 def arpa_lines(model: Ngrams) -> Iterator[str]:

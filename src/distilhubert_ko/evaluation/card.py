@@ -1,6 +1,7 @@
 """The model card, written from the records of a model folder, so that no figure is typed by hand."""
 
 import dataclasses
+import hashlib
 import json
 import platform
 from collections.abc import Collection, Sequence
@@ -12,9 +13,9 @@ from typing import Any
 from distilhubert_ko import model_folder, recipe
 from distilhubert_ko.data.readers.hub import hub_name
 from distilhubert_ko.evaluation import whisper_card
-from distilhubert_ko.evaluation.learning_curve import draw_learning_curve
+from distilhubert_ko.evaluation.learning_curve import draw_learning_curve, is_drawn_here
 from distilhubert_ko.evaluation.report import Report, load_report
-from distilhubert_ko.files import writing
+from distilhubert_ko.files import outputs
 from distilhubert_ko.model_folder import CARD, LEARNING_CURVE, DataRecord, TrainingRecord
 from distilhubert_ko.version import __version__
 
@@ -72,12 +73,34 @@ class ModelRecord:
 def write_card(folder: Path) -> Path:
     """Write the card and the learning curve into `folder` from its records, and return the path of the card.
 
-    Raises ModelError if a record is missing, and MissingExtraError without matplotlib.
+    Raises ModelError if a record is missing, InputError as `check_card` does, and MissingExtraError without matplotlib.
     """
+    check_card(folder)
     record = ModelRecord(folder)
     text = render_card(record)
     draw_learning_curve(folder / LEARNING_CURVE, record.recipe.name, record.log, record.training.best_step)
-    return writing.write_text(folder / CARD, text)
+    return outputs.write_output(folder / CARD, text + _seal(text), _is_card)
+
+
+def check_card(folder: Path) -> None:
+    """Raise InputError if the card or the learning curve of a folder may not be replaced, since somebody wrote it."""
+    outputs.check_output(folder / CARD, mark=_is_card)
+    outputs.check_output(folder / LEARNING_CURVE, mark=is_drawn_here)
+
+
+def _seal(text: str) -> str:
+    """Return the last line of a card, by which the program knows it again if nobody changed it."""
+    return f"\n<!-- distilhubert-ko wrote the above, sha256 {hashlib.sha256(text.encode()).hexdigest()} -->\n"
+
+
+def _is_card(path: Path) -> bool:
+    """Tell whether a file is a card that this program wrote and nobody changed."""
+    try:
+        written = path.read_text(encoding="utf-8")
+    except ValueError:
+        return False
+    text = written[: -len(_seal(""))]
+    return written == text + _seal(text)
 
 
 def render_card(record: ModelRecord) -> str:

@@ -5,7 +5,6 @@ This is self-training as in Kahn, Lee and Hannun, Self-Training for End-to-End S
 Whisper has figures of its own. A second model can confirm a label, since two models seldom make the same error.
 """
 
-import json
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -21,7 +20,7 @@ from distilhubert_ko.data.reading import DEFAULT_READING, Reading
 from distilhubert_ko.errors import AudioError, CorpusError, InputError
 from distilhubert_ko.evaluation import metrics
 from distilhubert_ko.evaluation.labellers import Labeller
-from distilhubert_ko.files import writing
+from distilhubert_ko.files import outputs, writing
 from distilhubert_ko.recognition.transcriber import Transcriber, open_in_chunks
 from distilhubert_ko.text.normalise import foreign_characters, normalise
 
@@ -209,8 +208,8 @@ def write_labels(labels: Labels, path: Path, min_confidence: float = 0.0, agree_
             f"{'raise --agree-cer, ' if confirmed else ''}or use a better model"
         )
     home = path.absolute().parent
-    records = (json.dumps(_record(label, home), ensure_ascii=False) for label in kept)
-    writing.write_text(path, "".join(f"{record}\n" for record in records))
+    records = (writing.json_text(_record(label, home)) for label in kept)
+    outputs.write_output(path, "".join(f"{record}\n" for record in records))
     return kept
 
 

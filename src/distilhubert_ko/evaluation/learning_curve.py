@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from distilhubert_ko.errors import MissingExtraError
-from distilhubert_ko.files.writing import replaced_file
+from distilhubert_ko.files.outputs import replaced_output
+
+SOFTWARE = "distilhubert-ko"  # in the head of the PNG
 
 
 def draw_learning_curve(path: Path, title: str, log: Sequence[Mapping[str, Any]], best_step: int) -> None:
@@ -35,5 +37,11 @@ def draw_learning_curve(path: Path, title: str, log: Sequence[Mapping[str, Any]]
     below.legend(loc="lower left")
     for axes in (above, below):
         axes.grid(alpha=0.3)
-    with replaced_file(path) as temporary:
-        figure.savefig(temporary, dpi=120, format="png")
+    with replaced_output(path, is_drawn_here) as temporary:
+        figure.savefig(temporary, dpi=120, format="png", metadata={"Software": SOFTWARE})
+
+
+def is_drawn_here(path: Path) -> bool:
+    """Tell whether a file is a learning curve that this program drew."""
+    with path.open("rb") as file:
+        return f"Software\0{SOFTWARE}".encode() in file.read(1000)

@@ -2,8 +2,9 @@
 
 import dataclasses
 import json
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from distilhubert_ko.decoding import ctc, decoder
 from distilhubert_ko.errors import InputError, ModelError
 from distilhubert_ko.evaluation import metrics
 from distilhubert_ko.evaluation.breakdown import Comparison, Prediction
-from distilhubert_ko.files import writing
+from distilhubert_ko.files import outputs, writing
 from distilhubert_ko.model_folder import PREDICTIONS, RECIPE, REPORT
 from distilhubert_ko.recipe import Corpora, Recipe, load_recipe
 from distilhubert_ko.recognition.transcriber import Transcriber, recognise_in_chunks
@@ -164,18 +165,49 @@ def recipe_of(folder: Path) -> Recipe:
 def save_report(report: Report, path: Path, comparison: Comparison | None = None) -> Path:
     """Write the figures as JSON to `path` and a line per utterance to a JSONL file beside it, whose path is returned.
 
-    The JSON holds `comparison`, with another model, under that name. Raises InputError if both would be the same file,
-    or if they cannot be written.
+    The JSON holds `comparison`, with another model, under that name. Raises InputError as `check_report_files` does, or
+    if they cannot be written.
+    """
+    lines = check_report_files(path)
+    records = (writing.json_text(dataclasses.asdict(each)) for each in report.predictions)
+    outputs.write_output(lines, "".join(f"{record}\n" for record in records), _is_predictions)
+    figures = report.to_dict() | ({"comparison": comparison.to_dict()} if comparison else {})
+    outputs.write_output(path, writing.json_text(figures, indent=2) + "\n", _is_report)
+    return lines
+
+
+def check_report_files(path: Path, inputs: Iterable[str | os.PathLike[str]] = ()) -> Path:
+    """Return where the utterances of a report in `path` go: predictions.jsonl beside report.json, else NAME.jsonl.
+
+    Raises InputError if both would be the same file, and as `check_output` does for either.
     """
     lines = path.with_name(PREDICTIONS) if path.name == REPORT else path.with_suffix(".jsonl")
     if lines == path:
         raise InputError(
             f"{path}: the figures cannot go into the file of the utterances: give a name that ends in .json"
         )
-    records = (json.dumps(dataclasses.asdict(each), ensure_ascii=False) for each in report.predictions)
-    writing.write_text(lines, "".join(f"{record}\n" for record in records))
-    writing.write_json(path, report.to_dict() | ({"comparison": comparison.to_dict()} if comparison else {}))
+    given = tuple(inputs)
+    outputs.check_output(path, given, _is_report)
+    outputs.check_output(lines, given, _is_predictions)
     return lines
+
+
+def _is_report(path: Path) -> bool:
+    """Tell whether a file is a report that this program wrote."""
+    try:
+        return {"corpus", "cer", "cer_ci95", "jer", "too_few_frames"} <= model_folder.read_json(path).keys()
+    except ModelError:
+        return False
+
+
+def _is_predictions(path: Path) -> bool:
+    """Tell whether a file holds the utterances of a report, one per line, and nothing else."""
+    names = {f.name for f in dataclasses.fields(Prediction)}
+    try:
+        with path.open(encoding="utf-8") as file:
+            return all(json.loads(line).keys() == names for line in file)
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return False
 
 
 def load_report(folder: Path) -> Report:

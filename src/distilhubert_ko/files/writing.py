@@ -99,16 +99,27 @@ def write_text(path: Path, text: str) -> Path:
         with replaced_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
-        raise InputError(
-            f"{path} cannot be written ({error.strerror or error}): name a folder that you may write to, with "
-            "room for it, or a shorter name"
-        ) from error
+        raise unwritable_error(path, error) from error
     return path
+
+
+def unwritable_error(path: Path, error: OSError) -> InputError:
+    """Return the error for a file or a folder that the system refuses to write."""
+    return InputError(
+        f"{path} cannot be written ({error.strerror or error}): name a folder that you may write to, with room for "
+        "it, or a shorter name"
+    )
 
 
 def write_json(path: Path, content: dict[str, Any]) -> Path:
     """Write an object as JSON with Korean as it is; otherwise as `write_text`."""
-    return write_text(path, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+    return write_text(path, json_text(content, indent=2) + "\n")
+
+
+def json_text(content: Any, indent: int | None = None) -> str:
+    """Return JSON with Korean as it is, and with what no UTF-8 has, such as bytes of a name in EUC-KR, escaped."""
+    written = json.dumps(content, ensure_ascii=False, indent=indent)
+    return re.sub("[\ud800-\udfff]", lambda lone: f"\\u{ord(lone[0]):04x}", written)
 
 
 @functools.cache  # once for each folder and process: a folder may have many files
@@ -124,7 +135,10 @@ def remove_leftovers(folder: Path) -> None:
 
 def user_cache() -> Path:
     """Return the folder for what this program can make or fetch again; it need not be there yet."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "distilhubert-ko"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "distilhubert-ko"
+    except RuntimeError as error:  # no HOME, and a user without one
+        raise InputError("the user has no home folder: set XDG_CACHE_HOME to a folder for what can be kept") from error
 
 
 def free_gb(place: Path) -> float:

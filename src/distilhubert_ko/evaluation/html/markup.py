@@ -10,8 +10,8 @@ def both(korean: str, english: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """Return untrusted text with HTML escapes."""
-    return escape(text, quote=True)
+    """Return untrusted text with HTML escapes, and with a question mark for what UTF-8 does not have."""
+    return escape(text.encode("utf-8", "replace").decode("utf-8"), quote=True)
 
 
 def percent(rate: float) -> str:

@@ -21,7 +21,7 @@ from distilhubert_ko.evaluation.html.charts import Series
 from distilhubert_ko.evaluation.html.excerpts import excerpt, legend
 from distilhubert_ko.evaluation.html.markup import both, escaped, percent, points, table, tag
 from distilhubert_ko.evaluation.html.sections import METRICS, Side, interval_text, side_tag
-from distilhubert_ko.files import writing
+from distilhubert_ko.files import outputs
 from distilhubert_ko.version import __version__
 
 WORST, CHANGED = 20, 10  # utterances to show; CHANGED in each direction
@@ -43,7 +43,7 @@ def write_page(
         room -= len(clip) * times
         if room >= 0:
             clips[name] = clip
-    return writing.write_text(path, render_page(sides, comparison, clips, datetime.date.today()))
+    return outputs.write_output(path, render_page(sides, comparison, clips, datetime.date.today()))
 
 
 def listed_ids(sides: Sequence[Side], comparison: Comparison | None) -> list[str]:

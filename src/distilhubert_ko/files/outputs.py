@@ -1,0 +1,120 @@
+"""What a command may write over: never one of its inputs, and only files that this program wrote.
+
+A file that somebody changed after this program wrote it counts as theirs.
+"""
+
+import logging
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from distilhubert_ko.errors import InputError
+from distilhubert_ko.files.digests import remember_written, was_written
+from distilhubert_ko.files.writing import replaced_file, unwritable_error
+
+Mark = Callable[[Path], bool]
+"""Tells by the content whether this program wrote a file, perhaps on another machine."""
+
+logger = logging.getLogger(__name__)
+
+
+def check_output(path: Path, inputs: Iterable[str | os.PathLike[str]] = (), mark: Mark | None = None) -> Path:
+    """Return the file to write for an output, which is another one if `path` is a link.
+
+    Raises InputError if it is one of `inputs`, if nobody could write there, or if it is there and this program did not
+    write it. So a command checks its outputs before its work, and `replaced_output` checks again.
+    """
+    place = Path(os.path.realpath(path))
+    if _same_file(place, inputs):
+        raise InputError(f"{path} is an input of this command: give another name for what it writes")
+    try:
+        state = place.stat()
+    except FileNotFoundError:
+        _check_folder(path, place)
+        return place
+    except OSError as error:
+        raise unwritable_error(path, error) from error
+    if stat.S_ISDIR(state.st_mode):
+        raise InputError(f"{path} is a folder: give the name of a file in it")
+    if not stat.S_ISREG(state.st_mode):
+        raise InputError(f"{path} is no ordinary file: give the name of one")
+    if not is_replaceable(place, mark):
+        raise InputError(
+            f"{path} exists, and this program did not write it, or somebody changed it since: give another name, or "
+            "move that file away"
+        )
+    return place
+
+
+def is_replaceable(place: Path, mark: Mark | None = None) -> bool:
+    """Tell whether this program wrote an existing file, so that it may replace it."""
+    try:
+        return was_written(place) or (mark is not None and mark(place))
+    except OSError:
+        return False
+
+
+@contextmanager
+def replaced_output(path: Path, mark: Mark | None = None) -> Iterator[Path]:
+    """Yield a temporary path to write an output to, which becomes `path` when the block ends without an error.
+
+    Raises InputError as `check_output` does, and where it cannot be written. Say so if an earlier output is replaced.
+    """
+    place = check_output(path, mark=mark)
+    try:
+        with replaced_file(place) as temporary:
+            yield temporary
+            remember_written(temporary)
+            check_output(path, mark=mark)  # it may have come meanwhile
+            replaces = place.exists()
+    except OSError as error:
+        raise unwritable_error(path, error) from error
+    if replaces:
+        logger.info("%s: replaced what this program wrote there before", path)
+
+
+def write_output(path: Path, text: str, mark: Mark | None = None) -> Path:
+    """Write `text` to an output as UTF-8, and return `path`. Raises InputError as `replaced_output` does."""
+    with replaced_output(path, mark) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+    return path
+
+
+def check_replaceable_folder(folder: Path) -> None:
+    """Raise InputError if `folder` holds anything that this program did not write."""
+    try:
+        for found in sorted(folder.rglob("*")):
+            if found.is_symlink() or not (found.is_dir() or (found.is_file() and is_replaceable(found))):
+                raise InputError(
+                    f"{folder} holds {found.relative_to(folder)}, which this program did not write, or somebody "
+                    "changed since: give a new folder, or move that one away"
+                )
+    except OSError as error:
+        raise unwritable_error(folder, error) from error
+
+
+def remember_folder(folder: Path) -> None:
+    """Keep the digests of all files of a folder that this program is about to put in place."""
+    for file in filter(Path.is_file, folder.rglob("*")):
+        remember_written(file)
+
+
+def _same_file(place: Path, inputs: Iterable[str | os.PathLike[str]]) -> bool:
+    for given in inputs:
+        try:
+            if os.path.realpath(given) == str(place) or os.path.samefile(given, place):
+                return True
+        except (OSError, ValueError):  # one of the two is not there
+            continue
+    return False
+
+
+def _check_folder(path: Path, place: Path) -> None:
+    """Raise InputError if the folder of a new file neither exists nor can be made."""
+    there = next(folder for folder in place.parents if os.path.lexists(folder))
+    if not there.is_dir():
+        raise InputError(f"{path} cannot be written ({there} is a file): name a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"{path} cannot be written (no permission in {there}): name a folder that you may write to")
