@@ -75,7 +75,7 @@ def form(content: bytes, *parts: bytes) -> bytes:
 def request(
     body: bytes, *headers: bytes, path: bytes = UPLOAD, method: bytes = b"POST", length: int | None = None
 ) -> bytes:
-    lines = [b"%b %b HTTP/1.1" % (method, path), b"Host: h", b"Connection: close"]
+    lines = [b"%b %b HTTP/1.1" % (method, path), b"Host: 127.0.0.1", b"Connection: close"]
     if not any(header.lower().startswith(b"content-type") for header in headers):
         lines.append(b"Content-Type: multipart/form-data; boundary=" + BOUNDARY)
     if not any(header.lower().startswith(b"transfer-encoding") for header in headers):
@@ -182,7 +182,7 @@ def slow(drawn: random.Random, address: tuple[str, int], seeds: dict[str, bytes]
 def messages(drawn: random.Random, address: tuple[str, int], seeds: dict[str, bytes], number: int) -> str:
     """A stream that is opened well, mostly, and then gets anything."""
     key = b"dGhlIHNhbXBsZSBub25jZQ==" if drawn.random() < 0.95 else drawn.choice(EVIL)[:99]
-    opening = b"GET /v1/audio/stream HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    opening = b"GET /v1/audio/stream HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     opening += b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key + b"\r\n\r\n"
     frames = [frame(drawn) for _ in range(drawn.randint(1, 5))]
     with socket.create_connection(address, PATIENCE) as connection:

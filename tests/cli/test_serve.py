@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from distilhubert_ko.cli.serve import _read_tokens, serve_command
+from distilhubert_ko.cli.serve import _checked_host, _checked_origin, _read_tokens, serve_command
 from distilhubert_ko.errors import InputError, MissingExtraError
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.serving import server
@@ -33,6 +33,7 @@ def test_options_become_options(exported: Path, tmp_path: Path, monkeypatch: pyt
         threads=1,
         token_file=tmp_path / "tokens.txt",
         cors_origin=["https://a.example"],
+        allowed_hosts=["asr.example"],
         max_upload=2,
         max_seconds=60,
         max_requests=3,
@@ -46,6 +47,7 @@ def test_options_become_options(exported: Path, tmp_path: Path, monkeypatch: pyt
     assert options == ServerOptions(
         tokens=("one", "two"),
         origins=("https://a.example",),
+        hosts=("asr.example",),
         limits=ServerLimits(upload_bytes=2_000_000, audio_seconds=60, requests=3, streams=4),
         log_transcripts=True,
     )
@@ -57,3 +59,18 @@ def test_a_file_of_tokens_that_cannot_be_used_is_an_error(tmp_path: Path, conten
     file.write_text(content, encoding="utf-8")
     with pytest.raises(InputError, match=words):
         _read_tokens(file)
+
+
+@pytest.mark.parametrize(
+    "origin", ["null", "*", "https://*.example", "a.example", "https://a.example/", "HTTPS://a", ""]
+)
+def test_what_is_no_origin_is_refused(origin: str) -> None:
+    with pytest.raises(InputError, match=r"--cors-origin .*: not an origin"):
+        _checked_origin(origin)
+
+
+@pytest.mark.parametrize("host", ["*", "https://a.example", "a.example:80", "a.example/", "", "a b", "서버.한국"])
+def test_what_is_no_name_of_a_host_is_refused(host: str) -> None:
+    with pytest.raises(InputError, match=r"--allowed-hosts .*: not a name"):
+        _checked_host(host)
+    assert [_checked_host(name) for name in ("a.example", "::1")] == ["a.example", "::1"]

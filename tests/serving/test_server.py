@@ -46,7 +46,7 @@ def form(content: bytes) -> dict:
 
 def head(length: str = "") -> bytes:
     """Return the head of an upload, and the part of its body before the content of the file."""
-    lines = [f"POST {PATH} HTTP/1.1", "Host: h", "Content-Type: multipart/form-data; boundary=b", length]
+    lines = [f"POST {PATH} HTTP/1.1", "Host: 127.0.0.1", "Content-Type: multipart/form-data; boundary=b", length]
     part = '--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
     return ("\r\n".join(filter(None, lines)) + "\r\n\r\n" + (part if "chunked" not in length else "")).encode()
 
@@ -151,6 +151,61 @@ def test_a_page_of_another_origin_cannot_post_and_its_own_page_can(open_server: 
         assert httpx2.post(open_server.url + PATH, headers=headers, **form(recording(0.5))).status_code == status
 
 
+@pytest.mark.parametrize(
+    "origin",
+    ["null", "http://[evil", "file://", "chrome-extension://{host}", "//{host}", "http://{host}@evil", "", "http://"],
+)
+def test_an_origin_of_another_scheme_or_form_is_refused(open_server: Running, origin: str) -> None:
+    headers = {"origin": origin.format(host=open_server.address)}
+    answer = httpx2.post(open_server.url + PATH, headers=headers, **form(recording(0.5)))
+    assert answer.status_code == 403
+    with pytest.raises(InvalidStatus) as refused:
+        connect(f"ws://{open_server.address}/v1/audio/stream", additional_headers=headers)
+    assert refused.value.response.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200),
+        ("LOCALHOST:1", 200),
+        ("127.0.0.1:8000", 200),
+        ("127.9.9.9", 200),
+        ("[::1]:8000", 200),
+        ("asr.example", 200),
+        ("ASR.example:443", 200),
+        ("evil.example", 403),
+        ("evil.example:8000", 403),
+        ("localhost.evil.example", 403),
+        ("asr.example.evil", 403),
+        ("192.168.0.1", 403),
+        ("[::1", 403),
+        ("127.0.0.1:8000@evil.example", 403),
+        ("", 403),
+    ],
+)
+def test_a_name_that_was_rebound_to_this_machine_opens_nothing(exported: Path, host: str, status: int) -> None:
+    """A page on evil.example that resolves to 127.0.0.1 sends its own name as Host and as Origin."""
+    with running(exported, ServerOptions(hosts=("asr.example",))) as server:
+        headers = {"host": host, "origin": f"http://{host.lower()}"}
+        assert httpx2.get(server.url, headers=headers).status_code == status
+        assert httpx2.post(server.url + PATH, headers=headers, **form(recording(0.5))).status_code == status
+        with opened(server) as connection:
+            lines = [f"GET /v1/audio/stream HTTP/1.1\r\nHost: {host}", f"Origin: http://{host.lower()}"]
+            lines += ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"]
+            lines += ["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "\r\n"]
+            connection.sendall("\r\n".join(lines).encode())
+            assert connection.recv(65536)[9:12] == (b"101" if status == 200 else b"403")
+
+
+@pytest.mark.parametrize(("own", "allowed"), [("127.0.0.1", False), ("172.17.0.2", True), ("::ffff:10.0.0.1", True)])
+def test_over_a_network_a_client_may_give_any_address_and_no_name(own: str, allowed: bool) -> None:
+    gate = gates.AccessControl(lambda *_: None, (), (), ())  # type: ignore[arg-type, return-value]
+    for host, expected in (("192.168.0.1:8000", allowed), ("[fd00::1]:8000", allowed), ("evil.example", False)):
+        scope = {"type": "http", "headers": [(b"host", host.encode())], "server": (own, 8000)}
+        assert (gate._misnamed(scope, gates.Headers(scope=scope)) is None) is expected
+
+
 def test_cors_is_off_but_for_origins_that_are_named(open_server: Running, closed_server: Running) -> None:
     asked = {"origin": "https://app.example", "access-control-request-method": "POST"}
     assert "access-control-allow-origin" not in httpx2.options(open_server.url + PATH, headers=asked).headers
@@ -181,7 +236,7 @@ def test_every_answer_has_the_security_headers(open_server: Running, path: str) 
 )
 def test_no_path_of_a_request_reaches_the_file_system(open_server: Running, path: str) -> None:
     with opened(open_server) as connection:  # by hand: a client would tidy the path up
-        connection.sendall(f"GET /static/{path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode())
+        connection.sendall(f"GET /static/{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
         status, _, body = answered(connection).partition("\r\n")
     assert " 404 " in status or " 307 " in status
     assert "import" not in body
@@ -239,7 +294,7 @@ def test_a_head_that_never_ends_and_a_rest_that_never_comes_are_cut(
 ) -> None:
     monkeypatch.setattr(connections, "LOOK_SECONDS", 0.3)
     with running(exported) as server, opened(server) as silent, opened(server) as slow, opened(server) as refused:
-        slow.sendall(b"GET / HTTP/1.1\r\nHost: h\r\nX-Slow: ")
+        slow.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ")
         refused.sendall(head("Content-Length: 1000000").replace(b"multipart/form-data", b"x/y"))
         for connection in (silent, slow):
             assert answered(connection) == ""
@@ -252,13 +307,13 @@ def test_a_client_that_reads_nothing_is_cut(exported: Path, monkeypatch: pytest.
         deaf.settimeout(0.3)
         with contextlib.suppress(TimeoutError, ConnectionError):  # until nothing more is taken, or it is cut already
             for _ in range(10_000):
-                deaf.sendall(b"GET /static/app.js HTTP/1.1\r\nHost: h\r\n\r\n" * 10)
+                deaf.sendall(b"GET /static/app.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 10)
         wait_until(lambda: not server.server.server_state.connections)
 
 
 def test_a_head_that_is_too_large_is_refused(open_server: Running) -> None:
     with opened(open_server) as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: h\r\nX-Large: " + b"a" * 100_000)
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Large: " + b"a" * 100_000)
         assert answered(connection)[:12] in ("HTTP/1.1 400", "")  # or cut, with the rest unread
 
 

@@ -1,6 +1,7 @@
 """The command that serves a model to programs and browsers: serve."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -39,6 +40,14 @@ def serve_command(
     cors_origin: Annotated[
         list[str], typer.Option(metavar="ORIGIN", help="Pages from this origin may use the server too; repeatable.")
     ] = [],  # noqa: B006 (typer copies it)
+    allowed_hosts: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME",
+            help="A name that clients call the server by, besides localhost and its address; repeatable. A proxy's "
+            "public name belongs here.",
+        ),
+    ] = [],  # noqa: B006
     max_upload: Annotated[int, typer.Option(min=1, metavar="MB", help="The largest upload.")] = LIMITS.upload_bytes
     // MEGABYTE,
     max_seconds: Annotated[float, typer.Option(min=1, help="The longest recording.")] = LIMITS.audio_seconds,
@@ -61,7 +70,8 @@ def serve_command(
 
     options = ServerOptions(
         tokens=_read_tokens(token_file) if token_file else (),
-        origins=tuple(cors_origin),
+        origins=tuple(map(_checked_origin, cors_origin)),
+        hosts=tuple(map(_checked_host, allowed_hosts)),
         limits=ServerLimits(
             upload_bytes=max_upload * MEGABYTE,
             audio_seconds=max_seconds,
@@ -73,6 +83,18 @@ def serve_command(
     each = max(1, (threads or os.cpu_count() or 1) // INFERENCES)
     transcriber = Transcriber(exported_folder(model), each, device=device.value, lm=lm, beam=beam)
     server.run_server(transcriber, gather_facts(transcriber, model_name(model)), options, host, port)
+
+
+def _checked_origin(origin: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#\s*]+", origin):
+        raise InputError(f"--cors-origin {origin}: not an origin; give scheme://host or scheme://host:port, lower case")
+    return origin
+
+
+def _checked_host(host: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f.:]+", host):
+        raise InputError(f"--allowed-hosts {host}: not a name; give a host such as asr.example.org, without a port")
+    return host
 
 
 def _read_tokens(file: Path) -> tuple[str, ...]:

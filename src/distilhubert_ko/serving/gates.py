@@ -6,8 +6,9 @@ The limits of the connections themselves are in `connections`.
 import asyncio
 import hashlib
 import hmac
+import ipaddress
+import re
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 from prometheus_client import Gauge
 from starlette.datastructures import Headers, MutableHeaders
@@ -18,6 +19,7 @@ from distilhubert_ko.serving.refusals import RETRY_SECONDS, Refusal, busy_refusa
 OPEN = ("/", "/healthz")
 OPEN_FOLDER = "/static/"
 BEARER = "bearer."  # precedes the token in the subprotocols of a WebSocket: a browser can send it nowhere else
+HOST = re.compile(r"(?:\[(?P<address>[0-9a-f.:]+)\]|(?P<name>[^:\[\]]+))(?::\d+)?")
 FIRST_SECONDS = 30.0  # for a body to begin; it may lag behind by as much later
 SLOWEST = 20_000  # bytes per second at which a body must arrive after that
 POLICY = "; ".join(
@@ -63,33 +65,53 @@ class SecurityHeaders:
 
 
 class AccessControl:
-    """Requires one of `tokens`, if there are any, and refuses pages of other origins than `origins`.
+    """Refuses foreign hosts and foreign origins, and requires one of `tokens`, if there are any.
 
-    Without the second rule, any page in a browser could use a server on the same machine. Clients other than browsers
-    send no Origin.
+    Without these rules, any page in a browser could use a server on the same machine. A page of another origin names
+    that as its Origin. A page whose own name was made to resolve to this machine (DNS rebinding) names that as Host.
+    Clients other than browsers send no Origin.
+
+    `hosts` are the names and addresses that a client may call the server by, without ports, besides those of loopback.
+    A connection over a network may give any address, as that of the machine outside of a container: only names can be
+    rebound.
     """
 
-    def __init__(self, app: ASGIApp, tokens: Iterable[str], origins: Iterable[str]):
+    def __init__(self, app: ASGIApp, tokens: Iterable[str], origins: Iterable[str], hosts: Iterable[str]):
         self.app = app
-        self.origins = frozenset(origins)
+        self.origins, self.hosts = frozenset(origins), frozenset(host.lower() for host in hosts)
         self._digests = [_digest(token) for token in tokens]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             return await self.app(scope, receive, send)
         headers = Headers(scope=scope)
-        refused = self._foreign(scope, headers) or self._unknown(scope, headers)
+        refused = self._misnamed(scope, headers) or self._foreign(scope, headers) or self._unknown(scope, headers)
         if refused is None:
             return await self.app(scope, receive, send)
         if scope["type"] == "websocket":  # answered before the handshake, as HTTP
             await receive()
         await refused.response()(scope, receive, send)
 
+    def _misnamed(self, scope: Scope, headers: Headers) -> Refusal | None:
+        host = headers.get("host")
+        if host is None:  # HTTP/1.0, which no browser speaks
+            return None
+        found = HOST.fullmatch(host.lower())
+        name = found["address"] or found["name"] if found else ""
+        server = _address((scope.get("server") or ("",))[0])
+        if name in self.hosts or name == "localhost":
+            return None
+        if (address := _address(name)) and (address.is_loopback or not server or not server.is_loopback):
+            return None
+        return Refusal(
+            403, "the server is not called by this name: start the server with --allowed-hosts NAME", code="host"
+        )
+
     def _foreign(self, scope: Scope, headers: Headers) -> Refusal | None:
-        origin = headers.get("origin")
+        origin, host = headers.get("origin"), headers.get("host", "").lower()
         if origin is None or scope.get("method") in ("GET", "HEAD", "OPTIONS") or origin in self.origins:
             return None
-        if urlsplit(origin).netloc == headers.get("host", ""):
+        if origin in (f"http://{host}", f"https://{host}"):
             return None
         return Refusal(
             403, "a page of another origin may not use this server: start the server with --cors-origin ORIGIN"
@@ -179,6 +201,15 @@ class Admission:
         finally:
             self._held -= 1
             self._gauge.dec()
+
+
+def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the address that a text is, if it is one. An IPv4 address stays one where IPv6 carries it."""
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _token(scope: Scope, headers: Headers) -> str:

@@ -31,10 +31,12 @@ class ServerLimits:
 class ServerOptions:
     """How a server runs. Without `tokens`, anybody may use it.
 
-    Besides the server's own page, pages of `origins` may use it from a browser.
+    Besides the server's own page, pages of `origins` may use it from a browser. Clients may call it by the names in
+    `hosts`, as well as by loopback names and by the address that it listens on.
     """
 
     tokens: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
     limits: ServerLimits = field(default_factory=ServerLimits)
     log_transcripts: bool = False

@@ -6,6 +6,7 @@ import logging
 import logging.config
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from importlib import resources
 
 import prometheus_client
@@ -92,7 +93,7 @@ def create_app(transcriber: Transcriber, facts: ModelFacts, options: ServerOptio
     # A request passes the middleware that was added last first.
     app.add_middleware(gates.BodyLimit, limits.upload_bytes)
     app.add_middleware(gates.Admission, openai_api.TRANSCRIPTIONS, limits.requests, metrics.held)
-    app.add_middleware(gates.AccessControl, options.tokens, options.origins)
+    app.add_middleware(gates.AccessControl, options.tokens, options.origins, options.hosts)
     if options.origins:
         app.add_middleware(
             CORSMiddleware,
@@ -129,7 +130,7 @@ def uvicorn_config(app: FastAPI, options: ServerOptions, host: str, port: int) -
 def run_server(transcriber: Transcriber, facts: ModelFacts, options: ServerOptions, host: str, port: int) -> None:
     """Serve until a signal stops the process. Raises InputError if it cannot listen on this address."""
     logging.config.dictConfig(request_log.logging_config())
-    app = create_app(transcriber, facts, options)
+    app = create_app(transcriber, facts, replace(options, hosts=(*options.hosts, host)))
     config = uvicorn_config(app, options, host, port)
     listening = listening_socket(host, port)
     if not is_loopback(host):
