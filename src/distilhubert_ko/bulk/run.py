@@ -189,7 +189,6 @@ def ray_engine(address: str | None, threads: int, workers: int | None) -> Iterat
     if ray.is_initialized():
         yield workers or _room(threads)
         return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_worker_niceness", "0")  # not 15: the user decides on the priority
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
