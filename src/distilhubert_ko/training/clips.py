@@ -88,7 +88,8 @@ class AugmentedClips(Clips):
 
     def __getitem__(self, index: int) -> Clip:
         random = np.random.default_rng((self.seed, self.epoch, index))
-        clip = self._joined(self._spliced(index, random) or self._readable(index), random)
+        clip = self._spliced(index, random) or self._readable(index)
+        clip = self._joined(clip, self.followers(index, self.epoch), random)
         fewest = ctc.min_frames(clip["labels"].tolist())
         return {"wave": augment_wave(clip["wave"], self.augment, random, fewest, self.grid), "labels": clip["labels"]}
 
@@ -137,20 +138,37 @@ class AugmentedClips(Clips):
             self.check()
         raise AssertionError
 
-    def _joined(self, clip: Clip, random: np.random.Generator) -> Clip:
-        """Return a clip with others after it, whole and after pauses, up to a length drawn below data.max_seconds."""
-        if not self.augment.join_prob or random.random() >= self.augment.join_prob:
-            return clip
-        space = np.array([self.tokenizer.delimiter_id])
-        wave, labels = clip["wave"], clip["labels"]
-        longest = random.uniform(0, self.limits.max_seconds * SAMPLE_RATE)
+    def followers(self, index: int, epoch: int) -> list[int]:
+        """Return the clips that follow one in an epoch; with all pauses they end before data.max_seconds."""
+        if not self.augment.join_prob:
+            return []
+        random = np.random.default_rng((self.seed, epoch, index, 1))
+        if random.random() >= self.augment.join_prob:
+            return []
+        left = random.uniform(0, self.limits.max_seconds * SAMPLE_RATE) - self.examples[index].samples
+        found: list[int] = []
         while True:
-            pause = np.zeros(int(random.uniform(*PAUSES) * SAMPLE_RATE), np.float32)
-            other = self._readable(int(random.integers(len(self))))
-            joined = np.concatenate([wave, pause, other["wave"]])
-            if len(joined) > longest:
-                return {"wave": wave, "labels": labels}
-            wave, labels = joined, np.concatenate([labels, space, other["labels"]])
+            other = int(random.integers(len(self)))
+            left -= self.examples[other].samples + PAUSES[1] * SAMPLE_RATE
+            if left < 0:
+                return found
+            found.append(other)
+
+    def samples(self, epoch: int) -> list[int]:
+        """Return how long each clip is in an epoch, with those that follow it, but for pauses and speed."""
+        samples = [example.samples for example in self.examples]
+        return [
+            own + sum(samples[other] for other in self.followers(index, epoch)) for index, own in enumerate(samples)
+        ]
+
+    def _joined(self, clip: Clip, others: Sequence[int], random: np.random.Generator) -> Clip:
+        """Return a clip with others after it, whole and after pauses."""
+        waves, labels = [clip["wave"]], [clip["labels"]]
+        for other in others:
+            following = self._readable(other)
+            waves += [np.zeros(int(random.uniform(*PAUSES) * SAMPLE_RATE), np.float32), following["wave"]]
+            labels += [np.array([self.tokenizer.delimiter_id]), following["labels"]]
+        return {"wave": np.concatenate(waves), "labels": np.concatenate(labels)}
 
     def _spliced(self, index: int, random: np.random.Generator) -> Clip | None:
         if self.splicer is None or random.random() >= self.augment.splice_prob:

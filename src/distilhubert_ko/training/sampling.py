@@ -1,7 +1,7 @@
 """The order of the clips in an epoch: batches of similar lengths, few row groups at a time, a share for each rank."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,18 +41,20 @@ class BucketSampler(EpochSampler):
     batches. Then the batches of all pools are shuffled, so that lengths are similar in a batch and random between them.
     """
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int):
-        super().__init__(len(lengths), batch_size, seed)
-        self.lengths = np.asarray(lengths)
+    def __init__(self, count: int, lengths: Callable[[int], Sequence[int]], batch_size: int, seed: int):
+        """Take the function that gives the lengths in an epoch."""
+        super().__init__(count, batch_size, seed)
+        self.lengths = lengths
 
     def __iter__(self) -> Iterator[int]:
         random = self.random()
-        order = random.permutation(len(self.lengths))
+        lengths = np.asarray(self.lengths(self.epoch))
+        order = random.permutation(self.count)
         pool = self.batch_size * BUCKET_BATCHES
         batches = []
         for start in range(0, len(order), pool):
             part = order[start : start + pool]
-            part = part[np.argsort(self.lengths[part], kind="stable")]
+            part = part[np.argsort(lengths[part], kind="stable")]
             batches += [part[i : i + self.batch_size] for i in range(0, len(part), self.batch_size)]
         # An incomplete batch goes last: anywhere else it would shift all that follow across their buckets.
         full = [batch for batch in batches if len(batch) == self.batch_size]

@@ -230,7 +230,7 @@ class RecipeTrainer(Trainer):
             return RowGroupSampler(groups, lengths if buckets else None, batch_size, self.args.seed)
         if not buckets:
             return super()._get_train_sampler(train_dataset)
-        return BucketSampler(lengths, batch_size, self.args.seed)
+        return BucketSampler(len(self.clips), self.clips.samples, batch_size, self.args.seed)
 
     def get_batch_samples(self, epoch_iterator: Iterator, num_batches: int, device: torch.device) -> tuple[list, Any]:
         """Return the batches of an optimizer step, after the ranks have told each other what theirs hold."""
