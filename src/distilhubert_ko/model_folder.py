@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from distilhubert_ko.errors import InputError, ModelError, UnavailableError, reason
+from distilhubert_ko.files.digests import kept_sha256
+from distilhubert_ko.files.onnx_head import ORIGIN, PRODUCER, read_head
 from distilhubert_ko.files.reading import read_json_object
 from distilhubert_ko.files.writing import user_cache
 from distilhubert_ko.version import __version__
@@ -34,6 +36,7 @@ CARD, LEARNING_CURVE = "README.md", "learning-curve.png"
 LAST = "last"  # a folder in it, with the last weights beside the best ones
 
 SETTINGS = (CONFIG, PREPROCESSOR, PROCESSOR)  # what a graph depends on, with the weights
+NAME, MADE_OF = "distilhubert-ko", "made of"  # in a graph: who made it, and of what
 COPYING = 3600.0  # seconds within which a copy or a download writes the files of a folder, in any order
 PATTERNS = [
     "*.json",
@@ -194,18 +197,53 @@ def weights(folder: Path) -> list[Path]:
 def graph(folder: Path) -> Path:
     """Return where the graph of a model folder lies, or is to be written on first use.
 
-    It is `folder`/model.onnx unless the weights were written after it. Otherwise it is a file in the user's cache, so
-    that nothing is written unasked into a folder that may be read-only or the Hub's. The weights' path, size and time
-    name that file, so it is never older than they are.
+    It is `folder`/model.onnx if that was made of these weights, this vocabulary and these settings. A graph of an
+    earlier version does not say what it was made of, and counts if the weights were not written after it. Otherwise it
+    is a file in the user's cache, so that nothing is written unasked into a folder that may be read-only or the Hub's.
+    Raises ModelError for a folder without weights whose graph was made of another vocabulary or other settings.
     """
     beside, stored = folder / GRAPH, weights(folder)
-    newest = max((file.stat().st_mtime for file in stored), default=0.0)
-    if not stored or (beside.is_file() and beside.stat().st_mtime > newest - COPYING):
+    made_of = graph_origin(beside) if beside.is_file() else None
+    present = origin(folder) if made_of or stored else {}
+    if not stored:
+        for name, digest in (made_of or {}).items():
+            if present.get(name, digest) != digest:
+                raise ModelError(f"{beside} was made of another {name}: export the model again, or restore that file")
         return beside
-    sources = [*stored, *filter(Path.is_file, (folder / name for name in SETTINGS))]
-    states = [(str(file.absolute()), file.stat().st_size, file.stat().st_mtime_ns) for file in sources]
-    name = hashlib.sha256(repr((__version__, states)).encode()).hexdigest()[:16]
-    return user_cache() / name / GRAPH
+    newest = max(file.stat().st_mtime for file in stored)
+    if made_of == present if made_of else beside.is_file() and beside.stat().st_mtime > newest - COPYING:
+        return beside
+    return user_cache() / hashlib.sha256(repr((__version__, present)).encode()).hexdigest()[:16] / GRAPH
+
+
+def read_files(model: str | Path) -> list[Path]:
+    """Return the files that a use of a model on this machine may read, which its reports are not."""
+    return [path for path in Path(model).rglob("*") if path.name not in (REPORT, PREDICTIONS)]
+
+
+def origin(folder: Path) -> dict[str, str]:
+    """Return what a graph of a model folder depends on: name -> SHA-256 of weights, vocabulary and settings."""
+    files = [*weights(folder), *filter(Path.is_file, (folder / name for name in (*SETTINGS, VOCABULARY, ADDED_TOKENS)))]
+    return {file.name: kept_sha256(file) for file in files}
+
+
+def origin_text(made_of: dict[str, str]) -> str:
+    """Return what `origin` says as a graph carries it, in its doc_string."""
+    return json.dumps({MADE_OF: made_of})
+
+
+def graph_origin(path: Path) -> dict[str, str] | None:
+    """Return what a graph says that it was made of; None for one of an earlier version or of another program."""
+    try:
+        found = json.loads(read_head(path).get(ORIGIN, ""))[MADE_OF]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def is_own_graph(path: Path) -> bool:
+    """Tell whether this program made an ONNX file, perhaps on another machine."""
+    return read_head(path).get(PRODUCER) == NAME
 
 
 def resolve(model: str) -> Path:

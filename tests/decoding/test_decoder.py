@@ -124,6 +124,28 @@ def test_another_language_model_takes_the_place_of_the_one_before(folder: Path, 
     assert installed.read_bytes() == arpa.read_bytes()
 
 
+@pytest.mark.parametrize("name", ["mine.arpa", "attrs.json", "unigrams.txt", "notes/a.txt"])
+def test_a_language_model_that_somebody_put_into_the_folder_stays(
+    name: str, folder: Path, arpa: Path, tmp_path: Path
+) -> None:
+    place = folder / "language_model" / name
+    place.parent.mkdir(parents=True)
+    place.write_text('{"alpha": 0.123}', encoding="utf-8")
+    for refuse in (decoding.check_installable, lambda *given: decoding.install_language_model(*given, LmWeights())):
+        with pytest.raises(InputError, match=f"holds {name}, which this program did not write"):
+            refuse(folder, arpa)
+    assert [path for path in (folder / "language_model").rglob("*") if path.is_file()] == [place]
+    assert place.read_text(encoding="utf-8") == '{"alpha": 0.123}'
+
+
+def test_somebodys_language_model_gets_weights_where_it_lies(folder: Path, arpa: Path) -> None:
+    place = folder / "language_model" / "lm.arpa"
+    place.parent.mkdir()
+    place.write_bytes(arpa.read_bytes() + b"\n")
+    assert decoding.install_language_model(folder, place, LmWeights(0.3, 0.4)) == place
+    assert decoding.read_lm_weights(lm.LanguageModel(place)) == LmWeights(0.3, 0.4)
+
+
 def test_the_list_of_words_beside_a_model_comes_and_goes_with_it(folder: Path, arpa: Path, tmp_path: Path) -> None:
     words = tmp_path / "words.bin"
     ngrams = kneser_ney.train_ngrams([text.split() for text in TEXTS], 2)

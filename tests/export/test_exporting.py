@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import os
 import shutil
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ import torch
 from google.protobuf.message import EncodeError
 from safetensors.torch import load_file, save_file
 
+from distilhubert_ko import model_folder
 from distilhubert_ko.audio.frames import HUBERT_FRAMES, KERNELS, SAMPLE_RATE
 from distilhubert_ko.cli.model import Target
 from distilhubert_ko.data.reading import Reading
@@ -31,10 +33,11 @@ from distilhubert_ko.export.graph import HubertGraph
 from distilhubert_ko.export.int8_gate import ALLOWED, CLIPS, PrecisionTrial, calibration_waves
 from distilhubert_ko.model.ctc_network import CtcNetwork
 from distilhubert_ko.model.loading import load_network
-from distilhubert_ko.model_folder import GRAPH
+from distilhubert_ko.model_folder import GRAPH, LANGUAGE_MODEL
 from distilhubert_ko.recognition.session import ModelSession
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.text.tokenizer import Tokenizer
+from tests.support.full_disk import no_file_above
 from tests.support.model import JAMO, MODEL_FILES, SYLLABLES, clip, padded
 
 RUNGS = HubertGraph.RUNGS
@@ -132,8 +135,9 @@ def listing(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_graph_that_gives_what_torch_gives_is_kept(folder: Path) -> None:
-    (folder / GRAPH).write_bytes(b"the old graph")
+    before = (folder / GRAPH).stat().st_ino
     assert 0 < exporting.export_graph(folder) < 1e-4
+    assert (folder / GRAPH).stat().st_ino != before
     assert len(ModelSession(folder).log_probs([clip(16_000)])[0]) == HUBERT_FRAMES.count(16_000)
 
 
@@ -148,7 +152,6 @@ def test_a_graph_that_gives_something_else_leaves_the_folder_as_it_was(
         return build({**weights, "lm_head.bias": bias}, *args, **kwargs)
 
     monkeypatch.setattr(graphs, "build_graph", other)
-    (folder / GRAPH).write_bytes(b"the old graph")
     before = listing(folder)
     with pytest.raises(ExportError, match="untouched"):
         exporting.export_graph(folder)
@@ -184,15 +187,89 @@ def test_an_exported_folder_transcribes_by_itself(folder: Path, tmp_path: Path) 
     assert Transcriber(out)(clip(40_000)).text == expected != ""
 
 
-def test_an_exported_folder_replaces_one_that_was_there(folder: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    out.mkdir()
-    for name in ("vocab.json", GRAPH, "notes.txt"):
-        (out / name).write_text("old")
+def test_an_export_takes_the_place_of_an_earlier_one_and_leaves_nothing_of_it(folder: Path, tmp_path: Path) -> None:
+    other, out = Path(shutil.copytree(folder, tmp_path / "other")), tmp_path / "out"
+    (other / LANGUAGE_MODEL).mkdir()
+    (other / LANGUAGE_MODEL / "lm.arpa").write_text("of the other")
+    (other / "added_tokens.json").write_text("{}")
+    exporting.export_folder(other, out)
+    assert (out / LANGUAGE_MODEL / "lm.arpa").is_file()
     exporting.export_folder(folder, out)
+    assert {file.name for file in out.iterdir()} == {GRAPH, *exporting.COMPANIONS} & {
+        GRAPH,
+        *(file.name for file in folder.iterdir()),
+    }
     assert Transcriber(out)(clip(40_000)).text
-    assert (out / "notes.txt").read_text() == "old"
-    assert {file.name for file in out.iterdir()} <= {*exporting.COMPANIONS, GRAPH, "notes.txt"}
+    assert [file.name for file in tmp_path.iterdir() if file.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "config.json", "language_model/lm.arpa"])
+def test_an_export_never_replaces_a_folder_with_somebodys_file(name: str, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    exporting.export_folder(folder, out)
+    (out / name).parent.mkdir(exist_ok=True)
+    (out / name).write_text('{"mine": true}')
+    before = listing(out)
+    with pytest.raises(InputError, match=f"holds {name}, which this program did not write"):
+        exporting.export_folder(folder, out)
+    assert listing(out) == before
+
+
+def test_an_export_never_replaces_a_trained_model(folder: Path, exported: Path) -> None:
+    before = listing(folder)
+    with pytest.raises(InputError, match="which this program did not write"):
+        exporting.export_folder(exported, folder)
+    assert listing(folder) == before
+
+
+def test_a_graph_of_another_program_stays(folder: Path) -> None:
+    (folder / GRAPH).write_bytes(b"somebody's")
+    before = listing(folder)
+    for export in (exporting.export_graph, lambda model: exporting.export_folder(model, model)):
+        with pytest.raises(InputError, match="did not write it"):
+            export(folder)
+    assert listing(folder) == before
+
+
+def test_a_graph_knows_the_weights_the_vocabulary_and_the_settings_that_it_was_made_of(folder: Path) -> None:
+    made_of = model_folder.graph_origin(folder / GRAPH)
+    assert made_of == model_folder.origin(folder)
+    assert {"model.safetensors", "vocab.json", "config.json"} <= made_of.keys()
+    assert model_folder.is_own_graph(folder / GRAPH)
+    onnx.checker.check_model(folder / GRAPH)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "vocab.json", "preprocessor_config.json"])
+def test_a_graph_of_other_weights_vocabulary_or_settings_is_not_used(
+    name: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert model_folder.graph(folder) == folder / GRAPH
+    times, content = (folder / name).stat(), bytearray((folder / name).read_bytes())
+    content[-1] ^= 1
+    (folder / name).write_bytes(content)
+    os.utime(folder / name, ns=(times.st_atime_ns, times.st_mtime_ns))  # within the hour, or the same second
+    assert tmp_path / "cache" in model_folder.graph(folder).parents
+
+
+def test_a_vocabulary_that_the_graph_of_an_exported_folder_was_not_made_of_is_refused(
+    folder: Path, tmp_path: Path
+) -> None:
+    exporting.export_folder(folder, tmp_path / "out")
+    (tmp_path / "out" / "vocab.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"was made of another vocab\.json: export the model again"):
+        ModelSession(tmp_path / "out")
+
+
+def test_a_full_disk_in_an_export_is_one_line_and_leaves_what_was_there(folder: Path, tmp_path: Path) -> None:
+    exporting.export_folder(folder, tmp_path / "out")
+    before = listing(tmp_path / "out")
+    for export in (exporting.export_graph, lambda model: exporting.export_folder(model, tmp_path / "out")):
+        with no_file_above(10_000), pytest.raises(InputError, match="cannot be written") as error:
+            export(folder)
+        assert "\n" not in str(error.value)
+    assert listing(tmp_path / "out") == before
+    assert [file.name for file in tmp_path.iterdir() if file.name.startswith(".")] == []
 
 
 def raising(error: type[BaseException]) -> Callable[..., Any]:

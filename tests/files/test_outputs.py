@@ -1,6 +1,7 @@
 """An output never replaces an input, nor a file that this program did not write."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,14 @@ def test_what_a_command_reads_is_never_its_output_under_any_name(tmp_path: Path)
             check_output(tmp_path / name, ["missing", path])
 
 
+def test_a_copy_elsewhere_of_what_the_program_wrote_is_somebodys(tmp_path: Path) -> None:
+    written = write_output(tmp_path / "a.txt", "the program's")
+    copy = Path(shutil.copy(written, tmp_path / "kept.txt"))
+    with pytest.raises(InputError, match="did not write it"):
+        write_output(copy, "new")
+    assert copy.read_text() == "the program's"
+
+
 def test_a_file_without_content_may_be_replaced(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     assert write_output(tmp_path / "empty", "x").read_text() == "x"
@@ -109,7 +118,7 @@ def test_without_a_cache_outputs_are_written_but_not_replaced(tmp_path: Path, mo
 def test_a_folder_is_replaceable_only_if_all_its_files_are(tmp_path: Path) -> None:
     (tmp_path / "below").mkdir()
     (tmp_path / "below" / "a").write_text("one")
-    remember_folder(tmp_path)
+    remember_folder(tmp_path, tmp_path)
     check_replaceable_folder(tmp_path)
     (tmp_path / "below" / "notes").write_text("mine")
     with pytest.raises(InputError, match=r"holds below/notes, which this program did not write"):

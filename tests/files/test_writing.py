@@ -97,7 +97,7 @@ def test_files_of_a_folder_are_replaced_all_or_none_and_the_others_stay(fails: b
         (tmp_path / name).write_text("old")
 
     def replace() -> None:
-        with writing.replaced_files(tmp_path, last="graph") as temporary:
+        with writing.replaced_files(tmp_path) as temporary:
             for name in ("graph", "words"):
                 (temporary / name).write_text("new")
             if fails:
@@ -107,17 +107,6 @@ def test_files_of_a_folder_are_replaced_all_or_none_and_the_others_stay(fails: b
         replace()
     expected = {"graph": "old", "other": "old"} if fails else {"graph": "new", "other": "old", "words": "new"}
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == expected
-
-
-def test_the_last_of_the_files_is_replaced_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    order = []
-    replace = os.replace
-    monkeypatch.setattr(os, "replace", lambda *paths: (order.append(paths[1].name), replace(*paths)))
-    with writing.replaced_files(tmp_path, last="b") as temporary:
-        for name in "abc":
-            (temporary / name).touch()
-    assert sorted(order) == ["a", "b", "c"]
-    assert order[-1] == "b"
 
 
 def test_a_folder_that_was_made_for_files_that_never_came_does_not_stay(tmp_path: Path) -> None:

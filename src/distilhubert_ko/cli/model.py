@@ -62,7 +62,9 @@ def evaluate_command(
     from distilhubert_ko.evaluation.report import save_report
 
     reading = Reading(allow_outside=allow_outside)
-    _check_outputs(json_file, html, [*listing_files(corpus, reading), *([lm] if lm else [])])
+    _check_outputs(
+        json_file, html, [*listing_files(corpus, reading), *model_folder.read_files(model), *([lm] if lm else [])]
+    )
     names = [model] if against is None else [model, against]
     measured = [evaluated_report(name, corpus, reading, lm=lm, beam=beam) for name in names]
     for letter, name, report in zip("AB", names, measured, strict=False):

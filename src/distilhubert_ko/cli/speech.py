@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from distilhubert_ko import model_folder
 from distilhubert_ko.cli.common import (
     DEFAULT_MODEL,
     BeamOption,
@@ -276,7 +277,7 @@ def label_command(
     from distilhubert_ko.recognition.transcriber import Transcriber
 
     reading = Reading(heldout=heldout, allow_outside=allow_outside)
-    check_output(out, listing_files(corpus, reading))
+    check_output(out, [*listing_files(corpus, reading), *model_folder.read_files(model), *([lm] if lm else [])])
     if agree_cer is not None and agree is None:
         raise InputError("--agree-cer has no effect alone: add --agree MODEL")
     labeller = _labeller(model, lm, beam)

@@ -73,16 +73,19 @@ def prepare_command(
     """Read and check a recipe's corpora, build the vocabulary, and report what is kept and what is not."""
     from distilhubert_ko.data.account import describe_data
     from distilhubert_ko.data.dataset import prepare_dataset
+    from distilhubert_ko.files.outputs import check_replaceable_folder, replaced_output_folder
     from distilhubert_ko.files.writing import write_json
 
     config = _load_recipe(recipe, changes, allow_outside)
-    data = prepare_dataset(config)
     folder = out or Path("prepared") / config.name
+    check_replaceable_folder(folder)
+    data = prepare_dataset(config)
     account = data.report()
-    data.tokenizer.save(folder)
-    path = write_json(folder / model_folder.DATA, account.to_dict())
+    with replaced_output_folder(folder) as temporary:
+        data.tokenizer.save(temporary)
+        write_json(temporary / model_folder.DATA, account.to_dict())
     typer.echo(describe_data(account))
-    typer.echo(f"report: {path}  vocabulary: {folder / model_folder.VOCABULARY}")
+    typer.echo(f"report: {folder / model_folder.DATA}  vocabulary: {folder / model_folder.VOCABULARY}")
 
 
 def train_command(

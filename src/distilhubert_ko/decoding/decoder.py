@@ -22,7 +22,8 @@ from distilhubert_ko.decoding.hotwords import HotWords
 from distilhubert_ko.decoding.language_model import UNIGRAMS, LanguageModel, LmWeights, untuned_weights
 from distilhubert_ko.decoding.scoring import text_scorer
 from distilhubert_ko.errors import InputError, ModelError
-from distilhubert_ko.files.writing import replaced_file, write_json
+from distilhubert_ko.files.outputs import check_replaceable_folder, replaced_output_folder
+from distilhubert_ko.files.writing import write_json
 from distilhubert_ko.text.tokenizer import Tokenizer
 
 ATTRS = "attrs.json"
@@ -135,33 +136,26 @@ def read_lm_weights(model: LanguageModel) -> LmWeights:
 def check_installable(folder: Path, lm: Path) -> None:
     """Check that `install_language_model` could put a language model into a model folder, and that it is found there.
 
-    Raises InputError where not.
+    Raises InputError where not, and where the folder has a language model that this program did not put there.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: --save writes into a model folder: name one")
     if lm.suffix not in SUFFIXES:
         raise InputError(f"{lm}: a language model in a model folder ends in .arpa or .bin: rename it")
+    check_replaceable_folder(folder / model_folder.LANGUAGE_MODEL, filter(Path.is_file, (lm, lm.with_name(UNIGRAMS))))
 
 
 def install_language_model(folder: Path, lm: Path, chosen: LmWeights) -> Path:
     """Put a language model with its weights into a model folder, in place of another one, and return its path there.
 
-    Its list of words goes with it. Raises InputError where it cannot be written, and as `check_installable` does.
+    Its list of words comes with it. Whenever the process is killed, the folder has the old one or the new one, whole.
+    Raises InputError where it cannot be written, and as `check_installable` does.
     """
     check_installable(folder, lm)
-    target = folder / model_folder.LANGUAGE_MODEL / lm.name
-    try:
-        if not target.exists() or not target.samefile(lm):
-            with replaced_file(target) as temporary:
-                shutil.copyfile(lm, temporary)
-                for old in target.parent.iterdir():
-                    if old.suffix in SUFFIXES or old.name in (ATTRS, UNIGRAMS):
-                        old.unlink()
-                if (words := lm.with_name(UNIGRAMS)).is_file():
-                    shutil.copyfile(words, target.with_name(UNIGRAMS))
-    except OSError as error:
-        raise InputError(
-            f"{target} cannot be written ({error.strerror}): make room, or name a folder that you may write to"
-        ) from error
-    write_json(target.parent / ATTRS, asdict(chosen) | {"score_boundary": True})
-    return target
+    place = folder / model_folder.LANGUAGE_MODEL
+    files = [lm, *filter(Path.is_file, [lm.with_name(UNIGRAMS)])]
+    with replaced_output_folder(place, files) as temporary:
+        for file in files:
+            shutil.copyfile(file, temporary / file.name)
+        write_json(temporary / ATTRS, asdict(chosen) | {"score_boundary": True})
+    return place / lm.name

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from distilhubert_ko.audio.frames import HUBERT_FRAMES, FrameGrid
+from distilhubert_ko.model_folder import NAME
 
 Array = NDArray[Any]
 Input = str | Array | np.generic  # of a node: the name of another node's output, or a constant
@@ -111,7 +112,7 @@ class OnnxBuilder:
         last = 2 if whole is None else 1
         graph = helper.make_graph(self.nodes, "ctc", inputs[:last], outputs[:last], self.initializers)
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
-        return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="distilhubert-ko")
+        return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name=NAME)
 
     def observing_model(self, normalise: bool) -> onnx.ModelProto:
         """Return the graph in float32 with what `see` was told of as further outputs (batch, time, channels)."""

@@ -11,6 +11,7 @@ import transformers
 from google.protobuf.message import EncodeError
 from torch import Tensor
 
+from distilhubert_ko import model_folder
 from distilhubert_ko.errors import ExportError, ModelError
 from distilhubert_ko.export import graphs
 from distilhubert_ko.export.onnx_builder import Observed
@@ -32,17 +33,20 @@ class ExportSource:
     network: CtcNetwork
     normalise: bool
     weights: Mapping[str, np.ndarray]
+    made_of: dict[str, str]
+    """What the graphs say that they were made of, see `model_folder.origin`."""
 
     @classmethod
     def load(cls, folder: Path) -> "ExportSource":
         """Read a model folder. Raises ModelError where it cannot be loaded, or has an activation without a graph."""
         transformers.utils.logging.disable_progress_bar()  # loading takes no time that one would watch
+        made_of = model_folder.origin(folder)
         network = load_network(folder)
         for name in ("hidden_act", "feat_extract_activation"):
             if (value := getattr(network.config, name, "gelu")) != "gelu":
                 raise ModelError(f"{folder}: {name} {value!r} is not supported here: use a checkpoint with 'gelu'")
         weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-        return cls(folder, network, wants_normalised_waves(folder), weights)
+        return cls(folder, network, wants_normalised_waves(folder), weights, made_of)
 
     def graph(self, speech: Mapping[str, Observed] | None = None) -> onnx.ModelProto:
         """Return the graph: what `speech` knows in int8, the rest in float32."""
@@ -51,6 +55,7 @@ class ExportSource:
 
     def write_graph(self, built: onnx.ModelProto, path: Path) -> None:
         """Write a graph of this model to `path`. Raises ExportError where it is too large for one file."""
+        built.doc_string = model_folder.origin_text(self.made_of)
         try:
             path.write_bytes(built.SerializeToString())
         except (ValueError, EncodeError) as error:  # by protobuf's implementation, for its own limit

@@ -9,7 +9,7 @@ from distilhubert_ko.errors import InputError
 from distilhubert_ko.files.writing import user_cache, write_text
 
 WRITTEN = "written"
-"""A file in the user's cache: a digest per line, of every output. It names no files."""
+"""A file in the user's cache: a digest per line, of the place and the content of every output. It names no files."""
 DIGITS = 64  # of a digest
 LARGE = 1_000_000  # bytes from which the digest of a file is kept
 SETTLED = 2.0  # seconds after which a change of a file cannot have the same time as the one before
@@ -39,22 +39,29 @@ def kept_sha256(path: Path) -> str:
     return digest
 
 
-def remember_written(path: Path) -> None:
-    """Keep the digest of a file that this program has written. Where it cannot be kept, the file counts as a user's."""
+def remember_written(content: Path, place: Path) -> None:
+    """Keep the digest of a file's content and of its place, before it gets there.
+
+    Where it cannot be kept, the file counts as a user's.
+    """
     try:
         ledger = user_cache() / WRITTEN
         ledger.parent.mkdir(parents=True, exist_ok=True)
         with ledger.open("a", encoding="ascii") as file:
-            file.write(f"{sha256(path)}\n")
+            file.write(f"{_entry(content, place)}\n")
     except (OSError, InputError):
         pass
 
 
-def was_written(path: Path) -> bool:
-    """Tell whether this program wrote a file, with this very content. A file without content counts as written."""
-    if path.stat().st_size == 0:
+def was_written(place: Path) -> bool:
+    """Tell whether this program wrote a file there, with this very content; a file without content counts."""
+    if place.stat().st_size == 0:
         return True
     try:
-        return sha256(path).encode() in (user_cache() / WRITTEN).read_bytes()
+        return _entry(place, place).encode() in (user_cache() / WRITTEN).read_bytes()
     except (OSError, InputError):
         return False
+
+
+def _entry(content: Path, place: Path) -> str:
+    return hashlib.sha256(os.fsencode(os.path.realpath(place)) + b"\0" + sha256(content).encode()).hexdigest()

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from distilhubert_ko.errors import InputError
-from distilhubert_ko.files.digests import remember_written, was_written
-from distilhubert_ko.files.writing import replaced_file, unwritable_error
+from distilhubert_ko.files.digests import remember_written, sha256, was_written
+from distilhubert_ko.files.exchange import exchanged_folder
+from distilhubert_ko.files.writing import replaced_file, writing_errors
 
 Mark = Callable[[Path], bool]
 """Tells by the content whether this program wrote a file, perhaps on another machine."""
@@ -29,13 +30,12 @@ def check_output(path: Path, inputs: Iterable[str | os.PathLike[str]] = (), mark
     place = Path(os.path.realpath(path))
     if _same_file(place, inputs):
         raise InputError(f"{path} is an input of this command: give another name for what it writes")
-    try:
-        state = place.stat()
-    except FileNotFoundError:
-        _check_folder(path, place)
-        return place
-    except OSError as error:
-        raise unwritable_error(path, error) from error
+    with writing_errors(path):
+        try:
+            state = place.stat()
+        except FileNotFoundError:
+            _check_folder(path, place)
+            return place
     if stat.S_ISDIR(state.st_mode):
         raise InputError(f"{path} is a folder: give the name of a file in it")
     if not stat.S_ISREG(state.st_mode):
@@ -63,14 +63,11 @@ def replaced_output(path: Path, mark: Mark | None = None) -> Iterator[Path]:
     Raises InputError as `check_output` does, and where it cannot be written. Say so if an earlier output is replaced.
     """
     place = check_output(path, mark=mark)
-    try:
-        with replaced_file(place) as temporary:
-            yield temporary
-            remember_written(temporary)
-            check_output(path, mark=mark)  # it may have come meanwhile
-            replaces = place.exists()
-    except OSError as error:
-        raise unwritable_error(path, error) from error
+    with writing_errors(path), replaced_file(place) as temporary:
+        yield temporary
+        remember_written(temporary, place)
+        check_output(path, mark=mark)  # it may have come meanwhile
+        replaces = place.exists()
     if replaces:
         logger.info("%s: replaced what this program wrote there before", path)
 
@@ -82,23 +79,50 @@ def write_output(path: Path, text: str, mark: Mark | None = None) -> Path:
     return path
 
 
-def check_replaceable_folder(folder: Path) -> None:
-    """Raise InputError if `folder` holds anything that this program did not write."""
-    try:
-        for found in sorted(folder.rglob("*")):
-            if found.is_symlink() or not (found.is_dir() or (found.is_file() and is_replaceable(found))):
+@contextmanager
+def replaced_output_folder(folder: Path, same: Iterable[Path] = ()) -> Iterator[Path]:
+    """Yield an empty temporary folder, which takes the place of `folder`, whole, when the block ends without an error.
+
+    Raises InputError as `check_replaceable_folder` does, and where nothing can be written. Say so if an earlier folder
+    is replaced.
+    """
+    kept = tuple(same)
+    check_replaceable_folder(folder, kept)
+    with writing_errors(folder), exchanged_folder(folder) as temporary:
+        yield temporary
+        remember_folder(temporary, folder)
+        check_replaceable_folder(folder, kept)  # somebody may have put a file there meanwhile
+        replaces = folder.is_dir() and any(folder.iterdir())
+    if replaces:
+        logger.info("%s: replaced what this program wrote there before", folder)
+
+
+def check_replaceable_folder(folder: Path, same: Iterable[Path] = ()) -> None:
+    """Raise InputError if `folder` is a file, or holds anything that this program did not write.
+
+    A file with the content of one of `same`, which will be in the new folder, is no loss.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file: give the name of a folder")
+    with writing_errors(folder):
+        found = sorted(folder.rglob("*"))
+        kept = {sha256(file) for file in same} if found else set()
+        for path in found:
+            if path.is_symlink() or not (path.is_dir() or (path.is_file() and _is_no_loss(path, kept))):
                 raise InputError(
-                    f"{folder} holds {found.relative_to(folder)}, which this program did not write, or somebody "
+                    f"{folder} holds {path.relative_to(folder)}, which this program did not write, or somebody "
                     "changed since: give a new folder, or move that one away"
                 )
-    except OSError as error:
-        raise unwritable_error(folder, error) from error
 
 
-def remember_folder(folder: Path) -> None:
-    """Keep the digests of all files of a folder that this program is about to put in place."""
-    for file in filter(Path.is_file, folder.rglob("*")):
-        remember_written(file)
+def _is_no_loss(path: Path, kept: set[str]) -> bool:
+    return is_replaceable(path) or sha256(path) in kept
+
+
+def remember_folder(content: Path, place: Path) -> None:
+    """Keep the digests of all files of a folder that is about to get to `place`."""
+    for file in filter(Path.is_file, content.rglob("*")):
+        remember_written(file, place / file.relative_to(content))
 
 
 def _same_file(place: Path, inputs: Iterable[str | os.PathLike[str]]) -> bool:

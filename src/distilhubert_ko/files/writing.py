@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from distilhubert_ko.errors import InputError
+from distilhubert_ko.errors import DistilhubertKoError, InputError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Error numbers of the system for a disk without room."""
@@ -38,7 +38,7 @@ def replaced_file(path: Path, *, sync: bool = True) -> Iterator[Path]:
     Errors are those of the system.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary(path.parent)
+    temporary = temporary_path(path.parent)
     try:
         yield temporary
         if sync:
@@ -56,7 +56,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
     Errors are those of the system.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary(folder.parent)
+    temporary = temporary_path(folder.parent)
     temporary.mkdir()
     try:
         yield temporary
@@ -67,19 +67,19 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replaced_files(folder: Path, *, last: str = "") -> Iterator[Path]:
+def replaced_files(folder: Path) -> Iterator[Path]:
     """Yield an empty temporary folder, whose files go to `folder` when the block ends without an error.
 
-    Each replaces the file of its name, the one named `last` after all others. What else is in `folder` stays, and a
-    folder that was made for this goes again if the block fails. Errors are those of the system.
+    Each replaces the file of its name. What else is in `folder` stays, and a folder that was made for this goes again
+    if the block fails. Errors are those of the system.
     """
     new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary(folder)
+    temporary = temporary_path(folder)
     temporary.mkdir()
     try:
         yield temporary
-        files = sorted(temporary.iterdir(), key=lambda file: file.name == last)
+        files = sorted(temporary.iterdir())
         for file in files:
             _sync(file)
         for file in files:
@@ -95,20 +95,23 @@ def write_text(path: Path, text: str) -> Path:
 
     Make missing folders. Raises InputError where it cannot be written.
     """
-    try:
-        with replaced_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise unwritable_error(path, error) from error
+    with writing_errors(path), replaced_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
     return path
 
 
-def unwritable_error(path: Path, error: OSError) -> InputError:
-    """Return the error for a file or a folder that the system refuses to write."""
-    return InputError(
-        f"{path} cannot be written ({error.strerror or error}): name a folder that you may write to, with room for "
-        "it, or a shorter name"
-    )
+@contextmanager
+def writing_errors(path: Path) -> Iterator[None]:
+    """Raise InputError where the system refuses to write `path` within the block."""
+    try:
+        yield
+    except DistilhubertKoError:  # some are of the system's kind, too
+        raise
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be written ({error.strerror or error}): name a folder that you may write to, with room "
+            "for it, or a shorter name"
+        ) from error
 
 
 def write_json(path: Path, content: dict[str, Any]) -> Path:
@@ -147,7 +150,7 @@ def free_gb(place: Path) -> float:
     return shutil.disk_usage(there).free / 1e9
 
 
-def _temporary(folder: Path) -> Path:
+def temporary_path(folder: Path) -> Path:
     """Return a new name in `folder`, short, so that a name that fits the file system does not become too long."""
     remove_leftovers(folder)
     return folder / f".{HOST}-{os.getpid()}-{secrets.token_hex(4)}.tmp"
@@ -166,6 +169,12 @@ def _is_left_over(path: Path, host: str, process: int) -> bool:
         return time.time() - path.stat().st_mtime > FORGOTTEN
     except OSError:  # removed meanwhile
         return False
+
+
+def sync_tree(folder: Path) -> None:
+    """Flush every file in a folder and below to the disk."""
+    for file in filter(Path.is_file, folder.rglob("*")):
+        _sync(file)
 
 
 def _sync(file: Path) -> None:

@@ -28,7 +28,7 @@ class ModelSession:
         path = model_folder.graph(folder)
         if not path.is_file():
             raise ModelError(
-                f"{folder}: no {model_folder.GRAPH}, or one older than the weights; write it with "
+                f"{folder}: no {model_folder.GRAPH} of these weights and this vocabulary; write it with "
                 f"`distilhubert-ko export {folder}`"
             )
         options = onnxruntime.SessionOptions()
