@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from distilhubert_ko.audio import reading
+from distilhubert_ko.audio import channels, libsndfile
 from distilhubert_ko.audio.reading import SAMPLE_RATES, as_wave, audio_blocks, audio_duration, load_audio
 from distilhubert_ko.errors import AudioError
 
@@ -76,7 +76,7 @@ def test_offset_and_duration_cut_the_same_samples_as_a_slice() -> None:
 
 
 def test_a_file_longer_than_one_block_is_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "_BLOCK", 64)
+    monkeypatch.setattr(libsndfile, "_BLOCK", 64)
     wave = noise(1_000)
     np.testing.assert_array_equal(load_audio(encoded(wave, subtype="FLOAT")), wave)
 
@@ -163,7 +163,8 @@ def test_the_lowest_and_the_highest_sample_rate_are_read(rate: int) -> None:
 
 
 def test_many_channels_are_read_in_blocks_of_no_more_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "_BLOCK", 64)
+    monkeypatch.setattr(libsndfile, "_BLOCK", 64)
+    monkeypatch.setattr(channels, "_BLOCK", 64)
     wave = noise(1_000, channels=8)
     content = encoded(wave, subtype="FLOAT")
     assert max(len(block) for block in audio_blocks(content)) == 8

@@ -59,3 +59,36 @@ def remuxed(content: bytes, container: str, target: io.BytesIO | Path, **options
             if packet.dts is not None:
                 packet.stream = copy
                 new.mux(packet)
+
+
+def with_pauses(content: bytes, container: str, pauses: dict[float, float], **options: str) -> bytes:
+    """Moves the sound from each time on by so many seconds, in the container's time alone. Pictures stay."""
+    stream = io.BytesIO()
+    with av.open(io.BytesIO(content)) as old, av.open(stream, "w", format=container, options=OPTIONS | options) as new:
+        copies = {each.index: new.add_stream_from_template(each) for each in old.streams}
+        packets = [packet for packet in old.demux() if packet.dts is not None]
+        for packet in packets:
+            if packet.stream.type == "audio":
+                time = packet.dts * packet.time_base
+                moved = round(sum(long for start, long in pauses.items() if time >= start - 0.001) / packet.time_base)
+                packet.pts, packet.dts = packet.pts + moved, packet.dts + moved
+        for packet in sorted(packets, key=lambda each: each.dts * each.time_base):
+            packet.stream = copies[packet.stream.index]
+            new.mux(packet)
+    return stream.getvalue()
+
+
+def with_tracks(waves: list[np.ndarray], rate: int, container: str, codec: str) -> bytes:
+    """One audio track for each wave (samples,), in a video of one picture a second."""
+    parts = [encoded(wave, rate, container, codec, 3 if not number else 0) for number, wave in enumerate(waves)]
+    stream = io.BytesIO()
+    with av.open(stream, "w", format=container, options=OPTIONS) as new:
+        old = [av.open(io.BytesIO(part)) for part in parts]
+        copies = [{each.index: new.add_stream_from_template(each) for each in file.streams} for file in old]
+        for file, streams in zip(old, copies, strict=True):
+            for packet in file.demux():
+                if packet.dts is not None:
+                    packet.stream = streams[packet.stream.index]
+                    new.mux(packet)
+            file.close()
+    return stream.getvalue()

@@ -5,7 +5,6 @@ A wave is a float32 array of shape (samples,) at `SAMPLE_RATE`.
 
 import io
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -15,7 +14,10 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from distilhubert_ko.audio import joined
+from distilhubert_ko.audio.channels import USUAL, AudioChoice, mixing_grid, one_channel
 from distilhubert_ko.audio.frames import SAMPLE_RATE
+from distilhubert_ko.audio.libsndfile import SoundFile, UnreadableError
 from distilhubert_ko.errors import AudioError
 
 if TYPE_CHECKING:
@@ -28,33 +30,33 @@ LOUDEST = 2.0**31
 """The largest sample that is read: some files hold 32-bit integers as floating point. Past about 1e15, HuBERT's sums
 of squares overflow."""
 
-_BLOCK = 1 << 20  # samples read at a time, over all channels: no header's promise can exhaust memory
-_UNKNOWN_LENGTH = 2**63 - 1  # what libsndfile says of a FLAC stream whose header gives no length
-_STREAMED = 0x7FFF_0000  # a WAV written to a pipe promises this many bytes or more, and means "to the end"
+Source = str | Path | bytes | BinaryIO
 
 
 def load_audio(
-    source: str | Path | bytes | BinaryIO, offset: float = 0.0, duration: float | None = None
+    source: Source, offset: float = 0.0, duration: float | None = None, choice: AudioChoice = USUAL
 ) -> NDArray[np.float32]:
     """Read an audio file, or `duration` seconds of it from `offset` seconds on, as a wave.
 
-    Channels are averaged and other sample rates resampled. A slice that runs past the end stops at the end.
+    `choice` says which track and channel are read. By default, that is the first track that is not silent, with its
+    channels averaged. Other sample rates are resampled. A slice that runs past the end stops at the end.
 
     Returns:
         (samples,) float32 at 16 kHz, at least one sample, all of them finite.
 
-    What libsndfile cannot open goes to FFmpeg, where PyAV is installed; of a video the first audio stream is read.
+    What libsndfile cannot read to its end goes to FFmpeg, where PyAV is installed. There, audio that starts late or
+    pauses by the time of its container comes after silence.
 
     Raises:
         AudioError: the source is missing, a folder, forbidden, empty, not audio or truncated, or it holds
-            no samples, samples that are not finite or a sample rate outside `SAMPLE_RATES`; or the slice begins
-            past the end.
+            no samples, samples that are not finite or a sample rate outside `SAMPLE_RATES`; it lacks the track or
+            the channel; or the slice begins past the end.
     """
-    return np.concatenate([*audio_blocks(source, offset, duration)])
+    return np.concatenate([*audio_blocks(source, offset, duration, choice)])
 
 
 def audio_blocks(
-    source: str | Path | bytes | BinaryIO, offset: float = 0.0, duration: float | None = None
+    source: Source, offset: float = 0.0, duration: float | None = None, choice: AudioChoice = USUAL
 ) -> Iterator[NDArray[np.float32]]:
     """Yield what `load_audio` returns in pieces (samples,), so that a recording of hours needs little memory.
 
@@ -64,16 +66,15 @@ def audio_blocks(
     name = _name(source)
     if not 0 <= offset < np.inf or (duration is not None and not 0 < duration < np.inf):
         raise AudioError(f"{name}: cannot read {duration} s from {offset} s: give an offset >= 0, a duration > 0")
-    with _open(source) as file:
-        rate = file.samplerate
-        start, wanted = round(offset * rate), None if duration is None else round(duration * rate)
-        found = _read(file, start, wanted, name) if isinstance(file, soundfile.SoundFile) else file.read(start, wanted)
+    with _open(source, choice) as file:
         samples = 0
-        for block in _resampled(found, rate):
+        for block in _resampled(_one_wave(file, offset, duration, choice, name), file.samplerate):
             samples += len(block)
             yield _checked(block, name)
         if samples == 0:
-            raise AudioError(f"{name}: too few samples at {rate} Hz to make one at 16 kHz: leave this clip out")
+            raise AudioError(
+                f"{name}: too few samples at {file.samplerate} Hz to make one at 16 kHz: leave this clip out"
+            )
 
 
 def as_wave(samples: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -101,16 +102,26 @@ def encode_mp3(wave: NDArray[np.float32]) -> bytes:
     return file.getvalue()
 
 
-def audio_duration(source: str | Path | bytes | BinaryIO) -> float:
-    """Return the length in seconds from the header: a truncated FLAC or MP3 is found only when it is loaded.
+def audio_duration(source: Source) -> float:
+    """Return the length in seconds from the header: a truncated FLAC is found only when it is loaded.
 
     Files that FFmpeg reads are decoded to their end if their headers give no length.
 
     Raises:
         AudioError: as for `load_audio`, save for what only decoding can find.
     """
-    with _open(source) as file:
-        return float(file.frames / file.samplerate) if isinstance(file, soundfile.SoundFile) else file.seconds()
+    with _open(source, USUAL) as file:
+        return file.seconds()
+
+
+def channel_count(source: Source, choice: AudioChoice = USUAL) -> int:
+    """Return the number of channels of an audio file, or of the track that `choice` names.
+
+    Raises:
+        AudioError: as for `audio_duration`.
+    """
+    with _open(source, choice) as file:
+        return file.channels
 
 
 class _Memory(io.BytesIO):
@@ -123,7 +134,7 @@ class _Memory(io.BytesIO):
             return -1
 
 
-def _name(source: str | Path | bytes | BinaryIO) -> str:
+def _name(source: Source) -> str:
     if isinstance(source, str | Path):
         return str(source)
     if isinstance(source, bytes):
@@ -137,7 +148,7 @@ def _checked(block: NDArray[np.float32], name: str) -> NDArray[np.float32]:
     return block
 
 
-def _open(source: str | Path | bytes | BinaryIO) -> "soundfile.SoundFile | Media":
+def _open(source: Source, choice: AudioChoice) -> "SoundFile | Media":
     """Open with libsndfile, or otherwise with PyAV. Every failure becomes an AudioError."""
     name = _name(source)
     handle: bytes | str | _Memory
@@ -162,76 +173,70 @@ def _open(source: str | Path | bytes | BinaryIO) -> "soundfile.SoundFile | Media
         handle = _Memory(content)
     if not content:
         raise AudioError(f"{name} is empty (0 bytes): copy or record it again")
-    file = _opened(handle, name)
-    try:
-        _check_header(file, name)
-    except AudioError:
-        file.close()
-        raise
-    return file
-
-
-def _opened(handle: bytes | str | _Memory, name: str) -> "soundfile.SoundFile | Media":
-    try:
-        file = soundfile.SoundFile(handle)
-        if file.frames < _UNKNOWN_LENGTH:
-            return file
-        file.close()
-        reason = "does not say how long it is: write it again"
-    # TypeError is how soundfile says that a .raw file has no header.
-    except (soundfile.SoundFileError, TypeError):
-        reason = "is not audio that can be read (WAV, FLAC, Ogg, MP3, AIFF): check it"
-    try:
-        from distilhubert_ko.audio.ffmpeg import Media
-    except ImportError as error:
-        raise AudioError(f'{name} {reason}, or read more formats with pip install "distilhubert-ko[media]"') from error
-    if isinstance(handle, _Memory):
-        handle.seek(0)
-        return Media(handle, name)
-    return Media(open(handle, "rb"), name)
-
-
-def _check_header(file: "soundfile.SoundFile | Media", name: str) -> None:
+    file = _opened(handle, name, choice)
     lowest, highest = SAMPLE_RATES
     if not lowest <= file.samplerate <= highest:
+        file.close()
         raise AudioError(
             f"{name} has {file.samplerate:,} samples a second, not {lowest:,} to {highest:,}: write it again with its "
             "true rate"
         )
-    if not isinstance(file, soundfile.SoundFile):
-        return
-    # libsndfile quietly shortens a truncated WAV or AIFF to what is there, but notes it in its log.
-    for promised, found in re.findall(r"(?:data|SSND) : (\d+) \(should be (\d+)\)", file.extra_info):
-        if int(found) < int(promised) < _STREAMED:
-            raise AudioError(f"{name} is truncated ({found} of {promised} bytes of audio): copy it again")
-    if file.frames == 0:
-        raise AudioError(f"{name} holds no samples: record it again or leave it out")
+    return file
 
 
-def _read(file: soundfile.SoundFile, start: int, wanted: int | None, name: str) -> Iterator[NDArray[np.float32]]:
-    """Yield samples `start` to `start` + `wanted`, or to the end, channels averaged, in blocks (samples,)."""
-    if start >= file.frames:
-        seconds = file.frames / file.samplerate, start / file.samplerate
-        raise AudioError(f"{name} lasts {seconds[0]:.2f} s: the offset of {seconds[1]} s is past its end")
-    rest = file.frames - start
-    wanted = rest if wanted is None else min(wanted, rest)
-    most = max(1, _BLOCK // file.channels)
-    found = 0
+def _opened(handle: bytes | str | _Memory, name: str, choice: AudioChoice) -> "SoundFile | Media":
+    """Open with libsndfile what it reads to its end, and the rest with PyAV, or without PyAV not at all."""
+    with _bytes(handle) as stream:
+        reason = joined.reason_read_in_part(stream, name)
+        ogg = joined.is_ogg(stream)
     try:
-        if start:
-            file.seek(start)
-        while found < wanted:
-            block = file.read(min(most, wanted - found), dtype="float32", always_2d=True)
-            if not len(block):
-                break
-            found += len(block)
-            with np.errstate(all="ignore"):  # _checked refuses what is not finite
-                mono = block.mean(axis=1)
-            yield mono
-    except soundfile.SoundFileError as error:
-        raise AudioError(f"{name} is truncated or damaged: copy it again from its source") from error
-    if found < wanted:
-        raise AudioError(f"{name} is truncated ({found} of {wanted} samples): copy it again from its source")
+        from distilhubert_ko.audio.ffmpeg import Media, pauses
+    except ImportError as error:
+        if not reason:
+            try:
+                return _plain(handle, name, choice)
+            except UnreadableError as unreadable:
+                reason = str(unreadable)
+        raise AudioError(f'{name} {reason}, or read more formats with pip install "distilhubert-ko[media]"') from error
+    if not reason and not (ogg and pauses(_bytes(handle), name)):
+        try:
+            return _plain(handle, name, choice)
+        except UnreadableError:
+            pass
+    return Media(lambda: _bytes(handle), name, choice.track)
+
+
+def _plain(handle: bytes | str | _Memory, name: str, choice: AudioChoice) -> SoundFile:
+    file = SoundFile(handle, name, choice.unfinished)
+    if choice.track not in (None, 1):
+        file.close()
+        raise AudioError(f"{name} has one track of audio, not {choice.track}: leave out --track")
+    return file
+
+
+def _bytes(handle: bytes | str | _Memory) -> BinaryIO:
+    """Return the content of a handle as a stream that may be closed, from its beginning."""
+    return _Memory(handle.getvalue()) if isinstance(handle, _Memory) else open(handle, "rb")
+
+
+def _one_wave(
+    file: "SoundFile | Media", offset: float, duration: float | None, choice: AudioChoice, name: str
+) -> Iterator[NDArray[np.float32]]:
+    """Yield samples (samples,) from `offset` on at the file's rate: of the chosen channel, or of all mixed."""
+    rate = file.samplerate
+    start, wanted = round(offset * rate), None if duration is None else round(duration * rate)
+    # Mixing looks at so many samples together, so those in which the slice begins and ends are read whole.
+    grid = mixing_grid(rate, file.channels) if file.channels > 1 else 1
+    lead = start % grid
+    rest = None if wanted is None else wanted + -(start + wanted) % grid
+    for block in one_channel(file.read(start, rest, lead), choice.channel, grid, name):
+        piece = block[lead:]
+        lead -= len(block) - len(piece)
+        if wanted is not None:
+            piece = piece[:wanted]
+            wanted -= len(piece)
+        if len(piece):
+            yield piece
 
 
 def _resampled(blocks: Iterator[NDArray[np.float32]], rate: int) -> Iterator[NDArray[np.float32]]:

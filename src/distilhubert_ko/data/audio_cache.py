@@ -28,7 +28,7 @@ from distilhubert_ko.data.readers.entries import Audio
 from distilhubert_ko.errors import InputError
 from distilhubert_ko.files.writing import free_gb, replaced_file
 
-VERSION = 1  # raise it when the layout below changes, or when load_audio gives another wave of the same source
+VERSION = 2  # raise it when the layout below changes, or when load_audio gives another wave of the same source
 CHECKSUM = 4  # bytes of CRC-32, which finds any burst of up to 32 wrong bits; little-endian, as are the samples
 STEP = np.float32(2**-15)  # between two neighbours of what 16-bit integers become
 

@@ -1,0 +1,113 @@
+"""Audio in formats that libsndfile reads: WAV, FLAC, AIFF and others that have no time line of their own.
+
+This is the only module that opens audio with soundfile. Only `audio.reading` uses it.
+"""
+
+import logging
+import re
+from collections.abc import Iterator
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from distilhubert_ko.errors import AudioError
+
+_BLOCK = 1 << 20  # samples read at a time, over all channels: no header's promise can exhaust memory
+_UNKNOWN_LENGTH = 2**63 - 1  # what libsndfile says of a FLAC stream whose header gives no length
+_STREAMED = 0x7FFF_0000  # a WAV written to a pipe promises this many bytes or more, and means "to the end"
+_FRAMED = "MPEG"  # how the subtypes begin that stand in a WAV with a length that is an estimate
+
+logger = logging.getLogger(__name__)
+
+
+class UnreadableError(Exception):
+    """What libsndfile cannot read, or not to its end. The message follows the name of a file."""
+
+
+class SoundFile:
+    """A recording, to be read once. It is a context manager. `samplerate` is in Hz.
+
+    A file that is shorter than its header says is refused, or with `unfinished` read to its end with a warning.
+    Raises AudioError for such a file, and UnreadableError where FFmpeg should be asked.
+    """
+
+    def __init__(self, handle: bytes | str | BinaryIO, name: str, unfinished: bool = False):
+        self._name = name
+        try:
+            self._file = soundfile.SoundFile(handle)
+        # TypeError is how soundfile says that a .raw file has no header.
+        except (soundfile.SoundFileError, TypeError):
+            raise UnreadableError("is not audio that can be read (WAV, FLAC, Ogg, MP3, AIFF): check it") from None
+        try:
+            self._check(unfinished)
+        except (AudioError, UnreadableError):
+            self.close()
+            raise
+        self.samplerate: int = self._file.samplerate
+        self.channels: int = self._file.channels
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def seconds(self) -> float:
+        """Return the length from the header."""
+        return float(self._file.frames / self.samplerate)
+
+    def read(self, start: int, wanted: int | None, lead: int = 0) -> Iterator[NDArray[np.float32]]:
+        """Yield samples `start` - `lead` to `start` + `wanted`, or to the end, in blocks (samples, channels).
+
+        Raises AudioError for a file that is truncated or damaged, and a start past the end.
+        """
+        file = self._file
+        if start >= file.frames:
+            raise past_end(self._name, start / file.samplerate, self.seconds())
+        rest = file.frames - start
+        wanted = lead + (rest if wanted is None else min(wanted, rest))
+        most = max(1, _BLOCK // file.channels)
+        found = 0
+        try:
+            if start - lead:
+                file.seek(start - lead)
+            while found < wanted:
+                block = file.read(min(most, wanted - found), dtype="float32", always_2d=True)
+                if not len(block):
+                    break
+                found += len(block)
+                yield block
+        except soundfile.SoundFileError as error:
+            raise AudioError(f"{self._name} is truncated or damaged: copy it again from its source") from error
+        if found < wanted:
+            raise AudioError(f"{self._name} is truncated ({found} of {wanted} samples): copy it again from its source")
+
+    def _check(self, unfinished: bool) -> None:
+        file = self._file
+        if file.frames >= _UNKNOWN_LENGTH or (file.format != "MP3" and file.subtype.startswith(_FRAMED)):
+            raise UnreadableError("does not say how long it is: write it again")
+        # libsndfile quietly shortens a truncated WAV or AIFF to what is there, but notes it in its log.
+        for promised, found in re.findall(r"(?:data|SSND) : (\d+) \(should be (\d+)\)", file.extra_info):
+            if int(promised) >= _STREAMED or int(found) >= int(promised):
+                continue
+            if not unfinished:
+                raise AudioError(f"{self._name} is truncated ({found} of {promised} bytes of audio): copy it again")
+            logger.warning(
+                "%s: the header says %s bytes of audio, but the file ends after %s: it is read to there",
+                *(self._name, promised, found),
+            )
+        if file.frames == 0:
+            raise UnreadableError("has 0 samples, by its header: write it again")
+
+
+def past_end(name: str, offset: float, seconds: float) -> AudioError:
+    """Return the error for a slice that begins at `offset` of a recording of `seconds`."""
+    return AudioError(f"{name} lasts {seconds:.2f} s: the offset of {offset} s is past its end")
