@@ -2,9 +2,10 @@
 
 import re
 import unicodedata
+from dataclasses import replace
 
 from distilhubert_ko.text.hangul import SYLLABLE, compose
-from distilhubert_ko.text.spelling import spell_out
+from distilhubert_ko.text.spelling import Piece, read, spell_out
 
 # Unicode's Default_Ignorable_Code_Point: zero-width characters, BOM, Hangul fillers, variation selectors.
 _INVISIBLE = re.compile(
@@ -12,6 +13,8 @@ _INVISIBLE = re.compile(
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+# The area code of a telephone number, (02)123-4567 or 031)123-4567, is no note.
+_AREA_CODE = re.compile(r"\(?(?<![0-9])(0[0-9]{1,3})\)\s?(?=[0-9]{3,4}-[0-9]{4}(?![0-9]))")
 _BRACKETS = {"(": ")", "[": "]", "<": ">", "【": "】", "〔": "〕"}
 # Marks that leave the words beside them joined. The brackets among them quote titles, which are read aloud.
 _QUOTES = re.compile("[\"'`´˝ʼ‘’‚‛“”„‟′″«»‹›「」『』〈〉《》]")
@@ -34,12 +37,29 @@ def normalise(text: str, spell: bool = False) -> str:
     Normalising never fails, and doing it twice changes nothing more. What no Korean vocabulary spells (Latin letters,
     Chinese characters, ㅋㅋ) stays, so that `foreign_characters` can show it.
     """
-    text = compose(_INVISIBLE.sub("", text)).translate(_FULL_WIDTH)
-    text = _QUOTES.sub("", _without_brackets(text))
+    text = _unmarked(text)
     if spell:
         text = spell_out(text)
-    text = "".join(character if _is_spoken(character) else " " for character in text.lower())
-    return " ".join(compose(text).split())
+    return " ".join(compose(_spoken(text)).split())
+
+
+def readings(text: str) -> list[Piece]:
+    """Return `text` in pieces, each with every reading that Koreans use; the first ones make what `normalise` spells.
+
+    A piece that is read as it is written has one reading. Joined pieces want their spaces collapsed.
+    """
+    return [replace(piece, readings=tuple(map(_spoken, piece.readings))) for piece in read(_unmarked(text))]
+
+
+def _unmarked(text: str) -> str:
+    """Return NFC without invisible characters, full-width forms, notes in brackets and quotes."""
+    text = compose(_INVISIBLE.sub("", text)).translate(_FULL_WIDTH)
+    text = _AREA_CODE.sub(r"\1-", text)
+    return _QUOTES.sub("", _without_brackets(text))
+
+
+def _spoken(text: str) -> str:
+    return "".join(character if _is_spoken(character) else " " for character in text.lower())
 
 
 def foreign_characters(text: str) -> str:
