@@ -259,7 +259,7 @@ def test_waves_that_do_not_fit_are_decoded_anew(
 def test_clips_go_through_a_data_loader_in_the_order_of_the_sampler(
     examples: tuple[Example, ...], tokenizer: Tokenizer
 ) -> None:
-    sampler = BucketSampler([example.samples for example in examples], 4, seed=1)
+    sampler = bucket_sampler([example.samples for example in examples], 4, seed=1)
     loader = torch.utils.data.DataLoader(Clips(examples, tokenizer), 4, sampler=sampler, collate_fn=collate)
     lengths = [length for batch in loader for length in batch["lengths"].tolist()]
     assert lengths == [examples[index].samples for index in sampler]
