@@ -22,7 +22,7 @@ from distilhubert_ko.recognition.session import CUDA, ModelSession
 
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
 """Dense bf16 FLOP/s by NVIDIA's data sheets, of the SXM cards."""
-WARM = 3  # steps that are not timed
+WARM = 3  # steps, at most, that are not timed
 PRECISIONS = {
     "float32": (torch.float32, False),
     "float32, TF32": (torch.float32, True),
@@ -95,7 +95,7 @@ def timed(step: Step, scale: Scale, seconds: float, flops: float) -> dict[str, f
     cuda = scale.device == "cuda"
     if cuda:
         torch.cuda.reset_peak_memory_stats()
-    for _ in range(WARM):
+    for _ in range(min(WARM, scale.timed)):
         step()
     started = waited(scale.device)
     for _ in range(scale.timed):

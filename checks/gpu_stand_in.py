@@ -91,7 +91,7 @@ def small(device: str) -> Scale:
         zeroth=SHORT | {"learning_rate": 5e-3},
         short=SHORT | {"learning_rate": 5e-3},
         short_steps=4,
-        timed=2,
+        timed=1,
         batches=(2, 2),
         clips=32,
     )
