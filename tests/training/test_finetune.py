@@ -28,6 +28,7 @@ from distilhubert_ko.data import corpora, dataset
 from distilhubert_ko.data.dataset import prepare_dataset
 from distilhubert_ko.errors import InputError, TrainingError, UnavailableError
 from distilhubert_ko.evaluation import report
+from distilhubert_ko.export import exporting
 from distilhubert_ko.model.loading import build_network, load_network
 from distilhubert_ko.model.network import PaddingSafeHubertForCTC
 from distilhubert_ko.recognition.transcriber import Transcriber
@@ -174,6 +175,7 @@ def test_the_pipeline_of_transformers_gives_the_text_that_the_transcriber_gives(
 ) -> None:
     folder = Path(shutil.copytree(exported, tmp_path / "model"))
     vocabulary.save(folder)  # the same model says as many jamo as it says syllables
+    exporting.export_graph(folder)
     transcriber, recogniser = Transcriber(folder, threads=1), pipeline("automatic-speech-recognition", str(folder))
     for samples in (16_000, 40_001):
         text = transcriber(clip(samples)).text
