@@ -50,7 +50,15 @@ def damaged(home: Path) -> str:
     lines = (home / "train.jsonl").read_text(encoding="utf-8").splitlines()
     records = [json.loads(line) for line in lines]
     samples = [round(record["duration"] * SAMPLE_RATE) for record in records]
-    record = records[next(iter(RankBatches(BucketSampler(samples, 4, TINY_TRAINING.seed), 2, rank=1, ranks=2)))[0]]
+    record = records[
+        next(
+            iter(
+                RankBatches(
+                    BucketSampler(len(samples), lambda epoch: samples, 4, TINY_TRAINING.seed), 2, rank=1, ranks=2
+                )
+            )
+        )[0]
+    ]
     wave, rate = soundfile.read(record["audio_filepath"])
     record["audio_filepath"] = str(home / "damaged.flac")
     soundfile.write(record["audio_filepath"], wave, rate)
@@ -173,7 +181,7 @@ def account(run: Path) -> dict[str, Any]:
 def test_the_batches_of_all_ranks_are_those_of_one_process(
     count: int, batch_size: int, processes: int, epoch: int
 ) -> None:
-    sampler = BucketSampler(np.arange(count) % 7, batch_size * processes, seed=0)
+    sampler = BucketSampler(count, lambda epoch: np.arange(count) % 7, batch_size * processes, seed=0)
     sampler.set_epoch(epoch)
     alone = [*BatchSampler(sampler, batch_size * processes, drop_last=False)]
     shares = [RankBatches(sampler, batch_size, rank, processes) for rank in range(processes)]
