@@ -68,10 +68,20 @@ def _options(
 
 
 class _PlainLines(logging.Handler):
-    """Shows what the package logs as plain lines on standard error, wherever that is at the time."""
+    """Shows what the package logs as plain lines on standard error, wherever that is at the time, each line once.
+
+    A recording that is read twice, for its length and its text, would tell of its channels twice.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        typer.echo(self.format(record), err=True)
+        line = self.format(record)
+        if line not in self._shown:
+            self._shown.add(line)
+            typer.echo(line, err=True)
 
 
 @contextmanager

@@ -26,6 +26,13 @@ from distilhubert_ko.cli.progress import RecordingsBar, counting_bar
 from distilhubert_ko.errors import DistilhubertKoError, InputError, MissingExtraError
 from distilhubert_ko.recognition.formats import ALIGNMENT_FORMATS, FORMATS, TRANSCRIPT_FORMATS, render_transcript
 
+TrackOption = Annotated[
+    int | None,
+    typer.Option(
+        "--track", min=1, metavar="N", help="Audio track of a video; by default the first that is not silent."
+    ),
+]
+
 if TYPE_CHECKING:
     from distilhubert_ko.evaluation.labellers import Labeller
     from distilhubert_ko.recognition.vad import VadOptions
@@ -34,6 +41,9 @@ ALL = "all"
 WHISPER = "whisper:"
 AGREE_CER = 0.2
 OutputFormat = StrEnum("OutputFormat", {name.upper(): name for name in (*TRANSCRIPT_FORMATS, ALL)})  # type: ignore[misc]
+Channel = StrEnum("Channel", ("MIX", "LEFT", "RIGHT", "SPLIT"))
+OneChannel = StrEnum("OneChannel", ("MIX", "LEFT", "RIGHT"))
+CHANNELS = {"left": 1, "right": 2}
 AlignmentFormat = StrEnum("AlignmentFormat", {name.upper(): name for name in ALIGNMENT_FORMATS})  # type: ignore[misc]
 
 
@@ -53,6 +63,14 @@ def transcribe_command(
     ] = False,
     max_line_width: Annotated[int, typer.Option(min=1, help="Characters in a line of a subtitle.")] = 32,
     max_line_count: Annotated[int, typer.Option(min=1, help="Lines in a subtitle.")] = 1,
+    channel: Annotated[
+        Channel,
+        typer.Option(
+            help="One channel, or the mean of all (mix, or the louder where they cancel), or a speaker per channel "
+            "(split)."
+        ),
+    ] = Channel.MIX,
+    track: TrackOption = None,
     threads: ThreadsOption = None,
     batch_size: Annotated[
         int,
@@ -84,9 +102,11 @@ def transcribe_command(
     ] = None,
 ) -> None:
     """Print the text of recordings of any length, one line each, or write it to files."""
+    from distilhubert_ko.audio.channels import AudioChoice
     from distilhubert_ko.files.outputs import check_output, write_output
     from distilhubert_ko.files.recordings import STDIN, find_recordings
     from distilhubert_ko.recognition.segments import Layout
+    from distilhubert_ko.recognition.speakers import transcribe_channels
     from distilhubert_ko.recognition.transcriber import Transcriber
 
     vad = _vad_options(
@@ -97,6 +117,9 @@ def transcribe_command(
         min_silence_duration_ms=vad_min_silence_duration_ms,
         speech_pad_ms=vad_speech_pad_ms,
     )
+    if channel == Channel.SPLIT and n_best > 1:
+        raise InputError("--n-best has no effect with --channel split: leave out one of them")
+    choice = AudioChoice(CHANNELS.get(channel), track, unfinished=True)
     sources = find_recordings(audio)
     transcriber = Transcriber(
         exported_folder(model),
@@ -122,9 +145,12 @@ def transcribe_command(
             for place in places.values():
                 check_output(place, inputs)
             with bar.next_recording() as on_progress:
-                result = transcriber(source.read(), vad, on_progress)
+                if channel == Channel.SPLIT:
+                    result = transcribe_channels(transcriber, source.read(), vad, on_progress, choice)
+                else:
+                    result = transcriber(source.read(), vad, on_progress, choice=choice)
             if printed:
-                typer.echo(result.text)
+                typer.echo(result.dialogue)
             segments = result.one_word_each() if word_timestamps else result.segmented(layout)
             for form, place in places.items():
                 typer.echo(write_output(place, render_transcript(result, form, segments)))
@@ -199,12 +225,17 @@ def align_command(
     output_format: Annotated[
         AlignmentFormat | None, typer.Option("-f", "--output-format", help="What to write; tsv with -o alone.")
     ] = None,
+    channel: Annotated[
+        OneChannel, typer.Option(help="The channel that is aligned, or the mean of all.")
+    ] = OneChannel.MIX,
+    track: TrackOption = None,
     threads: ThreadsOption = None,
 ) -> None:
     """Find when each line, word and syllable of a known text is said: print the lines' times, or write a file.
 
     To align it, digits and Latin letters of the text are spelled out, as in training. It is shown as it is written.
     """
+    from distilhubert_ko.audio.channels import AudioChoice
     from distilhubert_ko.decoding.decoder import NO_LM
     from distilhubert_ko.files.outputs import check_output, write_output
     from distilhubert_ko.files.reading import read_text
@@ -217,7 +248,8 @@ def align_command(
         place = (output_dir or Path()) / f"{Path(audio).stem}.{FORMATS[form].extension}"
         check_output(place, [audio, text])
     written = read_text(text)
-    result = align_text(Transcriber(exported_folder(model), threads, lm=NO_LM), audio, written)
+    choice = AudioChoice(CHANNELS.get(channel), track, unfinished=True)
+    result = align_text(Transcriber(exported_folder(model), threads, lm=NO_LM), audio, written, choice)
     for warning in result.warnings():
         typer.echo(f"distilhubert-ko: {warning}", err=True)
     if place is None:

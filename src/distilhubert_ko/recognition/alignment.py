@@ -3,19 +3,18 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
+from distilhubert_ko.audio.channels import USUAL, AudioChoice
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.audio.reading import load_audio
 from distilhubert_ko.decoding import ctc
 from distilhubert_ko.errors import InputError
 from distilhubert_ko.recognition.formats import render_transcript
 from distilhubert_ko.recognition.segments import Segment
-from distilhubert_ko.recognition.transcriber import Transcriber
+from distilhubert_ko.recognition.transcriber import Source, Transcriber
 from distilhubert_ko.recognition.transcript import Transcript
 from distilhubert_ko.recognition.words import Word, word_from_tokens
 from distilhubert_ko.text.normalise import normalise
@@ -66,8 +65,10 @@ class _SpokenLine:
     ids: tuple[tuple[int, ...], ...]
 
 
-def align_text(transcriber: Transcriber, source: str | Path | bytes | BinaryIO | np.ndarray, text: str) -> Alignment:
+def align_text(transcriber: Transcriber, source: Source, text: str, choice: AudioChoice = USUAL) -> Alignment:
     """Return when each line, word and syllable of `text` is said in a file, its bytes, or mono 16 kHz samples.
+
+    `choice` says which track and channel of a file are read.
 
     Each label has the frames that it takes on the likeliest path that spells the whole text. A CTC model emits a
     label in a frame or two and the blank for the rest of it, so starts can be trusted more than ends. Memory holds
@@ -80,7 +81,7 @@ def align_text(transcriber: Transcriber, source: str | Path | bytes | BinaryIO |
     lines, left_out, untimed = _read_lines(text, transcriber.tokenizer)
     if not lines:
         raise InputError("the text holds no words that can be aligned: write what is said, in Hangul")
-    wave = source if isinstance(source, np.ndarray) else load_audio(source)
+    wave = source if isinstance(source, np.ndarray) else load_audio(source, choice=choice)
     if np.abs(wave).max(initial=0.0) < SILENCE:
         raise InputError("the audio is silent: check that this is the right recording")
     (log_probs,) = transcriber.log_probs([wave])

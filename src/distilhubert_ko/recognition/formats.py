@@ -36,7 +36,7 @@ class PlainText(Format):
     aligned = False
 
     def render(self, transcript: "Transcript", segments: "Sequence[Segment]") -> str:
-        return "".join(f"{segment.text}\n" for segment in segments)
+        return "".join(f"{speaker_label(segment.speaker)}{segment.text}\n" for segment in segments)
 
 
 class SubRip(Format):
@@ -61,13 +61,17 @@ class WebVtt(Format):
 
 
 class Tsv(Format):
-    """A table of the segments: start and end in whole milliseconds, and the text."""
+    """A table of the segments: start and end in whole milliseconds, the speaker if known, and the text."""
 
     extension = "tsv"
 
     def render(self, transcript: "Transcript", segments: "Sequence[Segment]") -> str:
-        rows = (f"{_milliseconds(s.start)}\t{_milliseconds(s.end)}\t{s.text}\n" for s in segments)
-        return "".join(["start\tend\ttext\n", *rows])
+        known = any(segment.speaker for segment in segments)
+        rows = [("start", "end", *(["speaker"] if known else []), "text")]
+        for each in segments:
+            times = str(_milliseconds(each.start)), str(_milliseconds(each.end))
+            rows.append((*times, *([str(each.speaker)] if known else []), each.text))
+        return "".join("\t".join(row) + "\n" for row in rows)
 
 
 class Json(Format):
@@ -85,9 +89,10 @@ class Json(Format):
                     "id": number,
                     "start": round(segment.start, 3),
                     "end": round(segment.end, 3),
+                    **({"speaker": segment.speaker} if segment.speaker else {}),
                     "text": segment.text,
                     "confidence": round(segment.confidence, 4),
-                    "words": [_rounded(asdict(word)) for word in segment.words],
+                    "words": [_word(word) for word in segment.words],
                 }
                 for number, segment in enumerate(segments)
             ],
@@ -175,10 +180,26 @@ def render_transcript(transcript: "Transcript", name: str, segments: "Sequence[S
     return FORMATS[name].render(transcript, transcript.segments if segments is None else segments)
 
 
+def speaker_label(speaker: int | None) -> str:
+    """Return what stands before the words of a speaker, "" where speakers were not told apart."""
+    return f"화자 {speaker}: " if speaker else ""
+
+
+def _word(word: "Word") -> dict[str, Any]:
+    table = asdict(word)
+    if word.speaker is None:
+        del table["speaker"]
+    return {name: _rounded(value) for name, value in table.items()}
+
+
 def _cue(segment: "Segment", point: str, escape: bool = False) -> str:
     lines = "\n".join(segment.lines)
     if escape:  # what WebVTT would take for markup
         lines = lines.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        if segment.speaker:
+            lines = f"<v {speaker_label(segment.speaker).removesuffix(': ')}>{lines}"
+    else:
+        lines = speaker_label(segment.speaker) + lines
     return f"{_clock(segment.start, point)} --> {_clock(segment.end, point)}\n{lines}"
 
 

@@ -43,6 +43,11 @@ class Segment:
         return " ".join(self.lines)
 
     @property
+    def speaker(self) -> int | None:
+        """The speaker of all its words, counted from 1, None where speakers were not told apart."""
+        return self.words[0].speaker
+
+    @property
     def confidence(self) -> float:
         """In 0..1: the geometric mean over the words, each weighed by its length."""
         weights = [len(word.text) for word in self.words]
@@ -51,11 +56,18 @@ class Segment:
 
 
 def split_into_segments(words: Sequence[Word], layout: Layout, seconds: float) -> tuple[Segment, ...]:
-    """Return the words of a recording of `seconds` in segments.
+    """Return the words of a recording of `seconds` in segments, those of each speaker apart, sorted by their starts.
 
     A segment ends at a PAUSE, where `layout` is full, and before LONGEST. One too quick to read stays until it can be
-    read, or until the next one starts.
+    read, or until the next one of the same speaker starts.
     """
+    speakers = dict.fromkeys(word.speaker for word in words)
+    lanes = ([word for word in words if word.speaker == speaker] for speaker in speakers)
+    found = [segment for lane in lanes for segment in _segments(lane, layout, seconds)]
+    return tuple(sorted(found, key=lambda segment: segment.start) if len(speakers) > 1 else found)
+
+
+def _segments(words: Sequence[Word], layout: Layout, seconds: float) -> list[Segment]:
     groups = list(_groups(words, layout))
     segments = []
     for number, group in enumerate(groups, start=1):
@@ -64,7 +76,7 @@ def split_into_segments(words: Sequence[Word], layout: Layout, seconds: float) -
         wanted = group[0].start + sum(map(len, lines)) / READABLE
         end = max(group[-1].end, min(wanted, following))
         segments.append(Segment(group[0].start, end, tuple(lines), tuple(group)))
-    return tuple(segments)
+    return segments
 
 
 def _groups(words: Sequence[Word], layout: Layout) -> Iterator[list[Word]]:

@@ -8,6 +8,7 @@ from typing import BinaryIO, TypeVar, Unpack
 
 import numpy as np
 
+from distilhubert_ko.audio.channels import USUAL, AudioChoice
 from distilhubert_ko.audio.frames import SAMPLE_RATE, frame_seconds
 from distilhubert_ko.audio.reading import as_wave, audio_blocks
 from distilhubert_ko.decoding import beam, ctc, decoder
@@ -27,7 +28,8 @@ CHUNK = 64  # clips that `recognise_in_chunks` holds in memory
 _NEVER = -100.0  # the log-probability of speaking in silence: low, and still finite for what adds such numbers up
 
 Clip = TypeVar("Clip")
-Source = str | Path | bytes | BinaryIO | np.ndarray
+FileSource = str | Path | bytes | BinaryIO
+Source = FileSource | np.ndarray
 
 
 class Transcriber:
@@ -72,8 +74,11 @@ class Transcriber:
         vad: VadOptions | None = None,
         on_progress: Callable[[float], None] | None = None,
         on_text: Callable[[str], None] | None = None,
+        choice: AudioChoice = USUAL,
     ) -> Transcript:
         """Return the transcript of a file, its bytes, or mono 16 kHz samples, of any length.
+
+        `choice` says which track and channel of a file are read.
 
         With `vad`, the source is read twice: once to find where somebody speaks, and once to transcribe only that.
         After each batch of windows, `on_progress` receives the seconds of the recording that are transcribed, and
@@ -91,11 +96,11 @@ class Transcriber:
                 yield block
 
         if vad is None:
-            pieces = windows.windowed_log_probs(self, counted(_blocks(source)), self.batch_size)
+            pieces = windows.windowed_log_probs(self, counted(_blocks(source, choice)), self.batch_size)
         else:
-            source = _rereadable(source)
-            regions = self._detector.regions(_blocks(source), vad)
-            blocks = counted(_blocks(source))
+            source = source if isinstance(source, np.ndarray) else self.rereadable(source)
+            regions = self._detector.regions(_blocks(source, choice), vad)
+            blocks = counted(_blocks(source, choice))
             pieces = windows.region_log_probs(self, blocks, regions, self._silence, self.batch_size)
         if on_progress:
             pieces = _with_progress(pieces, on_progress)
@@ -103,6 +108,13 @@ class Transcriber:
             pieces = self._with_text(pieces, on_text)
         hypotheses = self.decoder.decode(pieces)  # the samples are all counted only then
         return self._transcript(hypotheses, samples)
+
+    @staticmethod
+    def rereadable(source: FileSource) -> FileSource:
+        """Return the source, or its content where it can be read only once, as a stream or a pipe."""
+        if isinstance(source, str | Path):
+            return Path(source).read_bytes() if Path(source).is_fifo() else source
+        return source if isinstance(source, bytes) else source.read()
 
     def stream(self) -> Stream:
         """Return a stream for live captions. Feed it the samples of a microphone as they come."""
@@ -195,20 +207,13 @@ def open_in_chunks(
             on_progress(min(start + size, len(clips)), len(clips))
 
 
-def _blocks(source: Source) -> Iterable[np.ndarray]:
+def _blocks(source: Source, choice: AudioChoice) -> Iterable[np.ndarray]:
     if not isinstance(source, np.ndarray):
-        return audio_blocks(source)
+        return audio_blocks(source, choice=choice)
     if source.ndim != 1:
         return [as_wave(source)]  # which refuses it
     # In pieces, since a long recording may be mapped from a disk rather than held.
     return (as_wave(source[start:][: windows.WINDOW]) for start in range(0, len(source) or 1, windows.WINDOW))
-
-
-def _rereadable(source: Source) -> Source:
-    """Return the source, or its content where it can be read only once, as a stream or a pipe."""
-    if isinstance(source, str | Path):
-        return Path(source).read_bytes() if Path(source).is_fifo() else source
-    return source if isinstance(source, bytes | np.ndarray) else source.read()
 
 
 def _with_progress(pieces: Iterable[np.ndarray], on_progress: Callable[[float], None]) -> Iterator[np.ndarray]:

@@ -1,11 +1,12 @@
 """Transcript: what a transcription gives."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from distilhubert_ko.decoding.ctc import Token
-from distilhubert_ko.recognition.formats import render_transcript
+from distilhubert_ko.recognition.formats import render_transcript, speaker_label
 from distilhubert_ko.recognition.segments import Layout, Segment, split_into_segments
 from distilhubert_ko.recognition.words import Word, words_from_tokens
 from distilhubert_ko.text.tokenizer import Tokenizer
@@ -35,6 +36,13 @@ class Transcript:
     @property
     def text(self) -> str:
         return " ".join(word.text for word in self.words)
+
+    @property
+    def dialogue(self) -> str:
+        """The text in one line, or of several speakers in one line per turn."""
+        turns = itertools.groupby(self.segments, key=lambda segment: segment.speaker)
+        lines = (speaker_label(speaker) + " ".join(segment.text for segment in turn) for speaker, turn in turns)
+        return "\n".join(lines)
 
     @cached_property
     def segments(self) -> tuple[Segment, ...]:

@@ -23,13 +23,17 @@ class Syllable:
 
 @dataclass(frozen=True)
 class Word:
-    """A written word, with times and a confidence like a syllable's. Its `syllables` follow one another within it."""
+    """A written word, with times and a confidence like a syllable's. Its `syllables` follow one another within it.
+
+    `speaker` is counted from 1, None where the speakers of a recording were not told apart.
+    """
 
     text: str
     start: float
     end: float
     confidence: float
     syllables: tuple[Syllable, ...] = ()
+    speaker: int | None = None
 
 
 def words_from_tokens(tokens: Sequence[Token], tokenizer: Tokenizer, seconds: float) -> tuple[Word, ...]:
