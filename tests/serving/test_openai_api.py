@@ -140,6 +140,22 @@ def test_what_a_client_may_send_beside_is_taken(client: openai.OpenAI, expected:
     assert answer.text == expected.text
 
 
+@pytest.mark.parametrize("language", ["ko", "ko-KR", "KO_kr", "ko-Kore-KR", "kor", " Korean ", ""])
+def test_korean_is_korean_however_a_client_writes_it(client: openai.OpenAI, language: str) -> None:
+    assert client.audio.transcriptions.create(file=FILE, model="m", language=language).text
+
+
+@pytest.mark.parametrize("name", ["timestamp_granularities", "timestamp_granularities[]"])
+def test_granularities_are_taken_with_and_without_brackets(server: Running, name: str) -> None:
+    def answer(form: str) -> httpx2.Response:
+        data = {"model": "m", "response_format": form, name: ["word", "segment"]}
+        return httpx2.post(f"{server.url}/v1/audio/transcriptions", files={"file": FILE}, data=data)
+
+    assert {"words", "segments"} <= answer("verbose_json").json().keys()
+    refused = answer("json")
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, name)
+
+
 def test_a_silent_clip_has_an_empty_text_in_every_format(client: openai.OpenAI) -> None:
     file = ("a.wav", wav(np.zeros(SAMPLE_RATE, np.float32)))
     for form, text in (("text", "\n"), ("srt", ""), ("vtt", "WEBVTT\n")):
@@ -154,6 +170,8 @@ def test_a_silent_clip_has_an_empty_text_in_every_format(client: openai.OpenAI) 
     ("changed", "words", "param"),
     [
         ({"language": "en"}, "Korean only", "language"),
+        ({"language": "en-KR"}, "Korean only", "language"),
+        ({"language": "kok-IN"}, "Korean only", "language"),
         ({"timestamp_granularities": ["word"]}, "verbose_json", "timestamp_granularities[]"),
         ({"timestamp_granularities": ["line"], "response_format": "verbose_json"}, "'word'", None),
         ({"response_format": "diarized_json"}, "'json', 'text'", "response_format"),

@@ -380,6 +380,17 @@ def test_metrics_count_requests_by_template_and_seconds_of_audio(exported: Path)
     assert "secret" not in text
 
 
+def test_head_is_answered_as_get_is_without_its_body(exported: Path) -> None:
+    with running(exported) as server:
+        for path in ("/", "/healthz", "/static/app.js", "/docs", "/metrics", "/v1/models", "/nothing", PATH):
+            got, head = httpx2.get(server.url + path), httpx2.head(server.url + path)
+            assert (head.status_code, head.content) == (got.status_code, b""), path
+            assert head.headers["content-type"] == got.headers["content-type"]
+        assert (
+            'requests_total{method="HEAD",path="/healthz",status="200"} 1.0' in httpx2.get(f"{server.url}/metrics").text
+        )
+
+
 @pytest.mark.parametrize("log_transcripts", [False, True])
 def test_the_log_is_json_lines_without_what_was_said_unless_that_is_asked_for(
     exported: Path, caplog: pytest.LogCaptureFixture, log_transcripts: bool

@@ -64,6 +64,25 @@ class SecurityHeaders:
         await self.app(scope, receive, guarded)
 
 
+class HeadAsGet:
+    """Answers HEAD as GET, wherever GET is answered; the connection leaves the body out.
+
+    FastAPI's routes know only the methods that they name, and then say 405.
+    """
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            return await self.app(scope, receive, send)
+        inner = {**scope, "method": "GET"}
+        try:
+            await self.app(inner, receive, send)
+        finally:
+            scope.update({name: inner[name] for name in ("route", "endpoint") if name in inner})
+
+
 class AccessControl:
     """Refuses foreign hosts and foreign origins, and requires one of `tokens`, if there are any.
 

@@ -4,6 +4,7 @@ https://platform.openai.com/docs/api-reference/audio/createTranscription
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import asdict
 from typing import Annotated, Any, TypeVar
@@ -28,6 +29,7 @@ from distilhubert_ko.serving.uploads import Uploads
 
 TRANSCRIPTIONS = "/v1/audio/transcriptions"
 LANGUAGES = ("ko", "kor", "korean")
+"""Names of Korean; a region or a script may follow, as in ko-KR or ko_Hang."""
 
 Result = TypeVar("Result")
 
@@ -56,7 +58,7 @@ async def transcribe(
     uploads: Annotated[Uploads, Depends(_uploads)],
     file: Annotated[UploadFile, File(description="A recording in any format that FFmpeg reads.")],
     model: Annotated[str, Form(min_length=1, description="Any name; the server uses the model that it has loaded.")],
-    language: Annotated[str | None, Form(description="ko or empty.")] = None,
+    language: Annotated[str | None, Form(description="ko, ko-KR or empty.")] = None,
     prompt: Annotated[str | None, Form(description="Accepted and ignored.")] = None,
     response_format: Annotated[
         ResponseFormat, Form(description=f"{', '.join(ResponseFormat)}; json by default.")
@@ -66,23 +68,25 @@ async def transcribe(
         list[Granularity] | None,
         Form(alias="timestamp_granularities[]", description="word or segment, with verbose_json only."),
     ] = None,
+    granularities: Annotated[
+        list[Granularity] | None,
+        Form(alias="timestamp_granularities", description="The same, as clients write it that know no lists."),
+    ] = None,
     stream: Annotated[
         bool, Form(description="Return server-sent events while a long recording is transcribed.")
     ] = False,
 ) -> Response:
     """Return the text of a recording as json, text, srt, vtt or verbose_json, at once or as server-sent events."""
-    if language and language.lower() not in LANGUAGES:
+    if language and not _is_korean(language):
         raise Refusal(
             400,
             f"the language {language!r} is not supported: give ko, because the model knows Korean only",
             param="language",
         )
-    if timestamp_granularities and response_format != VERBOSE_JSON:
-        raise Refusal(
-            400,
-            "timestamp_granularities[] is only for verbose_json: set response_format to verbose_json",
-            param="timestamp_granularities[]",
-        )
+    wanted = [*(timestamp_granularities or []), *(granularities or [])]
+    if wanted and response_format != VERBOSE_JSON:
+        name = "timestamp_granularities[]" if timestamp_granularities else "timestamp_granularities"
+        raise Refusal(400, f"{name} is only for verbose_json: set response_format to verbose_json", param=name)
     wave = await _unless_left(request, uploads.wave(file.file))
     if stream:
         events = _events(request, uploads.texts(wave))
@@ -90,7 +94,7 @@ async def transcribe(
         return StreamingResponse(with_late_error(first, events), media_type="text/event-stream")
     found = await _unless_left(request, uploads.transcript(wave))
     _note(request, found)
-    return transcript_response(found, response_format, timestamp_granularities or [Granularity.SEGMENT])
+    return transcript_response(found, response_format, wanted or [Granularity.SEGMENT])
 
 
 @router.get("/v1/models", tags=["OpenAI"])
@@ -111,6 +115,10 @@ async def model(name: str, known: Known) -> dict[str, Any]:
 async def model_facts(known: Known) -> dict[str, Any]:
     """Return facts about the model: units, parameters, size in bytes, CER as a fraction, real-time factor."""
     return asdict(known)
+
+
+def _is_korean(language: str) -> bool:
+    return re.split("[-_]", language.strip().lower())[0] in LANGUAGES
 
 
 def _model(known: ModelFacts) -> dict[str, Any]:

@@ -91,6 +91,7 @@ def create_app(transcriber: Transcriber, facts: ModelFacts, options: ServerOptio
     app.add_exception_handler(ClientDisconnect, _left)
     app.add_exception_handler(DistilhubertKoError, _failed)
     # A request passes the middleware that was added last first.
+    app.add_middleware(gates.HeadAsGet)
     app.add_middleware(gates.BodyLimit, limits.upload_bytes)
     app.add_middleware(gates.Admission, openai_api.TRANSCRIPTIONS, limits.requests, metrics.held)
     app.add_middleware(gates.AccessControl, options.tokens, options.origins, options.hosts)
