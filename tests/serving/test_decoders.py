@@ -1,11 +1,13 @@
 """Decoding in separate processes: the same waves, within limits, and a failure of one file affects no other."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Coroutine
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +52,10 @@ def within(decoders: Decoders, task: Callable[[Decoders], Coroutine[Any, Any, An
     return asyncio.run(whole())
 
 
-async def outcome(decoders: Decoders, path: Path) -> np.ndarray | AudioError:
+async def outcome(decoders: Decoders, path: Path) -> np.ndarray | AudioError | UnavailableError:
     try:
         return await decoders.decode(path)
-    except AudioError as error:
+    except (AudioError, UnavailableError) as error:
         return error
 
 
@@ -155,15 +157,26 @@ def test_a_file_that_takes_too_much_memory_ends_its_worker_alone(endless: Path, 
     within(Decoders(ServerLimits(decoding_memory=400 << 20), workers=2), task)
 
 
-@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL])
-def test_the_death_of_a_worker_costs_its_file_only(number: signal.Signals, endless: Path, clip: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (signal.SIGSEGV, DecodingError),
+        (signal.SIGABRT, DecodingError),
+        (signal.SIGXCPU, DecodingError),
+        (signal.SIGKILL, UnavailableError),
+        (signal.SIGTERM, UnavailableError),
+    ],
+)
+def test_the_death_of_a_worker_costs_its_file_only_and_is_its_fault_only_if_it_crashed(
+    number: signal.Signals, kind: type[Exception], endless: Path, clip: Path
+) -> None:
     async def task(decoders: Decoders) -> None:
         lost = asyncio.create_task(outcome(decoders, endless))
         await busy(decoders, 1)
         (worker,) = decoders._alive
         kept = [asyncio.create_task(outcome(decoders, clip)) for _ in range(3)]
         worker.send_signal(number)
-        assert isinstance(await lost, DecodingError)
+        assert isinstance(await lost, kind)
         for each in kept:
             assert np.array_equal(await each, WAVE)
 
@@ -212,6 +225,21 @@ def test_many_files_share_few_workers_and_neither_processes_nor_descriptors_are_
             os.kill(pid, 0)
     if descriptors.exists():
         assert len(list(descriptors.iterdir())) == before
+
+
+def test_a_worker_ends_with_its_server_even_in_the_middle_of_a_file(endless: Path) -> None:
+    limits = json.dumps(asdict(ServerLimits()))
+    command = [sys.executable, "-m", "distilhubert_ko.serving.decoders", limits]
+    worker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert worker.stdin
+    assert worker.stdout
+    assert worker.stdout.readline() == b"ready\n"
+    worker.stdin.write(json.dumps([str(endless), f"{endless}.wave"]).encode() + b"\n")
+    worker.stdin.flush()
+    with endless.open("wb"):  # it reads, and waits for more
+        worker.stdin.close()
+        assert worker.wait(30) == 0
+    worker.stdout.close()
 
 
 def test_a_worker_that_cannot_start_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPatch, clip: Path) -> None:

@@ -4,18 +4,21 @@ import contextlib
 import io
 import json
 import logging
+import os
 import re
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
+import psutil
 import pytest
 import soundfile
 from websockets.exceptions import InvalidStatus
@@ -23,6 +26,7 @@ from websockets.sync.client import connect
 
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.errors import InputError
+from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.serving import connections, gates, request_log, server
 from distilhubert_ko.serving.options import ServerLimits, ServerOptions
 from tests.support.model import clip
@@ -428,6 +432,26 @@ def test_an_error_that_nobody_expected_is_a_500_that_tells_nothing(
         assert httpx2.get(f"{server.url}/healthz").status_code == 200
 
 
+@pytest.mark.parametrize("where", ["form", "copy", "folder"])
+def test_a_full_disk_is_a_503_that_blames_no_upload(
+    exported: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    with running(exported) as server:
+        sound = recording(60)  # of more bytes than a form holds in memory
+        with monkeypatch.context() as full:
+            match where:
+                case "form":
+                    full.setattr(tempfile, "TemporaryFile", lambda *_, **__: open("/dev/full", "w+b", 0))  # noqa: SIM115
+                case "copy":
+                    full.setattr("shutil.copyfileobj", lambda *_: os.write(os.open("/dev/full", os.O_WRONLY), b"x"))
+                case "folder":
+                    full.setattr(tempfile, "TemporaryDirectory", lambda **_: os.mkdir("/proc/none"))
+            answer = httpx2.post(server.url + PATH, timeout=PATIENCE, **form(sound))
+        assert (answer.status_code, answer.json()["error"]["type"]) == (503, "server_error")
+        assert "the server cannot store the upload" in answer.json()["error"]["message"]
+        assert httpx2.post(server.url + PATH, timeout=PATIENCE, **form(sound)).status_code == 200
+
+
 # What is left behind
 
 
@@ -466,20 +490,40 @@ def process(exported: Path, private: Path) -> Iterator[tuple[subprocess.Popen, s
         process.communicate()
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_server_told_to_stop_finishes_what_it_holds_and_leaves_nothing(
-    process: tuple[subprocess.Popen, str], private: Path
+    process: tuple[subprocess.Popen, str], private: Path, number: signal.Signals
 ) -> None:
     running, url = process
+    decoders = psutil.Process(running.pid).children()
     sound = form(recording(400))
     with ThreadPoolExecutor(2) as pool:
         waiting = [pool.submit(httpx2.post, url + PATH, timeout=PATIENCE, **sound) for _ in range(2)]
         wait_until(lambda: metric(url, "requests_held") == 2)
-        running.send_signal(signal.SIGTERM)
+        running.send_signal(number)
         assert [each.result().status_code for each in waiting] == [200] * 2
-    assert running.wait(PATIENCE) in (0, -signal.SIGTERM)
+    assert running.wait(PATIENCE) in (0, -number)
     assert not folders(private)
+    assert decoders
+    assert not any(each.is_running() for each in decoders)
     with pytest.raises(httpx2.TransportError):
         httpx2.get(f"{url}/healthz")
+
+
+def test_what_a_shutdown_cannot_finish_in_time_gets_503(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "FINISH_SECONDS", 1)
+    slow = threading.Event()
+    hear = Transcriber.__call__
+    monkeypatch.setattr(Transcriber, "__call__", lambda *given, **named: (slow.wait(5), hear(*given, **named))[1])
+    with running(exported) as started, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(httpx2.post, started.url + PATH, timeout=PATIENCE, **form(recording(1)))
+        wait_until(lambda: metric(started.url, "requests_held") == 1)
+        time.sleep(0.5)  # until it is transcribed
+        started.server.should_exit = True
+        answer = waiting.result()
+        slow.set()
+    assert (answer.status_code, answer.json()["error"]["type"]) == (503, "server_error")
+    assert "shut down" in answer.json()["error"]["message"]
 
 
 def test_what_a_killed_server_left_goes_when_the_next_one_starts(

@@ -9,9 +9,13 @@ import asyncio
 import json
 import math
 import os
+import queue
+import signal
 import sys
+import threading
 import time
 from asyncio.subprocess import PIPE, Process
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -31,6 +35,9 @@ except ImportError:  # Windows has no such limits: there, only the time and the 
     resource = None  # type: ignore[assignment]
 
 _READY = b"ready\n"
+_FROM_OUTSIDE = (signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM))
+"""Signals that no file causes: the system's when memory runs out, or an administrator's."""
+_END_SECONDS = 5.0  # for a worker that answers no more to end by itself
 _FILES = 32  # file descriptors that a worker may hold
 
 
@@ -61,8 +68,8 @@ class Decoders:
         Meanwhile a file of 64 kB per second of audio lies beside `path`, whose folder should belong to the request.
 
         Raises AudioError as `load_audio` does, with "the file" for its name, and TooLongError as soon as the length is
-        known. Raises DecodingError if decoding took too long or ended its worker, and UnavailableError if no worker
-        can be started or the disk is full.
+        known. Raises DecodingError if decoding took too long or ended its worker. Raises UnavailableError if no worker
+        can be started, if it was killed from outside, or if the disk is full.
         """
         wave = path.with_name(f"{path.name}.wave")
         try:
@@ -91,6 +98,8 @@ class Decoders:
                 spare = worker
                 error: dict[str, str] | None = json.loads(line)
                 return error
+            with suppress(TimeoutError):  # so that its end tells the cause, rather than `_end`
+                await asyncio.wait_for(worker.wait(), _END_SECONDS)
         except TimeoutError:
             raise DecodingError(
                 f"decoding the file took more than {self.limits.decoding_seconds:g} s: cut it into parts or convert "
@@ -100,6 +109,9 @@ class Decoders:
             self._idle.put_nowait(spare)
             if worker and not spare:
                 await self._end(worker)
+        assert worker
+        if -(worker.returncode or 0) in _FROM_OUTSIDE:
+            raise UnavailableError("the process that decoded the file was killed: try again later")
         raise DecodingError(
             "decoding the file crashed, or took more than "
             f"{self.limits.decoding_memory >> 20:,} MiB of memory: check the file, or convert it to WAV"
@@ -154,11 +166,20 @@ def run_worker() -> None:
     _confine(limits)
     answers.write(_READY.decode())
     answers.flush()
-    for line in sys.stdin:
-        path, wave = map(Path, json.loads(line))
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(lines,), daemon=True).start()
+    while True:
+        path, wave = map(Path, json.loads(lines.get()))
         _allow_time(limits)
         answers.write(json.dumps(_decoded(path, wave, limits)) + "\n")
         answers.flush()
+
+
+def _listen(lines: "queue.SimpleQueue[str]") -> None:
+    """Pass lines on, and end the process with its server, even in the middle of a file."""
+    for line in sys.stdin:
+        lines.put(line)
+    os._exit(0)
 
 
 def _decoded(path: Path, wave: Path, limits: ServerLimits) -> dict[str, str] | None:
@@ -209,10 +230,7 @@ def _limit(what: int, most: int) -> None:
 
 
 def _allow_time(limits: ServerLimits) -> None:
-    """Allow the next file as much processor time as wall-clock time.
-
-    Normally the server ends a slow worker first. This ends a worker that a killed server left behind.
-    """
+    """Allow the next file as much processor time as wall-clock time. Normally the server ends a slow worker first."""
     if resource is not None:
         _, hard = resource.getrlimit(resource.RLIMIT_CPU)
         resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time() + limits.decoding_seconds) + 1, hard))

@@ -3,6 +3,7 @@
 Neither contains transcripts, unless they are requested, nor names or addresses of clients, nor tokens.
 """
 
+import asyncio
 import json
 import logging
 import time
@@ -71,7 +72,7 @@ def logging_config() -> dict[str, Any]:
 
 
 class RequestLog:
-    """Counts and logs each request, and answers 500 to an unexpected error.
+    """Counts and logs each request. Answers 500 to an unexpected error, and 503 to what a shutdown cut off.
 
     An endpoint leaves `audio_seconds` and `transcript` in the state of its request. Paths are templates of the
     application, so that no text of a client becomes a label or a line. `paths` are those that a gate may refuse before
@@ -99,6 +100,11 @@ class RequestLog:
         state = scope.setdefault("state", {})
         try:
             await self.app(scope, receive, watched)
+        except asyncio.CancelledError:  # by uvicorn, when the time to finish is over
+            if scope["type"] != "http" or status:
+                raise
+            late = Refusal(503, "the server shut down before this was done: try again later")
+            await late.response()(scope, receive, watched)
         except Exception:
             if scope["type"] != "http" or status:
                 raise  # uvicorn logs it, and cuts the connection

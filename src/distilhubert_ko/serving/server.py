@@ -4,6 +4,7 @@ import contextlib
 import ipaddress
 import logging
 import logging.config
+import signal
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -28,7 +29,7 @@ from distilhubert_ko.serving.model_facts import ModelFacts
 from distilhubert_ko.serving.options import ServerOptions
 from distilhubert_ko.serving.refusals import Refusal, refusal_of
 from distilhubert_ko.serving.request_log import Metrics, RequestLog
-from distilhubert_ko.serving.uploads import Uploads
+from distilhubert_ko.serving.uploads import Uploads, unstored
 from distilhubert_ko.version import __version__
 
 MESSAGE_BYTES = 1 << 20  # the largest WebSocket message: half a minute of speech
@@ -139,7 +140,11 @@ def run_server(transcriber: Transcriber, facts: ModelFacts, options: ServerOptio
         logging.getLogger(request_log.LOGGER).warning(
             f"other machines can reach {host} without encryption: put a proxy with TLS in front of it.{tokens}"
         )
-    Server(config, app.state.live).run([listening])
+    server = Server(config, app.state.live)
+    hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hangup and signal.getsignal(hangup) == signal.SIG_DFL:  # not where nohup ignores it
+        signal.signal(hangup, server.handle_exit)
+    server.run([listening])
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
@@ -203,6 +208,8 @@ async def _refused(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     if isinstance(error, Refusal):
         return error.response()
+    if isinstance(error.__cause__, OSError):  # of the form's temporary file: FastAPI blames the body
+        return refusal_of(unstored(error.__cause__)).response()
     return Refusal(error.status_code, str(error.detail), headers=dict(error.headers or {})).response()
 
 

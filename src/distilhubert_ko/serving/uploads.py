@@ -12,6 +12,7 @@ from typing import BinaryIO, Self
 
 import numpy as np
 
+from distilhubert_ko.errors import UnavailableError
 from distilhubert_ko.recognition.transcript import Transcript
 from distilhubert_ko.serving.batcher import Batcher
 from distilhubert_ko.serving.decoders import Decoders
@@ -49,11 +50,18 @@ class Uploads:
         await self._held.aclose()
 
     async def wave(self, upload: BinaryIO) -> np.ndarray:
-        """Return the wave (samples,) of an upload at 16 kHz. Raises what `Decoders.decode` raises."""
-        with tempfile.TemporaryDirectory(dir=self._folder) as folder:
-            path = Path(folder) / "upload"
-            with path.open("xb") as file:
-                await asyncio.to_thread(shutil.copyfileobj, upload, file)
+        """Return the wave (samples,) of an upload at 16 kHz.
+
+        Raises what `Decoders.decode` raises, and UnavailableError if the disk is full.
+        """
+        async with AsyncExitStack() as stack:
+            try:
+                folder = stack.enter_context(tempfile.TemporaryDirectory(dir=self._folder))
+                path = Path(folder) / "upload"
+                with path.open("xb") as file:
+                    await asyncio.to_thread(shutil.copyfileobj, upload, file)
+            except OSError as error:
+                raise unstored(error) from error
             return await self._decoders.decode(path)
 
     async def transcript(self, wave: np.ndarray) -> Transcript:
@@ -81,6 +89,11 @@ class Uploads:
             yield transcript
         finally:
             work.cancel()
+
+
+def unstored(error: OSError) -> UnavailableError:
+    """Return the error of an upload that could not be written to the disk."""
+    return UnavailableError(f"the server cannot store the upload ({error.strerror or error}): try again later")
 
 
 @contextmanager
