@@ -1,8 +1,11 @@
 """Bulk transcription: one correct record per input, whatever process dies and whatever file is corrupt."""
 
+import itertools
 import json
 import os
+import shutil
 import signal
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,8 +26,11 @@ from distilhubert_ko.bulk import inputs, outputs
 from distilhubert_ko.bulk import run as bulk
 from distilhubert_ko.bulk.inputs import BulkInput, Storage
 from distilhubert_ko.cli import main as cli
+from distilhubert_ko.decoding.kneser_ney import train_ngrams, write_arpa
 from distilhubert_ko.errors import CorpusError, InputError
+from distilhubert_ko.export.exporting import export_graph
 from tests.support.model import clip
+from tests.support.runs import forked
 
 CLIPS = 60
 LENGTHS = (1, 399, 400, 4000, 9000, 16000)  # samples; the first two are too short for a frame
@@ -200,26 +206,136 @@ def test_the_command_writes_one_record_each(
 def test_an_output_that_cannot_be_written_ends_the_run_with_one_line(
     engine: None, work: bulk.WorkerOptions, recordings: Path, tmp_path: Path
 ) -> None:
+    bulk._claim(tmp_path, work)
     (tmp_path / outputs.DRAFTS).write_text("where a folder should be")
     with pytest.raises(InputError, match=r"^[^\n]*cannot be written[^\n]*$"):
         bulk.transcribe_all(str(recordings / "둘째 폴더"), tmp_path, work, workers=1)
 
 
 @pytest.mark.parametrize("content", ["", "[", "{}", "[" * 100_000])
-def test_a_corrupt_file_of_an_earlier_run_is_an_error_that_names_it(
-    work: bulk.WorkerOptions, recordings: Path, tmp_path: Path, content: str
+def test_a_corrupt_file_of_an_earlier_run_is_begun_again_or_named(
+    work: bulk.WorkerOptions, recordings: Path, tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    drafts = tmp_path / outputs.DRAFTS
-    drafts.mkdir()
-    (drafts / "part-0.json").write_text(content, encoding="utf-8")
-    with pytest.raises(InputError, match=r"part-0\.json is corrupt"):
-        bulk.transcribe_all(str(recordings / "둘째 폴더"), tmp_path, work)
+    whole, transcriber = shard(recordings), work.transcriber()
+    bulk._claim(tmp_path, work)
+    draft = tmp_path / outputs.DRAFTS / f"{whole.name}.json"
+    for step in (
+        lambda: bulk._gather(tmp_path),
+        lambda: outputs.transcribe_shard(whole, tmp_path, Storage(), transcriber),
+    ):
+        draft.parent.mkdir(exist_ok=True)
+        draft.write_text(content, encoding="utf-8")
+        step()
+        assert f"{draft.name} is corrupt" in caplog.text
+        caplog.clear()
+    assert len(records(tmp_path)) == len(whole.inputs)
     (tmp_path / bulk.SETTINGS).write_text(content, encoding="utf-8")
     with pytest.raises(InputError, match=bulk.SETTINGS):
         bulk.transcribe_all(str(recordings / "둘째 폴더"), tmp_path, work)
 
 
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+NAMES = ["manifest.jsonl", "part-000.jsonl", "other.parquet", "notes.txt"]
+
+
+def test_a_run_into_the_folder_of_its_manifest_deletes_nothing(
+    engine: None, work: bulk.WorkerOptions, recordings: Path, tmp_path: Path
+) -> None:
+    soundfile.write(tmp_path / "a.wav", clip(5000), SAMPLE_RATE)
+    for name in NAMES:
+        (tmp_path / name).write_text('{"audio_filepath": "a.wav"}\n', encoding="utf-8")
+    before = files(tmp_path)
+    for _ in range(2):
+        assert bulk.transcribe_all(str(tmp_path / "manifest.jsonl"), tmp_path, work, workers=1).records == 1
+        assert files(tmp_path).items() > before.items()
+
+
+@pytest.mark.parametrize("name", ["_SUCCESS", "_drafts/part-0123456789abcdef.json", "part-0123456789abcdef.jsonl"])
+def test_a_folder_with_files_like_its_own_but_without_its_settings_is_refused(
+    name: str, work: bulk.WorkerOptions, recordings: Path, tmp_path: Path
+) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("somebody's")
+    before = files(tmp_path)
+    with pytest.raises(InputError, match=rf"holds {name.partition('/')[0]}, but no _settings\.json"):
+        bulk.transcribe_all(str(recordings), tmp_path, work)
+    assert files(tmp_path) == before
+
+
+def test_every_content_that_a_transcript_depends_on_has_to_be_as_before(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Path(shutil.copytree(exported, tmp_path / "model"))
+    lm, other = tmp_path / "lm.arpa", tmp_path / "other.arpa"
+    for path, text in ((lm, "가 나"), (other, "가 다")):
+        write_arpa(train_ngrams([text.split()], 2), path)
+
+    def record(**settings: Any) -> dict[str, Any]:
+        return bulk.WorkerOptions(str(model), 1, {"lm": str(lm), "hotwords": ["나무"], **settings}).record()
+
+    seen = [record(), record(hotword_weight=3.0), record(n_best=2), record(beam=7), record(hotwords=["바다"])]
+    lm.write_bytes(other.read_bytes())  # trained again, under the same name
+    seen.append(record())
+    lm.with_name("attrs.json").write_text('{"unk_score_offset": -3}')
+    seen.append(record())
+    vocabulary = (model / "vocab.json").read_text(encoding="utf-8")
+    (model / "vocab.json").write_text(vocabulary + " ", encoding="utf-8")
+    export_graph(model)
+    seen.append(record())
+    assert all(one != two for one, two in itertools.combinations(seen, 2))
+    assert record() == json.loads(json.dumps(seen[-1]))
+
+
 # What a shard leaves behind, without Ray
+
+
+def test_a_pipe_and_a_name_in_euc_kr_have_a_record(work: bulk.WorkerOptions, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")
+    strange = os.fsencode(tmp_path) + b"/\xc7\xd1.wav"
+    soundfile.write(strange, clip(5000), SAMPLE_RATE, format="WAV")
+    transcriber = work.transcriber()
+    (found,) = inputs.read_inputs(str(tmp_path), Storage())
+    pipe = BulkInput("pipe", str(tmp_path / "pipe.wav"))
+    whole, out = outputs.BulkShard((found, pipe), (0, 0)), tmp_path / "out"
+    outputs.transcribe_shard(whole, out, Storage(), transcriber)
+    told = {record["id"]: record for record in records(out)}
+    assert told[r"\xc7\xd1.wav"]["error"] is None
+    assert "no ordinary file" in told["pipe"]["error"]
+    assert {bulk._key(record) for record in bulk._finished(out)} == {found.key, pipe.key}
+
+
+def test_an_input_that_takes_too_long_ends_its_worker_once_and_has_a_record(
+    work: bulk.WorkerOptions, recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outputs, "time_limit", lambda group: 0.3)
+    whole = outputs.BulkShard(shard(recordings).inputs[:3], (0, 0, 0))
+    slow = whole.inputs[1].audio
+
+    def opened(each: BulkInput, *rest: Any) -> np.ndarray:
+        if each.audio == slow:
+            time.sleep(60)
+        return clip(4000)
+
+    monkeypatch.setattr(outputs, "_wave_or_transcript", opened)
+    ends = []
+    for _ in range(3):
+        process = forked.Process(target=outputs.transcribe_shard, args=(whole, tmp_path, Storage(), work.transcriber()))
+        process.start()
+        process.join()
+        ends.append(process.exitcode)
+    assert ends == [1, 1, 0]  # with the others, then alone; after that it is recorded
+    errors = {record["audio"]: record["error"] for record in records(tmp_path)}
+    assert "it took too long" in errors.pop(slow)
+    assert {*errors.values()} == {None}
+
+
+def test_the_time_limit_grows_with_the_audio_and_is_never_short() -> None:
+    known, unknown = BulkInput("a", "/a.wav", seconds=100.0), BulkInput("b", "http://host/b.wav")
+    assert outputs.time_limit([known]) == outputs.PATIENCE + outputs.SLOWEST * 100
+    assert outputs.time_limit([known, unknown]) > outputs.time_limit([known]) + 3600
 
 
 class Death(BaseException):

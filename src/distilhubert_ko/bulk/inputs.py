@@ -21,7 +21,7 @@ from distilhubert_ko.errors import InputError, UnavailableError, reason
 from distilhubert_ko.files.fence import Fence, outside_error
 from distilhubert_ko.files.recordings import AUDIO_SUFFIXES
 
-_UNKNOWN = 5.0  # seconds assumed for a recording whose length and size are both unknown
+UNKNOWN = 5.0  # seconds assumed for a recording whose length and size are both unknown
 _BYTES = 32_000  # per second: 16-bit samples at 16 kHz
 
 
@@ -45,11 +45,12 @@ class BulkInput:
     audio: str
     offset: float = 0.0
     length: float | None = None
-    seconds: float = field(default=_UNKNOWN, compare=False)
+    seconds: float = field(default=UNKNOWN, compare=False)
 
     @property
     def key(self) -> InputKey:
-        return InputKey(self.id, self.audio, self.offset, self.length)
+        """Return the key, as a record has it: bytes of a name that is not UTF-8 are escaped."""
+        return InputKey(readable_name(self.id), readable_name(self.audio), self.offset, self.length)
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ class Storage:
     _opened: dict[str, tuple[fs.FileSystem, str]] = field(default_factory=dict)
 
     def is_folder(self, location: str) -> bool:
+        if not is_remote(location):
+            return os.path.isdir(location)
         system, path = self._located(location)
         with _readable(location):
             return bool(system.get_file_info(path).type == fs.FileType.Directory)
@@ -74,6 +77,9 @@ class Storage:
 
     def files(self, folder: str) -> list[tuple[str, int]]:
         """Return the path within `folder` and the size in bytes of every file below it, without hidden files."""
+        if not is_remote(folder):
+            with _readable(folder):
+                return sorted(_local_files(folder))
         system, path = self._located(folder)
         with _readable(folder):
             found = [info for info in system.get_file_info(fs.FileSelector(path, recursive=True)) if info.is_file]
@@ -154,9 +160,28 @@ def _manifest_inputs(manifest: Path, home: str, location: str, allow_outside: bo
     return list(lines)
 
 
+def _local_files(folder: str) -> Iterator[tuple[str, int]]:
+    """Yield what `Storage.files` returns, also for names that are not UTF-8, which Arrow does not read."""
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    for home, below, names in os.walk(folder, onerror=fail):
+        below[:] = [name for name in below if not name.startswith(".")]
+        for name in names:
+            path = os.path.join(home, name)
+            if not name.startswith(".") and os.path.isfile(path):
+                yield os.path.relpath(path, folder), os.path.getsize(path)
+
+
+def readable_name(name: str) -> str:
+    """Return a name in UTF-8, with other bytes escaped as in \\xc7."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def _seconds(audio: str) -> float:
     if is_remote(audio) or not Path(audio).is_file():
-        return _UNKNOWN
+        return UNKNOWN
     return Path(audio).stat().st_size / _BYTES
 
 

@@ -6,7 +6,12 @@ So after a worker dies, the next one neither starts over nor dies of the same re
 
 import hashlib
 import json
+import logging
+import os
+import re
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -18,9 +23,9 @@ from pyarrow import parquet
 
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.audio.reading import audio_duration, load_audio
-from distilhubert_ko.bulk.inputs import BulkInput, InputKey, Storage, is_remote
-from distilhubert_ko.errors import DistilhubertKoError, InputError
-from distilhubert_ko.files.writing import replaced_file, write_text
+from distilhubert_ko.bulk.inputs import UNKNOWN, BulkInput, InputKey, Storage, is_remote, readable_name
+from distilhubert_ko.errors import AudioError, DistilhubertKoError, InputError, reason
+from distilhubert_ko.files.writing import json_text, replaced_file, write_text
 from distilhubert_ko.recognition import windows
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.recognition.transcript import Transcript
@@ -28,8 +33,14 @@ from distilhubert_ko.recognition.transcript import Transcript
 LARGEST, LONGEST = 64, 300.0  # inputs and seconds per shard; a single input may be longer
 GROUP = 16  # inputs begun at once: what the death of a worker costs
 ATTEMPTS = 3  # workers that may die on one input before it is recorded as a failure
+LATE = 1000  # stands for an input that took too long, where the workers are counted that died on it
+PATIENCE, SLOWEST = 1200.0, 10.0  # seconds that a group may take, and further ones per second of its audio
+LONG = 3600.0  # seconds of audio that an input of unknown length may have
 DRAFTS = "_drafts"
 PARQUET, JSONL = ".parquet", ".jsonl"
+OWN = re.compile("part-[0-9a-f]{16}")
+
+logger = logging.getLogger(__name__)
 
 _SYLLABLE = [
     pyarrow.field("text", pyarrow.string()),
@@ -87,7 +98,7 @@ class ShardDraft:
 
     def to_json(self) -> str:
         keys = [each.key for each in self.shard.inputs]
-        return json.dumps({"inputs": keys, "begun": self.begun, "records": self.records}, ensure_ascii=False)
+        return json_text({"inputs": keys, "begun": self.begun, "records": self.records})
 
     @classmethod
     def from_json(cls, content: str) -> "ShardDraft":
@@ -128,24 +139,69 @@ def transcribe_shard(shard: BulkShard, out: Path, storage: Storage, transcriber:
     written.
     """
     place = out / DRAFTS / f"{shard.name}.json"
-    draft = read_draft(place) if place.exists() else ShardDraft(shard, {}, [*shard.begun])
+    draft = (draft_or_none(place) if place.exists() else None) or ShardDraft(shard, {}, [*shard.begun])
     while numbers := draft.next_inputs():
-        if draft.begun[numbers[0]] >= ATTEMPTS:
-            reason = f"{ATTEMPTS} workers died while transcribing it: leave it out, or convert it and try again"
-            draft.records[numbers[0]] = _record(shard.inputs[numbers[0]], reason)
+        if (begun := draft.begun[numbers[0]]) >= ATTEMPTS:
+            what = (
+                "it took too long to transcribe" if begun >= LATE else f"{ATTEMPTS} workers died while transcribing it"
+            )
+            fault = f"{what}: leave it out, or convert it and try again"
+            draft.records[numbers[0]] = _record(shard.inputs[numbers[0]], fault)
             continue
         for number in numbers:
             draft.begun[number] += 1
         write_text(place, draft.to_json())
         group = [shard.inputs[number] for number in numbers]
-        draft.records |= zip(numbers, _records(group, storage, transcriber), strict=True)
+        with _ending_worker(time_limit(group), draft, numbers, place):
+            draft.records |= zip(numbers, _records(group, storage, transcriber), strict=True)
     write_shard([draft.records[number] for number in sorted(draft.records)], shard.name, out)
     place.unlink(missing_ok=True)
 
 
+def time_limit(group: Sequence[BulkInput]) -> float:
+    """Return the seconds that inputs may take together. A length that is not known may be long."""
+    return PATIENCE + SLOWEST * sum(each.seconds if each.seconds != UNKNOWN else LONG for each in group)
+
+
+@contextmanager
+def _ending_worker(seconds: float, draft: ShardDraft, numbers: Sequence[int], place: Path) -> Iterator[None]:
+    """End this process if the block takes longer. A single input counts as late, and is not begun again.
+
+    Of several, each is then begun alone, as after any death. Nothing else ends a library that does not return.
+    """
+
+    def end() -> None:
+        if len(numbers) == 1:
+            draft.begun[numbers[0]] = LATE
+            write_text(place, draft.to_json())
+        os._exit(1)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def own_parts(folder: Path, suffix: str) -> list[Path]:
+    """Return the files of shards in a folder, whose names only this program gives."""
+    return sorted(path for path in folder.glob(f"*{suffix}") if OWN.fullmatch(path.name.removesuffix(suffix)))
+
+
+def draft_or_none(place: Path) -> ShardDraft | None:
+    """Return a draft, or None for a corrupt one, whose inputs are transcribed again."""
+    try:
+        return read_draft(place)
+    except InputError as error:
+        logger.warning("%s", error)
+        return None
+
+
 def write_shard(records: Sequence[Record], name: str, out: Path) -> None:
     """Write the two files of a shard. The Parquet file comes last, because it marks the shard as done."""
-    lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    lines = "".join(json_text(record) + "\n" for record in records)
     write_text(out / f"{name}{JSONL}", lines)
     place = out / f"{name}{PARQUET}"
     try:
@@ -162,7 +218,7 @@ def read_draft(place: Path) -> ShardDraft:
     try:
         return ShardDraft.from_json(place.read_text(encoding="utf-8"))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f"{place} is corrupt ({error}): delete it, and its inputs are transcribed again") from error
+        raise InputError(f"{place} is corrupt ({reason(error)}): its inputs are transcribed again") from error
 
 
 def read_shard(place: Path) -> list[dict[str, Any]]:
@@ -198,6 +254,8 @@ def _wave_or_transcript(
     each: BulkInput, storage: Storage, transcriber: Transcriber
 ) -> Transcript | NDArray[np.float32]:
     """Return the wave of a short input, or the transcript of a long one, which need not fit in memory."""
+    if not is_remote(each.audio) and os.path.exists(each.audio) and not os.path.isfile(each.audio):
+        raise AudioError(f"{each.audio} is no ordinary file: give one")  # a pipe may never end
     source = storage.read(each.audio) if is_remote(each.audio) else each.audio
     whole = not each.offset and each.length is None
     if whole and audio_duration(source) * SAMPLE_RATE > windows.WINDOW:
@@ -212,5 +270,5 @@ def _together(transcriber: Transcriber, waves: Sequence[NDArray[np.float32]]) ->
 
 
 def _record(each: BulkInput, result: Transcript | str) -> Record:
-    record: Record = {**each.key._asdict(), "error": result if isinstance(result, str) else None}
+    record: Record = {**each.key._asdict(), "error": readable_name(result) if isinstance(result, str) else None}
     return record if isinstance(result, str) else record | json.loads(result.to_json())

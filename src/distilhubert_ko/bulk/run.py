@@ -5,7 +5,6 @@ or the machine dies, the same command continues the run.
 """
 
 import contextlib
-import hashlib
 import logging
 import os
 import pickle
@@ -27,13 +26,16 @@ from distilhubert_ko.bulk.outputs import (
     PARQUET,
     BulkShard,
     cut_shards,
-    read_draft,
+    draft_or_none,
+    own_parts,
     read_shard,
     transcribe_shard,
     write_shard,
 )
-from distilhubert_ko.decoding.decoder import DecodingOptions
+from distilhubert_ko.decoding.decoder import HOTWORD_WEIGHT, DecodingOptions
+from distilhubert_ko.decoding.language_model import UNIGRAMS
 from distilhubert_ko.errors import BulkError, DistilhubertKoError, InputError, UnavailableError
+from distilhubert_ko.files.digests import kept_sha256
 from distilhubert_ko.files.reading import read_json_object
 from distilhubert_ko.files.writing import write_json
 from distilhubert_ko.recognition.transcriber import Transcriber
@@ -57,10 +59,22 @@ class WorkerOptions:
         return Transcriber(self.model, self.threads, device="cpu", **self.settings)
 
     def record(self) -> dict[str, Any]:
-        """Return what two runs into one folder must have in common."""
+        """Return what two runs into one folder must have in common: every content that a transcript depends on."""
         transcriber = self.transcriber()
-        graph = hashlib.sha256(model_folder.graph(transcriber.folder).read_bytes()).hexdigest()
-        return {"graph": graph, "decoding": transcriber.decoder.record()}
+        folder, decoder = transcriber.folder, transcriber.decoder
+        record: dict[str, Any] = {
+            "graph": kept_sha256(model_folder.graph(folder)),
+            "model": model_folder.origin(folder),
+            "decoding": decoder.record(),
+            "search": asdict(decoder.options),
+        }
+        if decoder.model:
+            files = (decoder.model.path, decoder.model.path.with_name(UNIGRAMS))
+            digests = [kept_sha256(file) for file in files if file.is_file()]
+            record["language_model"] = {"sha256": digests, **asdict(decoder.weights)}
+        if self.settings.get("hotwords"):
+            record["hotword_weight"] = self.settings.get("hotword_weight", HOTWORD_WEIGHT)
+        return record
 
 
 @dataclass(frozen=True)
@@ -128,6 +142,12 @@ def _claim(out: Path, work: WorkerOptions) -> None:
     """Write the model and the settings into `out`, or raise InputError if it already belongs to others."""
     place, record = out / SETTINGS, work.record()
     if not place.exists():
+        foreign = [out / SUCCESS, out / DRAFTS, *own_parts(out, PARQUET), *own_parts(out, JSONL)]
+        if found := [path.name for path in foreign if os.path.lexists(path)]:
+            raise InputError(
+                f"{out} holds {found[0]}, but no {SETTINGS} of the run that it would belong to: give another folder "
+                "as --out"
+            )
         write_json(place, record)
     elif read_json_object(place, InputError, "name another folder as --out") != record:
         raise InputError(
@@ -138,13 +158,13 @@ def _claim(out: Path, work: WorkerOptions) -> None:
 
 def _gather(out: Path) -> dict[InputKey, int]:
     """Write the records of unfinished shards to files, and return how often each remaining input was begun."""
-    for place in out.glob(f"*{JSONL}"):
+    for place in own_parts(out, JSONL):
         if not place.with_suffix(PARQUET).exists():
             place.unlink()  # its shard is not done
     begun: dict[InputKey, int] = {}
-    for place in sorted(out.glob(f"{DRAFTS}/*.json")):
-        draft = read_draft(place)
-        if not _done(draft.shard, out):
+    for place in own_parts(out / DRAFTS, ".json"):
+        draft = draft_or_none(place)
+        if draft and not _done(draft.shard, out):
             listed = draft.shard.inputs
             if ready := sorted(draft.records):
                 part = BulkShard(tuple(listed[number] for number in ready), (0,) * len(ready))
@@ -161,7 +181,7 @@ def _done(shard: BulkShard, out: Path) -> bool:
 
 def _finished(out: Path) -> list[dict[str, Any]]:
     """Return the records of all finished shards in a folder, as `read_shard` does."""
-    return [record for place in sorted(out.glob(f"*{PARQUET}")) for record in read_shard(place)]
+    return [record for place in own_parts(out, PARQUET) for record in read_shard(place)]
 
 
 def _key(record: dict[str, Any]) -> InputKey:
