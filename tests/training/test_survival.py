@@ -34,6 +34,7 @@ from distilhubert_ko.training.checkpoints import (
     delete_old_checkpoints,
     last_whole_checkpoint,
     new_checkpoint,
+    seal_checkpoint,
 )
 from distilhubert_ko.training.clips import AugmentedClips
 from tests.support.full_disk import no_file_above
@@ -148,6 +149,17 @@ def test_a_log_with_half_a_line_at_its_end_is_mended(tiny_speech: Path, undistur
     file = copy / model_folder.LOG
     file.write_text(file.read_text(encoding="utf-8")[:-30], encoding="utf-8")
     shutil.rmtree(checkpoint_folder(copy / "checkpoints", STEPS))
+    finetune.fine_tune(small(tiny_speech), copy, resume=True)
+    assert_the_same_end(copy, undisturbed)
+
+
+def test_a_run_saved_in_fp16_resumes_in_another_precision(tiny_speech: Path, undisturbed: Path, copy: Path) -> None:
+    """On a GPU fp16 leaves the scaler of its gradients; bf16 and float32 have none."""
+    shutil.rmtree(checkpoint_folder(copy / "checkpoints", STEPS))
+    checkpoint = last_whole_checkpoint(copy / "checkpoints")
+    assert checkpoint is not None
+    torch.save(torch.amp.GradScaler("cpu").state_dict(), checkpoint / "scaler.pt")
+    seal_checkpoint(checkpoint)
     finetune.fine_tune(small(tiny_speech), copy, resume=True)
     assert_the_same_end(copy, undisturbed)
 

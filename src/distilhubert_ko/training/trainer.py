@@ -200,6 +200,11 @@ class RecipeTrainer(Trainer):
             if saves:
                 delete_old_checkpoints(self.home, self.state.best_global_step)
 
+    def _load_scaler(self, checkpoint: str | None) -> None:
+        """Load the scaler of fp16's gradients if this run has one: it may resume a run of another precision."""
+        if self.accelerator.scaler is not None:
+            super()._load_scaler(checkpoint)
+
     def get_train_dataloader(self) -> DataLoader:
         """Return a loader of this rank's batches; accelerate's would repeat clips until all ranks have as many."""
         args = self.args
