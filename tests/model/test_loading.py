@@ -69,6 +69,17 @@ def test_a_local_checkpoint_gives_its_encoder_and_a_new_head_for_the_vocabulary(
     assert not built.config.apply_spec_augment
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_checkpoint_in_half_precision_is_trained_in_float32(tmp_path: Path, dtype: torch.dtype) -> None:
+    encoder = HubertModel(hubert_config(TINY)).to(dtype)
+    encoder.save_pretrained(tmp_path)
+    built = build_network(dataclasses.replace(TINY, pretrained=str(tmp_path)), SYLLABLES)
+    assert {parameter.dtype for parameter in built.parameters()} == {torch.float32}
+    assert built.config.dtype == torch.float32
+    weights = built.hubert.state_dict()
+    assert all(torch.equal(weights[name], value.float()) for name, value in encoder.state_dict().items())
+
+
 def test_a_saved_model_comes_back_in_evaluation_mode(tmp_path: Path) -> None:
     network = new_network()
     network.save_pretrained(tmp_path)

@@ -186,7 +186,12 @@ def _pretrained(name: str, common: dict[str, Any]) -> PaddingSafeHubertForCTC:
             _check_sizes(Path(name), PreTrainedConfig.get_config_dict(name)[0], SIZES[1:])
         # Safetensors alone: a pickle from the Hub could run anything. A head for another vocabulary is replaced.
         loaded: Any = PaddingSafeHubertForCTC.from_pretrained(
-            name, use_safetensors=True, ignore_mismatched_sizes=True, output_loading_info=True, **common
+            name,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            dtype=torch.float32,  # whatever it was saved in: updates smaller than half precision's steps would be lost
+            **common,
         )
     except DistilhubertKoError:
         raise
