@@ -3,10 +3,12 @@
 from typing import Any
 
 import pytest
+import torch
 from transformers import TrainerControl, TrainerState
 
 from distilhubert_ko.errors import TrainingError
-from distilhubert_ko.training.callbacks import BlankCollapse, EarlyStopping
+from distilhubert_ko.training.callbacks import Averaging, BlankCollapse, EarlyStopping
+from distilhubert_ko.training.optimizer import WeightAverage
 
 
 @pytest.mark.parametrize(
@@ -39,3 +41,13 @@ def test_a_run_stops_early_after_as_many_evaluations_without_a_lower_cer(rates: 
     state.log_history = [{"loss": 1.0}, *({"eval_cer": rate} for rate in rates)]
     EarlyStopping(2).on_evaluate(None, state, control)
     assert control.should_training_stop == stops
+
+
+def test_a_step_that_the_scaler_skipped_does_not_count_for_the_average() -> None:
+    network = torch.nn.Linear(2, 1)
+    average = WeightAverage(network, 0.9)
+    skipped = iter([True, False, True])
+    watch: Any = Averaging(average, lambda: next(skipped))
+    for steps in (0, 1, 1):
+        watch.on_step_end(None, None, None)
+        assert average.steps == steps

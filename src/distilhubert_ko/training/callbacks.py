@@ -105,10 +105,12 @@ class EarlyStopping(TrainerCallback):
 
 
 class Averaging(TrainerCallback):
-    """Updates the average of the weights after each step."""
+    """Updates the average of the weights after each step, unless fp16's scaler `skipped` it."""
 
-    def __init__(self, average: WeightAverage):
+    def __init__(self, average: WeightAverage, skipped: Callable[[], bool]):
         self.average = average
+        self.skipped = skipped
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        self.average.update()
+        if not self.skipped():
+            self.average.update()

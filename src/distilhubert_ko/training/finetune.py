@@ -123,7 +123,7 @@ class CtcTrainer(RecipeTrainer):
         if config.training.early_stopping_patience:
             self.add_callback(EarlyStopping(config.training.early_stopping_patience))
         if self.average:
-            self.add_callback(Averaging(self.average))
+            self.add_callback(Averaging(self.average, lambda: self.accelerator.optimizer_step_was_skipped))
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
