@@ -341,6 +341,12 @@ def test_the_average_lies_where_the_network_is_trained(
     trainer.average.update()
 
 
+def test_batches_wait_for_their_step_in_the_hosts_memory(tiny: recipe.Recipe, tmp_path: Path) -> None:
+    """To count what lies on a GPU is to wait for it; accelerate's loader knows of no device then."""
+    loader: Any = finetune.CtcTrainer(tiny, prepare_dataset(tiny), tmp_path).get_train_dataloader()
+    assert loader.device is None
+
+
 def test_the_head_alone_learns_in_the_steps_that_are_its_own(tiny: recipe.Recipe, tmp_path: Path) -> None:
     config = change(tiny, num_epochs=1, eval_steps=2, head_only_steps=4, weight_decay=0.1)
     out = finetune.fine_tune(config, tmp_path / "run").folder

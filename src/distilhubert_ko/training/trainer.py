@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate.data_loader import prepare_data_loader
+from accelerate.utils import send_to_device
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler
 from torch.utils.tensorboard import SummaryWriter
@@ -221,7 +222,7 @@ class RecipeTrainer(Trainer):
             args.device,
             num_processes=1,  # for accelerate, which has nothing to divide any more
             process_index=0,
-            put_on_device=True,
+            put_on_device=False,  # before its step: what a batch holds is counted here, without waiting for the GPU
             use_seedable_sampler=True,
             data_seed=args.seed,
         )
@@ -260,6 +261,7 @@ class RecipeTrainer(Trainer):
         else:  # the others wait for its gradients: zeros
             self.parts = BatchTotals(math.inf, math.inf)
             inputs = _silent_batch()
+        inputs = send_to_device(inputs, self.args.device, non_blocking=True)
         loss = self.accelerator.reduce(super().training_step(model, inputs, *args, **kwargs), "mean")
         if not torch.isfinite(loss):
             raise TrainingError(
@@ -269,8 +271,8 @@ class RecipeTrainer(Trainer):
         return loss
 
     def _totals(self, batch: dict[str, Tensor]) -> BatchTotals:
-        """Return the totals of a batch that `collate` made."""
-        lengths = batch["lengths"].cpu().numpy()
+        """Return the totals of a batch that `collate` made, in the host's memory."""
+        lengths = batch["lengths"].numpy()
         frames = np.min([grid.count(lengths) for grid in self.grids], axis=0)
         return BatchTotals(len(lengths), int(np.sum(frames)))
 
