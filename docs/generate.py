@@ -1,7 +1,7 @@
 """Write what would rot if it were typed, by `make docs`.
 
 docs/commands.md comes from the commands' own help. The figures in README.md, README.ko.md and docs/ come from the
-reports in docs/results/; docs/figures.py makes those of docs/.
+reports in docs/results/; docs/figures.py and docs/gpu_figures.py make those of docs/.
 """
 
 import re
@@ -14,7 +14,7 @@ from typing import Any
 import typer
 
 from distilhubert_ko.cli.main import app
-from docs import figures
+from docs import figures, gpu_figures
 from docs.figures import report, table
 
 DOCS = Path(__file__).parent
@@ -120,11 +120,18 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "docs/reliability.md": {
         "kills": figures.kills,
         "ranks": figures.ranks,
+        "gpu-numbers": gpu_figures.numbers,
+        "gpu-runs": gpu_figures.runs,
         "loader": figures.loader,
         "bulk": figures.bulk,
         "fuzz": figures.hostile,
     },
-    "docs/scaling.md": {"scales": figures.scales, "gpus": figures.gpus, "checkpoint": figures.checkpoint},
+    "docs/scaling.md": {
+        "scales": figures.scales,
+        "gpus": figures.gpus,
+        "gpu-steps": gpu_figures.steps,
+        "checkpoint": figures.checkpoint,
+    },
     "docs/serving.md": {"captions": figures.captions, "load": figures.load, "fuzz": figures.fuzz},
 }
 """Page -> the names of its markers and what stands between them."""
