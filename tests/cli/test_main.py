@@ -384,7 +384,7 @@ def test_every_vad_option_reaches_the_transcriber(
 
     seen: list[VadOptions | None] = []
     monkeypatch.setattr(
-        Transcriber, "__call__", lambda self, source, vad, on_progress: seen.append(vad) or Transcript((), 1.0)
+        Transcriber, "__call__", lambda self, source, vad, on_progress, choice: seen.append(vad) or Transcript((), 1.0)
     )
     arguments = ["transcribe", tmp_path / "a.wav", "--model", exported]
     given = "--vad-threshold 0.6 --vad-min-speech-duration-ms 1 --vad-max-speech-duration-s 9".split()

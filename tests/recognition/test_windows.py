@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from distilhubert_ko.audio import reading
+from distilhubert_ko.audio import libsndfile
 from distilhubert_ko.audio.frames import HUBERT_FRAMES, SAMPLE_RATE
 from distilhubert_ko.audio.reading import audio_blocks, load_audio
 from distilhubert_ko.recognition import windows as longform
@@ -143,7 +143,7 @@ def test_a_file_of_another_rate_gives_the_same_samples_in_blocks_as_at_once(
 
     soundfile.write(tmp_path / "speech.wav", clip(100_000), 44_100)
     whole = load_audio(tmp_path / "speech.wav")
-    monkeypatch.setattr(reading, "_BLOCK", 10_007)
+    monkeypatch.setattr(libsndfile, "_BLOCK", 10_007)
     pieces = [*audio_blocks(tmp_path / "speech.wav")]
     assert len(pieces) > 5
     assert np.array_equal(np.concatenate(pieces), whole)

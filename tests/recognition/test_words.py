@@ -1,6 +1,8 @@
 """Words and syllables from tokens."""
 
+import json
 import math
+import re
 from itertools import pairwise
 
 import pytest
@@ -9,8 +11,9 @@ from hypothesis import strategies as st
 
 from distilhubert_ko.audio.frames import frame_seconds
 from distilhubert_ko.decoding.ctc import Token
+from distilhubert_ko.recognition.segments import PAUSE
 from distilhubert_ko.recognition.transcript import Transcript
-from distilhubert_ko.recognition.words import Syllable, Word
+from distilhubert_ko.recognition.words import WORD_GAP, Syllable, Word
 from distilhubert_ko.text.tokenizer import Tokenizer
 from tests.support.model import JAMO, SYLLABLES
 
@@ -59,14 +62,66 @@ def test_the_jamo_of_a_syllable_are_one_syllable_from_the_first_to_the_last() ->
     assert word.syllables == (Syllable("각", 0.0, 0.24, 1.0), Syllable("나", 0.3, 0.44, 1.0))
 
 
-def test_an_unknown_unit_is_a_syllable_of_its_own() -> None:
+def planted_ids(ids: list[int]) -> list[Token]:
+    return [Token(id, 2 * place, 2 * place + 1, 0.0) for place, id in enumerate(ids)]
+
+
+def test_unknown_units_are_not_written_but_told() -> None:
     jamo = TOKENIZERS["jamo"]
     ids = [jamo.unknown_id, *jamo.encode("가"), jamo.unknown_id, jamo.unknown_id]
-    (word,) = Transcript.from_tokens(
-        [Token(id, 2 * place, 2 * place + 1, 0.0) for place, id in enumerate(ids)], jamo, 1.0
+    transcript = Transcript.from_tokens(planted_ids(ids), jamo, 1.0)
+    (word,) = transcript.words
+    assert (word.text, [syllable.text for syllable in word.syllables]) == ("가", ["가"])
+    assert (word.start, word.end) == (0.04, 0.1)
+    assert [(each.text, each.start) for each in transcript.unwritten] == [
+        ("[UNK]", 0.0),
+        ("[UNK]", 0.12),
+        ("[UNK]", 0.16),
+    ]
+
+
+LETTERS = Tokenizer("jamo", ("[PAD]", "[UNK]", "|", *"ㄱㄴㄹㅏㅓ"))
+
+
+@pytest.mark.parametrize("tokenizer", [TOKENIZERS["jamo"], LETTERS], ids=["conjoining", "letters"])
+@given(st.data())
+def test_no_lone_jamo_is_ever_written(tokenizer: Tokenizer, data: st.DataObject) -> None:
+    """What composes is composed. The rest is told beside the words, and nothing is in both or lost."""
+    ids = data.draw(st.lists(st.integers(1, len(tokenizer) - 1), max_size=12))
+    transcript = Transcript.from_tokens(planted_ids(ids), tokenizer, 2 * len(ids) * 0.02 + 0.02)
+    assert re.fullmatch("[가-힣 ]*", transcript.text)
+    spelt = tokenizer.decode(ids)
+    lone = re.findall(r"\[UNK\]|[^가-힣 ]", spelt)
+    assert [each.text for each in transcript.unwritten] == lone
+    assert transcript.text.replace(" ", "") == re.sub(r"\[UNK\]|[^가-힣]", "", spelt)
+
+
+def test_a_letter_in_a_vocabulary_of_syllables_is_written_as_in_its_texts() -> None:
+    chat = Tokenizer.from_texts(["아 ㅋㅋ"], "syllables")
+    assert Transcript.from_tokens(planted_ids(chat.encode("아ㅋㅋ")), chat, 1.0).text == "아ㅋㅋ"
+
+
+def test_a_word_of_lone_jamo_alone_is_no_word() -> None:
+    jamo = TOKENIZERS["jamo"]
+    lead, vowel = jamo.encode("가")
+    transcript = Transcript.from_tokens(
+        planted_ids([vowel, jamo.delimiter_id, lead, vowel, jamo.delimiter_id, lead]), jamo, 1.0
+    )
+    assert [word.text for word in transcript.words] == ["가"]
+    assert transcript.words[0].start == 0.08
+    assert json.loads(transcript.to_json())["unwritten"] == [
+        {"text": "ᅡ", "start": 0.0, "end": 0.02},
+        {"text": "ᄀ", "start": 0.2, "end": 0.22},
+    ]
+    assert "unwritten" not in json.loads(Transcript((), 1.0).to_json())
+
+
+def test_a_label_that_is_stretched_over_a_silence_ends_where_it_cannot_be_heard() -> None:
+    first, second = SYLLABLES.encode("가나")
+    words = Transcript.from_tokens(
+        [Token(first, 10, 1500, -1.0), Token(second, 1500, 1501, 0.0)], SYLLABLES, 40.0
     ).words
-    assert [syllable.text for syllable in word.syllables] == ["[UNK]", "가", "[UNK]", "[UNK]"]
-    assert word.text == "[UNK]가[UNK][UNK]"
+    assert [(word.text, word.start, word.end) for word in words] == [("가", 0.2, 0.7), ("나", 30.0, 30.02)]
 
 
 def planted(text: str, vocabulary: Tokenizer, score: float = 0.0) -> list[Token]:
@@ -90,9 +145,10 @@ def test_delimiters_at_the_ends_or_in_a_row_make_no_words() -> None:
     assert Transcript.from_tokens([], SYLLABLES, seconds=0.0) == Transcript((), 0.0)
 
 
-def test_tokens_a_second_apart_are_of_two_words_even_without_a_delimiter() -> None:
+def test_tokens_with_a_pause_between_them_are_of_two_words_even_without_a_delimiter() -> None:
+    assert WORD_GAP <= PAUSE  # so what two segments show is never one word
     first, second = SYLLABLES.encode("가나")
-    for gap, text in ((49, "가나"), (50, "가 나")):
+    for gap, text in ((29, "가나"), (30, "가 나")):
         tokens = [Token(first, 0, 1, 0.0), Token(second, 1 + gap, 2 + gap, 0.0)]
         assert Transcript.from_tokens(tokens, SYLLABLES, seconds=2.0).text == text
 

@@ -53,6 +53,11 @@ _SEGMENT = [
     pyarrow.field("words", pyarrow.list_(pyarrow.struct(_WORD))),
 ]
 _ALTERNATIVE = [pyarrow.field("text", pyarrow.string()), pyarrow.field("score", pyarrow.float64())]
+_UNWRITTEN = [
+    pyarrow.field("text", pyarrow.string()),
+    pyarrow.field("start", pyarrow.float64()),
+    pyarrow.field("end", pyarrow.float64()),
+]
 SCHEMA = pyarrow.schema(
     [
         pyarrow.field("id", pyarrow.string()),
@@ -65,6 +70,7 @@ SCHEMA = pyarrow.schema(
         pyarrow.field("duration", pyarrow.float64()),
         pyarrow.field("segments", pyarrow.list_(pyarrow.struct(_SEGMENT))),
         pyarrow.field("alternatives", pyarrow.list_(pyarrow.struct(_ALTERNATIVE))),
+        pyarrow.field("unwritten", pyarrow.list_(pyarrow.struct(_UNWRITTEN))),
     ]
 )
 """A record: the input, the reason of a failure (null without one), and the JSON form of its transcript."""

@@ -14,13 +14,12 @@ from distilhubert_ko.decoding import ctc
 from distilhubert_ko.errors import InputError
 from distilhubert_ko.recognition.formats import render_transcript
 from distilhubert_ko.recognition.segments import Segment
+from distilhubert_ko.recognition.silence import SILENCE
 from distilhubert_ko.recognition.transcriber import Source, Transcriber
 from distilhubert_ko.recognition.transcript import Transcript
 from distilhubert_ko.recognition.words import Word, word_from_tokens
 from distilhubert_ko.text.normalise import normalise
 from distilhubert_ko.text.tokenizer import Tokenizer
-
-SILENCE = 1e-4  # -80 dB of full scale: above the dither of 16 bits, below any room
 
 
 @dataclass(frozen=True)

@@ -97,8 +97,9 @@ class Json(Format):
                 for number, segment in enumerate(segments)
             ],
         }
-        if transcript.alternatives:
-            table["alternatives"] = [_rounded(asdict(each)) for each in transcript.alternatives]
+        for name in ("alternatives", "unwritten"):
+            if found := getattr(transcript, name):
+                table[name] = [_rounded(asdict(each)) for each in found]
         return json.dumps(table, ensure_ascii=False, indent=2) + "\n"
 
 

@@ -74,7 +74,7 @@ def _segments(words: Sequence[Word], layout: Layout, seconds: float) -> list[Seg
         following = groups[number][0].start if number < len(groups) else seconds
         lines = layout.lines(group)
         wanted = group[0].start + sum(map(len, lines)) / READABLE
-        end = max(group[-1].end, min(wanted, following))
+        end = min(max(group[-1].end, min(wanted, following)), group[0].start + LONGEST)
         segments.append(Segment(group[0].start, end, tuple(lines), tuple(group)))
     return segments
 

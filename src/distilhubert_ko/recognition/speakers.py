@@ -43,5 +43,6 @@ def transcribe_channels(
 def merge_speakers(lanes: list[Transcript]) -> Transcript:
     """Return the transcript of a conversation from one of each speaker, who are counted from 1."""
     spoken = (replace(word, speaker=number) for number, lane in enumerate(lanes, start=1) for word in lane.words)
-    both = Transcript(tuple(spoken), max(lane.seconds for lane in lanes))
+    unwritten = sorted((each for lane in lanes for each in lane.unwritten), key=lambda each: each.start)
+    both = Transcript(tuple(spoken), max(lane.seconds for lane in lanes), unwritten=tuple(unwritten))
     return replace(both, words=tuple(word for segment in both.segments for word in segment.words))

@@ -18,7 +18,7 @@ from distilhubert_ko.audio.frames import FRAME_STEP, SAMPLE_RATE, frame_seconds,
 from distilhubert_ko.decoding import ctc
 from distilhubert_ko.errors import InputError
 from distilhubert_ko.recognition.transcript import Transcript
-from distilhubert_ko.recognition.words import WORD_GAP, Word, settled_count, words_from_tokens
+from distilhubert_ko.recognition.words import WORD_GAP, Unwritten, Word, audible_until, settled_count
 from distilhubert_ko.text.tokenizer import Tokenizer
 
 STEP = SAMPLE_RATE // 2  # samples, as LEFT and RIGHT; all three are whole frame steps
@@ -50,6 +50,7 @@ class Stream:
         self._done = 0  # frames that are final
         self._open: list[ctc.Token] = []  # of final frames, but of words that are not
         self._words: list[Word] = []
+        self._unwritten: list[Unwritten] = []
         self._partial = ""
         self._finished = False
 
@@ -80,7 +81,7 @@ class Stream:
         if not self._finished:
             self._finished = True
             self._recognise(ending=True)
-        return Transcript(tuple(self._words), self._seconds)
+        return Transcript(tuple(self._words), self._seconds, unwritten=tuple(self._unwritten))
 
     @property
     def _seconds(self) -> float:
@@ -108,9 +109,13 @@ class Stream:
     def _settle(self, ending: bool) -> None:
         """Make words of the open tokens that nothing can change any more."""
         count = settled_count(self._open, self._tokenizer)
-        if self._open and (ending or frame_seconds(self._done - self._open[-1].end) >= WORD_GAP):
-            count = len(self._open)
-        self._words += words_from_tokens(self._open[:count], self._tokenizer, self._seconds)
+        if self._open:
+            last = self._open[-1]
+            paused = last.end < self._done and frame_seconds(self._done - audible_until(last)) >= WORD_GAP
+            count = len(self._open) if ending or paused else count
+        found = Transcript.from_tokens(self._open[:count], self._tokenizer, self._seconds)
+        self._words += found.words
+        self._unwritten += found.unwritten
         del self._open[:count]
 
 

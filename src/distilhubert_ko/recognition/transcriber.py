@@ -9,7 +9,7 @@ from typing import BinaryIO, TypeVar, Unpack
 import numpy as np
 
 from distilhubert_ko.audio.channels import USUAL, AudioChoice
-from distilhubert_ko.audio.frames import SAMPLE_RATE, frame_seconds
+from distilhubert_ko.audio.frames import FRAME_STEP, SAMPLE_RATE, frame_seconds, frame_steps
 from distilhubert_ko.audio.reading import as_wave, audio_blocks
 from distilhubert_ko.decoding import beam, ctc, decoder
 from distilhubert_ko.decoding.decoder import DecodingOptions
@@ -17,9 +17,11 @@ from distilhubert_ko.errors import InputError, ModelError
 from distilhubert_ko.model_folder import resolve
 from distilhubert_ko.recognition import windows
 from distilhubert_ko.recognition.session import ModelSession
+from distilhubert_ko.recognition.silence import regions_with_audio
 from distilhubert_ko.recognition.stream import Stream
 from distilhubert_ko.recognition.transcript import Alternative, Transcript
 from distilhubert_ko.recognition.vad import SpeechDetector, VadOptions
+from distilhubert_ko.recognition.windows import SpeechRegion
 from distilhubert_ko.recognition.words import settled_count
 from distilhubert_ko.text.tokenizer import Tokenizer
 
@@ -135,22 +137,28 @@ class Transcriber:
         """Return log-probabilities (frames, vocabulary) of each wave.
 
         Short waves go in batches of like length, long ones in windows, so that a wave gets the same answer as in a
-        call of its own. Waves of zeros are silent without the network, which was not trained on digital silence.
+        call of its own. Silence does not go through the network; see `silence`. It is a space, then blanks.
         """
-        results = [self._silence(self.grid.count(len(wave))) for wave in waves]
-        order = sorted((i for i, wave in enumerate(waves) if wave.any()), key=lambda i: len(waves[i]))
-        while order:
-            batch = [order.pop()]  # the longest sets the width
-            longest = len(waves[batch[0]])
-            if longest > windows.WINDOW:
-                pieces = windows.windowed_log_probs(self, [waves[batch[0]]], self.batch_size)
-                results[batch[0]] = np.concatenate([*pieces])
+        results: list[np.ndarray] = []
+        parts: list[tuple[int, SpeechRegion]] = []  # of each wave that is no longer than a window
+        for number, wave in enumerate(waves):
+            if len(wave) > windows.WINDOW:
+                results.append(np.concatenate([*windows.windowed_log_probs(self, [wave], self.batch_size)]))
                 continue
+            regions = regions_with_audio(wave)
+            results.append(self._pauses(self.grid.count(len(wave)), regions))
+            parts += [(number, region) for region in regions]
+        parts.sort(key=lambda part: part[1].end - part[1].start)
+        while parts:
+            batch = [parts.pop()]  # the longest sets the width
+            longest = batch[0][1].end - batch[0][1].start
             room = max(self.batch_size, int(BATCH_SECONDS * SAMPLE_RATE / max(1, longest)))
-            while order and len(batch) < room:
-                batch.append(order.pop())
-            for i, result in zip(batch, self.runtime.log_probs([waves[i] for i in batch]), strict=True):
-                results[i] = result
+            while parts and len(batch) < room:
+                batch.append(parts.pop())
+            cut = [waves[number][region.start : region.end] for number, region in batch]
+            for (number, region), result in zip(batch, self.runtime.log_probs(cut), strict=True):
+                first = frame_steps(region.start)
+                results[number][first : first + len(result)] = result
         return results
 
     def _with_text(self, pieces: Iterable[np.ndarray], on_text: Callable[[str], None]) -> Iterator[np.ndarray]:
@@ -164,6 +172,19 @@ class Transcriber:
                 on_text(text)
             del tokens[:count]
             yield piece
+
+    def _pauses(self, frames: int, regions: Sequence[SpeechRegion]) -> np.ndarray:
+        """Return a matrix (frames, vocabulary) of silence, to be filled where regions are.
+
+        Each silence that follows a region begins with a space, since whoever pauses so long has ended a word. The blank
+        is nearly as likely, for a language model or a text that knows better.
+        """
+        matrix = np.array(self._silence(frames))
+        ends = [region.end // FRAME_STEP for region in regions]
+        if self.tokenizer.delimiter_id is not None:
+            rows = [end for end in ends if end < frames]
+            matrix[rows, self.tokenizer.delimiter_id], matrix[rows, self.tokenizer.blank_id] = np.log([0.55, 0.45])
+        return matrix
 
     def _silence(self, frames: int) -> np.ndarray:
         """Return log-probabilities (frames, vocabulary) of silence. All frames share one row of memory."""

@@ -8,7 +8,7 @@ from functools import cached_property
 from distilhubert_ko.decoding.ctc import Token
 from distilhubert_ko.recognition.formats import render_transcript, speaker_label
 from distilhubert_ko.recognition.segments import Layout, Segment, split_into_segments
-from distilhubert_ko.recognition.words import Word, words_from_tokens
+from distilhubert_ko.recognition.words import Unwritten, Word, unwritten_from_tokens, words_from_tokens
 from distilhubert_ko.text.tokenizer import Tokenizer
 
 
@@ -22,16 +22,21 @@ class Alternative:
 
 @dataclass(frozen=True)
 class Transcript:
-    """The words of one recording of `seconds`, and other texts that were asked for, likelier ones first."""
+    """The words of one recording of `seconds`, and other texts that were asked for, likelier ones first.
+
+    `unwritten` is what was recognised and is not part of the words.
+    """
 
     words: tuple[Word, ...]
     seconds: float
     alternatives: tuple[Alternative, ...] = ()
+    unwritten: tuple[Unwritten, ...] = ()
 
     @classmethod
     def from_tokens(cls, tokens: Sequence[Token], tokenizer: Tokenizer, seconds: float) -> "Transcript":
         """Return the transcript that CTC tokens spell."""
-        return cls(words_from_tokens(tokens, tokenizer, seconds), seconds)
+        unwritten = unwritten_from_tokens(tokens, tokenizer, seconds)
+        return cls(words_from_tokens(tokens, tokenizer, seconds), seconds, unwritten=unwritten)
 
     @property
     def text(self) -> str:
