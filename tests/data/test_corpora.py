@@ -183,6 +183,13 @@ def test_kaldi_reads_paths_from_the_folder_above_and_speakers_if_there_are_any(k
     assert read_corpus(f"kaldi:{kaldi}").speakers == ("영희", "철수")
 
 
+def test_an_utterance_of_kaldi_without_words_is_counted_as_one_without_a_transcript(kaldi: Path) -> None:
+    lines(kaldi / "text", "r1 가 나", "r2")
+    corpus = read_corpus(f"kaldi:{kaldi}")
+    assert [utterance.id for utterance in corpus.utterances] == ["r1"]
+    assert corpus.problems == (Problem("r2", "no transcript"),)
+
+
 def test_kaldi_reads_paths_from_the_working_folder_too(kaldi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(kaldi.parent / "wavs")
     lines(kaldi / "wav.scp", "r1 r1.wav", "r2 nowhere.wav")
@@ -328,6 +335,9 @@ def test_malformed_lines_of_other_formats_are_named(kaldi: Path, tmp_path: Path)
     csv = lines(tmp_path / "m.csv", "audio_filepath,text", 'a.wav,"열린 따옴표', "b.wav,둘")
     refused(f"manifest:{csv}", "m.csv, line 3 is malformed")
     refused(f"manifest:{lines(csv, 'path,text', 'a.wav,하나')}", "m.csv, line 2 is malformed.*audio_filepath")
+    rows = ("audio_filepath,text", "a.wav,하나", "b.wav,둘, 셋")
+    refused(f"manifest:{lines(csv, *rows)}", "m.csv, line 3 has 3 fields for 2 columns: put double quotes")
+    refused(f"manifest:{lines(csv, 'audio_filepath,text,text', 'a.wav,하나,둘')}", "line 1: column text is there twice")
     csv.write_bytes("audio_filepath,text\na.wav,하나\n".encode("cp949"))
     refused(f"manifest:{csv}", "m.csv is not UTF-8: convert it")
 

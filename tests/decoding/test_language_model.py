@@ -1,6 +1,7 @@
 """Texts in a beam search: brute force over all paths with KenLM's own score of the whole text, and hot words."""
 
 import math
+import unicodedata
 from itertools import groupby, product
 from pathlib import Path
 
@@ -182,3 +183,14 @@ def test_a_model_over_words_that_is_not_utf_8_is_refused_with_what_to_do(tmp_pat
 
 def test_the_kind_of_a_model_is_told_by_its_vocabulary(arpa: Path) -> None:
     assert lm.LanguageModel(arpa).of_words == (arpa.stem == "words")
+
+
+@pytest.mark.parametrize("words", [False, True])
+def test_a_language_model_of_decomposed_text_is_refused_since_it_knows_nothing_that_is_written(
+    words: bool, tmp_path: Path
+) -> None:
+    texts = [unicodedata.normalize("NFD", text) for text in TEXTS]
+    units = [text.split() if words else [lm.BOUNDARY if c == " " else c for c in text] for text in texts]
+    path = kneser_ney.write_arpa(kneser_ney.train_ngrams(units, 2), tmp_path / "nfd.arpa")
+    with pytest.raises(InputError, match=r"knows none of the syllables .*convert it to NFC"):
+        lm.LanguageModel(path)

@@ -3,6 +3,9 @@
 A command is a function of a module beside this one, with heavy imports inside it.
 """
 
+import codecs
+import contextlib
+import io
 import logging
 import os
 import sys
@@ -17,8 +20,11 @@ from distilhubert_ko.cli.model import card_command, evaluate_command, export_com
 from distilhubert_ko.cli.serve import serve_command
 from distilhubert_ko.cli.speech import align_command, bulk_command, label_command, transcribe_command
 from distilhubert_ko.cli.train import demo_command, distill_command, plan_command, prepare_command, train_command
-from distilhubert_ko.errors import DistilhubertKoError
+from distilhubert_ko.errors import DistilhubertKoError, reason
 from distilhubert_ko.version import __version__
+
+SHOWN = "distilhubert-ko"  # an error handler of codecs
+SURROGATE = 0xDC00  # plus a byte: how Python writes a byte of a file name that is not text
 
 app = typer.Typer(
     name="distilhubert-ko",
@@ -98,8 +104,31 @@ def _shown_log() -> Iterator[None]:
         logger.setLevel(level)
 
 
+def _show_what_can_be_shown() -> None:
+    """Let the terminal show a question mark for a character that it lacks, and names that are no text as they are."""
+    codecs.register_error(SHOWN, _shown)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=SHOWN)
+
+
+def _shown(error: UnicodeError) -> tuple[str | bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    refused = error.object[error.start : error.end]
+    lone = [ord(each) - SURROGATE if SURROGATE + 128 <= ord(each) < SURROGATE + 256 else ord("?") for each in refused]
+    return bytes(lone), error.end
+
+
+def _abandon_output() -> None:
+    """Write nothing more to standard output, so that Python does not fail at it again as it ends."""
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main() -> None:
     """Run the command. An error is one line on standard error, and its exit code."""
+    _show_what_can_be_shown()
     try:
         with _shown_log():
             app()
@@ -111,5 +140,16 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # the reader of our output, such as head, left early
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _abandon_output()
         sys.exit(1)
+    except OSError as error:  # such as a full disk, where no command says more
+        if "--debug" in sys.argv:
+            raise
+        _abandon_output()
+        place = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "the output"
+        told = DistilhubertKoError(
+            f"{place}: {error.strerror or reason(error)}: check the path, your permissions and the room on the disk"
+        )
+        with contextlib.suppress(OSError):  # standard error may be full, too
+            typer.echo(f"distilhubert-ko: {told}", err=True)
+        sys.exit(told.exit_code)

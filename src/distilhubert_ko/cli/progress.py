@@ -15,11 +15,12 @@ LONG = 300.0  # seconds of audio that take long enough for a progress bar
 
 @contextmanager
 def counting_bar(task: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar, which is gone at the end. The function that it gives takes what is done of how many, and moves it."""
+    """Show a bar on a terminal, which is gone at the end. The function that it gives takes what is done of how many."""
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task(task, total=None)
         yield lambda done, all_: progress.update(bar, completed=done, total=all_)
 

@@ -22,6 +22,7 @@ BOUNDARY = "|"  # what stands for the space in a model over syllables
 ORDER = {False: 6, True: 3}  # of a model over syllables, and of one over words (True)
 CUTOFFS = {False: (0, 0, 0, 1), True: (0, 0, 1)}
 LN10 = math.log(10)
+SYLLABLES = range(ord("가"), ord("힣") + 1)
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,12 @@ class LanguageModel:
         self.order: int = self._model.order
         self.of_words = BOUNDARY not in self._model
         self.begins = _beginnings(path) if self.of_words else None
+        units: Iterable[str] = map(chr, SYLLABLES) if not self.of_words else self.begins or ()
+        if units and not any(ord(unit[0]) in SYLLABLES and unit in self for unit in units):
+            raise InputError(
+                f"{path} knows none of the syllables that the model writes: if its text is decomposed (NFD), convert "
+                "it to NFC and train it again"
+            )
 
     def __contains__(self, unit: str) -> bool:
         return unit in self._model

@@ -3,9 +3,11 @@
 A file that somebody changed after this program wrote it counts as theirs.
 """
 
+import itertools
 import logging
 import os
 import stat
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,7 +36,7 @@ def check_output(path: Path, inputs: Iterable[str | os.PathLike[str]] = (), mark
         try:
             state = place.stat()
         except FileNotFoundError:
-            _check_folder(path, place)
+            check_folder(path.parent)
             return place
     if stat.S_ISDIR(state.st_mode):
         raise InputError(f"{path} is a folder: give the name of a file in it")
@@ -104,6 +106,8 @@ def check_replaceable_folder(folder: Path, same: Iterable[Path] = ()) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file: give the name of a folder")
+    if not folder.exists():
+        check_folder(folder)
     with writing_errors(folder):
         found = sorted(folder.rglob("*"))
         kept = {sha256(file) for file in same} if found else set()
@@ -135,10 +139,14 @@ def _same_file(place: Path, inputs: Iterable[str | os.PathLike[str]]) -> bool:
     return False
 
 
-def _check_folder(path: Path, place: Path) -> None:
-    """Raise InputError if the folder of a new file neither exists nor can be made."""
-    there = next(folder for folder in place.parents if os.path.lexists(folder))
-    if not there.is_dir():
-        raise InputError(f"{path} cannot be written ({there} is a file): name a folder")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise InputError(f"{path} cannot be written (no permission in {there}): name a folder that you may write to")
+def check_folder(folder: Path) -> None:
+    """Raise InputError if nothing can be written into a folder, or if it can neither be found nor made."""
+    place = Path(os.path.realpath(folder))
+    with writing_errors(folder):
+        missing = list(itertools.takewhile(lambda each: not os.path.lexists(each), (place, *place.parents)))
+        if missing:
+            missing[-1].mkdir()  # as root, only trying tells, such as in /proc
+            missing[-1].rmdir()
+        else:
+            with tempfile.TemporaryFile(dir=place):
+                pass

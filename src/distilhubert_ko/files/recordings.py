@@ -27,8 +27,15 @@ class Recording:
     name: str
 
     def read(self) -> str | bytes:
-        """Return what `audio_blocks` takes: the path, or all bytes of standard input."""
-        return sys.stdin.buffer.read() if self.path == STDIN else self.path
+        """Return what `audio_blocks` takes: the path, or all bytes of standard input.
+
+        Raises InputError if that is closed.
+        """
+        if self.path != STDIN:
+            return self.path
+        if sys.stdin is None or sys.stdin.closed:
+            raise InputError("standard input is closed: give a file, or send audio to the command")
+        return sys.stdin.buffer.read()
 
 
 def find_recordings(arguments: Sequence[str]) -> list[Recording]:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from distilhubert_ko import model_folder
 from distilhubert_ko.errors import InputError
+from distilhubert_ko.files.outputs import check_folder
 from distilhubert_ko.training.splice import CUTS
 
 CHECKPOINTS = "checkpoints"
@@ -101,6 +102,7 @@ def checkpoint_to_resume(out: Path, resume: bool) -> str | None:
     if not resume:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise InputError(f"{out}: not empty; choose another --out, or add --resume to continue the run there")
+        check_folder(out)
         return None
     home = out / CHECKPOINTS
     if home.is_dir() and (last := last_whole_checkpoint(home)):

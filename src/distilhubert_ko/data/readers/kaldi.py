@@ -26,7 +26,7 @@ def read_kaldi(location: str, split: str | None, reading: Reading) -> Listing:
     folder = existing_folder("kaldi", location, reading)
     fence = reading.fence(folder.parent)
     recordings = {key: _recording(folder, key, path, fence) for key, path in read_table(folder / "wav.scp").items()}
-    texts = read_table(folder / "text") if (folder / "text").exists() else {}
+    texts = read_table(folder / "text", may_be_empty=True) if (folder / "text").exists() else {}
     speakers = read_table(folder / "utt2spk") if (folder / "utt2spk").exists() else {}
     entries = [
         Entry(id=key, audio=path, text=texts.get(key), speaker=speakers.get(key), offset=offset, duration=duration)

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,10 @@ from distilhubert_ko.data.readers.columns import GENDER, SPEAKER, TEXT, first_va
 from distilhubert_ko.data.readers.entries import Entry, Listing
 from distilhubert_ko.data.readers.parsing import cell_text, check_named, malformed_line, numbered_lines, read_content
 from distilhubert_ko.data.reading import Reading
+from distilhubert_ko.errors import CorpusError
 from distilhubert_ko.files.fence import Fence
+
+SURPLUS = "\0"  # the key of the fields of a line for which there is no column
 
 
 def read_manifest(location: str, split: str | None, reading: Reading) -> Listing:
@@ -72,9 +76,17 @@ def _number(value: Any) -> float | None:
 
 
 def _csv_records(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    reader = csv.DictReader(io.StringIO(read_content(file)), strict=True)
+    reader = csv.DictReader(io.StringIO(read_content(file)), strict=True, restkey=SURPLUS)
     try:
+        columns = reader.fieldnames or ()
+        if twice := [name for name, count in Counter(columns).items() if count > 1]:
+            raise CorpusError(f"{file}, line 1: column {twice[0]} is there twice: rename one of the two")
         for record in reader:
+            if surplus := record.get(SURPLUS):
+                raise CorpusError(
+                    f"{file}, line {reader.line_num} has {len(columns) + len(surplus)} fields for {len(columns)} "
+                    "columns: put double quotes around a text with a comma"
+                )
             yield reader.line_num, record
     except csv.Error as error:
         raise malformed_line(file, reader.reader.line_num, "comma-separated values") from error
