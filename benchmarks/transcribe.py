@@ -1,10 +1,11 @@
 """Transcription speed and accuracy on a CPU, against other ways to run the same weights and against faster-whisper.
 
-    python -m benchmarks.transcribe CORPUS --out DIR [--model DIR] [--int8 DIR] [--whisper DIR]
+    python -m benchmarks.transcribe CORPUS --out DIR [--model DIR] [--int8 DIR] [--second DIR] [--whisper DIR]
 
 CORPUS is scheme:location#split, as in a recipe. Without --model the weights are those of a full-width DistilHuBERT at
 random: good for speed, not for CER. --int8 names the folder that `distilhubert-ko export --precision int8` made of
---model; without it, int8 is made here, on CORPUS, whatever its CER. --whisper names a CTranslate2 folder.
+--model; without it, int8 is made here, on CORPUS, whatever its CER. --second names a model folder with another encoder,
+such as Whisper's, and with a language model or without. --whisper names a CTranslate2 folder.
 
 Each system runs in a process of its own, in turns, so that the machine's drift falls on all; the others sleep. Speed
 is the best of its turns. Peak memory is that of the process, after all turns. The first text is what a user waits for
@@ -32,6 +33,7 @@ import soundfile
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.data.corpora import read_corpus
 from distilhubert_ko.evaluation import metrics
+from distilhubert_ko.model_folder import LANGUAGE_MODEL
 from distilhubert_ko.text.normalise import normalise
 from distilhubert_ko.text.tokenizer import Tokenizer
 
@@ -43,6 +45,9 @@ SYSTEMS = {
     "float32": "distilhubert-ko, float32",
     "int8": "distilhubert-ko, int8",
     "int8 batches": "distilhubert-ko, int8, batches of 8",
+    "second": "distilhubert-ko, the second encoder, float32",
+    "second int8": "distilhubert-ko, the second encoder, int8",
+    "second int8, language model": "distilhubert-ko, the second encoder, int8, language model",
     "openvino": "distilhubert-ko's float32 graph on OpenVINO",
     "openvino int8": "plain export on OpenVINO, int8 (NNCF)",
     "whisper": "faster-whisper, int8, greedy",
@@ -56,6 +61,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--int8", type=Path)
+    parser.add_argument("--second", type=Path)
     parser.add_argument("--whisper", type=Path)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--turns", type=int, default=5)
@@ -65,6 +71,8 @@ def main() -> None:
     clips, references = read(arguments.corpus, arguments.clips, arguments.seconds)
     wanted = [name for name in SYSTEMS if name not in OPTIONAL or installed(OPTIONAL[name])]
     wanted = [name for name in wanted if name != "whisper" or arguments.whisper]
+    wanted = [name for name in wanted if not name.startswith("second") or arguments.second]
+    wanted = [name for name in wanted if "language model" not in name or (arguments.second / LANGUAGE_MODEL).is_dir()]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         # In a process of its own, so that what it takes is not counted for anybody.
@@ -75,7 +83,7 @@ def main() -> None:
             sys.exit("the graphs could not be built; see above")
         figures = measure(wanted, folder, arguments, clips)
         for system in figures:
-            if arguments.model or system == "whisper":
+            if arguments.model or system.startswith(("second", "whisper")):
                 figures[system]["cer"] = error_rates(references, figures[system].pop("texts"))
             else:
                 del figures[system]["texts"]
@@ -85,6 +93,7 @@ def main() -> None:
             "seconds": sum(map(len, clips)) / SAMPLE_RATE,
             "threads": arguments.threads,
             "model": str(arguments.model.name) if arguments.model else "full-width DistilHuBERT, random weights",
+            "second": str(arguments.second.name) if arguments.second else None,
             "systems": figures,
             "cold_start": cold_start(folder, clips),
         }
@@ -114,12 +123,11 @@ def build(folder: Path, arguments: argparse.Namespace, clips: list[np.ndarray]) 
     """The graphs and models that the systems run, in `folder`."""
     import shutil
 
-    import onnx
     import torch
 
     from distilhubert_ko import recipe
-    from distilhubert_ko.export import calibration, exporting, graphs
-    from distilhubert_ko.model.loading import build_network, load_network
+    from distilhubert_ko.export import exporting
+    from distilhubert_ko.model.loading import build_network
     from distilhubert_ko.model.saving import save_network
 
     torch.set_num_threads(arguments.threads)
@@ -131,18 +139,35 @@ def build(folder: Path, arguments: argparse.Namespace, clips: list[np.ndarray]) 
         tokenizer = Tokenizer.from_texts(["".join(syllables) + " "], "syllables")
         save_network(build_network(recipe.Model(pretrained="random"), tokenizer), folder / "model", tokenizer)
     exporting.export_graph(folder / "model")
-    network = load_network(folder / "model")
     if arguments.int8:
         shutil.copytree(arguments.int8, folder / "int8")
     else:
-        shutil.copytree(folder / "model", folder / "int8", ignore=shutil.ignore_patterns("*.onnx", "*.safetensors"))
-        weights, config = {k: v.numpy() for k, v in network.state_dict().items()}, network.config.to_dict()
-        speech = calibration.observe_ranges(weights, config, clips)
-        onnx.save(graphs.build_graph(weights, config, speech=speech), folder / "int8" / "model.onnx")
+        int8(folder / "model", folder / "int8", clips)
+    if arguments.second:
+        ignored = shutil.ignore_patterns("checkpoints", "last", "runs", "*.onnx")
+        shutil.copytree(arguments.second, folder / "second", ignore=ignored)
+        exporting.export_graph(folder / "second")
+        int8(folder / "second", folder / "second int8", clips)
     plain_export(folder)
     plain_int8(folder, clips)
     if installed("nncf"):
         openvino_int8(folder, clips)
+
+
+def int8(model: Path, target: Path, clips: list[np.ndarray]) -> None:
+    """The folder of a model with a graph in int8, calibrated on the clips."""
+    import shutil
+
+    import onnx
+
+    from distilhubert_ko.export import calibration, graphs
+    from distilhubert_ko.model.loading import load_network
+
+    shutil.copytree(model, target, ignore=shutil.ignore_patterns("*.onnx", "*.safetensors"))
+    network = load_network(model)
+    weights, config = {k: v.numpy() for k, v in network.state_dict().items()}, network.config.to_dict()
+    speech = calibration.observe_ranges(weights, config, clips)
+    onnx.save(graphs.build_graph(weights, config, speech=speech), target / "model.onnx")
 
 
 def plain_export(folder: Path) -> None:
@@ -208,6 +233,7 @@ def openvino_int8(folder: Path, clips: list[np.ndarray]) -> None:
 def runner(system: str, folder: Path, threads: int, whisper: Path | None) -> Run:
     """What turns waves into texts, loaded and ready."""
     from distilhubert_ko.decoding import ctc
+    from distilhubert_ko.decoding.decoder import NO_LM
     from distilhubert_ko.recognition.transcriber import Transcriber
     from distilhubert_ko.text.tokenizer import Tokenizer
 
@@ -240,6 +266,12 @@ def runner(system: str, folder: Path, threads: int, whisper: Path | None) -> Run
         case "float32" | "int8":
             transcriber = Transcriber(folder / ("int8" if system == "int8" else "model"), threads)
             return lambda waves: [transcriber(wave).text for wave in waves]
+        case "second" | "second int8":
+            second = Transcriber(folder / system, threads, lm=NO_LM)
+            return lambda waves: [second(wave).text for wave in waves]
+        case "second int8, language model":
+            searching = Transcriber(folder / "second int8", threads)
+            return lambda waves: [searching(wave).text for wave in waves]
         case "int8 batches":
             batched = Transcriber(folder / "int8", threads)
 

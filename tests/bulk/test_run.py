@@ -192,6 +192,15 @@ def test_what_has_a_record_is_not_done_again(
         bulk.transcribe_all(str(listed), out, bulk.WorkerOptions(work.model, 1, {"n_best": 2}), allow_outside=True)
 
 
+def test_whispers_encoder_says_in_bulk_what_it_says_alone(
+    engine: None, exported_whisper: Path, recordings: Path, tmp_path: Path
+) -> None:
+    work = bulk.WorkerOptions(str(exported_whisper), 1, {})
+    counts = bulk.transcribe_all(str(recordings / "둘째 폴더"), tmp_path / "out", work, workers=1)
+    assert counts.records == CLIPS // 2
+    check_right(records(tmp_path / "out"), Transcriber(exported_whisper, threads=1))
+
+
 def test_the_command_writes_one_record_each(
     engine: None, work: bulk.WorkerOptions, recordings: Path, tmp_path: Path
 ) -> None:
