@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from distilhubert_ko.cli.serve import _checked_host, _checked_origin, _read_tokens, serve_command
+from distilhubert_ko.cli.serve import _checked_host, _checked_origin, _checked_proxy, _read_tokens, serve_command
 from distilhubert_ko.errors import InputError, MissingExtraError
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.serving import server
@@ -34,6 +34,7 @@ def test_options_become_options(exported: Path, tmp_path: Path, monkeypatch: pyt
         token_file=tmp_path / "tokens.txt",
         cors_origin=["https://a.example"],
         allowed_hosts=["asr.example"],
+        forwarded_allow_ips=["10.0.0.5", "fd00::/8"],
         max_upload=2,
         max_seconds=60,
         max_requests=3,
@@ -48,6 +49,7 @@ def test_options_become_options(exported: Path, tmp_path: Path, monkeypatch: pyt
         tokens=("one", "two"),
         origins=("https://a.example",),
         hosts=("asr.example",),
+        proxies=("10.0.0.5/32", "fd00::/8"),
         limits=ServerLimits(upload_bytes=2_000_000, audio_seconds=60, requests=3, streams=4),
         log_transcripts=True,
     )
@@ -74,3 +76,9 @@ def test_what_is_no_name_of_a_host_is_refused(host: str) -> None:
     with pytest.raises(InputError, match=r"--allowed-hosts .*: not a name"):
         _checked_host(host)
     assert [_checked_host(name) for name in ("a.example", "::1")] == ["a.example", "::1"]
+
+
+@pytest.mark.parametrize("address", ["*", "proxy.example", "10.0.0.1/8", ""])
+def test_what_is_no_address_of_a_proxy_is_refused(address: str) -> None:
+    with pytest.raises(InputError, match=r"--forwarded-allow-ips .*: not an address"):
+        _checked_proxy(address)

@@ -18,16 +18,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
+import numpy as np
 import psutil
 import pytest
 import soundfile
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from checks.fuzz_server import framed
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.errors import InputError
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.serving import connections, gates, request_log, server
+from distilhubert_ko.serving.clients import client_name, is_among, share_of
 from distilhubert_ko.serving.options import ServerLimits, ServerOptions
 from tests.support.model import clip
 from tests.support.serving import PATIENCE, Running, metric, running, wait_until
@@ -35,6 +38,10 @@ from tests.support.serving import PATIENCE, Running, metric, running, wait_until
 PATH = "/v1/audio/transcriptions"
 OPEN = ("/", "/healthz", "/static/app.js")
 CLOSED = ("/v1/models", "/v1/model_facts", "/metrics", "/docs", "/openapi.json", "/v1/nothing")
+OPENING = (
+    b"GET /v1/audio/stream HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
 TOKEN = {"authorization": "Bearer second"}
 
 
@@ -55,9 +62,9 @@ def head(length: str = "") -> bytes:
     return ("\r\n".join(filter(None, lines)) + "\r\n\r\n" + (part if "chunked" not in length else "")).encode()
 
 
-def opened(server: Running) -> socket.socket:
+def opened(server: Running, source: str = "127.0.0.1") -> socket.socket:
     host, port = server.address.split(":")
-    return socket.create_connection((host, int(port)), PATIENCE)
+    return socket.create_connection((host, int(port)), PATIENCE, (source, 0))
 
 
 def answered(connection: socket.socket) -> str:
@@ -321,20 +328,94 @@ def test_a_head_that_is_too_large_is_refused(open_server: Running) -> None:
         assert answered(connection)[:12] in ("HTTP/1.1 400", "")  # or cut, with the rest unread
 
 
-def test_connections_past_the_limit_get_503_and_far_past_it_nothing(exported: Path) -> None:
+def test_a_connection_past_the_limit_takes_the_place_of_the_one_that_waits_longest(exported: Path) -> None:
     with running(exported, ServerOptions(limits=ServerLimits(connections=3))) as server:
         live = server.server.server_state.connections
-        held = [opened(server) for _ in range(3)]
-        wait_until(lambda: len(live) == 3)
-        assert httpx2.get(f"{server.url}/healthz").status_code == 503
-        held += [opened(server) for _ in range(3)]
-        wait_until(lambda: len(live) == 6)
-        with pytest.raises(httpx2.TransportError):
-            httpx2.get(f"{server.url}/healthz")
+        silent = opened(server)
+        half = opened(server)
+        half.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ")
+        wait_until(lambda: len(live) == 2)
+        for gone in (silent, half):
+            assert httpx2.get(f"{server.url}/").status_code == 200
+            assert answered(gone) == ""
+            newer = opened(server)
+            wait_until(lambda: len(live) == 2)
+            newer.detach()
+
+
+def test_where_all_places_are_at_work_a_request_gets_503_and_health_is_answered(exported: Path) -> None:
+    with running(exported, ServerOptions(limits=ServerLimits(connections=3))) as server:
+        live = server.server.server_state.connections
+        held = [opened(server) for _ in range(2)]
+        for connection in held:
+            connection.sendall(head("Content-Length: 1000"))
+        wait_until(lambda: all(each.cycle for each in [*live]) and len(live) == 2)
+        assert httpx2.get(f"{server.url}/").status_code == 503
+        for method in ("GET", "HEAD"):
+            assert httpx2.request(method, f"{server.url}/healthz").status_code == 200
         for connection in held:
             connection.close()
         wait_until(lambda: not live)
-        assert httpx2.get(f"{server.url}/healthz").status_code == 200
+        assert httpx2.get(f"{server.url}/").status_code == 200
+
+
+def test_one_client_cannot_hold_all_connections(exported: Path) -> None:
+    with running(exported, ServerOptions(limits=ServerLimits(connections=8))) as server:
+        live = server.server.server_state.connections
+        held = [opened(server, "127.0.0.2") for _ in range(12)]
+        wait_until(lambda: len(live) == share_of(8))
+        other = opened(server, "127.0.0.3")
+        wait_until(lambda: len(live) == share_of(8) + 1)
+        assert httpx2.get(f"{server.url}/").status_code == 200
+        assert [answered(gone) for gone in held[: 12 - share_of(8)]] == [""] * (12 - share_of(8))
+        other.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        assert " 200 " in answered(other)
+
+
+@pytest.mark.parametrize(
+    "flood", [framed(2, b""), framed(9, b""), framed(10, b""), framed(1, b""), framed(2, b"", 0) + framed(0, b"", 0)]
+)
+def test_a_flood_of_frames_that_carry_nothing_is_cut(open_server: Running, flood: bytes) -> None:
+    with opened(open_server) as connection:
+        connection.sendall(OPENING)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 101")
+        with contextlib.suppress(ConnectionError):
+            for _ in range(100):
+                connection.sendall(flood * 1000)
+                time.sleep(0.001)
+        with contextlib.suppress(ConnectionError):
+            while connection.recv(65536):
+                pass
+
+
+@pytest.mark.parametrize("samples", [80, 160, 320, 8000])
+def test_audio_in_small_messages_is_no_flood(open_server: Running, samples: int) -> None:
+    wave = np.round(clip(10 * SAMPLE_RATE) * 32767).astype("<i2")
+    with connect(f"ws://{open_server.address}/v1/audio/stream") as stream:
+        start = time.monotonic()
+        for at in range(0, len(wave), samples):
+            stream.send(wave[at : at + samples].tobytes())
+            # Twice as fast as real time where messages are of 5 ms, and as fast as possible otherwise.
+            time.sleep(max(0.0, start + at / SAMPLE_RATE / 2 - time.monotonic()) if samples < 160 else 0)
+        stream.send('{"type": "stop"}')
+        *_, done = stream
+    assert json.loads(done)["duration"] == 10
+
+
+def test_a_body_in_chunks_of_one_byte_is_cut(open_server: Running) -> None:
+    with opened(open_server) as connection:
+        part = head("x: y").partition(b"\r\n\r\n")[2]
+        connection.sendall(head("Transfer-Encoding: chunked") + b"%x\r\n%b\r\n" % (len(part), part))
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(b"1\r\na\r\n" * 1000)
+        assert answered(connection) == ""
+
+
+def test_a_network_of_ipv6_is_one_client() -> None:
+    assert client_name("2001:db8::1") == client_name("2001:db8::ffff") != client_name("2001:db8:0:1::1")
+    assert client_name("::ffff:10.0.0.1") == client_name("10.0.0.1") != client_name("10.0.0.2")
+    assert is_among("10.0.0.1", ["10.0.0.0/8"])
+    assert not any(is_among(host, ["10.0.0.0/8"]) for host in ("11.0.0.1", "::1", "", "unix:"))
 
 
 def test_requests_past_the_limit_get_429_and_a_time_before_their_bodies_are_read(exported: Path) -> None:

@@ -1,5 +1,6 @@
 """The command that serves a model to programs and browsers: serve."""
 
+import ipaddress
 import os
 import re
 from pathlib import Path
@@ -48,6 +49,14 @@ def serve_command(
             "public name belongs here.",
         ),
     ] = [],  # noqa: B006
+    forwarded_allow_ips: Annotated[
+        list[str],
+        typer.Option(
+            metavar="ADDRESS",
+            help="A proxy, or a network of proxies, whose X-Forwarded-For and X-Forwarded-Proto are believed; "
+            "repeatable.",
+        ),
+    ] = [],  # noqa: B006
     max_upload: Annotated[int, typer.Option(min=1, metavar="MB", help="The largest upload.")] = LIMITS.upload_bytes
     // MEGABYTE,
     max_seconds: Annotated[float, typer.Option(min=1, help="The longest recording.")] = LIMITS.audio_seconds,
@@ -72,6 +81,7 @@ def serve_command(
         tokens=_read_tokens(token_file) if token_file else (),
         origins=tuple(map(_checked_origin, cors_origin)),
         hosts=tuple(map(_checked_host, allowed_hosts)),
+        proxies=tuple(map(_checked_proxy, forwarded_allow_ips)),
         limits=ServerLimits(
             upload_bytes=max_upload * MEGABYTE,
             audio_seconds=max_seconds,
@@ -95,6 +105,15 @@ def _checked_host(host: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f.:]+", host):
         raise InputError(f"--allowed-hosts {host}: not a name; give a host such as asr.example.org, without a port")
     return host
+
+
+def _checked_proxy(address: str) -> str:
+    try:
+        return str(ipaddress.ip_network(address))
+    except ValueError as error:
+        raise InputError(
+            f"--forwarded-allow-ips {address}: not an address ({error}); give one such as 10.0.0.5 or 10.0.0.0/8"
+        ) from error
 
 
 def _read_tokens(file: Path) -> tuple[str, ...]:

@@ -32,11 +32,13 @@ class ServerOptions:
     """How a server runs. Without `tokens`, anybody may use it.
 
     Besides the server's own page, pages of `origins` may use it from a browser. Clients may call it by the names in
-    `hosts`, as well as by loopback names and by the address that it listens on.
+    `hosts`, as well as by loopback names and by the address that it listens on. `proxies` are addresses or networks
+    whose X-Forwarded-For and X-Forwarded-Proto are believed. Limits per client then count whom they name.
     """
 
     tokens: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
+    proxies: tuple[str, ...] = ()
     limits: ServerLimits = field(default_factory=ServerLimits)
     log_transcripts: bool = False

@@ -123,6 +123,7 @@ def uvicorn_config(app: FastAPI, options: ServerOptions, host: str, port: int) -
         access_log=False,
         server_header=False,
         limit_concurrency=options.limits.connections,
+        forwarded_allow_ips=[*options.proxies],
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=FINISH_SECONDS,
         h11_max_incomplete_event_size=HEAD_BYTES,
@@ -168,7 +169,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _add_operations(app: FastAPI, metrics: Metrics) -> None:
-    @app.get("/healthz", tags=["Operations"])
+    @app.get(connections.HEALTH, tags=["Operations"])
     async def health() -> dict[str, str]:
         """Tell that the server is running."""
         return {"status": "ok"}
