@@ -34,6 +34,7 @@ from distilhubert_ko.model.network import PaddingSafeHubertForCTC
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.text.tokenizer import Tokenizer
 from distilhubert_ko.training import finetune, schedule
+from distilhubert_ko.training.loss_watch import LossWatch
 from distilhubert_ko.training.trainer import InterruptedTrainingError
 from tests.support.model import JAMO, MODEL_FILES, SYLLABLES, TINY, TINY_TRAINING, clip
 
@@ -277,6 +278,25 @@ def test_a_loss_that_is_no_number_stops_the_run(tiny: recipe.Recipe, tmp_path: P
     with pytest.raises(TrainingError, match=r"the loss is .*learning_rate"):
         finetune.fine_tune(change(tiny, learning_rate=1e30), tmp_path / "run")
     assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_loss_that_is_no_number_is_neither_logged_nor_in_a_checkpoint(
+    late: bool, tiny: recipe.Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU a loss is checked while the next batch is computed, but never after it has left a trace."""
+    monkeypatch.setattr("distilhubert_ko.training.trainer.LossWatch", lambda **given: LossWatch(late))
+    losses = iter([1.0, 1.0, 1.0, torch.nan, 1.0, 1.0, 1.0, 1.0])
+    compute = finetune.CtcTrainer.compute_loss
+
+    def compute_loss(self: finetune.CtcTrainer, *args: Any, **kwargs: Any) -> Any:
+        return compute(self, *args, **kwargs) * next(losses)
+
+    monkeypatch.setattr(finetune.CtcTrainer, "compute_loss", compute_loss)
+    with pytest.raises(TrainingError, match="the loss is nan at step 3"):
+        finetune.fine_tune(change(tiny, eval_steps=2, logging_steps=2), tmp_path / "run")
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").glob("checkpoint-*")] == ["checkpoint-2"]
+    assert all(np.isfinite(line["loss"]) for line in model_folder.read_log(tmp_path / "run") if "loss" in line)
 
 
 def test_a_model_that_says_nothing_stops_the_run_after_the_stated_number_of_evaluations(

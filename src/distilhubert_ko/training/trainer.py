@@ -36,6 +36,7 @@ from distilhubert_ko.training.checkpoints import (
     new_checkpoint,
 )
 from distilhubert_ko.training.clips import WIDTH, AugmentedClips, Clips, collate
+from distilhubert_ko.training.loss_watch import LossWatch
 from distilhubert_ko.training.sampling import BucketSampler, RankBatches, RowGroupSampler, row_groups
 
 STATE = "trainer_state.json"  # of a checkpoint, by Transformers' name
@@ -96,6 +97,7 @@ class RecipeTrainer(Trainer):
             eval_dataset=evaluated,
             compute_metrics=self._compute_metrics,
         )
+        self.loss_watch = LossWatch(late=self.args.device.type == "cuda")
         if self.args.process_index:  # other dropout and masks than in rank 0; the weights are its own
             set_seed(self.args.seed + self.args.process_index)
         self.remove_callback(PrinterCallback)
@@ -263,12 +265,14 @@ class RecipeTrainer(Trainer):
             inputs = _silent_batch()
         inputs = send_to_device(inputs, self.args.device, non_blocking=True)
         loss = self.accelerator.reduce(super().training_step(model, inputs, *args, **kwargs), "mean")
-        if not torch.isfinite(loss):
-            raise TrainingError(
-                f"the loss is {loss.item()} at step {self.state.global_step}: halve training.learning_rate, raise "
-                "training.lr_scheduler_warmup_steps, or set training.mixed_precision=false"
-            )
+        self.loss_watch.add(loss, self.state.global_step)
         return loss
+
+    def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
+        """Log, evaluate and save nothing of a run that has gone wrong."""
+        if self.control.should_log or self.control.should_evaluate or self.control.should_save:
+            self.loss_watch.check()
+        super()._maybe_log_save_evaluate(*args, **kwargs)
 
     def _totals(self, batch: dict[str, Tensor]) -> BatchTotals:
         """Return the totals of a batch that `collate` made, in the host's memory."""
