@@ -20,9 +20,9 @@ import tempfile
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from multiprocessing import get_context
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,9 @@ import numpy as np
 from checks.hostile import OUTSIDE, Reader, damaged, fuzz_audio, readers
 from distilhubert_ko.errors import DistilhubertKoError
 from distilhubert_ko.files import writing
+from tests.support.processes import pristine
 
+Readers = Callable[[], dict[str, Reader]]
 AUDIO, AUDIO_SHARE = "sound files", 0.05
 SECONDS = 5.0  # of the processor that a case may take
 MEGABYTES = 512  # by which a case may raise the most memory that its process has held
@@ -93,7 +95,8 @@ def _most_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
-def _work(results: Connection, all_readers: dict[str, Reader], seed: int, first: int, last: int, folder: Path) -> None:
+def _work(results: Connection, make_readers: Readers, seed: int, first: int, last: int, folder: Path) -> None:
+    all_readers = make_readers()
     silence = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):  # a list may name standard input; C libraries speak
         os.dup2(silence, stream)
@@ -110,14 +113,14 @@ def _work(results: Connection, all_readers: dict[str, Reader], seed: int, first:
         results.send(case(all_readers, seed, number, home))
 
 
-def outcomes(all_readers: dict[str, Reader], seed: int, first: int, count: int) -> Iterator[tuple[int, str, str]]:
+def outcomes(make_readers: Readers, seed: int, first: int, count: int) -> Iterator[tuple[int, str, str]]:
     """The number of each case, its reader and what became of it. A crash takes only a worker with it."""
     number, last = first, first + count
     while number < last:
-        receiver, sender = get_context("fork").Pipe(duplex=False)
+        receiver, sender = pristine.Pipe(duplex=False)
         with tempfile.TemporaryDirectory() as folder:  # a worker that dies could not delete it
-            work = (sender, all_readers, seed, number, last, Path(folder))
-            worker = get_context("fork").Process(target=_work, args=work)
+            work = (sender, make_readers, seed, number, last, Path(folder))
+            worker = pristine.Process(target=_work, args=work)
             worker.start()
             sender.close()
             alive = True
@@ -134,13 +137,13 @@ def outcomes(all_readers: dict[str, Reader], seed: int, first: int, count: int) 
             worker.join()
 
 
-def survey(all_readers: dict[str, Reader], seed: int, first: int, count: int, jobs: int = 1) -> dict[str, Any]:
+def survey(make_readers: Readers, seed: int, first: int, count: int, jobs: int = 1) -> dict[str, Any]:
     """What became of how many cases of each reader, and a line for each that was neither read nor refused."""
-    counts = {name: Counter[str]() for name in (AUDIO, *all_readers)}
+    counts = {name: Counter[str]() for name in (AUDIO, *make_readers())}
     findings = []
     starts = [first + count * job // jobs for job in range(jobs + 1)]
     with ThreadPoolExecutor(jobs) as pool:  # each waits for a worker
-        parts = pool.map(lambda a, b: [*outcomes(all_readers, seed, a, b - a)], starts[:-1], starts[1:])
+        parts = pool.map(lambda a, b: [*outcomes(make_readers, seed, a, b - a)], starts[:-1], starts[1:])
     for number, name, result in itertools.chain.from_iterable(parts):
         kind = result if result in (READ, REFUSED) else "failed"
         counts.setdefault(name, Counter())[kind] += 1
@@ -180,9 +183,9 @@ def main() -> None:
     arguments = parser.parse_args()
     last, found = arguments.first + arguments.cases, earlier(arguments.json, arguments.seed, arguments.first)
     with tempfile.TemporaryDirectory() as folder:
-        all_readers = readers(tiny_model(Path(folder)))
+        make_readers = partial(readers, tiny_model(Path(folder)))
         for start in range(arguments.first + found["cases"], last, CHUNK):
-            part = survey(all_readers, arguments.seed, start, min(CHUNK, last - start), arguments.jobs)
+            part = survey(make_readers, arguments.seed, start, min(CHUNK, last - start), arguments.jobs)
             found = joined(found, part) if found["cases"] else part
             if arguments.json:
                 writing.write_json(arguments.json, found)

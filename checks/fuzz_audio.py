@@ -17,7 +17,6 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.audio.reading import audio_blocks, audio_duration
 from distilhubert_ko.errors import AudioError
 from tests.support.media import encoded, remuxed
+from tests.support.processes import pristine
 
 SECONDS = 5.0  # of the processor that one file may take
 MEGABYTES = 500  # by which one file may raise the most memory that the process has held
@@ -250,7 +250,9 @@ def _most_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
-def outcomes(seed: int, first: int, last: int) -> Iterator[tuple[str, str]]:
+def outcomes(
+    seed: int, first: int, last: int, judge: Callable[[Path | bytes], str] = outcome
+) -> Iterator[tuple[str, str]]:
     """How each file was made, and what became of it. By turns from memory and from the disk."""
     originals = seeds()
     with tempfile.TemporaryDirectory() as folder, printed_tracebacks() as tracebacks:
@@ -260,7 +262,7 @@ def outcomes(seed: int, first: int, last: int) -> Iterator[tuple[str, str]]:
             if number % 2:
                 path.write_bytes(content)
             try:
-                result = outcome(path if number % 2 else content)
+                result = judge(path if number % 2 else content)
             except Exception as error:
                 result = f"FAILED: {type(error).__name__}: {error}"
             yield story, f"FAILED: {tracebacks.pop()} was printed" if tracebacks else result
@@ -277,21 +279,23 @@ def printed_tracebacks() -> Iterator[list[str]]:
         sys.unraisablehook = usual
 
 
-def _work(results: Connection, seed: int, first: int, last: int) -> None:
+def _work(results: Connection, judge: Callable[[Path | bytes], str], seed: int, first: int, last: int) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libmpg123 speaks there
     warnings.simplefilter("error")
-    for result in outcomes(seed, first, last):
+    for result in outcomes(seed, first, last, judge):
         results.send(result)
 
 
-def survey(seed: int, first: int, count: int) -> tuple[Counter[str], list[str]]:
+def survey(
+    seed: int, first: int, count: int, judge: Callable[[Path | bytes], str] = outcome
+) -> tuple[Counter[str], list[str]]:
     """What became of how many, and a line for each failure. A crash takes only the process of a worker with it."""
     counts: Counter[str] = Counter()
     failures = []
     number, last = first, first + count
     while number < last:
-        receiver, sender = get_context("fork").Pipe(duplex=False)
-        worker = get_context("fork").Process(target=_work, args=(sender, seed, number, last))
+        receiver, sender = pristine.Pipe(duplex=False)
+        worker = pristine.Process(target=_work, args=(sender, judge, seed, number, last))
         worker.start()
         sender.close()
         while number < last:

@@ -12,7 +12,6 @@ bit for bit.
 import argparse
 import itertools
 import json
-import multiprocessing
 import os
 import platform
 import random
@@ -38,6 +37,7 @@ from distilhubert_ko.training.checkpoints import (
     checkpoint_folder,
     checkpoint_steps,
 )
+from tests.support.processes import pristine, start_processes_as_usual
 
 WORDS = ("나무", "바다", "하늘", "구름", "별빛", "강물", "노을", "바람")
 SYLLABLE = SAMPLE_RATE // 5  # samples
@@ -94,6 +94,8 @@ def small(folder: Path) -> recipe.Recipe:
 
 def run(config: recipe.Recipe, out: Path, resume: bool) -> None:
     """One process of a run; what it says goes to a file beside its folder."""
+    start_processes_as_usual()
+    torch.set_num_threads(1)  # or the order of sums would differ
     with out.with_suffix(".log").open("a", encoding="utf-8") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
@@ -103,8 +105,7 @@ def run(config: recipe.Recipe, out: Path, resume: bool) -> None:
 def life(config: recipe.Recipe, out: Path, seconds: float | None) -> bool:
     """Starts or goes on with a run, and kills it after so many seconds; whether it came to its end before."""
     resume = out.is_dir() and any(out.iterdir())
-    # Forked, since a new interpreter would spend most of its life on imports, which have nothing to lose.
-    process = multiprocessing.get_context("fork").Process(target=run, args=(config, out, resume))
+    process = pristine.Process(target=run, args=(config, out, resume))
     process.start()
     process.join(seconds)
     if process.is_alive():
@@ -171,7 +172,6 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, default=Path("docs/results/kills.json"))
     options = parser.parse_args()
-    torch.set_num_threads(1)  # so that a fork needs no threads of its parent
     with tempfile.TemporaryDirectory() as folder:
         result = measure(Path(folder), options.kills, options.seed)
     writing.write_json(options.json, result)

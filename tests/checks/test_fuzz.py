@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +34,8 @@ def readers(exported: Path) -> dict[str, hostile.Reader]:
     return hostile.readers(exported)
 
 
-def test_the_first_cases_are_read_or_refused_within_the_limits(readers: dict[str, hostile.Reader]) -> None:
-    found = fuzz.survey(readers, seed=1, first=0, count=400)
+def test_the_first_cases_are_read_or_refused_within_the_limits(exported: Path) -> None:
+    found = fuzz.survey(partial(hostile.readers, exported), seed=1, first=0, count=400)
     assert found["findings"] == []
     assert all(sum(counts.values()) for counts in found["readers"].values()), found["readers"]
     assert sum(counts["read"] for counts in found["readers"].values()) > 50
@@ -60,22 +62,37 @@ def test_a_seed_gives_the_same_cases(readers: dict[str, hostile.Reader]) -> None
     assert first == again != other
 
 
-def test_a_case_that_fails_takes_too_long_or_kills_its_process_is_found(readers: dict[str, hostile.Reader]) -> None:
-    def reading(read) -> dict[str, hostile.Reader]:
-        return {"manifests, CSV": hostile.Reader(1e9, readers["manifests, CSV"].files, ("m.csv",), read)}
-
-    for read, complaint in (
-        (lambda home: 1 / 0, "ZeroDivisionError"),
-        (lambda home: os._exit(3), "exit code 3"),
-        (lambda home: np.ones(700 << 17).sum(), "MB more memory"),
-    ):
-        found = fuzz.survey(reading(read), seed=1, first=0, count=2)
-        assert len(found["findings"]) == (1 if "memory" in complaint else 2)  # no more than it has held already
-        assert complaint in found["findings"][0]
+def divide(home: Path) -> float:
+    return 1 / 0
 
 
-def test_a_run_in_parts_gives_the_results_of_one_run(readers: dict[str, hostile.Reader], tmp_path: Path) -> None:
-    whole, first, rest = (fuzz.survey(readers, 2, start, count) for start, count in ((7, 30), (7, 20), (27, 10)))
+def leave(home: Path) -> None:
+    os._exit(3)
+
+
+def fill(home: Path) -> float:
+    return float(np.ones(700 << 17).sum())
+
+
+def only(read: Callable[[Path], object], exported: Path) -> dict[str, hostile.Reader]:
+    files = hostile.readers(exported)["manifests, CSV"].files
+    return {"manifests, CSV": hostile.Reader(1e9, files, ("m.csv",), read)}
+
+
+@pytest.mark.parametrize(
+    ("read", "complaint"), [(divide, "ZeroDivisionError"), (leave, "exit code 3"), (fill, "MB more memory")]
+)
+def test_a_case_that_fails_takes_too_much_or_kills_its_process_is_found(
+    exported: Path, read: Callable[[Path], object], complaint: str
+) -> None:
+    found = fuzz.survey(partial(only, read, exported), seed=1, first=0, count=2)
+    assert len(found["findings"]) == (1 if "memory" in complaint else 2)  # no more than it has held already
+    assert complaint in found["findings"][0]
+
+
+def test_a_run_in_parts_gives_the_results_of_one_run(exported: Path, tmp_path: Path) -> None:
+    make_readers = partial(hostile.readers, exported)
+    whole, first, rest = (fuzz.survey(make_readers, 2, start, count) for start, count in ((7, 30), (7, 20), (27, 10)))
     path = tmp_path / "fuzz.json"
     path.write_text(json.dumps(first))
     assert fuzz.joined(fuzz.earlier(path, seed=2, first=7), rest) == whole

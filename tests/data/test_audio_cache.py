@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import multiprocessing
 import os
 import pickle
 import shutil
@@ -28,8 +27,7 @@ from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.errors import AudioError, InputError
 from distilhubert_ko.evaluation import report
 from tests.support.full_disk import no_file_above
-
-forked = multiprocessing.get_context("fork")
+from tests.support.processes import pristine
 
 
 def bits(wave: np.ndarray) -> bytes:
@@ -241,7 +239,9 @@ def test_a_file_of_the_cache_that_cannot_be_read_is_made_anew_where_that_is_poss
 
 
 def build(folder: Path, files: list[Path], start: Any = None, waves: Any = None) -> None:
-    """Reads all files through the cache in a folder; puts what was read into a queue."""
+    """Reads all files through the cache in a folder; puts what was read into a queue, and warnings into a file."""
+    said = os.open(folder.with_suffix(".said"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(said, 2)
     cache = open_cache(folder)
     if start:
         start.wait()
@@ -250,16 +250,33 @@ def build(folder: Path, files: list[Path], start: Any = None, waves: Any = None)
         waves.put(read)
 
 
+def said(folder: Path) -> str:
+    return folder.with_suffix(".said").read_text(encoding="utf-8")
+
+
+def test_a_builder_says_what_it_meets(tmp_path: Path) -> None:
+    """Or the tests below would find nothing said because nothing is heard."""
+    folder, files = tmp_path / "cache", [noise(tmp_path / "a.wav")]
+    cache = open_cache(folder)
+    cache.wave(files[0])
+    kept(cache)[0].write_bytes(b"half")
+    process = pristine.Process(target=build, args=(folder, files))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    assert "is damaged: made anew" in said(folder)
+
+
 def test_processes_that_build_at_once_all_read_right_and_leave_one_whole_cache(
-    tmp_path: Path, decoded: Calls, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, decoded: Calls, caplog: pytest.LogCaptureFixture
 ) -> None:
     files = [noise(tmp_path / f"{number}.flac", 2_000) for number in range(40)]
     expected = [bits(load_audio(file)) for file in files]
-    start, waves = forked.Barrier(2), forked.Queue()
-    processes = [forked.Process(target=build, args=(tmp_path / "cache", files, start, waves)) for _ in range(2)]
+    start, waves = pristine.Barrier(2), pristine.Queue()
+    processes = [pristine.Process(target=build, args=(tmp_path / "cache", files, start, waves)) for _ in range(2)]
     for process in processes:
         process.start()
-    assert [waves.get(timeout=60) for _ in processes] == [expected, expected]
+    assert [waves.get(timeout=300) for _ in processes] == [expected, expected]
     for process in processes:
         process.join()
         assert process.exitcode == 0
@@ -269,7 +286,8 @@ def test_processes_that_build_at_once_all_read_right_and_leave_one_whole_cache(
     assert decoded.take() == [], "built once: the third process finds everything"
     assert len(kept(cache)) == len(files)
     assert not list(cache.folder.rglob("*.tmp"))
-    assert capfd.readouterr().err == "", "nobody met a half-written file"
+    assert said(tmp_path / "cache") == "", "nobody met a half-written file"
+    assert caplog.messages == []
 
 
 def killed_at(fatal: int, folder: Path, files: list[Path]) -> None:
@@ -278,7 +296,7 @@ def killed_at(fatal: int, folder: Path, files: list[Path]) -> None:
 
     def watch(event: str, args: tuple[Any, ...]) -> None:
         nonlocal met
-        if event in ("open", "os.mkdir", "os.rename", "os.remove") and str(folder) in str(args[0]):
+        if event in ("open", "os.mkdir", "os.rename", "os.remove") and f"{folder}{os.sep}" in f"{args[0]}{os.sep}":
             met += 1
             if met == fatal:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -288,24 +306,26 @@ def killed_at(fatal: int, folder: Path, files: list[Path]) -> None:
 
 
 def test_a_builder_killed_at_any_dealing_with_a_file_leaves_nothing_that_is_taken_for_whole(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     files = [noise(tmp_path / f"{name}.wav", 30_000) for name in "abc"]
     expected = [bits(load_audio(file)) for file in files]
     done = set()
+    (tmp_path / "caches").mkdir()
     for fatal in itertools.count(1):
         folder = tmp_path / "caches" / str(fatal)
-        process = forked.Process(target=killed_at, args=(fatal, folder, files))
+        process = pristine.Process(target=killed_at, args=(fatal, folder, files))
         process.start()
         process.join()
         cache = open_cache(folder)
         done.add(len(kept(cache)))
         assert [bits(cache.wave(file)) for file in files] == expected
+        assert said(folder) == ""
         if process.exitcode == 0:
             break
         assert process.exitcode == -signal.SIGKILL
     assert done == {0, 1, 2, 3}
-    assert capfd.readouterr().err == ""
+    assert caplog.messages == []
 
 
 # No room

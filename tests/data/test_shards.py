@@ -7,11 +7,13 @@ import json
 import signal
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from distilhubert_ko import recipe
 from distilhubert_ko.data.corpora import Corpus, Problem, read_corpus
@@ -22,14 +24,15 @@ from distilhubert_ko.errors import AudioError, CorpusError, InputError, RecipeEr
 from distilhubert_ko.model.loading import build_network
 from distilhubert_ko.model.saving import save_network
 from distilhubert_ko.text.tokenizer import Tokenizer
-from distilhubert_ko.training import distill, finetune, trainer
+from distilhubert_ko.training import distill
 from distilhubert_ko.training.checkpoints import last_whole_checkpoint
 from distilhubert_ko.training.clips import AugmentedClips
 from distilhubert_ko.training.sampling import RowGroupSampler, evaluation_order, row_groups
 from tests.support.full_disk import no_file_above
-from tests.support.hub import Hub, sound, write_shard
+from tests.support.hub import Hub, ask_only, sound, write_shard
 from tests.support.model import TINY
-from tests.support.runs import account, assert_the_same_end, fail, in_step, life, small
+from tests.support.processes import apart, start_processes_as_usual
+from tests.support.runs import account, assert_the_same_end, fail, in_step, life, small, train, with_workers
 
 SPEC = "hub:owner/name#train"
 
@@ -287,57 +290,74 @@ def speech(hub: Hub, tiny_speech: Path) -> Hub:
 
 
 @pytest.fixture
-def config(speech: Hub, monkeypatch: pytest.MonkeyPatch) -> recipe.Recipe:
-    """Nothing is kept in memory, and two processes read."""
-    monkeypatch.setattr("distilhubert_ko.training.clips.CACHE_HOURS", 0.0)
-    monkeypatch.setattr(trainer, "WORKERS", 2)
+def config(speech: Hub) -> recipe.Recipe:
     data = recipe.Data(train=SPEC, eval="hub:owner/name#test", streaming=True)
     return replace(small(speech.folder, num_epochs=1), data=data)
 
 
-@pytest.mark.skipif(trainer.torch.cuda.is_available(), reason="a forked process cannot use CUDA")
+def prepare(endpoint: str, home: Path) -> None:
+    """From now on, this process streams from that Hub: nothing is kept in memory, and two processes read."""
+    ask_only(pytest.MonkeyPatch(), endpoint, home)
+    with_workers()
+
+
+@pytest.fixture
+def streaming(speech: Hub, tmp_path: Path) -> partial[None]:
+    """Prepares another process for it."""
+    return partial(prepare, speech.endpoint, tmp_path)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU's sums differ from run to run")
 def test_a_streamed_run_that_is_killed_ends_where_an_undisturbed_run_does(
-    config: recipe.Recipe, tmp_path: Path
+    config: recipe.Recipe, streaming: partial[None], tmp_path: Path
 ) -> None:
     config = replace(config, training=replace(config.training, num_epochs=2))
     undisturbed, out = tmp_path / "undisturbed", tmp_path / "out"
-    code, moments = life(undisturbed, lambda: finetune.fine_tune(config, undisturbed))
+    code, moments = life(0, undisturbed, train, config, undisturbed, False, streaming)
     assert code == 0
     for fatal in (moments // 2, moments // 3, 0):
-        code, _ = life(out, lambda: finetune.fine_tune(config, out, resume=out.is_dir()), fatal)
+        code, _ = life(fatal, out, train, config, out, out.is_dir(), streaming)
         assert code == (-signal.SIGKILL if fatal else 0)
     assert_the_same_end(out, undisturbed)
     source = json.loads((out / "data.json").read_text("utf-8"))["splits"]["train"]["source"]
     assert (source["shards"], source["row_groups"]) == (2, 6)
 
 
-def test_a_run_whose_network_goes_away_can_go_on(
-    config: recipe.Recipe, speech: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    undisturbed = finetune.fine_tune(config, tmp_path / "undisturbed").folder
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
+def lose_the_network_in_step_4(home: Path) -> None:
+    """And what was fetched before; waiting takes no time."""
 
     def go_away() -> None:
-        speech.failures = 10**6
-        for file in spool(tmp_path):
+        (home / "away").touch()
+        for file in spool(home):
             file.unlink()
 
-    in_step(monkeypatch, 4, go_away)
+    patch = pytest.MonkeyPatch()
+    patch.setattr("time.sleep", lambda seconds: None)
+    in_step(patch, 4, go_away)
+
+
+def test_a_run_whose_network_goes_away_can_go_on(
+    config: recipe.Recipe, speech: Hub, streaming: partial[None], tmp_path: Path
+) -> None:
+    apart(train, config, tmp_path / "undisturbed", False, streaming)
     with pytest.raises(UnavailableError, match=r"^row group \d of hf://.*--resume") as error:
-        finetune.fine_tune(config, tmp_path / "out")
+        apart(train, config, tmp_path / "out", False, streaming, partial(lose_the_network_in_step_4, tmp_path))
     assert "\n" not in str(error.value)
     assert last_whole_checkpoint(tmp_path / "out" / "checkpoints")
-    speech.failures = 0
-    finetune.fine_tune(config, tmp_path / "out", resume=True)
-    assert_the_same_end(tmp_path / "out", undisturbed)
+    speech.away.unlink()
+    apart(train, config, tmp_path / "out", True, streaming)
+    assert_the_same_end(tmp_path / "out", tmp_path / "undisturbed")
+
+
+def stop_in_step_5() -> None:
+    in_step(pytest.MonkeyPatch(), 5, fail(ZeroDivisionError()))
 
 
 def test_a_run_does_not_go_on_with_other_shards(
-    config: recipe.Recipe, speech: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: recipe.Recipe, speech: Hub, streaming: partial[None], tmp_path: Path
 ) -> None:
-    in_step(monkeypatch, 5, fail(ZeroDivisionError()))
     with pytest.raises(ZeroDivisionError):
-        finetune.fine_tune(config, tmp_path / "out")
+        apart(train, config, tmp_path / "out", False, streaming, stop_in_step_5)
     before = speech.revision
     (speech.folder / "README.md").write_text("# Speech\n", encoding="utf-8")
     shard = speech.folder / "data/train-00001-of-00002.parquet"
@@ -348,20 +368,23 @@ def test_a_run_does_not_go_on_with_other_shards(
     with pytest.raises(
         CorpusError, match=rf"not what this run began with \(train: {before} then, {speech.revision} now"
     ):
-        finetune.fine_tune(config, tmp_path / "out", resume=True)
+        apart(train, config, tmp_path / "out", True, streaming)
     shard.write_bytes(content)  # a new README alone is no reason
-    finetune.fine_tune(config, tmp_path / "out", resume=True)
+    apart(train, config, tmp_path / "out", True, streaming)
 
 
-def test_a_run_counts_the_clips_that_turn_out_too_long(config: recipe.Recipe, speech: Hub, tmp_path: Path) -> None:
+def test_a_run_counts_the_clips_that_turn_out_too_long(
+    config: recipe.Recipe, speech: Hub, streaming: partial[None], tmp_path: Path
+) -> None:
     """tiny_speech has clips of 1.0 s and of 1.6 s, and nothing tells their lengths but the sound."""
     shard = speech.folder / "data/train-00001-of-00002.parquet"
     lengths = [16_000] * 4 + [40_000] + [16_000] * 4
     columns = {"text": ["나무 바다"] * 8 + ["나무 바다 하늘 구름"], "speaker_id": ["s1"] * 9}
     write_shard(shard, [sound(wave(n, 0.01 * (row + 1))) for row, n in enumerate(lengths)], columns, 3)
-    out = finetune.fine_tune(replace(config, data=replace(config.data, max_seconds=2.0)), tmp_path / "out").folder
-    assert account(out)["unfit"] == {"too long": 1}
-    assert account(out)["unreadable"] == []
+    config = replace(config, data=replace(config.data, max_seconds=2.0))
+    apart(train, config, tmp_path / "out", False, streaming)
+    assert account(tmp_path / "out")["unfit"] == {"too long": 1}
+    assert account(tmp_path / "out")["unreadable"] == []
 
 
 def test_an_unfit_clip_sounds_like_the_next(hub: Hub) -> None:
@@ -377,15 +400,20 @@ def test_an_unfit_clip_sounds_like_the_next(hub: Hub) -> None:
         alone[0]
 
 
-def test_a_student_learns_from_a_stream(config: recipe.Recipe, speech: Hub, tmp_path: Path) -> None:
+def learn(config: recipe.Recipe, out: Path, prepare: partial[None]) -> dict[str, Any]:
+    start_processes_as_usual()
+    prepare()
+    return distill.distill(config, out)
+
+
+def test_a_student_learns_from_a_stream(config: recipe.Recipe, streaming: partial[None], tmp_path: Path) -> None:
     network = build_network(replace(TINY, num_hidden_layers=2), distill.NO_LABELS)
     save_network(network, tmp_path / "teacher")
     data, augment = config.data, recipe.Augment()
     training = replace(config.training, num_epochs=1, ema_decay=0.0)
     teacher = recipe.Distill(teacher=str(tmp_path / "teacher"), layers=(2,))
     student = replace(TINY, num_hidden_layers=1)
-    found = distill.distill(
-        recipe.Recipe(data=data, model=student, augment=augment, training=training, distill=teacher), tmp_path / "out"
-    )
+    config = recipe.Recipe(data=data, model=student, augment=augment, training=training, distill=teacher)
+    found = apart(learn, config, tmp_path / "out", streaming)
     assert found["data"]["train"]["source"]["shards"] == 2
     assert (tmp_path / "out" / "data.json").exists()

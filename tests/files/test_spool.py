@@ -1,12 +1,12 @@
 """A spool fetches a file once, keeps few, and never gives half a one."""
 
-import multiprocessing
 import time
 from pathlib import Path
 
 import pytest
 
 from distilhubert_ko.files.spool import Spool
+from tests.support.processes import pristine
 
 
 def writes(content: str, asked: list[str] | None = None):  # type: ignore[no-untyped-def]
@@ -62,8 +62,7 @@ def read(folder: Path) -> None:
 
 
 def test_processes_that_want_the_same_file_fetch_it_once(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
-    processes = [context.Process(target=read, args=(tmp_path / "spool",)) for _ in range(4)]
+    processes = [pristine.Process(target=read, args=(tmp_path / "spool",)) for _ in range(4)]
     for process in processes:
         process.start()
     for process in processes:

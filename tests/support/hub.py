@@ -47,6 +47,8 @@ class Hub:
         """Bytes of each reading of a shard."""
         self.failures = 0
         """So many readings of shards are cut off from now on."""
+        self.away = folder.parent / "away"
+        """Where this file exists, all of them are, whichever process makes it."""
         hub = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -110,8 +112,8 @@ class Hub:
         wanted = request.headers.get("range")
         if not wanted or request.command == "HEAD":
             return self._send(request, 200, content, headers)
-        if self.failures:
-            self.failures -= 1
+        if self.failures or self.away.exists():
+            self.failures = max(0, self.failures - 1)
             request.close_connection = True
             return None
         start, end = (int(place) for place in wanted.removeprefix("bytes=").split("-"))
@@ -131,19 +133,26 @@ class Hub:
             request.wfile.write(content)
 
 
+def ask_only(patch: pytest.MonkeyPatch, endpoint: str, home: Path) -> None:
+    """From now on, this process knows no other Hub, and keeps what it fetches from it in `home`."""
+    import datasets
+
+    patch.setattr("huggingface_hub.constants.ENDPOINT", endpoint)
+    template = endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+    patch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+    patch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(home / "hub_cache"))
+    patch.setattr(datasets.config, "HF_ENDPOINT", endpoint)
+    patch.setattr(datasets.config, "HF_DATASETS_CACHE", home / "datasets_cache")
+    patch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+
+
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """The only Hub there is, with an empty data set NAME, and an empty cache folder for what is fetched from it."""
-    datasets = pytest.importorskip("datasets")
+    pytest.importorskip("datasets")
     (tmp_path / "hub").mkdir()
     server = Hub(tmp_path / "hub")
-    template = server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", server.endpoint)
-    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub_cache"))
-    monkeypatch.setattr(datasets.config, "HF_ENDPOINT", server.endpoint)
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets_cache")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    ask_only(monkeypatch, server.endpoint, tmp_path)
     yield server
     server.server.shutdown()
     server.server.server_close()

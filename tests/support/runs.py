@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import multiprocessing
 import os
 import signal
 import sys
@@ -15,10 +14,9 @@ import torch
 from safetensors.torch import load_file
 
 from distilhubert_ko import model_folder, recipe
-from distilhubert_ko.training import finetune
+from distilhubert_ko.training import clips, finetune, trainer
 from tests.support.model import TINY
-
-forked = multiprocessing.get_context("fork")  # a new interpreter would spend most of its life importing torch
+from tests.support.processes import pristine, start_processes_as_usual
 
 
 def small(speech: Path, **training: Any) -> recipe.Recipe:
@@ -95,26 +93,42 @@ def fail(error: BaseException) -> Callable[[], None]:
     return act
 
 
-def killed_at(fatal: int, folder: Path, count: Any, act: Callable[[], Any]) -> None:
-    """Does act() in a process that is killed, by SIGKILL, as it deals with a file in `folder` for the `fatal`-th time.
+def with_workers() -> None:
+    """From now on, no corpus fits in the memory of this process, and two others read it."""
+    clips.CACHE_HOURS = 0.0
+    trainer.WORKERS = 2
+
+
+def train(config: recipe.Recipe, out: Path, resume: bool = False, *prepare: Callable[[], Any]) -> None:
+    """A run, to be called in a process of its own, which `prepare` changes before."""
+    start_processes_as_usual()
+    for change in prepare:
+        change()
+    finetune.fine_tune(config, out, resume=resume)
+
+
+def killed_at(fatal: int, folder: Path, count: Any, act: Callable[..., Any], *arguments: Any) -> None:
+    """Calls act(*arguments) in a process that SIGKILL ends as it deals with a file in `folder` for the `fatal`-th time.
 
     Counts those times in count.value; with fatal 0 it lives.
     """
+    victim = os.getpid()
 
     def watch(event: str, args: tuple[Any, ...]) -> None:
-        if event in ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir") and str(folder) in str(args[0]):
+        dealings = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir")
+        if event in dealings and str(folder) in str(args[0]) and os.getpid() == victim:
             count.value += 1
             if count.value == fatal:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(victim, signal.SIGKILL)
 
     sys.addaudithook(watch)
-    act()
+    act(*arguments)
 
 
-def life(folder: Path, act: Callable[[], Any], fatal: int = 0) -> tuple[int | None, int]:
+def life(fatal: int, folder: Path, act: Callable[..., Any], *arguments: Any) -> tuple[int | None, int]:
     """The exit code of such a process, and how often it dealt with a file."""
-    count = forked.Value("i", 0)
-    process = forked.Process(target=killed_at, args=(fatal, folder, count, act))
+    count = pristine.Value("i", 0)
+    process = pristine.Process(target=killed_at, args=(fatal, folder, count, act, *arguments))
     process.start()
     process.join()
     return process.exitcode, count.value

@@ -23,7 +23,7 @@ from distilhubert_ko.data.corpora import read_corpus
 from distilhubert_ko.data.dataset import usable_split
 from distilhubert_ko.errors import AudioError, CorpusError, InputError, TrainingError
 from distilhubert_ko.text.tokenizer import Tokenizer
-from distilhubert_ko.training import failures, finetune, trainer
+from distilhubert_ko.training import failures, finetune
 from distilhubert_ko.training.checkpoints import (
     CHECKSUMS,
     TEMPORARY,
@@ -38,7 +38,8 @@ from distilhubert_ko.training.checkpoints import (
 )
 from distilhubert_ko.training.clips import AugmentedClips
 from tests.support.full_disk import no_file_above
-from tests.support.runs import account, assert_the_same_end, fail, in_step, life, small
+from tests.support.processes import apart
+from tests.support.runs import account, assert_the_same_end, fail, in_step, life, small, train, with_workers
 
 STEPS = 10  # 18 utterances in batches of 4, twice
 FILES = {
@@ -71,19 +72,19 @@ def copy(undisturbed: Path, tmp_path: Path) -> Path:
 # Killed
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="a forked process cannot use CUDA, and this is about the CPU")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU's sums differ from run to run")
 def test_a_run_that_is_killed_again_and_again_ends_where_an_undisturbed_run_does(
     tiny_speech: Path, tmp_path: Path
 ) -> None:
     """On the CPU, in float32, whatever it was at work on when it died."""
     config, undisturbed, out = small(tiny_speech), tmp_path / "undisturbed", tmp_path / "out"
-    code, moments = life(undisturbed, lambda: finetune.fine_tune(config, undisturbed))
+    code, moments = life(0, undisturbed, train, config, undisturbed)
     assert code == 0
     draw, kills = random.Random(0), 0
     while True:
         resume = out.is_dir() and any(out.iterdir())
         fatal = draw.randint(1, moments // 2) if kills < 5 else 0
-        code, _ = life(out, lambda resume=resume: finetune.fine_tune(config, out, resume=resume), fatal)
+        code, _ = life(fatal, out, train, config, out, resume)
         if code == 0:
             break
         assert code == -signal.SIGKILL
@@ -93,22 +94,22 @@ def test_a_run_that_is_killed_again_and_again_ends_where_an_undisturbed_run_does
     assert [path.name for path in (out / "checkpoints").iterdir() if path.name.startswith("corrupt")] == []
 
 
+def save(home: Path, step: int) -> None:
+    with new_checkpoint(home, step) as temporary:
+        for name in ("model.safetensors", "optimizer.pt"):
+            (checkpoint_folder(temporary, step) / name).write_bytes(bytes([step]) * 1000)
+    delete_old_checkpoints(home, best=1)
+
+
 def test_a_process_that_dies_while_saving_leaves_the_old_checkpoint_or_the_new_one(tmp_path: Path) -> None:
     """At every single step of it."""
-
-    def save(home: Path, step: int) -> None:
-        with new_checkpoint(home, step) as temporary:
-            for name in ("model.safetensors", "optimizer.pt"):
-                (checkpoint_folder(temporary, step) / name).write_bytes(bytes([step]) * 1000)
-        delete_old_checkpoints(home, best=1)
-
     outcomes = []
     for fatal in range(1, 100):
         home = tmp_path / f"{fatal}"
         home.mkdir()
         save(home, 1)
         save(home, 2)
-        code, _ = life(home, lambda home=home: save(home, 3), fatal)
+        code, _ = life(fatal, home, save, home, 3)
         assert all(checkpoint_fault(checkpoint_folder(home, step)) == "" for step in checkpoint_steps(home))
         assert 1 in checkpoint_steps(home)
         found = last_whole_checkpoint(home)
@@ -388,13 +389,6 @@ def test_a_clip_of_the_evaluation_that_cannot_be_decoded_ends_the_run_before_its
     assert not (tmp_path / "out" / model_folder.LOG).exists()
 
 
-@pytest.fixture
-def workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A corpus that does not fit in memory, and two processes that read it."""
-    monkeypatch.setattr("distilhubert_ko.training.clips.CACHE_HOURS", 0.0)
-    monkeypatch.setattr(trainer, "WORKERS", 2)
-
-
 def test_a_run_goes_on_without_a_clip_that_cannot_be_decoded(
     damaged: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -408,20 +402,19 @@ def test_a_run_goes_on_without_a_clip_that_cannot_be_decoded(
     assert_the_same_end(tmp_path / "out", through)
 
 
-@pytest.mark.usefixtures("workers")
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_worker_tells_the_run_of_a_clip_that_cannot_be_decoded(
     damaged: Callable[..., Path], tmp_path: Path, count: int
 ) -> None:
     config = small(damaged(count), num_epochs=1)
     if count == 1:
-        assert len(account(finetune.fine_tune(config, tmp_path / "out").folder)["unreadable"]) == 1
+        apart(train, config, tmp_path / "out", False, with_workers)
+        assert len(account(tmp_path / "out")["unreadable"]) == 1
     else:
         with pytest.raises(CorpusError, match=r"^2 of 18 training clips cannot be decoded.*--resume$"):
-            finetune.fine_tune(config, tmp_path / "out")
+            apart(train, config, tmp_path / "out", False, with_workers)
 
 
-@pytest.mark.usefixtures("workers")
 def test_an_audio_cache_without_room_ends_a_run_with_advice_and_one_with_room_changes_nothing(
     tiny_speech: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
@@ -430,30 +423,33 @@ def test_an_audio_cache_without_room_ends_a_run_with_advice_and_one_with_room_ch
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "clips").touch()  # in the way of a folder
     with pytest.raises(InputError, match=r"^the audio cache cannot be written to .* --resume continues a run$") as e:
-        finetune.fine_tune(config, tmp_path / "out")
+        apart(train, config, tmp_path / "out", False, with_workers)
     assert "\n" not in str(e.value)
     (tmp_path / "cache" / "clips").unlink()
-    finetune.fine_tune(config, tmp_path / "out", resume=True)
+    apart(train, config, tmp_path / "out", True, with_workers)
     assert_the_same_end(tmp_path / "out", undisturbed)
     assert len(list((tmp_path / "cache" / "clips").glob("*/*"))) == 18 + 6
 
 
-@pytest.mark.usefixtures("workers")
-def test_a_worker_that_dies_ends_the_run_with_advice_and_it_can_go_on(
-    tiny_speech: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def lose_the_workers_in_step_7() -> None:
     def kill() -> None:
         for process in multiprocessing.active_children():
             assert process.pid is not None
             os.kill(process.pid, signal.SIGKILL)
             process.join()
 
-    in_step(monkeypatch, 7, kill)
+    in_step(pytest.MonkeyPatch(), 7, kill)
+
+
+def test_a_worker_that_dies_ends_the_run_with_advice_and_it_can_go_on(
+    tiny_speech: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    config, out = small(tiny_speech), tmp_path / "out"
     with pytest.raises(TrainingError, match=r"^a process that reads audio died.*memory.*--resume$") as error:
-        finetune.fine_tune(small(tiny_speech), tmp_path / "out")
+        apart(train, config, out, False, with_workers, lose_the_workers_in_step_7)
     assert "\n" not in str(error.value)
-    found = last_whole_checkpoint(tmp_path / "out" / "checkpoints")
+    found = last_whole_checkpoint(out / "checkpoints")
     assert found is not None
     assert found.name == "checkpoint-6"
-    finetune.fine_tune(small(tiny_speech), tmp_path / "out", resume=True)
-    assert_the_same_end(tmp_path / "out", undisturbed)
+    apart(train, config, out, True, with_workers)
+    assert_the_same_end(out, undisturbed)
