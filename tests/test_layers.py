@@ -23,7 +23,6 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "onnx": ("export",),
     "av": ("audio.ffmpeg",),
     "kenlm": ("decoding.language_model",),
-    "silero_vad": (),  # found, never imported: it would import torch
     "faster_whisper": ("recognition.whisper",),
     "datasets": ("data",),
     "ray": ("bulk",),
@@ -90,7 +89,7 @@ def test_a_heavy_library_is_imported_only_where_it_may_be(library: str) -> None:
     importers = {module for module, source in MODULES.items() if library in libraries(source)}
     allowed = ALLOWED[library]
     assert [name for name in importers if not f"{name}.".startswith(tuple(f"{place}." for place in allowed))] == []
-    assert importers or library == "silero_vad", f"nothing imports {library}: take it off the list"
+    assert importers, f"nothing imports {library}: take it off the list"
 
 
 def test_the_server_calls_the_transcriber_and_nothing_under_it() -> None:

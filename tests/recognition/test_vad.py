@@ -3,7 +3,6 @@
 import io
 import math
 import os
-import sys
 import threading
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from distilhubert_ko.audio.frames import FRAME_STEP, HUBERT_FRAMES, SAMPLE_RATE,
 from distilhubert_ko.audio.reading import load_audio
 from distilhubert_ko.data import synthetic
 from distilhubert_ko.data.synthetic import synthetic_lines
-from distilhubert_ko.errors import InputError, MissingExtraError
+from distilhubert_ko.errors import InputError
 from distilhubert_ko.recognition import vad
 from distilhubert_ko.recognition.session import ModelSession
 from distilhubert_ko.recognition.transcriber import Transcriber
@@ -158,10 +157,9 @@ def test_options_that_make_no_sense_name_themselves(wrong: dict[str, float], wor
         VadOptions(**wrong)  # type: ignore[arg-type]
 
 
-def test_without_the_package_the_error_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "silero_vad", None)
-    with pytest.raises(MissingExtraError, match=r'pip install "distilhubert-ko\[vad\]"'):
-        vad.SpeechDetector()
+def test_the_network_is_a_file_of_silero_itself() -> None:
+    silero = pytest.importorskip("silero_vad")
+    assert vad.NETWORK.read_bytes() == (Path(silero.__file__).parent / "data" / vad.NETWORK.name).read_bytes()
 
 
 # On the way to a transcript

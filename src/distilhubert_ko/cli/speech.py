@@ -83,7 +83,7 @@ def transcribe_command(
     hotword_weight: HotwordWeightOption = 2.0,
     n_best: NBestOption = 1,
     vad_filter: Annotated[
-        bool, typer.Option("--vad-filter", help="Find speech first, and transcribe only that (needs silero-vad).")
+        bool, typer.Option("--vad-filter", help="Find speech first, and transcribe only that.")
     ] = False,
     vad_threshold: Annotated[
         float | None, typer.Option(help="Probability from which it is speech; 0.5 by default.")

@@ -86,8 +86,7 @@ class Transcriber:
         After each batch of windows, `on_progress` receives the seconds of the recording that are transcribed, and
         `on_text` the words that have become final. A beam search has its words only at the end, and gives none.
 
-        Raises AudioError for audio that cannot be read and for an array that is no wave, and MissingExtraError for
-        `vad` without silero-vad.
+        Raises AudioError for audio that cannot be read and for an array that is no wave.
         """
         samples = 0
 

@@ -1,10 +1,10 @@
 """Voice activity detection: where somebody speaks, by Silero's network on ONNX Runtime. No torch.
 
-The network comes with the package silero-vad. Its rules are followed, so the regions are those of its
-`get_speech_timestamps`. Names, defaults and meanings of the options are faster-whisper's.
+The network for 16 kHz of silero-vad 6.2.3 lies in `silero/`, with its licence (MIT), since that package installs torch.
+Its rules are followed, so the regions are those of its `get_speech_timestamps`. Names, defaults and meanings of the
+options are faster-whisper's.
 """
 
-import importlib.util
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,9 +15,10 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from distilhubert_ko.audio.frames import FRAME_STEP, SAMPLE_RATE
-from distilhubert_ko.errors import InputError, MissingExtraError
+from distilhubert_ko.errors import InputError
 from distilhubert_ko.recognition.windows import SpeechRegion
 
+NETWORK = Path(__file__).parent / "silero" / "silero_vad_16k_op15.onnx"
 CHUNK = 512  # samples that get one probability
 _CONTEXT = 64  # samples before a chunk that the network sees again
 _STATE = (2, 1, 128)
@@ -71,20 +72,12 @@ class VadOptions:
 
 
 class SpeechDetector:
-    """Silero's network. Raises MissingExtraError where the package silero-vad is not installed."""
+    """Silero's network."""
 
     def __init__(self) -> None:
-        # Importing silero_vad would import torch; its ONNX file is all that is needed.
-        spec = importlib.util.find_spec("silero_vad")
-        if spec is None or not spec.submodule_search_locations:
-            raise MissingExtraError(
-                'voice activity detection needs silero-vad: pip install "distilhubert-ko[vad]" '
-                "(or, where torch is not wanted: pip install --no-deps silero-vad)"
-            )
-        path = Path(spec.submodule_search_locations[0]) / "data" / "silero_vad.onnx"
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1  # a chunk is too little work to share
-        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self._session = onnxruntime.InferenceSession(NETWORK, options, providers=["CPUExecutionProvider"])
 
     def regions(self, blocks: Iterable[NDArray[np.float32]], options: VadOptions) -> list[SpeechRegion]:
         """Return the regions with speech of a wave that comes in blocks (samples,) of any size.
