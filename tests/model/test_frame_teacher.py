@@ -179,6 +179,22 @@ def losses(folder: Path, key: str) -> list[float]:
     return [line[key] for line in model_folder.read_log(folder) if key in line]
 
 
+def test_the_teacher_computes_in_the_precision_of_the_student(
+    untaught: recipe.Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = finetune.fine_tune(untaught, tmp_path / "alone").folder
+    monkeypatch.setattr("distilhubert_ko.training.trainer.training_precision", lambda training: "bf16")
+    seen, logits_of = set(), FrameTeacher.logits
+
+    def watched(self: FrameTeacher, *given: torch.Tensor) -> torch.Tensor:
+        seen.add(torch.is_autocast_enabled("cpu"))
+        return logits_of(self, *given)
+
+    monkeypatch.setattr(FrameTeacher, "logits", watched)
+    finetune.fine_tune(dataclasses.replace(untaught, teaching=Teaching(str(alone))), tmp_path / "taught")
+    assert seen == {True}
+
+
 def test_a_taught_run_starts_from_the_same_weights_and_is_drawn_to_its_teacher(
     untaught: recipe.Recipe, tmp_path: Path
 ) -> None:

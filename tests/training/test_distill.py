@@ -157,6 +157,21 @@ def interrupt() -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
+def test_the_teacher_computes_in_the_precision_of_the_student(
+    tiny: recipe.Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("distilhubert_ko.training.trainer.training_precision", lambda training: "bf16")
+    seen, call = set(), Teacher.__call__
+
+    def watched(self: Teacher, *given: Any) -> list[torch.Tensor]:
+        seen.add(torch.is_autocast_enabled("cpu"))
+        return call(self, *given)
+
+    monkeypatch.setattr(Teacher, "__call__", watched)
+    distill.distill(change(tiny, "training", num_epochs=1), tmp_path / "run")
+    assert seen == {True}
+
+
 @pytest.mark.parametrize("accumulation", [1, 2])
 def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
     tiny: recipe.Recipe, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accumulation: int

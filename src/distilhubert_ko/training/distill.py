@@ -200,7 +200,8 @@ class DistillTrainer(RecipeTrainer):
     def _distances(self, model: Any, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Return the sums (batch, layers, 2) of `student.layer_distances`, and frames (batch,)."""
         waves, lengths = inputs["input_values"], inputs["lengths"]
-        targets = self.teacher(waves, lengths)
+        with self.accelerator.autocast():  # in the student's precision
+            targets = self.teacher(waves, lengths)
         predictions = model(waves, lengths)
         frames = min(predictions[0].shape[1], targets[0].shape[1])
         valid = student.common_frames([self.pupil.network, self.teacher.network], frames, lengths)

@@ -139,7 +139,8 @@ class CtcTrainer(RecipeTrainer):
         loss = loss / self.parts.clips
         if self.teacher:
             waves, lengths = inputs["input_values"], inputs["lengths"]
-            loss = self.teacher.mixed(self.network, loss, output.logits, waves, lengths, self.parts.frames)
+            with self.accelerator.autocast():  # in the student's precision
+                loss = self.teacher.mixed(self.network, loss, output.logits, waves, lengths, self.parts.frames)
         return (loss, output) if return_outputs else loss
 
     def record(self, *, resumed: bool, train_seconds: float) -> TrainingRecord:
