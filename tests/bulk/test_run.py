@@ -29,6 +29,7 @@ from distilhubert_ko.cli import main as cli
 from distilhubert_ko.decoding.kneser_ney import train_ngrams, write_arpa
 from distilhubert_ko.errors import CorpusError, InputError
 from distilhubert_ko.export.exporting import export_graph
+from distilhubert_ko.recognition.formats import Numerals
 from tests.support.model import clip
 from tests.support.runs import forked
 
@@ -286,6 +287,8 @@ def test_every_content_that_a_transcript_depends_on_has_to_be_as_before(
         return bulk.WorkerOptions(str(model), 1, {"lm": str(lm), "hotwords": ["나무"], **settings}).record()
 
     seen = [record(), record(hotword_weight=3.0), record(n_best=2), record(beam=7), record(hotwords=["바다"])]
+    digits = bulk.WorkerOptions(str(model), 1, {"lm": str(lm), "hotwords": ["나무"]}, Numerals.DIGITS)
+    seen.append(digits.record())
     lm.write_bytes(other.read_bytes())  # trained again, under the same name
     seen.append(record())
     lm.with_name("attrs.json").write_text('{"unk_score_offset": -3}')

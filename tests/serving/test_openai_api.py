@@ -53,6 +53,18 @@ def test_json_is_the_default_and_has_the_offline_text(client: openai.OpenAI, exp
     assert answer.usage.seconds == 4
 
 
+def test_numbers_come_in_digits_on_request_and_never_in_a_stream(server: Running, expected: Transcript) -> None:
+    def answer(**fields: str) -> httpx2.Response:
+        data = {"model": "m", **fields}
+        return httpx2.post(f"{server.url}/v1/audio/transcriptions", files={"file": FILE}, data=data, timeout=60)
+
+    assert answer(numerals="digits").json()["text"] == expected.with_digits().text
+    refused = answer(numerals="digits", stream="true")
+    assert refused.status_code == 400
+    assert "set stream to false" in refused.json()["error"]["message"]
+    assert answer(numerals="roman").status_code in (400, 422)
+
+
 def test_text_and_subtitles_are_those_of_the_command(client: openai.OpenAI, expected: Transcript) -> None:
     given = {
         form: client.audio.transcriptions.create(file=FILE, model="m", response_format=form)

@@ -104,6 +104,24 @@ def fits(page: "sync_api.Page") -> bool:
 # A recording
 
 
+@pytest.mark.parametrize(("ticked", "numerals"), [(False, "words"), (True, "digits")])
+def test_the_switch_asks_the_server_for_numbers_in_digits(
+    visit: Visit, recording: Path, ticked: bool, numerals: str
+) -> None:
+    asked: list[bytes] = []
+
+    def answer(route: "sync_api.Route") -> None:
+        asked.append(route.request.post_data_buffer or b"")
+        route.fulfill(json=answered(["5,300원"]))
+
+    page = visit(lambda page: page.route(TRANSCRIPTIONS, answer))
+    page.set_checked("#digits", ticked)
+    page.set_input_files("#file", recording)
+    page.wait_for_selector(".word")
+    assert texts(page) == ["5,300원"]
+    assert f'name="numerals"\r\n\r\n{numerals}'.encode() in asked[0]
+
+
 @pytest.mark.parametrize("options", WAYS)
 def test_a_recording_is_seen_heard_corrected_and_taken_away(
     visit: Visit, recording: Path, options: dict[str, Any]

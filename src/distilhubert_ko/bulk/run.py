@@ -38,6 +38,7 @@ from distilhubert_ko.errors import BulkError, DistilhubertKoError, InputError, U
 from distilhubert_ko.files.digests import kept_sha256
 from distilhubert_ko.files.reading import read_json_object
 from distilhubert_ko.files.writing import write_json
+from distilhubert_ko.recognition.formats import Numerals
 from distilhubert_ko.recognition.transcriber import Transcriber
 
 SUCCESS = "_SUCCESS"  # as Hadoop and Spark call it
@@ -49,14 +50,16 @@ ROUNDS = 3  # times that Ray may give up without finishing a shard in between
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """How each worker transcribes: the folder or Hub id of the model, CPU threads per worker, and decoding settings."""
+    """How each worker transcribes: the folder or Hub id of the model, CPU threads per worker, decoding settings, and
+    how numbers are written."""
 
     model: str
     threads: int
     settings: DecodingOptions
+    numerals: Numerals = Numerals.WORDS
 
     def transcriber(self) -> Transcriber:
-        return Transcriber(self.model, self.threads, device="cpu", **self.settings)
+        return Transcriber(self.model, self.threads, device="cpu", numerals=self.numerals, **self.settings)
 
     def record(self) -> dict[str, Any]:
         """Return what two runs into one folder must have in common: every content that a transcript depends on."""
@@ -74,6 +77,8 @@ class WorkerOptions:
             record["language_model"] = {"sha256": digests, **asdict(decoder.weights)}
         if self.settings.get("hotwords"):
             record["hotword_weight"] = self.settings.get("hotword_weight", HOTWORD_WEIGHT)
+        if self.numerals != Numerals.WORDS:
+            record["numerals"] = self.numerals.value
         return record
 
 

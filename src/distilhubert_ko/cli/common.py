@@ -10,6 +10,7 @@ import typer
 from distilhubert_ko import model_folder
 from distilhubert_ko.cli.progress import counting_bar
 from distilhubert_ko.errors import MissingExtraError
+from distilhubert_ko.recognition.formats import Numerals
 
 if TYPE_CHECKING:
     from distilhubert_ko.data.reading import Reading
@@ -41,6 +42,9 @@ HotwordOption = Annotated[
 HotwordWeightOption = Annotated[float, typer.Option(min=0.0, help="How much a hot word is raised, in nats a syllable.")]
 NBestOption = Annotated[
     int, typer.Option(min=1, metavar="N", help="Texts to find; json has those after the first as alternatives.")
+]
+NumeralsOption = Annotated[
+    Numerals, typer.Option(help="Numbers as they were said, or in digits where they surely are numbers.")
 ]
 OutsideOption = Annotated[
     bool,

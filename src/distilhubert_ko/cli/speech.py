@@ -18,13 +18,20 @@ from distilhubert_ko.cli.common import (
     LmOption,
     ModelOption,
     NBestOption,
+    NumeralsOption,
     OutsideOption,
     ThreadsOption,
     exported_folder,
 )
 from distilhubert_ko.cli.progress import RecordingsBar, counting_bar
 from distilhubert_ko.errors import DistilhubertKoError, InputError, MissingExtraError
-from distilhubert_ko.recognition.formats import ALIGNMENT_FORMATS, FORMATS, TRANSCRIPT_FORMATS, render_transcript
+from distilhubert_ko.recognition.formats import (
+    ALIGNMENT_FORMATS,
+    FORMATS,
+    TRANSCRIPT_FORMATS,
+    Numerals,
+    render_transcript,
+)
 
 TrackOption = Annotated[
     int | None,
@@ -71,6 +78,7 @@ def transcribe_command(
         ),
     ] = Channel.MIX,
     track: TrackOption = None,
+    numerals: NumeralsOption = Numerals.WORDS,
     threads: ThreadsOption = None,
     batch_size: Annotated[
         int,
@@ -126,6 +134,7 @@ def transcribe_command(
         threads,
         device=device.value,
         batch_size=batch_size,
+        numerals=numerals,
         lm=lm,
         beam=beam,
         hotwords=hotword,
@@ -183,6 +192,7 @@ def bulk_command(
     hotword: HotwordOption = [],  # noqa: B006 (typer copies it)
     hotword_weight: HotwordWeightOption = 2.0,
     n_best: NBestOption = 1,
+    numerals: NumeralsOption = Numerals.WORDS,
     allow_outside: OutsideOption = False,
 ) -> None:
     """Transcribe very many recordings on Ray into Parquet and JSONL, one record each.
@@ -198,7 +208,7 @@ def bulk_command(
 
     named = lm if lm is None or lm == NO_LM else str(Path(lm).absolute())  # workers have other working folders
     settings = DecodingOptions(lm=named, beam=beam, hotwords=hotword, hotword_weight=hotword_weight, n_best=n_best)
-    work = WorkerOptions(str(exported_folder(model).absolute()), threads, settings)
+    work = WorkerOptions(str(exported_folder(model).absolute()), threads, settings, numerals)
     with counting_bar("transcribing") as on_progress:
         counts = transcribe_all(
             source,

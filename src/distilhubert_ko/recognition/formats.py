@@ -8,12 +8,20 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from distilhubert_ko.recognition.segments import Segment
     from distilhubert_ko.recognition.transcript import Transcript
     from distilhubert_ko.recognition.words import Syllable, Word
+
+
+class Numerals(StrEnum):
+    """How a transcript writes numbers: as they were said, or in digits where they surely are numbers."""
+
+    WORDS = "words"
+    DIGITS = "digits"
 
 
 class Format(ABC):

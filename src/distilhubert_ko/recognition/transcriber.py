@@ -16,6 +16,7 @@ from distilhubert_ko.decoding.decoder import DecodingOptions
 from distilhubert_ko.errors import InputError, ModelError
 from distilhubert_ko.model_folder import resolve
 from distilhubert_ko.recognition import windows
+from distilhubert_ko.recognition.formats import Numerals
 from distilhubert_ko.recognition.session import ModelSession
 from distilhubert_ko.recognition.silence import regions_with_audio
 from distilhubert_ko.recognition.stream import Stream
@@ -38,8 +39,9 @@ class Transcriber:
     """Speech to text with a model folder or a Hub id, on ONNX Runtime.
 
     `device` is "cpu", "cuda" or "auto", which is a GPU where ONNX Runtime has one. `batch_size` windows of a long
-    recording are computed at once. `settings` are those of decoding: a language model, which is by default the folder's
-    own, the beam, hot words and alternatives.
+    recording are computed at once. `numerals` says how transcripts write numbers; `on_text` and `stream` give words.
+    `settings` are those of decoding: a language model, which is by default the folder's own, the beam, hot words and
+    alternatives.
 
     Raises ModelError for a folder that is no exported model, and UnavailableError where the Hub cannot give the model
     or the device is missing. Raises InputError for an unknown device or a batch size below 1, and what Decoder raises.
@@ -52,11 +54,13 @@ class Transcriber:
         *,
         device: str = "auto",
         batch_size: int = 1,
+        numerals: Numerals = Numerals.WORDS,
         **settings: Unpack[DecodingOptions],
     ):
         if batch_size < 1:
             raise InputError(f"batch_size {batch_size}: give the number of windows to compute at once, 1 or more")
         self.batch_size = batch_size
+        self.numerals = numerals
         self.folder = resolve(str(model))
         self.tokenizer = Tokenizer.load(self.folder)
         self.runtime = ModelSession(self.folder, threads, device)
@@ -130,7 +134,8 @@ class Transcriber:
         best, *others = [Transcript.from_tokens(each.tokens, self.tokenizer, seconds) for each in hypotheses]
         scores = [each.score - hypotheses[0].score for each in hypotheses[1:]]
         alternatives = [Alternative(each.text, score) for each, score in zip(others, scores, strict=True)]
-        return replace(best, alternatives=tuple(alternatives))
+        found = replace(best, alternatives=tuple(alternatives))
+        return found.with_digits() if self.numerals == Numerals.DIGITS else found
 
     def log_probs(self, waves: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Return log-probabilities (frames, vocabulary) of each wave.

@@ -2,13 +2,21 @@
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from distilhubert_ko.decoding.ctc import Token
 from distilhubert_ko.recognition.formats import render_transcript, speaker_label
 from distilhubert_ko.recognition.segments import Layout, Segment, split_into_segments
-from distilhubert_ko.recognition.words import Unwritten, Word, unwritten_from_tokens, words_from_tokens
+from distilhubert_ko.recognition.words import (
+    Unwritten,
+    Word,
+    joined_word,
+    phrases,
+    unwritten_from_tokens,
+    words_from_tokens,
+)
+from distilhubert_ko.text.numbers import group_words, to_digits
 from distilhubert_ko.text.tokenizer import Tokenizer
 
 
@@ -41,6 +49,15 @@ class Transcript:
     @property
     def text(self) -> str:
         return " ".join(word.text for word in self.words)
+
+    def with_digits(self) -> "Transcript":
+        """Return the transcript with numbers in digits. A written number has the times of all its words."""
+        words: list[Word] = []
+        for spoken in phrases(self.words):
+            groups = group_words([word.text for word in spoken])
+            words += (joined_word(spoken[start:end], written) for start, end, written in groups)
+        others = (replace(each, text=to_digits(each.text)) for each in self.alternatives)
+        return replace(self, words=tuple(words), alternatives=tuple(others))
 
     @property
     def dialogue(self) -> str:

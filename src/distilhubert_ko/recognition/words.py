@@ -1,5 +1,6 @@
 """Words and their syllables on the time line of a recording, made from CTC tokens."""
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -129,6 +130,27 @@ def _is_written(spelt: str, tokenizer: Tokenizer) -> bool:
 def audible_until(token: Token) -> int:
     """Return the frame at which the run of a token ends, or is no longer audible."""
     return min(token.end, token.start + LONGEST_RUN)
+
+
+def phrases(words: Sequence[Word]) -> list[Sequence[Word]]:
+    """Return the words cut where the speaker changes and at silences of WORD_GAP or more, which no word holds."""
+    cuts = [
+        number
+        for number, (word, following) in enumerate(itertools.pairwise(words), start=1)
+        if word.speaker != following.speaker or following.start - word.end >= WORD_GAP
+    ]
+    return [words[start:end] for start, end in itertools.pairwise([0, *cuts, len(words)])]
+
+
+def joined_word(words: Sequence[Word], text: str) -> Word:
+    """Return one word, written `text`, for words that follow one another. Its confidence weighs them by length."""
+    weights = [len(word.text) for word in words]
+    logs = [math.log(max(word.confidence, 1e-9)) for word in words]
+    confidence = math.exp(sum(w * log for w, log in zip(weights, logs, strict=True)) / sum(weights))
+    syllables = tuple(syllable for word in words for syllable in word.syllables)
+    if len(words) == 1:
+        confidence = words[0].confidence
+    return Word(text, words[0].start, words[-1].end, confidence, syllables, words[0].speaker)
 
 
 def settled_count(tokens: Sequence[Token], tokenizer: Tokenizer) -> int:

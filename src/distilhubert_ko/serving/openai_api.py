@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
 from fastapi.responses import Response, StreamingResponse
 from starlette.requests import ClientDisconnect
 
+from distilhubert_ko.recognition.formats import Numerals
 from distilhubert_ko.recognition.transcript import Transcript
 from distilhubert_ko.serving.model_facts import ModelFacts
 from distilhubert_ko.serving.openai_replies import (
@@ -72,6 +73,9 @@ async def transcribe(
         list[Granularity] | None,
         Form(alias="timestamp_granularities", description="The same, as clients write it that know no lists."),
     ] = None,
+    numerals: Annotated[
+        Numerals, Form(description="words or digits: how numbers are written; this is no field of OpenAI's.")
+    ] = Numerals.WORDS,
     stream: Annotated[
         bool, Form(description="Return server-sent events while a long recording is transcribed.")
     ] = False,
@@ -87,12 +91,17 @@ async def transcribe(
     if wanted and response_format != VERBOSE_JSON:
         name = "timestamp_granularities[]" if timestamp_granularities else "timestamp_granularities"
         raise Refusal(400, f"{name} is only for verbose_json: set response_format to verbose_json", param=name)
+    if stream and numerals == Numerals.DIGITS:
+        message = "numerals=digits needs the whole text: set stream to false, or numerals to words"
+        raise Refusal(400, message, param="numerals")
     wave = await _unless_left(request, uploads.wave(file.file))
     if stream:
         events = _events(request, uploads.texts(wave))
         first = await anext(events)  # an early error still gets its own status
         return StreamingResponse(with_late_error(first, events), media_type="text/event-stream")
     found = await _unless_left(request, uploads.transcript(wave))
+    if numerals == Numerals.DIGITS:
+        found = found.with_digits()
     _note(request, found)
     return transcript_response(found, response_format, wanted or [Granularity.SEGMENT])
 

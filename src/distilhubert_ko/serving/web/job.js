@@ -46,9 +46,10 @@ export class Job {
   /** Retries while the server is busy. */
   async answer() {
     const { signal } = this.controller;
+    const numerals = document.getElementById("digits").checked ? "digits" : "words";
     for (let tries = 1; ; tries++) {
       try {
-        return await withToken(() => transcribe(this.blob, this.name, { onUpload: showUpload, signal }));
+        return await withToken(() => transcribe(this.blob, this.name, { numerals, onUpload: showUpload, signal }));
       } catch (error) {
         if (![429, 503].includes(error.status) || tries === TRIES) throw error;
         await countdown(error.retryAfter ?? PATIENCE, signal);

@@ -17,6 +17,7 @@ const TEXTS = {
     "마이크를 사용할 수 없습니다. 마이크는 이 컴퓨터에서 연 페이지(localhost)나 HTTPS 페이지에서만 작동합니다.",
     "The microphone is not available. It works only on a page from this computer (localhost) or over HTTPS.",
   ],
+  digits: ["숫자로 쓰기 (오천 원 → 5,000원)", "Write numbers in digits"],
   recording: ["녹음 중", "Recording"],
   captioning: ["실시간 자막", "Live captions"],
   stop: ["정지", "Stop"],

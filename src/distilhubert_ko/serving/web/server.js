@@ -35,15 +35,16 @@ export async function modelFacts() {
 }
 
 /**
- * Returns the verbose_json of a recording. `onUpload` receives the uploaded share, 0 to 1. Throws ServerError, or an
+ * Returns the verbose_json of a recording, with numbers in `numerals`, words or digits. `onUpload` receives the uploaded share, 0 to 1. Throws ServerError, or an
  * AbortError once `signal` is aborted.
  */
-export function transcribe(blob, name, { onUpload, signal }) {
+export function transcribe(blob, name, { numerals, onUpload, signal }) {
   const form = new FormData();
   form.append("file", blob, name);
   form.append("model", "distilhubert-ko");
   form.append("response_format", "verbose_json");
   form.append("timestamp_granularities[]", "word");
+  form.append("numerals", numerals);
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest(); // fetch does not report the progress of an upload
     request.open("POST", "/v1/audio/transcriptions");
