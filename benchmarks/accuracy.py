@@ -74,6 +74,11 @@ class Row:
     seeds: tuple[int, ...] = (0,)
 
 
+UNFROZEN = (
+    "model.freeze_feature_encoder=false",
+    *(f"model.{where}_dropout=0.1" for where in ("hidden", "attention", "activation")),
+)
+"""All rows train the convolutions, with the encoder's own dropouts, which the recipe does not."""
 JAMO = ("text.units=jamo",)
 MASKS = (
     "model.mask_time_prob=0.15",
@@ -210,6 +215,8 @@ def fine_tuning(work: Path, speech: Path, changes: Sequence[str]) -> recipe.Reci
         "data.min_seconds=0.5",
         "data.max_seconds=12.0",
         f"model.pretrained={work}/encoder",
+        *UNFROZEN,
+        "training.report=best",
         f"training.num_epochs={EPOCHS}",
         "training.gradient_accumulation_steps=1",
         "training.lr_scheduler_warmup_steps=220",

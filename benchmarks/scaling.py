@@ -43,6 +43,7 @@ HOURS = (1_000, 10_000)
 PEAK_BF16 = {"H100 SXM": 989.5e12, "A100": 312e12}
 UTILISATIONS = (0.1, 0.3)  # of that peak, assumed: nobody has run this network on such a GPU here
 ZEROTH = PUBLISHED_SIZES["hub:Bingsu/zeroth-korean#train"]  # whose mean clip is everybody's here
+UNFROZEN = ("model.pretrained=random", "model.freeze_feature_encoder=false")  # what costs most
 SECONDS = 8  # of the clip whose step is counted, near that mean
 BYTES_A_PARAMETER = 12  # of a checkpoint: the weight and Adam's two moments in float32
 
@@ -162,7 +163,7 @@ def per_gpu(measured: dict[str, Any], config: recipe.Recipe) -> list[dict[str, A
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--corpus", default="synthetic:demo#train", help="scheme:location#split, in files")
-    parser.add_argument("--recipe", default="zeroth", help="its network, from random weights, and its steps")
+    parser.add_argument("--recipe", default="zeroth", help="its network, all of it trained, and its steps")
     parser.add_argument("--clips", type=int, default=500, help="taken out of shards")
     parser.add_argument("--rows", type=int, default=20_000, help="of the index")
     parser.add_argument("--turns", type=int, default=3)
@@ -170,7 +171,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     pa.set_cpu_count(1)
-    config = recipe.load_recipe(recipe.find_recipe(options.recipe), ["model.pretrained=random"])
+    config = recipe.load_recipe(recipe.find_recipe(options.recipe), UNFROZEN)
     corpus = read_corpus(options.corpus)
     chosen = [corpus.utterances[i] for i in np.random.default_rng(0).permutation(len(corpus.utterances))]
     files = {utterance.audio for utterance in chosen if isinstance(utterance.audio, Path)}

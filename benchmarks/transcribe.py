@@ -132,7 +132,9 @@ def build(folder: Path, arguments: argparse.Namespace, clips: list[np.ndarray]) 
 
     torch.set_num_threads(arguments.threads)
     if arguments.model:
-        shutil.copytree(arguments.model, folder / "model", ignore=shutil.ignore_patterns("checkpoints", "last", "runs"))
+        shutil.copytree(
+            arguments.model, folder / "model", ignore=shutil.ignore_patterns("checkpoints", "last", "best", "runs")
+        )
     else:
         torch.manual_seed(0)
         syllables = [chr(code) for code in range(ord("가"), ord("힣"), 9)][:1200]
@@ -144,7 +146,7 @@ def build(folder: Path, arguments: argparse.Namespace, clips: list[np.ndarray]) 
     else:
         int8(folder / "model", folder / "int8", clips)
     if arguments.second:
-        ignored = shutil.ignore_patterns("checkpoints", "last", "runs", "*.onnx")
+        ignored = shutil.ignore_patterns("checkpoints", "last", "best", "runs", "*.onnx")
         shutil.copytree(arguments.second, folder / "second", ignore=ignored)
         exporting.export_graph(folder / "second")
         int8(folder / "second", folder / "second int8", clips)

@@ -94,8 +94,19 @@ def test_the_zeroth_recipe_has_the_published_hyperparameters() -> None:
     assert {key: planned[key] for key in published} == published
     assert loaded.text == Text(units="syllables", foreign="drop")
     assert loaded.model.pretrained == "ntu-spml/distilhubert"
-    assert not loaded.model.freeze_feature_encoder
-    assert loaded.data == Data(train="hub:Bingsu/zeroth-korean#train", eval="hub:Bingsu/zeroth-korean#test")
+    corpora = {"train": "hub:Bingsu/zeroth-korean#train", "eval": "hub:Bingsu/zeroth-korean#test"}
+    assert loaded.data == Data(**corpora, max_seconds=20.0)
+
+
+def test_where_the_card_is_silent_the_zeroth_recipe_has_the_defaults_of_the_script_that_wrote_it() -> None:
+    """The script passes its mask_time_prob of 0.05 on, but ntu-spml/distilhubert switches SpecAugment off."""
+    loaded = recipe.load_recipe(recipe.find_recipe("zeroth"))
+    dropouts = dict.fromkeys((f"{where}_dropout" for where in "hidden attention activation feat_proj final".split()), 0)
+    assert loaded.model == Model(freeze_feature_encoder=True, mask_time_prob=0.0, mask_feature_prob=0.0, **dropouts)
+    assert (loaded.training.weight_decay, loaded.training.max_grad_norm) == (0.0, 1.0)
+    assert loaded.training.report == "last"
+    assert loaded.name == "distilhubert-ko-zeroth"
+    assert loaded.augment == recipe.Augment()
 
 
 def test_the_published_learning_rates_rise_to_the_peak_and_fall_to_nothing() -> None:
@@ -190,9 +201,9 @@ def test_three_stages_of_few_steps_stay_between_nothing_and_the_peak(warmup: int
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_every_recipe_that_comes_along_loads_under_its_own_name(path: Path) -> None:
+def test_every_recipe_that_comes_along_loads_under_its_own_name_or_that_of_the_published_model(path: Path) -> None:
     loaded = recipe.load_recipe(recipe.find_recipe(path.stem))
-    assert loaded.name == path.stem
+    assert loaded.name == {"zeroth": "distilhubert-ko-zeroth"}.get(path.stem, path.stem)
     assert schedule.plan_training(loaded, 1000).total_steps > 0
 
 

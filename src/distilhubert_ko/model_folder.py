@@ -33,7 +33,7 @@ RECIPE, DATA, TRAINING, LOG = "recipe.toml", "data.json", "training.json", "trai
 DISTILLATION = "distill.json"
 REPORT, PREDICTIONS = "report.json", "predictions.jsonl"
 CARD, LEARNING_CURVE = "README.md", "learning-curve.png"
-LAST = "last"  # a folder in it, with the last weights beside the best ones
+LAST, BEST = "last", "best"  # folders in it, with the weights that did not become the model
 
 SETTINGS = (CONFIG, PREPROCESSOR, PROCESSOR)  # what a graph depends on, with the weights
 NAME, MADE_OF = "distilhubert-ko", "made of"  # in a graph: who made it, and of what
@@ -133,6 +133,13 @@ class TrainingRecord:
     resumed: bool
     train_seconds: float
     """Wall-clock time, of the last part of a resumed run."""
+    report: str = "best"
+    """Which weights are the model, as [training] of the recipe says."""
+
+    @property
+    def kept_step(self) -> int:
+        """Return the step whose weights are the model."""
+        return self.total_steps if self.report == "last" else self.best_step
 
 
 @dataclass(frozen=True, kw_only=True)

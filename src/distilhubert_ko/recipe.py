@@ -29,7 +29,7 @@ class Data:
 
     train: Corpora = "hub:Bingsu/zeroth-korean#train"
     eval: Corpora = "hub:Bingsu/zeroth-korean#test"
-    """Scored during training; the best checkpoint is the one with the lowest CER here."""
+    """Scored during training; the best checkpoint is the one with the lowest CER here, as training.report says."""
     test: Corpora = ""
     """Scored once, after training, for the report and the card; empty: the eval corpus."""
     root: str = "."
@@ -202,6 +202,9 @@ class Training:
     logging_steps: int = 500
     length_buckets: bool = False
     """Batches of utterances of similar length: far less padding, a little less shuffling."""
+    report: Literal["best", "last"] = "best"
+    """Which weights become the model, and are measured for its report: those of the evaluation with the lowest CER, or
+    the last ones. The others are beside them, in the folder `last` or `best`."""
     blank_evaluations: int = 2
     """Stop with advice after this many evaluations in a row in which the model outputs nothing."""
 

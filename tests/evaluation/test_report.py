@@ -267,6 +267,15 @@ def test_the_metadata_of_the_card_is_yaml_with_a_filled_model_index(folder: Path
     assert result["metrics"][0] == {"name": "CER", "type": "cer", "value": round(measured.cer, 4)}
 
 
+def test_the_card_says_which_weights_it_measured_and_where_the_others_are(folder: Path) -> None:
+    assert "step 800 of 1,200, the lowest CER on" in card.write_card(folder).read_text(encoding="utf-8")
+    run = json.loads((folder / model_folder.TRAINING).read_text(encoding="utf-8"))
+    writing.write_json(folder / model_folder.TRAINING, run | {"report": "last"})
+    text = card.write_card(folder).read_text(encoding="utf-8")
+    assert "those of the last step, 1,200. The lowest CER of 0.5000 on" in text
+    assert "was that of step 800, whose weights are in `best/`" in text
+
+
 @pytest.mark.parametrize("missing", ["data.json", "training.json", "training_log.jsonl", "report.json", "recipe.toml"])
 def test_a_card_without_a_record_is_refused_and_the_old_one_stays(folder: Path, missing: str) -> None:
     old = card.write_card(folder).read_bytes()

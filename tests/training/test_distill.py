@@ -221,6 +221,12 @@ def test_a_narrower_student_predicts_the_teachers_width(tiny: recipe.Recipe, tmp
     ("section", "keys", "error", "complaint"),
     [
         ("distill", {"teacher": ""}, RecipeError, r"distill\.teacher is missing"),
+        (
+            "training",
+            {"report": "last"},
+            RecipeError,
+            r"training\.report is 'last', but distillation keeps the student",
+        ),
         ("distill", {"layers": (4,)}, RecipeError, "has 3 layers"),
         ("distill", {"teacher": "nowhere"}, ModelError, "nowhere: no such folder"),
         (

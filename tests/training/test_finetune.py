@@ -31,6 +31,7 @@ from distilhubert_ko.evaluation import report
 from distilhubert_ko.export import exporting
 from distilhubert_ko.model.loading import build_network, load_network
 from distilhubert_ko.model.network import PaddingSafeHubertForCTC
+from distilhubert_ko.model_folder import TrainingRecord
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.text.tokenizer import Tokenizer
 from distilhubert_ko.training import finetune, schedule
@@ -138,6 +139,19 @@ def test_the_model_is_the_checkpoint_with_the_lowest_cer_and_last_is_the_last_on
         kept = load_file(finished / "checkpoints" / f"checkpoint-{step}" / "model.safetensors")
         saved = load_file(folder / "model.safetensors")
         assert all(torch.equal(saved[name], kept[name]) for name in kept)
+
+
+def test_a_recipe_may_have_the_last_weights_for_its_model_and_the_best_beside_them(
+    tiny: recipe.Recipe, finished: Path, tmp_path: Path
+) -> None:
+    out = finetune.fine_tune(change(tiny, report="last"), tmp_path / "run").folder
+    assert {file.name for file in out.iterdir()} == (MODEL_FILES | RUN_FILES) - {"last"} | {"best"}
+    for mine, theirs in ((out, finished / "last"), (out / "best", finished)):
+        found, expected = (load_file(folder / "model.safetensors") for folder in (mine, theirs))
+        assert all(torch.equal(found[name], expected[name]) for name in expected)
+    best, last = (model_folder.read_record(TrainingRecord, run / "training.json") for run in (finished, out))
+    assert (best.report, best.kept_step) == ("best", best.best_step)
+    assert (last.report, last.kept_step, last.best_step) == ("last", STEPS, best.best_step)
 
 
 def test_the_log_has_a_line_for_each_step_and_each_evaluation(finished: Path) -> None:

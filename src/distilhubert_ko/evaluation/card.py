@@ -27,7 +27,7 @@ OPTIMIZER = "{} with betas=({},{}) and epsilon={:g}"
 SECTIONS = ("model", "augment", "training", "teaching")
 """Sections of a recipe whose keys the card names if they differ from the defaults."""
 TAGS = ("automatic-speech-recognition", "hubert", "distilhubert", "ctc", "korean", "onnx")
-TOLD = {"mixed_precision", "logging_steps"} | {field.name for field in dataclasses.fields(recipe.Model)}
+TOLD = {"mixed_precision", "logging_steps", "report"} | {field.name for field in dataclasses.fields(recipe.Model)}
 TOLD -= {name for name in TOLD if name.startswith("mask_")} | {"feat_proj_dropout", "final_dropout"}
 """Keys that the card leaves out there, because they appear elsewhere or change nothing."""
 
@@ -78,7 +78,7 @@ def write_card(folder: Path) -> Path:
     check_card(folder)
     record = ModelRecord(folder)
     text = render_card(record)
-    draw_learning_curve(folder / LEARNING_CURVE, record.recipe.name, record.log, record.training.best_step)
+    draw_learning_curve(folder / LEARNING_CURVE, record.recipe.name, record.log, record.training.kept_step)
     return outputs.write_output(folder / CARD, text + _seal(text), _is_card)
 
 
@@ -328,11 +328,19 @@ def results_table(log: Sequence[dict[str, Any]]) -> str:
 
 
 def _selection(record: ModelRecord) -> str:
-    data = record.recipe.data
+    data, run = record.recipe.data, record.training
+    corpus = f"`{recipe.joined_corpora(data.eval)}`"
+    if run.report == "last":
+        rates = [line["eval_cer"] for line in record.log if line.get("step") == run.best_step and "eval_cer" in line]
+        lowest = f" of {rates[-1]:.4f}" if rates else ""
+        return (
+            f"The weights are those of the last step, {run.total_steps:,}. The lowest CER{lowest} on {corpus} was that "
+            f"of step {run.best_step:,}, whose weights are in `{model_folder.BEST}/`."
+        )
     warning = "" if record.recipe.test_corpus != data.eval else ", which is also the set reported above"
     return (
-        f"The weights are those of step {record.training.best_step:,} of {record.training.total_steps:,}, the "
-        f"lowest CER on `{recipe.joined_corpora(data.eval)}`{warning}. The last weights are in `last/`."
+        f"The weights are those of step {run.best_step:,} of {run.total_steps:,}, the lowest CER on {corpus}{warning}. "
+        f"The last weights are in `{model_folder.LAST}/`."
     )
 
 

@@ -10,8 +10,8 @@ from distilhubert_ko.files.outputs import replaced_output
 SOFTWARE = "distilhubert-ko"  # in the head of the PNG
 
 
-def draw_learning_curve(path: Path, title: str, log: Sequence[Mapping[str, Any]], best_step: int) -> None:
-    """Draw the losses of a training log above its CER, with a line at `best_step`, and write them to `path`.
+def draw_learning_curve(path: Path, title: str, log: Sequence[Mapping[str, Any]], kept_step: int) -> None:
+    """Draw the losses of a training log above its CER, with a line at `kept_step`, and write them to `path`.
 
     Raises MissingExtraError without matplotlib.
     """
@@ -32,7 +32,7 @@ def draw_learning_curve(path: Path, title: str, log: Sequence[Mapping[str, Any]]
     above.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.5)))
     above.legend()
     below.plot(steps, [line["eval_cer"] for line in evaluation], "o-", color="C1", label="validation")
-    below.axvline(best_step, color="grey", linestyle=":", label="weights kept")
+    below.axvline(kept_step, color="grey", linestyle=":", label="weights kept")
     below.set(xlabel="optimizer step", ylabel="CER", ylim=(0, None))
     below.legend(loc="lower left")
     for axes in (above, below):

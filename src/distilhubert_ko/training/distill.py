@@ -133,6 +133,11 @@ def _check(config: recipe.Recipe) -> None:
                 f"{section}.{key} is {value}, but distillation does not use it: leave it out, or set it to "
                 f"{type(value)()!r}"
             )
+    if config.training.report == "last":
+        raise RecipeError(
+            "training.report is 'last', but distillation keeps the student with the lowest loss, and the last one in "
+            "`last`: leave it out"
+        )
     if not config.distill.teacher:
         raise RecipeError(
             "distill.teacher is missing: name a HuBERT, wav2vec 2.0 or Whisper model, a folder or a Hub id"

@@ -51,7 +51,7 @@ class FineTuned:
 
 @ranks.together()
 def fine_tune(config: recipe.Recipe, out: Path, *, resume: bool = False) -> FineTuned:
-    """Train a recipe, and write the best model to `out` and the last one to `out`/last.
+    """Train a recipe, and write the model to `out`: the best with the last in `out`/last, or the reverse in `out`/best.
 
     Without `resume` the folder must be new or empty; with it, training resumes from the last whole checkpoint there.
     Of several ranks the first writes; all return when it has written. Raises InputError for a folder that is not so,
@@ -85,11 +85,14 @@ def fine_tune(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Fine
 
 
 def _save_models(trainer: "CtcTrainer", out: Path) -> None:
-    """Write the last model and the best."""
+    """Write the last model and the best, of which the recipe says which one is the model of the folder."""
+    last, best = out / model_folder.LAST, out
+    if trainer.recipe.training.report == "last":
+        last, best = out, out / model_folder.BEST
     with failures.in_writing("the model", out):
         with trainer.averaged():
-            save_network(trainer.network, out / model_folder.LAST, trainer.tokenizer)
-        save_network(trainer.best(), out, trainer.tokenizer)
+            save_network(trainer.network, last, trainer.tokenizer)
+        save_network(trainer.best(), best, trainer.tokenizer)
 
 
 class CtcTrainer(RecipeTrainer):
@@ -160,6 +163,7 @@ class CtcTrainer(RecipeTrainer):
             versions={name: importlib.metadata.version(name) for name in ("transformers", "torch", "accelerate")},
             resumed=resumed,
             train_seconds=train_seconds,
+            report=self.recipe.training.report,
         )
 
     def _has_ended(self, state: TrainerState) -> bool:

@@ -108,8 +108,8 @@ def _facts(sides: Sequence[Side], date: datetime.date) -> str:
             (both("어휘에 없는 글자", "Unknown characters"), f"{side.report.unknown_characters:,}", ""),
             (both("속도", "Speed"), both(*(f"{side.report.speed:.0f}{x}" for x in ("배속", " × real time"))), ""),
         ]
-        if side.best_step is not None:
-            step = f"{side.best_step:,}"
+        if side.kept_step is not None:
+            step = f"{side.kept_step:,}"
             own.append((both("가중치", "Weights"), both(f"스텝 {step}", f"step {step}"), ""))
         name = f"<h3>{side_tag(sides, index)} {escaped(side.name)}</h3>" if len(sides) > 1 else ""
         content.append(f"{name}{_list(own)}")
@@ -224,7 +224,7 @@ def _training(sides: Sequence[Side]) -> str:
         losses.append(Series(kind, _logged(side.log, "loss"), dashed=True))
         losses.append(Series(kind, _logged(side.log, "eval_loss")))
         rates.append(Series(kind, _logged(side.log, "eval_cer")))
-    kept = sides[0].best_step if len(sides) == 1 else None
+    kept = sides[0].kept_step if len(sides) == 1 else None
     loss = charts.curves(losses, "CTC loss", logarithmic=True, mark=kept)
     cer = charts.curves(rates, "CER", mark=kept)
     if not loss and not cer:

@@ -51,9 +51,9 @@ class Side:
             return []  # the folder has no records of training
 
     @cached_property
-    def best_step(self) -> int | None:
+    def kept_step(self) -> int | None:
         try:
-            return model_folder.read_record(TrainingRecord, self.folder / model_folder.TRAINING).best_step
+            return model_folder.read_record(TrainingRecord, self.folder / model_folder.TRAINING).kept_step
         except ModelError:
             return None
 
