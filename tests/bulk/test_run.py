@@ -31,7 +31,7 @@ from distilhubert_ko.errors import CorpusError, InputError
 from distilhubert_ko.export.exporting import export_graph
 from distilhubert_ko.recognition.formats import Numerals
 from tests.support.model import clip
-from tests.support.runs import forked
+from tests.support.processes import pristine
 
 CLIPS = 60
 LENGTHS = (1, 399, 400, 4000, 9000, 16000)  # samples; the first two are too short for a frame
@@ -319,28 +319,34 @@ def test_a_pipe_and_a_name_in_euc_kr_have_a_record(work: bulk.WorkerOptions, tmp
     assert {bulk._key(record) for record in bulk._finished(out)} == {found.key, pipe.key}
 
 
-def test_an_input_that_takes_too_long_ends_its_worker_once_and_has_a_record(
-    work: bulk.WorkerOptions, recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(outputs, "time_limit", lambda group: 0.3)
-    whole = outputs.BulkShard(shard(recordings).inputs[:3], (0, 0, 0))
-    slow = whole.inputs[1].audio
+def transcribe_with_one_endless(whole: outputs.BulkShard, out: Path, work: bulk.WorkerOptions) -> None:
+    """The second input of a shard never ends, and it alone has little time."""
+    slow = whole.inputs[1]
 
     def opened(each: BulkInput, *rest: Any) -> np.ndarray:
-        if each.audio == slow:
-            time.sleep(60)
+        if each == slow:
+            time.sleep(3600)
         return clip(4000)
 
-    monkeypatch.setattr(outputs, "_wave_or_transcript", opened)
+    patch = pytest.MonkeyPatch()
+    patch.setattr(outputs, "time_limit", lambda group: 0.3 if slow in group else 3600)
+    patch.setattr(outputs, "_wave_or_transcript", opened)
+    outputs.transcribe_shard(whole, out, Storage(), work.transcriber())
+
+
+def test_an_input_that_takes_too_long_ends_its_worker_once_and_has_a_record(
+    work: bulk.WorkerOptions, recordings: Path, tmp_path: Path
+) -> None:
+    whole = outputs.BulkShard(shard(recordings).inputs[:3], (0, 0, 0))
     ends = []
     for _ in range(3):
-        process = forked.Process(target=outputs.transcribe_shard, args=(whole, tmp_path, Storage(), work.transcriber()))
+        process = pristine.Process(target=transcribe_with_one_endless, args=(whole, tmp_path, work))
         process.start()
         process.join()
         ends.append(process.exitcode)
     assert ends == [1, 1, 0]  # with the others, then alone; after that it is recorded
     errors = {record["audio"]: record["error"] for record in records(tmp_path)}
-    assert "it took too long" in errors.pop(slow)
+    assert "it took too long" in errors.pop(whole.inputs[1].audio)
     assert {*errors.values()} == {None}
 
 
