@@ -48,7 +48,9 @@ _NUMBERED = (
     "채널 레인 척추 교향곡 염색체 후보 버튼 항목 포트 단자 노선 고객 손님 정답 보기 플랫폼 코스"
 )
 _AFTER_LABEL = re.compile(rf"\s?(?:{'|'.join(_NUMBERED.split())})")
-_BEFORE_LABEL = re.compile(r"(?:제|기호|교향곡|협주곡|소나타|국도|염색체|채널|게이트|문항|문제|등번호|좌석|창구)\s?$")
+_BEFORE_LABEL = re.compile(
+    r"(?:제|기호|교향곡|협주곡|소나타|국도|염색체|채널|게이트|문항|문제|등번호|좌석|창구|[0-9]반)\s?$"
+)
 # 대 counts these (차 두 대). Otherwise 대 with a noun after it makes a list or an order: 4대 과제, 18대 대통령.
 _MACHINE_BEFORE = re.compile(
     r"(?:차|차량|버스|트럭|택시|열차|자전거|오토바이|비행기|여객기|전투기|헬기|탱크|전차|카메라|컴퓨터|노트북|PC|TV|"

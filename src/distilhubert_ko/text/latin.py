@@ -17,28 +17,46 @@ _LETTERS |= {
     "w": ("더블유", "더블류"),
     "z": ("제트", "지"),
 }
-# Abbreviations and loan words that nobody reads by their letters.
-_WORDS = {
+# Abbreviations that nobody reads by their letters, in capitals too.
+_ABBREVIATIONS = {
     "tv": ("티비", "티브이"), "aids": ("에이즈",), "nasa": ("나사",), "nato": ("나토",), "fifa": ("피파",),
     "unesco": ("유네스코",), "unicef": ("유니세프",), "opec": ("오펙",), "apec": ("에이펙",), "asean": ("아세안",),
     "kaist": ("카이스트",), "postech": ("포스텍",), "posco": ("포스코",), "kospi": ("코스피",), "kosdaq": ("코스닥",),
     "toeic": ("토익",), "toefl": ("토플",), "teps": ("텝스",), "sars": ("사스",), "mers": ("메르스",),
     "nafta": ("나프타",), "gatt": ("가트",), "nasdaq": ("나스닥",), "ted": ("테드",), "lan": ("랜",), "ram": ("램",),
-    "ok": ("오케이",), "app": ("앱",), "apps": ("앱스",), "wifi": ("와이파이",), "no1": ("넘버원",), "one": ("원",),
-    "stop": ("스톱", "스탑"), "the": ("더", "디"), "of": ("오브",), "and": ("앤드", "앤"), "no": ("노",),
-    "yes": ("예스",), "new": ("뉴",), "love": ("러브",), "you": ("유",), "me": ("미",), "my": ("마이",),
-    "best": ("베스트",), "live": ("라이브",), "news": ("뉴스",), "show": ("쇼",), "music": ("뮤직",),
-    "award": ("어워드",), "awards": ("어워즈",), "media": ("미디어",), "mobile": ("모바일",), "online": ("온라인",),
-    "offline": ("오프라인",), "open": ("오픈",), "event": ("이벤트",), "sale": ("세일",), "shop": ("숍", "샵"),
-    "cafe": ("카페",), "coffee": ("커피",), "set": ("세트",), "windows": ("윈도우", "윈도"), "google": ("구글",),
-    "apple": ("애플",), "facebook": ("페이스북",), "youtube": ("유튜브",), "twitter": ("트위터",),
-    "instagram": ("인스타그램",), "email": ("이메일",), "mail": ("메일",), "team": ("팀",), "world": ("월드",),
-    "cup": ("컵",), "korea": ("코리아",), "seoul": ("서울",), "story": ("스토리",), "check": ("체크",), "in": ("인",),
-    "out": ("아웃",), "up": ("업",), "day": ("데이",), "vs": ("대", "브이에스"), "covid": ("코로나", "코비드"),
-    "covid19": ("코로나 일구", "코로나 십구", "코비드 십구"), "iphone": ("아이폰",), "ipad": ("아이패드",),
-    "platform": ("플랫폼",), "digital": ("디지털",), "smart": ("스마트",), "home": ("홈",), "green": ("그린",),
-    "system": ("시스템",), "hot": ("핫",), "top": ("톱", "탑"),
+    "sim": ("심",), "ok": ("오케이",), "app": ("앱",), "no1": ("넘버원",), "dday": ("디데이",), "kpop": ("케이팝",),
+    "covid": ("코로나", "코비드"), "covid19": ("코로나 일구", "코로나 십구", "코비드 십구"),
 }  # fmt: skip
+# English words that are common in Korean text, in the spelling of most Koreans.
+_ENGLISH_WORDS = (
+    "the 더 of 오브 and 앤드 for 포 in 인 on 온 out 아웃 up 업 no 노 yes 예스 one 원 you 유 me 미 my 마이 we 위 "
+    "new 뉴 good 굿 nice 나이스 best 베스트 big 빅 super 슈퍼 hot 핫 top 톱 happy 해피 smart 스마트 green 그린 red "
+    "레드 blue 블루 black 블랙 white 화이트 gold 골드 pink 핑크 love 러브 live 라이브 life 라이프 time 타임 day "
+    "데이 world 월드 city 시티 home 홈 house 하우스 room 룸 park 파크 school 스쿨 class 클래스 center 센터 zone 존 "
+    "line 라인 point 포인트 part 파트 show 쇼 music 뮤직 song 송 pop 팝 dance 댄스 star 스타 fan 팬 party 파티 "
+    "club 클럽 king 킹 queen 퀸 boy 보이 girl 걸 man 맨 woman 우먼 baby 베이비 hero 히어로 story 스토리 book 북 "
+    "news 뉴스 media 미디어 talk 토크 call 콜 phone 폰 camera 카메라 photo 포토 video 비디오 game 게임 player "
+    "플레이어 team 팀 cup 컵 open 오픈 stop 스톱 check 체크 set 세트 setting 세팅 test 테스트 level 레벨 style "
+    "스타일 design 디자인 fashion 패션 brand 브랜드 concept 콘셉트 item 아이템 event 이벤트 sale 세일 shop 숍 "
+    "market 마켓 marketing 마케팅 business 비즈니스 service 서비스 project 프로젝트 program 프로그램 plan 플랜 "
+    "planner 플래너 master 마스터 system 시스템 platform 플랫폼 digital 디지털 mobile 모바일 online 온라인 offline "
+    "오프라인 internet 인터넷 computer 컴퓨터 data 데이터 site 사이트 blog 블로그 email 이메일 mail 메일 wifi "
+    "와이파이 apps 앱스 windows 윈도우 google 구글 apple 애플 iphone 아이폰 ipad 아이패드 android 안드로이드 "
+    "facebook 페이스북 youtube 유튜브 twitter 트위터 instagram 인스타그램 kakao 카카오 naver 네이버 samsung 삼성 "
+    "korea 코리아 seoul 서울 cafe 카페 coffee 커피 hotel 호텔 tour 투어 pizza 피자 wine 와인 card 카드 bank 뱅크 "
+    "pay 페이 plus 플러스 pro 프로 max 맥스 mini 미니 note 노트 box 박스 key 키 keyword 키워드 mind 마인드 double "
+    "더블 bridge 브리지 care 케어 course 코스 award 어워드 awards 어워즈 vol 볼륨 vs 대"
+).split()
+_WORDS: dict[str, tuple[str, ...]] = {
+    english: (korean,) for english, korean in zip(_ENGLISH_WORDS[::2], _ENGLISH_WORDS[1::2], strict=True)
+}
+# Those that many write otherwise.
+_WORDS |= {
+    "the": ("더", "디"), "and": ("앤드", "앤"), "stop": ("스톱", "스탑"), "top": ("톱", "탑"), "shop": ("숍", "샵"),
+    "bridge": ("브리지", "브릿지"), "concept": ("콘셉트", "컨셉"), "windows": ("윈도우", "윈도"),
+    "vs": ("대", "브이에스"),
+}  # fmt: skip
+_WORDS |= _ABBREVIATIONS
 _ENGLISH_DIGITS = "제로 원 투 쓰리 포 파이브 식스 세븐 에이트 나인 텐".split()
 # A digit before these is English too: 3D, 4K, 2PM.
 _AFTER_ENGLISH_DIGIT = {"d", "k", "g", "pm", "ne"}
@@ -66,11 +84,15 @@ def english_digit(number: int) -> str:
 
 
 def say_letters(letters: str) -> tuple[str, ...]:
-    """Return the readings of a run of Latin letters, as a word if it is known as one, else letter by letter."""
-    if letters.lower() in _WORDS:
-        return _WORDS[letters.lower()]
+    """Return the readings of a run of Latin letters, as a word if it is known as one, else letter by letter.
+
+    Up to three capitals are an abbreviation, although they may look like a word: IN, ME, PRO.
+    """
+    words = _ABBREVIATIONS if letters.isupper() and len(letters) <= 3 else _WORDS
+    if letters.lower() in words:
+        return words[letters.lower()]
     if letters.endswith("TV"):  # MTV, CCTV
-        return combine(say_letters(letters[:-2]), _WORDS["tv"])
+        return combine(say_letters(letters[:-2]), _ABBREVIATIONS["tv"])
     if len(letters) > 1 and letters[-1] == "s" and letters[:-1].isupper():  # CEOs
         return combine(say_letters(letters[:-1]), ("즈", "스", "에스"))
     return combine(*(_LETTERS[letter] for letter in letters.lower()))
@@ -79,8 +101,10 @@ def say_letters(letters: str) -> tuple[str, ...]:
 def say_latin(token: str) -> tuple[str, ...]:
     """Return the readings of what LATIN matches. One digit beside a letter is English: A4 is 에이포, F-5 is 에프 오."""
     known = re.sub("[-.]", "", token).lower()
-    if known in _WORDS:  # Wi-Fi, No.1
+    if known in _WORDS and known != token.lower():  # Wi-Fi, No.1
         return _WORDS[known]
+    if re.fullmatch("D-[0-9]{1,4}", token):  # days before D-day
+        return combine(("디 마이너스 ",), say_code(token[2:]))
     runs = _RUNS.findall(token)
     said: list[tuple[str, ...]] = []
     for place, run in enumerate(runs):

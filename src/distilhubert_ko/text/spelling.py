@@ -58,8 +58,9 @@ _SPACED_DECIMAL = re.compile(
     r"(?<![0-9])(?:(?<=[가-힣] )([0-9]{1,3})\. ([0-9]{1,3})(?![0-9.]|\s?[월번시])"
     r"|([0-9]{1,3})\. ([0-9]{1,3})(?=[%‰배]))"
 )
-_SUM = re.compile(r"(?<![0-9])[0-9]+(?:\.[0-9]+)?(?:\s?[+×x÷]\s?[0-9]+(?:\.[0-9]+)?)+(?:\s?=\s?[0-9]+)?(?![0-9])")
-_DIFFERENCE = re.compile(r"(?<![0-9])[0-9]+(?:\s?[-+−×x÷]\s?[0-9]+)+\s?=\s?[0-9]+(?![0-9])")
+# With an equals sign a minus is one too; without, the last number may have a unit, so it is read on its own.
+_EQUATION = re.compile(r"(?<![0-9])[0-9.]+(?:\s?[-+−×x÷]\s?[0-9.]+)+\s?=\s?[0-9]+(?![0-9])")
+_TERM = re.compile(r"(?<![0-9])[0-9]+(?:\.[0-9]+)?\s?[+×x÷]\s?(?=[0-9])")
 _OPERATORS = {
     "+": ("더하기", "플러스"),
     "-": ("빼기", "마이너스"),
@@ -150,7 +151,7 @@ def _fraction(text: str, start: int) -> Found:
 
 
 def _sum(text: str, start: int) -> Found:
-    found = _SUM.match(text, start) or _DIFFERENCE.match(text, start)
+    found = _EQUATION.match(text, start) or _TERM.match(text, start)
     if not found:
         return None
     said: list[tuple[str, ...]] = []
@@ -162,7 +163,7 @@ def _sum(text: str, start: int) -> Found:
             said.append(tuple(f" {word} " for word in _OPERATORS[part]))
         else:
             said.append(_again(part))
-    return before_a_word(text, found.end(), combine(*said))
+    return before_a_word(text, found.end(), combine(*said)) if "=" in found[0] else (found.end(), combine(*said))
 
 
 def _pair(text: str, start: int) -> Found:
