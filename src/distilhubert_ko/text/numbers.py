@@ -199,7 +199,7 @@ def _native(text: str, start: int) -> Edit | None:
     found = _NATIVE.match(text, start)
     if not found or not found[0].strip():
         rounds = [one for one in numbers_at(text, start) if one.value % 10 == 0 and one.words not in "십천만"]
-        if not rounds:
+        if not rounds or rounds[0].value >= 10_000:
             return None
         before, position = rounds[0].value, rounds[0].end + (text[rounds[0].end : rounds[0].end + 1] == " ")
         found = _NATIVE.match(text, position)
@@ -212,7 +212,7 @@ def _native(text: str, start: int) -> Edit | None:
         return None
     word, apart, after = counter["counter"], bool(counter["space"]), text[counter.end() :]
     is_short = found["ones"] in ("석", "넉") and word not in ("달", "장", "잔")
-    if is_short or spells_a_word(text[position:end], word, apart, after):
+    if is_short or (word == "시" and value > 12) or spells_a_word(text[position:end], word, apart, after):
         return None
     return _edit(text, start, value, counter) if takes_native(word, value, apart, text[:start], after) else None
 
