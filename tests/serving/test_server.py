@@ -29,7 +29,7 @@ from checks.fuzz_server import framed
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.errors import InputError
 from distilhubert_ko.recognition.transcriber import Transcriber
-from distilhubert_ko.serving import connections, gates, request_log, server
+from distilhubert_ko.serving import connections, gates, intake, request_log, server
 from distilhubert_ko.serving.clients import client_name, is_among, share_of
 from distilhubert_ko.serving.options import ServerLimits, ServerOptions
 from tests.support.model import clip
@@ -294,7 +294,7 @@ def test_a_recording_past_the_limit_is_refused(exported: Path) -> None:
 
 
 def test_a_body_that_comes_too_slowly_ends_with_408(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gates.BodyLimit.__init__, "__defaults__", (0.5,))
+    monkeypatch.setattr(intake, "FIRST_SECONDS", 0.5)
     with running(exported) as server, opened(server) as connection:
         connection.sendall(head("Content-Length: 1000\r\nConnection: close"))
         assert " 408 " in answered(connection).partition("\r\n")[0]
@@ -418,7 +418,10 @@ def test_a_network_of_ipv6_is_one_client() -> None:
     assert not any(is_among(host, ["10.0.0.0/8"]) for host in ("11.0.0.1", "::1", "", "unix:"))
 
 
-def test_requests_past_the_limit_get_429_and_a_time_before_their_bodies_are_read(exported: Path) -> None:
+def test_requests_past_the_limit_get_429_and_a_time_before_their_bodies_are_read(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "SAFE_SECONDS", PATIENCE)
     with running(exported, ServerOptions(limits=ServerLimits(requests=2))) as server:
         held = [opened(server) for _ in range(2)]
         for connection in held:
@@ -435,6 +438,32 @@ def test_requests_past_the_limit_get_429_and_a_time_before_their_bodies_are_read
         for connection in held:
             connection.close()
         wait_until(lambda: httpx2.post(server.url + PATH, **form(recording(0.5))).status_code == 200)
+
+
+def test_a_request_takes_the_place_of_the_slowest_upload(exported: Path) -> None:
+    with running(exported, ServerOptions(limits=ServerLimits(requests=2))) as server:
+        slow, faster = opened(server), opened(server)
+        for connection, sent in ((slow, 10), (faster, 10_000)):
+            connection.sendall(head("Content-Length: 100000\r\nConnection: close") + bytes(sent))
+        wait_until(lambda: metric(server.url, "requests_held") == 2)
+        time.sleep(intake.SAFE_SECONDS)
+        assert httpx2.post(server.url + PATH, **form(recording(0.5))).status_code == 200
+        assert " 408 " in answered(slow).partition("\r\n")[0]
+        assert metric(server.url, "requests_held") == 1
+        faster.close()
+
+
+def test_one_client_cannot_hold_all_requests(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where its uploads have arrived, they are at work, and nobody takes their place."""
+    monkeypatch.setattr(intake, "SAFE_SECONDS", PATIENCE)
+    with running(exported, ServerOptions(limits=ServerLimits(requests=4))) as server:
+        held = [opened(server, "127.0.0.2") for _ in range(4)]
+        for connection in held:
+            connection.sendall(head("Content-Length: 1000\r\nConnection: close"))
+        wait_until(lambda: metric(server.url, "requests_held") == 3)
+        assert httpx2.post(server.url + PATH, **form(recording(0.5))).status_code == 200
+        for connection in held:
+            connection.close()
 
 
 def test_many_clients_at_once_get_each_its_own_answer(open_server: Running) -> None:

@@ -1,27 +1,23 @@
 """Gates that a request passes before it reaches the application, as pure ASGI with one rule per gate.
 
-The limits of the connections themselves are in `connections`.
+The limits of the connections themselves are in `connections`, and those of what they send in `intake`.
 """
 
-import asyncio
 import hashlib
 import hmac
 import ipaddress
 import re
 from collections.abc import Iterable
 
-from prometheus_client import Gauge
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from distilhubert_ko.serving.refusals import RETRY_SECONDS, Refusal, busy_refusal
+from distilhubert_ko.serving.refusals import Refusal
 
 OPEN = ("/", "/healthz")
 OPEN_FOLDER = "/static/"
 BEARER = "bearer."  # precedes the token in the subprotocols of a WebSocket: a browser can send it nowhere else
 HOST = re.compile(r"(?:\[(?P<address>[0-9a-f.:]+)\]|(?P<name>[^:\[\]]+))(?::\d+)?")
-FIRST_SECONDS = 30.0  # for a body to begin; it may lag behind by as much later
-SLOWEST = 20_000  # bytes per second at which a body must arrive after that
 POLICY = "; ".join(
     [
         "default-src 'none'",
@@ -151,75 +147,6 @@ class AccessControl:
             code="invalid_api_key",
             headers={"www-authenticate": "Bearer"},
         )
-
-
-class BodyLimit:
-    """Limits a body to `limit` bytes (413) and to a minimum speed (408).
-
-    Bytes are counted as they arrive. After `first_seconds`, they must arrive at SLOWEST bytes per second. Time that the
-    application takes between two parts does not count.
-    """
-
-    def __init__(self, app: ASGIApp, limit: int, first_seconds: float = FIRST_SECONDS):
-        self.app = app
-        self.limit, self.first_seconds = limit, first_seconds
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await self.app(scope, receive, send)
-        promised = Headers(scope=scope).get("content-length", "0")
-        if promised.isdigit() and int(promised) > self.limit:
-            return await self._too_large().response()(scope, receive, send)
-        loop = asyncio.get_running_loop()
-        size, left, more = 0, self.first_seconds, True
-
-        async def measured() -> Message:
-            nonlocal size, left, more
-            if not more:  # only a disconnect can follow
-                return await receive()
-            start = loop.time()
-            try:
-                message = await asyncio.wait_for(receive(), max(left, 0))
-            except TimeoutError:
-                raise Refusal(408, "the body arrived too slowly: send it faster, or send a smaller file") from None
-            more = message.get("more_body", False)
-            came = len(message.get("body", b""))
-            size += came
-            left += came / SLOWEST - (loop.time() - start)
-            if size > self.limit:
-                raise self._too_large()
-            return message
-
-        await self.app(scope, measured, send)
-
-    def _too_large(self) -> Refusal:
-        return Refusal(413, f"the body has more than {self.limit:,} bytes: send a shorter or compressed recording")
-
-
-class Admission:
-    """Admits at most `limit` requests for a path at once and answers 429 to others.
-
-    They are counted before their bodies arrive, so disk space and memory have a bound.
-    """
-
-    def __init__(self, app: ASGIApp, path: str, limit: int, held: Gauge):
-        self.app = app
-        self.path, self.limit = path, limit
-        self._held, self._gauge = 0, held
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] != self.path:
-            return await self.app(scope, receive, send)
-        if self._held >= self.limit:
-            full = busy_refusal(f"the server already works on {self.limit} requests: try again in {RETRY_SECONDS} s")
-            return await full.response()(scope, receive, send)
-        self._held += 1
-        self._gauge.inc()
-        try:
-            await self.app(scope, receive, send)
-        finally:
-            self._held -= 1
-            self._gauge.dec()
 
 
 def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

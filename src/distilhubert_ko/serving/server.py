@@ -24,6 +24,7 @@ from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.serving import api_page, connections, gates, live_captions, openai_api, request_log
 from distilhubert_ko.serving.batcher import Batcher
 from distilhubert_ko.serving.decoders import Decoders
+from distilhubert_ko.serving.intake import Intake
 from distilhubert_ko.serving.live_captions import LiveCaptions
 from distilhubert_ko.serving.model_facts import ModelFacts
 from distilhubert_ko.serving.options import ServerOptions
@@ -93,8 +94,7 @@ def create_app(transcriber: Transcriber, facts: ModelFacts, options: ServerOptio
     app.add_exception_handler(DistilhubertKoError, _failed)
     # A request passes the middleware that was added last first.
     app.add_middleware(gates.HeadAsGet)
-    app.add_middleware(gates.BodyLimit, limits.upload_bytes)
-    app.add_middleware(gates.Admission, openai_api.TRANSCRIPTIONS, limits.requests, metrics.held)
+    app.add_middleware(Intake, openai_api.TRANSCRIPTIONS, limits.upload_bytes, limits.requests, metrics.held)
     app.add_middleware(gates.AccessControl, options.tokens, options.origins, options.hosts)
     if options.origins:
         app.add_middleware(
