@@ -74,7 +74,7 @@ async def held_up(
 
 
 def waiting(batcher: Batcher) -> int:
-    return len(batcher._queue._waiting)
+    return len(batcher._queue._waiting) + len(batcher._queue._urgent)
 
 
 def test_every_answer_is_the_one_that_a_clip_gets_alone(transcriber: Transcriber) -> None:
@@ -174,17 +174,59 @@ def test_more_requests_than_are_taken_are_refused_with_a_time_to_come_back(
     asyncio.run(task())
 
 
-def test_more_audio_than_is_taken_is_refused_but_any_length_of_it_alone(transcriber: Transcriber, gate: Gate) -> None:
+def test_more_audio_than_is_taken_is_refused_but_any_length_of_it_alone_and_any_clip(
+    transcriber: Transcriber, gate: Gate
+) -> None:
     async def task() -> None:
-        async with held_up(transcriber, gate, ServerLimits(waiting_seconds=10)) as (batcher, tasks):
-            batcher.check(2.0)
+        async with held_up(transcriber, gate, ServerLimits(waiting_seconds=40)) as (batcher, tasks):
+            batcher.check(32.0, "other")
+            batcher.check(22.0)  # three quarters of it for the one that has 8 s there
+            batcher.check(20.0)
+            for seconds, client in ((32.01, "other"), (22.01, "")):
+                with pytest.raises(BusyError):
+                    batcher.check(seconds, client)
             with pytest.raises(BusyError):
-                batcher.check(2.01)
-            with pytest.raises(BusyError):
-                await batcher.transcribe(clip(40_000))
+                await batcher.transcribe(clip(23 * SAMPLE_RATE))
             gate.open()
             await asyncio.gather(*tasks)
-            assert (await batcher.transcribe(clip(11 * 16_000))).seconds == 11
+            assert (await batcher.transcribe(clip(41 * SAMPLE_RATE))).seconds == 41
+            assert not batcher._by_client
+
+    asyncio.run(task())
+
+
+def test_a_client_with_many_recordings_keeps_another_waiting_for_one_of_them(
+    transcriber: Transcriber, gate: Gate
+) -> None:
+    lengths = [(48_000 + 16_000 * each) for each in range(6)]
+
+    async def task() -> None:
+        async with held_up(transcriber, gate) as (batcher, tasks):
+            tasks += [asyncio.create_task(batcher.transcribe(clip(length), "greedy")) for length in lengths]
+            await until(lambda: waiting(batcher) == len(lengths))
+            for count in (1, 2):
+                tasks.append(asyncio.create_task(batcher.transcribe(clip(8000), "modest")))
+                await until(lambda count=count: waiting(batcher) == len(lengths) + count)
+            gate.open()
+            await asyncio.gather(*tasks)
+            await batcher.transcribe(clip(8000), "modest")
+            assert not batcher._queue._taken or len(batcher._queue._taken) <= 3
+
+    asyncio.run(task())
+    assert [8000, 8000] in gate.batches[INFERENCES : INFERENCES + 2]
+
+
+def test_captions_that_come_faster_than_they_were_spoken_take_turns(transcriber: Transcriber, gate: Gate) -> None:
+    async def task() -> None:
+        async with Batcher(transcriber) as batcher:
+            live = batcher.stream()
+            feeding = asyncio.create_task(asyncio.to_thread(live.feed, clip(10 * SAMPLE_RATE)))
+            for _ in range(5):
+                gate.free.release()
+            await until(lambda: len(gate.batches) == 6)  # half a second each: the next is 3 s ahead
+            assert not batcher._queue._urgent
+            gate.open()
+            await feeding
 
     asyncio.run(task())
 

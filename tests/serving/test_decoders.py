@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import soundfile
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.audio.reading import load_audio
 from distilhubert_ko.errors import AudioError, DecodingError, TooLongError, UnavailableError
+from distilhubert_ko.serving.decoder_turns import DecoderTurns
 from distilhubert_ko.serving.decoders import Decoders
 from distilhubert_ko.serving.options import ServerLimits
 from tests.support.speech import tones
@@ -61,7 +63,7 @@ async def outcome(decoders: Decoders, path: Path) -> np.ndarray | AudioError | U
 
 async def busy(decoders: Decoders, count: int) -> None:
     """Return once so many workers have a file."""
-    while decoders._idle.qsize() > decoders._count - count or len(decoders._alive) < count:
+    while sum(decoders._turns._busy.values()) < count or len(decoders._alive) < count:
         await asyncio.sleep(0.01)
 
 
@@ -125,6 +127,56 @@ def test_the_longest_recording_that_is_taken_has_as_many_samples_as_the_limit_sa
     limits = ServerLimits(audio_seconds=(len(WAVE) - difference) / SAMPLE_RATE)
     found = within(Decoders(limits, workers=1), lambda decoders: outcome(decoders, clip))
     assert isinstance(found, TooLongError if difference else np.ndarray)
+
+
+def test_what_would_cost_too_much_is_refused_by_its_header(tmp_path: Path) -> None:
+    """A few seconds in very many samples: six such files of a minute each kept a clip waiting for three minutes."""
+    path = tmp_path / "costly"
+    soundfile.write(path, np.zeros((96_000, 8), np.int16), 96_000, format="FLAC")
+    limits = ServerLimits(decoding_samples=8 * 96_000 // 2)
+    cases = (
+        (ServerLimits(), np.ndarray, ""),
+        (limits, TooLongError, "more than 0.5 s, .* from 8 channels at 96,000 Hz to mono"),
+        (ServerLimits(decoding_rate=700_000), AudioError, "8 channels at 96,000 Hz, more than this server decodes"),
+    )
+    for given, kind, words in cases:
+        found = within(Decoders(given, workers=1), lambda decoders: outcome(decoders, path))
+        assert isinstance(found, kind)
+        assert isinstance(found, np.ndarray) or re.search(words, str(found))
+    least = ServerLimits()
+    assert least.decoding_samples >= 2 * 48_000 * least.audio_seconds, "an hour of stereo is an honest recording"
+    assert 8 * 655_350 > least.decoding_rate >= 6 * 96_000
+
+
+def test_clients_take_turns_and_none_holds_all_workers() -> None:
+    async def task() -> list[str]:
+        turns, order = DecoderTurns(2), []
+
+        async def decode(client: str, size: int) -> None:
+            worker = await turns.take(client, size)
+            try:
+                order.append(f"{client}{size}")
+                await asyncio.sleep(0.02)
+            finally:
+                turns.give(client, worker)
+
+        begun = [asyncio.create_task(decode("greedy", size)) for size in (9, 5, 7, 1)]
+        await asyncio.sleep(0)
+        assert len(turns.idle) == 1, "the other worker is kept for others"
+        begun += [asyncio.create_task(decode(client, 8)) for client in ("modest", "gone", "modest", "third")]
+        await asyncio.sleep(0)
+        begun.pop(5).cancel()
+        await asyncio.gather(*begun)
+        served = asyncio.create_task(decode("gone", 1))
+        asyncio.get_running_loop().call_soon(served.cancel)  # between its turn and its start
+        await asyncio.wait([served])
+        assert (turns.idle, turns._turns, turns._waiting) == ([None, None], {}, [])
+        return order
+
+    order = asyncio.run(task())
+    assert order[:3] == ["greedy9", "modest8", "third8"]
+    assert [each for each in order if each.startswith("greedy")] == ["greedy9", "greedy1", "greedy5", "greedy7"]
+    assert "gone8" not in order
 
 
 def test_a_file_that_takes_too_long_ends_its_worker_and_the_next_file_gets_another(endless: Path, clip: Path) -> None:

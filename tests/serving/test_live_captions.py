@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import json
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -118,6 +119,46 @@ def test_streams_past_the_limit_are_refused_and_freed_ones_taken_again(server: R
         socket.close()
     wait_for_streams(server, 0)
     stream(server).close()
+
+
+def test_a_stream_takes_the_place_of_one_that_is_silent(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_captions, "SILENT_SECONDS", 0.5)
+    wait_for_streams(server, 0)
+    silent, *speaking = [stream(server) for _ in range(STREAMS)]
+    time.sleep(0.6)
+    silent.send(b"")  # which is no audio
+    for socket in speaking:
+        socket.send(SPEECH[:32_000])
+        assert socket.recv(PATIENCE)
+    with stream(server) as new:
+        (message,) = told(silent)
+        assert message["error"]["code"] == "idle"
+        new.send('{"type": "stop"}')
+        assert told(new)[-1]["type"] == "done"
+    for socket in speaking:
+        socket.close()
+    wait_for_streams(server, 0)
+
+
+def test_one_client_cannot_hold_all_streams(exported: Path) -> None:
+    with running(exported, ServerOptions(limits=ServerLimits(streams=4))) as server:
+        held = [stream(server, source_address=("127.0.0.2", 0)) for _ in range(3)]
+        with pytest.raises(InvalidStatus):
+            stream(server, source_address=("127.0.0.2", 0))
+        stream(server).close()
+        for socket in held:
+            socket.close()
+
+
+def test_messages_without_audio_keep_no_stream_open(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_captions, "IDLE_SECONDS", 1.0)
+    with stream(server) as socket:
+        start = time.monotonic()
+        with contextlib.suppress(ConnectionClosed):
+            while time.monotonic() < start + PATIENCE:
+                socket.send(bytes(2))  # 63 microseconds of it
+                time.sleep(0.05)
+        assert told(socket)[-1]["error"]["code"] == "idle"
 
 
 def test_a_client_that_vanishes_frees_its_stream(server: Running) -> None:

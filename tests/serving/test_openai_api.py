@@ -122,7 +122,7 @@ def test_a_client_that_leaves_a_stream_frees_what_it_held(client: openai.OpenAI,
 def test_what_goes_wrong_at_once_in_a_stream_has_its_status(
     client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def full(self: object, wave: object, **options: object) -> None:
+    async def full(self: object, wave: object, client: str, **options: object) -> None:
         raise BusyError("too much to do", retry_after=7)
 
     monkeypatch.setattr("distilhubert_ko.serving.batcher.Batcher.transcribe", full)
@@ -133,7 +133,7 @@ def test_what_goes_wrong_at_once_in_a_stream_has_its_status(
 
 
 def test_what_goes_wrong_later_in_a_stream_is_an_event(client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def broken(self: object, wave: object, on_text: Callable[[str], None]) -> None:
+    async def broken(self: object, wave: object, client: str, on_text: Callable[[str], None]) -> None:
         on_text("말")
         await asyncio.sleep(0.1)
         raise UnavailableError("the server is shutting down")

@@ -529,7 +529,7 @@ def test_the_log_is_json_lines_without_what_was_said_unless_that_is_asked_for(
 def test_an_error_that_nobody_expected_is_a_500_that_tells_nothing(
     exported: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(self: object, wave: object, **options: object) -> None:
+    async def fail(self: object, wave: object, client: str, **options: object) -> None:
         raise ZeroDivisionError("a secret")
 
     monkeypatch.setattr("distilhubert_ko.serving.batcher.Batcher.transcribe", fail)

@@ -70,6 +70,10 @@ class Media:
             return promised
         return sum(gap + frame.samples for gap, frame in self._track.frames()) / self.samplerate
 
+    def promised_seconds(self) -> float | None:
+        """Return the length that the header gives, None where it gives none."""
+        return self._track.promised
+
     def read(self, start: int, wanted: int | None, lead: int = 0) -> Iterator[NDArray[np.float32]]:
         """Yield samples `start` - `lead` to `start` + `wanted`, or to the end, in blocks (samples, channels).
 

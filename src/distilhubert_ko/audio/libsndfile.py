@@ -64,6 +64,10 @@ class SoundFile:
         """Return the length from the header."""
         return float(self._file.frames / self.samplerate)
 
+    def promised_seconds(self) -> float | None:
+        """Return the length that the header gives, which it always does."""
+        return self.seconds()
+
     def read(self, start: int, wanted: int | None, lead: int = 0) -> Iterator[NDArray[np.float32]]:
         """Yield samples `start` - `lead` to `start` + `wanted`, or to the end, in blocks (samples, channels).
 

@@ -6,6 +6,7 @@ A wave is a float32 array of shape (samples,) at `SAMPLE_RATE`.
 import io
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -112,6 +113,25 @@ def audio_duration(source: Source) -> float:
     """
     with _open(source, USUAL) as file:
         return file.seconds()
+
+
+@dataclass(frozen=True)
+class AudioHeader:
+    """What an audio file says of itself; `seconds` is None if only decoding tells."""
+
+    samplerate: int
+    channels: int
+    seconds: float | None
+
+
+def audio_header(source: Source) -> AudioHeader:
+    """Return what the header of an audio file says, without decoding the file.
+
+    Raises:
+        AudioError: as for `audio_duration`.
+    """
+    with _open(source, USUAL) as file:
+        return AudioHeader(file.samplerate, file.channels, file.promised_seconds())
 
 
 def channel_count(source: Source, choice: AudioChoice = USUAL) -> int:

@@ -1,9 +1,11 @@
 """One Transcriber for many clients: the order of their work, its batches, and its limits.
 
 Every request runs the Transcriber's own path in its own thread, so its result is the same as alone. Its calls of the
-network wait in one queue for all requests. A recording has only a few windows in the queue at a time, and its next ones
-go to the end. So a clip waits for at most a few windows of each earlier recording, however long that is. No clip waits
-for others: clips of similar length that are already in the queue form one batch.
+network wait in one queue for all requests. Clients take turns in it: the next one is whose audio has taken least so
+far, so one with many recordings slows down another by half at most. A recording has only a few windows in the queue at
+a time, and its next ones go to the end. So a clip waits for at most a few windows of each earlier recording of its
+client, however long that is. No clip waits for others: clips of similar length that are already in the queue form one
+batch.
 """
 
 import asyncio
@@ -11,7 +13,7 @@ import copy
 import math
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -23,6 +25,7 @@ from numpy.typing import NDArray
 
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.errors import BusyError, UnavailableError
+from distilhubert_ko.recognition import stream, windows
 from distilhubert_ko.recognition.session import ModelSession
 from distilhubert_ko.recognition.stream import Stream
 from distilhubert_ko.recognition.transcriber import Transcriber
@@ -34,6 +37,8 @@ BATCH = 8 * SAMPLE_RATE  # samples with padding: larger batches are no faster on
 SIMILAR = 0.8  # the least length of a clip in a batch, as a share of the longest: padding is computed too
 _FIRST_SPEED = 10.0  # seconds of audio per second, until it is measured
 _PATIENCE = 600  # seconds: the longest time after which a client is told to retry
+_AHEAD = 3.0  # seconds that live captions may be ahead of real time: a network delivers in bursts
+_MANY = 1000  # clients that are remembered
 _CLOSED = "the server is shutting down: try again later"
 
 
@@ -54,6 +59,7 @@ class Batcher:
         """Transcriptions in progress."""
         self.audio_seconds = 0.0
         """Seconds of audio in these requests."""
+        self._by_client: Counter[str] = Counter()  # the same for each client
 
     async def __aenter__(self) -> Self:
         self._queue.start()
@@ -64,11 +70,17 @@ class Batcher:
         await asyncio.to_thread(self._threads.shutdown)
         await asyncio.to_thread(self._queue.close)
 
-    def check(self, seconds: float = 0.0) -> None:
-        """Raise BusyError if a recording of this length cannot be taken now, or UnavailableError on shutdown."""
+    def check(self, seconds: float = 0.0, client: str = "") -> None:
+        """Raise BusyError if a recording of this length cannot be taken now, or UnavailableError on shutdown.
+
+        A clip of one window is taken however much audio waits, since it finds a place soon.
+        """
         if self._closed:
             raise UnavailableError(_CLOSED)
-        full = self.audio_seconds + seconds > self._limits.waiting_seconds
+        most = self._limits.waiting_seconds
+        held = self._by_client[client]
+        full = self.audio_seconds + seconds > most or (held and held + seconds > most - most / 4)
+        full = full and seconds * SAMPLE_RATE > windows.WINDOW
         if self.requests >= self._limits.requests or (self.requests and full):
             wait = math.ceil(self.audio_seconds / self._queue.speed)
             raise BusyError(
@@ -76,26 +88,33 @@ class Batcher:
                 retry_after=min(max(wait, 1), _PATIENCE),
             )
 
-    async def transcribe(self, wave: NDArray[np.float32], **options: Any) -> Transcript:
-        """Return the transcript of a wave (samples,). `options` are those of a call of Transcriber.
+    async def transcribe(self, wave: NDArray[np.float32], client: str = "", **options: Any) -> Transcript:
+        """Return the transcript of a client's wave (samples,). `options` are those of a call of Transcriber.
 
         Callbacks such as `on_progress` run in another thread. After cancellation, nothing more is computed. Raises what
         `check` and the Transcriber raise.
         """
         seconds = len(wave) / SAMPLE_RATE
-        self.check(seconds)
-        turns = _Turns(self._queue)
+        self.check(seconds, client)
+        turns = _Turns(self._queue, client)
         self.requests, self.audio_seconds = self.requests + 1, self.audio_seconds + seconds
+        self._by_client[client] += seconds  # type: ignore[assignment]  # a Counter counts anything
         try:
             work = partial(self._with(turns), wave, **options)
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         finally:
             turns.over.set()
             self.requests, self.audio_seconds = self.requests - 1, self.audio_seconds - seconds
+            self._by_client[client] -= seconds  # type: ignore[assignment]
+            if self._by_client[client] <= 0:
+                del self._by_client[client]
 
-    def stream(self) -> Stream:
-        """Return new live captions, whose steps go to the head of the queue: they are short, and a person waits."""
-        return self._with(_Turns(self._queue, urgent=True)).stream()
+    def stream(self, client: str = "") -> Stream:
+        """Return new live captions, whose steps go to the head of the queue: they are short, and a person waits.
+
+        Audio that comes faster than it was spoken takes its client's turns instead.
+        """
+        return self._with(_Turns(self._queue, client, live=True)).stream()
 
     def _with(self, turns: "_Turns") -> Transcriber:
         """Return the Transcriber with the queue in place of the network."""
@@ -110,6 +129,7 @@ class _Task:
     """One wave (samples,), its future matrix (frames, vocabulary), and whether its request is over."""
 
     wave: NDArray[np.float32]
+    client: str
     over: threading.Event
     result: Future[NDArray[np.float32]] = field(default_factory=Future)
 
@@ -121,7 +141,11 @@ class _Queue:
         self.runtime = runtime
         self.speed = _FIRST_SPEED
         """Seconds of audio per second, over all inferences."""
+        self._urgent: deque[_Task] = deque()
         self._waiting: deque[_Task] = deque()
+        self._taken: dict[str, float] = {}
+        """Seconds of audio of each client. Who comes back or is new starts where the one stands whose turn it is."""
+        self._now = 0.0
         self._changed = threading.Condition()
         self._closed = False
         self._workers = [threading.Thread(target=self._work, name="inference", daemon=True) for _ in range(INFERENCES)]
@@ -142,10 +166,9 @@ class _Queue:
         with self._changed:
             if self._closed:
                 raise UnavailableError(_CLOSED)
-            if urgent:
-                self._waiting.extendleft(reversed(tasks))
-            else:
-                self._waiting.extend(tasks)
+            (self._urgent if urgent else self._waiting).extend(tasks)
+            for task in tasks:
+                self._taken[task.client] = max(self._taken.get(task.client, 0.0), self._now)
             self._changed.notify_all()
 
     def _work(self) -> None:
@@ -163,35 +186,56 @@ class _Queue:
             self.speed += 0.1 * (INFERENCES * seconds / (time.perf_counter() - started) - self.speed)
 
     def _next(self) -> list[_Task]:
-        """Return the first task and those of similar length that fit into its batch, or none at the end."""
+        """Return the task whose turn it is, and those of similar length that fit into its batch, or none at the end."""
         with self._changed:
-            while True:
-                while self._waiting and self._waiting[0].over.is_set():
-                    self._waiting.popleft().result.cancel()
-                if self._waiting:
-                    break
+            while (first := self._first()) is None:
                 if self._closed:
                     return []
                 self._changed.wait()
-            batch = [self._waiting.popleft()]
-            for task in [*self._waiting]:
-                lengths = sorted(len(each.wave) for each in [*batch, task])
-                if len(lengths) * lengths[-1] <= BATCH and lengths[0] >= SIMILAR * lengths[-1]:
-                    batch.append(task)
-                    self._waiting.remove(task)
+            batch = [first]
+            for line in (self._urgent, self._waiting):
+                for task in [*line]:
+                    lengths = sorted(len(each.wave) for each in [*batch, task])
+                    if len(lengths) * lengths[-1] <= BATCH and lengths[0] >= SIMILAR * lengths[-1]:
+                        batch.append(task)
+                        line.remove(task)
+            for task in batch:
+                self._taken[task.client] += len(task.wave) / SAMPLE_RATE
+            if len(self._taken) > _MANY:
+                waiting = {task.client for line in (self._urgent, self._waiting) for task in line}
+                self._taken = {name: each for name, each in self._taken.items() if each > self._now or name in waiting}
             return batch
+
+    def _first(self) -> _Task | None:
+        """Take the task out whose turn it is: the oldest urgent one, or one of the client that has taken least."""
+        while line := self._urgent or self._waiting:
+            task = line[0] if line is self._urgent else min(line, key=lambda each: self._taken[each.client])
+            line.remove(task)
+            if not task.over.is_set():
+                if line is self._waiting:
+                    self._now = self._taken[task.client]
+                return task
+            task.result.cancel()
+        self._taken.clear()
+        self._now = 0.0
+        return None
 
 
 class _Turns:
-    """The queue as one request sees it, in place of its network; `over` is set when the request has ended."""
+    """The queue as one request sees it, in place of its network; `over` is set when the request has ended.
 
-    def __init__(self, queue: _Queue, urgent: bool = False):
+    `live` captions are urgent for as long as their audio comes no faster than it was spoken.
+    """
+
+    def __init__(self, queue: _Queue, client: str, live: bool = False):
         self.vocabulary = queue.runtime.vocabulary
         self.over = threading.Event()
-        self._queue = queue
-        self._urgent = urgent
+        self._queue, self._client, self._live = queue, client, live
+        self._start, self._steps = time.monotonic(), 0
 
     def log_probs(self, waves: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-        tasks = [_Task(wave, self.over) for wave in waves]
-        self._queue.add(tasks, self._urgent)
+        self._steps += 1
+        ahead = self._steps * stream.STEP / SAMPLE_RATE - (time.monotonic() - self._start)
+        tasks = [_Task(wave, self._client, self.over) for wave in waves]
+        self._queue.add(tasks, urgent=self._live and ahead < _AHEAD)
         return [task.result.result() for task in tasks]

@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 
 from distilhubert_ko import errors
 from distilhubert_ko.audio.frames import SAMPLE_RATE
-from distilhubert_ko.audio.reading import audio_blocks
+from distilhubert_ko.audio.reading import audio_blocks, audio_header
 from distilhubert_ko.errors import AudioError, DecodingError, TooLongError, UnavailableError
+from distilhubert_ko.serving.decoder_turns import DecoderTurns
 from distilhubert_ko.serving.options import ServerLimits
 
 try:
@@ -49,23 +50,21 @@ class Decoders:
 
     def __init__(self, limits: ServerLimits | None = None, workers: int = 2):
         self.limits = limits or ServerLimits()
-        self._count = workers
-        self._idle: asyncio.LifoQueue[Process | None] = asyncio.LifoQueue()  # None: started when it is needed
+        self._turns = DecoderTurns(workers)
         self._alive: set[Process] = set()
 
     async def __aenter__(self) -> Self:
-        for _ in range(self._count - 1):
-            self._idle.put_nowait(None)
-        self._idle.put_nowait(await self._start())
+        self._turns.idle[-1] = await self._start()
         return self
 
     async def __aexit__(self, *error: object) -> None:
         await asyncio.gather(*map(self._end, [*self._alive]))
 
-    async def decode(self, path: Path) -> NDArray[np.float32]:
+    async def decode(self, path: Path, client: str = "") -> NDArray[np.float32]:
         """Return the wave (samples,) of a file as `load_audio` does, but read-only and mapped to the disk.
 
-        Meanwhile a file of 64 kB per second of audio lies beside `path`, whose folder should belong to the request.
+        Clients take turns, and one client gets all but one of the workers at most. Meanwhile a file of 64 kB per second
+        of audio lies beside `path`, whose folder should belong to the request.
 
         Raises AudioError as `load_audio` does, with "the file" for its name, and TooLongError as soon as the length is
         known. Raises DecodingError if decoding took too long or ended its worker. Raises UnavailableError if no worker
@@ -73,16 +72,16 @@ class Decoders:
         """
         wave = path.with_name(f"{path.name}.wave")
         try:
-            error = await self._ask(path, wave)
+            error = await self._ask(path, wave, client)
             if error:
                 raise getattr(errors, error["type"])(error["message"])
             return np.asarray(np.memmap(wave, np.float32, "r"))  # the mapping outlives the name
         finally:
             wave.unlink(missing_ok=True)
 
-    async def _ask(self, path: Path, wave: Path) -> dict[str, str] | None:
+    async def _ask(self, path: Path, wave: Path, client: str) -> dict[str, str] | None:
         """Return the error that a worker met, if any. A worker that does not answer is ended and replaced."""
-        worker = await self._idle.get()
+        worker = await self._turns.take(client, path.stat().st_size)
         spare = None
         try:
             if worker and worker.returncode is not None:  # it died while idle
@@ -106,7 +105,7 @@ class Decoders:
                 "it to WAV"
             ) from None
         finally:
-            self._idle.put_nowait(spare)
+            self._turns.give(client, spare)
             if worker and not spare:
                 await self._end(worker)
         assert worker
@@ -195,13 +194,24 @@ def _decoded(path: Path, wave: Path, limits: ServerLimits) -> dict[str, str] | N
 
 
 def _write(path: Path, file: BinaryIO, limits: ServerLimits) -> None:
+    header = audio_header(path)
+    each = header.samplerate * header.channels
+    if each > limits.decoding_rate:
+        raise AudioError(
+            f"the file has {header.channels} channels at {header.samplerate:,} Hz, more than this server decodes "
+            f"({limits.decoding_rate:,} samples per second): convert it to mono at 16 kHz"
+        )
+    longest = min(limits.audio_seconds, limits.decoding_samples / each)
+    late = f"the file lasts more than {longest:.6g} s, the limit of this server: cut it into parts"
+    if longest < limits.audio_seconds:
+        late = f"{late}, or convert it from {header.channels} channels at {header.samplerate:,} Hz to mono at 16 kHz"
+    if header.seconds is not None and header.seconds > longest + 1:  # a header may err by a little
+        raise TooLongError(late)
     samples = 0
     for block in audio_blocks(path):
         samples += len(block)
-        if samples > _samples(limits):
-            raise TooLongError(
-                f"the file lasts more than {limits.audio_seconds:g} s, the limit of this server: cut it into parts"
-            )
+        if samples > math.floor(longest * SAMPLE_RATE):
+            raise TooLongError(late)
         file.write(block.data)
 
 

@@ -23,6 +23,7 @@ from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.errors import DistilhubertKoError
 from distilhubert_ko.recognition.stream import Stream
 from distilhubert_ko.recognition.words import Word
+from distilhubert_ko.serving.clients import client_of, share_of
 from distilhubert_ko.serving.openai_replies import word_json
 from distilhubert_ko.serving.refusals import Refusal, busy_refusal, refusal_of
 
@@ -30,20 +31,25 @@ PATH = "/v1/audio/stream"
 PROTOCOL = "captions"
 STEP = SAMPLE_RATE // 2  # samples per step: after each, captions are sent and other streams get their turn
 IDLE_SECONDS = 30.0
+SILENT_SECONDS = 5.0  # without audio, after which another stream may take the place of this one
 LONGEST_SECONDS = 4 * 3600.0
 NORMAL, GOING_AWAY, POLICY = 1000, 1001, 1008  # RFC 6455, section 7.4.1
 Result = TypeVar("Result")
 
 
 class LiveCaptions:
-    """All open streams of a server, at most `limit`; `stream` starts a new one."""
+    """All open streams of a server, at most `limit`; `stream` starts a new one for a client.
 
-    def __init__(self, stream: Callable[[], Stream], limit: int, open_streams: Gauge):
+    One client may have three quarters of them. Where no place is left, a new stream takes that of one that has brought
+    no audio for a while.
+    """
+
+    def __init__(self, stream: Callable[[str], Stream], limit: int, open_streams: Gauge):
         self._stream = stream
         self._limit = limit
         self._gauge = open_streams
         self._pool = ThreadPoolExecutor(limit, thread_name_prefix="captions")
-        self._open: set[WebSocket] = set()
+        self._open: dict[WebSocket, _CaptionStream] = {}
         self._closing = asyncio.Event()
 
     async def serve(self, socket: WebSocket) -> None:
@@ -52,12 +58,12 @@ class LiveCaptions:
             return await socket.send_denial_response(
                 Refusal(503, "the server is shutting down: try again later").response()
             )
-        if len(self._open) >= self._limit:
+        client = client_of(socket.scope)
+        if not self._has_room(client):
             full = busy_refusal(f"the server already has {self._limit} open streams: try again later")
             return await socket.send_denial_response(full.response())
-        self._open.add(socket)
         self._gauge.inc()
-        caption = _CaptionStream(socket, self._stream(), self._pool)
+        caption = self._open[socket] = _CaptionStream(socket, client, self._stream(client), self._pool)
         try:
             await socket.accept(PROTOCOL if PROTOCOL in socket.scope["subprotocols"] else None)
             code = await self._listen(socket, caption)
@@ -66,7 +72,7 @@ class LiveCaptions:
             pass
         finally:
             self._gauge.dec()
-            self._open.remove(socket)
+            self._open.pop(socket, None)
             socket.state.audio_seconds, socket.state.transcript = caption.seconds, caption.text
 
     async def finish(self, seconds: float) -> None:
@@ -77,10 +83,27 @@ class LiveCaptions:
             await asyncio.sleep(0.05)
         self._pool.shutdown(wait=False, cancel_futures=True)
 
+    def _has_room(self, client: str) -> bool:
+        """Return whether a stream may open, perhaps because a silent one has just been sent away."""
+        own = [each for each in self._open.values() if each.client == client]
+        crowded = len(own) >= share_of(self._limit)
+        if not crowded and len(self._open) < self._limit:
+            return True
+        now = asyncio.get_running_loop().time()
+        others = own if crowded else self._open.values()
+        silent = [each for each in others if each.timer and now - each.heard > SILENT_SECONDS]
+        if not silent:
+            return False
+        longest = min(silent, key=lambda each: each.heard)
+        assert longest.timer
+        longest.timer.reschedule(now)
+        self._open = {socket: each for socket, each in self._open.items() if each is not longest}
+        return True
+
     async def _listen(self, socket: WebSocket, caption: "_CaptionStream") -> int:
         """Transcribe until the client stops, errs or falls silent, or the server closes. Return the closing code."""
         try:
-            while message := await self._next(socket):
+            while message := await self._next(socket, caption):
                 if (data := message.get("bytes")) is not None:
                     await caption.feed(data)
                 elif _stops(message.get("text")):
@@ -93,25 +116,30 @@ class LiveCaptions:
         await caption.finish()
         return GOING_AWAY
 
-    async def _next(self, socket: WebSocket) -> Message | None:
+    async def _next(self, socket: WebSocket, caption: "_CaptionStream") -> Message | None:
         """Return the next message, or None if the server closes first. Raises WebSocketDisconnect and Refusal."""
         receiving, closing = asyncio.ensure_future(socket.receive()), asyncio.ensure_future(self._closing.wait())
         waiting = {receiving, closing}
+        loop = asyncio.get_running_loop()
+        start = loop.time()
         try:
-            done, _ = await asyncio.wait(waiting, timeout=IDLE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            if not done:
-                raise Refusal(
-                    408,
-                    f"no message arrived for {IDLE_SECONDS:.0f} s: keep sending audio, even if it is silent",
-                    code="idle",
-                )
+            async with asyncio.timeout(max(caption.patience, 0)) as caption.timer:
+                done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if closing in done:
                 return None
             message = receiving.result()
             if message["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect(message["code"])
             return message
+        except TimeoutError:
+            raise Refusal(
+                408,
+                f"too little audio arrived for {IDLE_SECONDS:.0f} s: keep sending audio, even if it is silent",
+                code="idle",
+            ) from None
         finally:
+            caption.timer = None
+            caption.patience -= loop.time() - start
             for task in waiting:
                 task.cancel()
 
@@ -119,8 +147,14 @@ class LiveCaptions:
 class _CaptionStream:
     """One stream: the audio that it received and the captions that it sent."""
 
-    def __init__(self, socket: WebSocket, stream: Stream, pool: ThreadPoolExecutor):
+    def __init__(self, socket: WebSocket, client: str, stream: Stream, pool: ThreadPoolExecutor):
         self._socket, self._stream, self._pool = socket, stream, pool
+        self.client = client
+        self.patience = IDLE_SECONDS
+        """Seconds for which the server still waits; a second of audio is worth IDLE_SECONDS of them."""
+        self.heard = asyncio.get_running_loop().time()
+        """The time of the last audio."""
+        self.timer: asyncio.Timeout | None = None
         self._odd = b""  # half a sample from the end of a message
         self._samples = 0
         self._partial = ""
@@ -139,6 +173,9 @@ class _CaptionStream:
         whole = len(data) // 2 * 2
         self._odd = data[whole:]
         samples = np.frombuffer(data[:whole], "<i2").astype(np.float32) / 32768
+        if len(samples):
+            self.heard = asyncio.get_running_loop().time()
+            self.patience = min(IDLE_SECONDS, max(self.patience, 0) + IDLE_SECONDS * len(samples) / SAMPLE_RATE)
         for start in range(0, len(samples), STEP):
             part = samples[start : start + STEP]
             self._samples += len(part)

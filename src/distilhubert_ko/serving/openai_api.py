@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 
 from distilhubert_ko.recognition.formats import Numerals
 from distilhubert_ko.recognition.transcript import Transcript
+from distilhubert_ko.serving.clients import client_of
 from distilhubert_ko.serving.model_facts import ModelFacts
 from distilhubert_ko.serving.openai_replies import (
     DEFAULT_FORMAT,
@@ -94,12 +95,13 @@ async def transcribe(
     if stream and numerals == Numerals.DIGITS:
         message = "numerals=digits needs the whole text: set stream to false, or numerals to words"
         raise Refusal(400, message, param="numerals")
-    wave = await _unless_left(request, uploads.wave(file.file))
+    client = client_of(request.scope)
+    wave = await _unless_left(request, uploads.wave(file.file, client))
     if stream:
-        events = _events(request, uploads.texts(wave))
+        events = _events(request, uploads.texts(wave, client))
         first = await anext(events)  # an early error still gets its own status
         return StreamingResponse(with_late_error(first, events), media_type="text/event-stream")
-    found = await _unless_left(request, uploads.transcript(wave))
+    found = await _unless_left(request, uploads.transcript(wave, client))
     if numerals == Numerals.DIGITS:
         found = found.with_digits()
     _note(request, found)

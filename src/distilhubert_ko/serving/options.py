@@ -18,6 +18,10 @@ class ServerLimits:
     """Seconds to decode one recording."""
     decoding_memory: int = 1 << 30
     """Bytes of addresses of a process that decodes, which has taken 0.2 GB of them before it begins."""
+    decoding_rate: int = 1_000_000
+    """Samples per second of a recording, over all its channels."""
+    decoding_samples: int = 288_000 * 3600
+    """Samples of a recording, over all its channels: an hour of six of them at 48 kHz."""
     requests: int = 64
     """Transcriptions at once."""
     waiting_seconds: float = 7200.0

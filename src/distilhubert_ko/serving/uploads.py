@@ -49,8 +49,8 @@ class Uploads:
     async def __aexit__(self, *error: object) -> None:
         await self._held.aclose()
 
-    async def wave(self, upload: BinaryIO) -> np.ndarray:
-        """Return the wave (samples,) of an upload at 16 kHz.
+    async def wave(self, upload: BinaryIO, client: str) -> np.ndarray:
+        """Return the wave (samples,) of a client's upload at 16 kHz.
 
         Raises what `Decoders.decode` raises, and UnavailableError if the disk is full.
         """
@@ -62,21 +62,21 @@ class Uploads:
                     await asyncio.to_thread(shutil.copyfileobj, upload, file)
             except OSError as error:
                 raise unstored(error) from error
-            return await self._decoders.decode(path)
+            return await self._decoders.decode(path, client)
 
-    async def transcript(self, wave: np.ndarray) -> Transcript:
-        """Transcribe a wave. Raises BusyError if too many wait already."""
-        return await self._batcher.transcribe(wave)
+    async def transcript(self, wave: np.ndarray, client: str) -> Transcript:
+        """Transcribe a client's wave. Raises BusyError if too many wait already."""
+        return await self._batcher.transcribe(wave, client)
 
-    async def texts(self, wave: np.ndarray) -> AsyncIterator[str | Transcript]:
-        """Yield the text of a wave in parts, as its windows are recognised, and at the end the whole transcript."""
+    async def texts(self, wave: np.ndarray, client: str) -> AsyncIterator[str | Transcript]:
+        """Yield the text of a client's wave in parts, as its windows are recognised, and then the whole transcript."""
         loop = asyncio.get_running_loop()
         parts: asyncio.Queue[str | None] = asyncio.Queue()  # None at the end
 
         def on_text(text: str) -> None:
             loop.call_soon_threadsafe(parts.put_nowait, text)
 
-        work = asyncio.ensure_future(self._batcher.transcribe(wave, on_text=on_text))
+        work = asyncio.ensure_future(self._batcher.transcribe(wave, client, on_text=on_text))
         work.add_done_callback(lambda _: parts.put_nowait(None))
         sent = ""
         try:
