@@ -31,6 +31,8 @@ def loud(wave: np.ndarray) -> list[tuple[float, float]]:
 def test_sound_that_starts_later_than_the_pictures_starts_there(container: str, codec: str, start: float) -> None:
     content = with_pauses(encoded(tone(2), 48_000, container, codec, pictures=7), container, {-1.0: start})
     wave = load_audio(content)
+    if container != "mpegts":
+        assert audio_duration(content) == pytest.approx(start + 2 if container in ("mp4", "mov") else 7, abs=PRIMING)
     ((first, last),) = loud(wave)
     assert first == pytest.approx(start, abs=PRIMING)
     assert last == pytest.approx(start + 2, abs=PRIMING)
@@ -59,6 +61,7 @@ def test_sound_alone_starts_with_its_first_sample() -> None:
     for container in ("matroska", "mpegts"):
         content = with_pauses(encoded(tone(2), 48_000, container, "aac"), container, {-1.0: 5_000.0})
         assert len(load_audio(content)) / SAMPLE_RATE == pytest.approx(2, abs=PRIMING)
+        assert audio_duration(content) == pytest.approx(2, abs=PRIMING)
 
 
 def test_a_slice_has_the_samples_that_the_whole_has_there_pauses_included() -> None:

@@ -67,7 +67,7 @@ class Media:
         """
         promised = self._track.promised
         if promised is not None:
-            return promised
+            return max(promised - self._track.start, 0.0)
         return sum(gap + frame.samples for gap, frame in self._track.frames()) / self.samplerate
 
     def promised_seconds(self) -> float | None:
@@ -172,7 +172,10 @@ def _opened(file: BinaryIO, name: str) -> av.container.InputContainer:
 
 
 class _Track:
-    """One audio track of an open container. It closes the file. `promised` is its length in seconds by the header."""
+    """One audio track of an open container. It closes the file.
+
+    `start` is the time in seconds at which the recording starts, and `promised` that at which it ends by the header.
+    """
 
     def __init__(self, file: BinaryIO, name: str, index: int):
         self._file, self._name = file, name
@@ -192,6 +195,8 @@ class _Track:
         self._packer = av.AudioResampler(format="flt")
         self.samplerate: int = first[0].sample_rate
         self.channels: int = first[0].layout.nb_channels
+        origin = self._origin()
+        self.start = (first[0].time or 0.0) if origin is None else origin
 
     def close(self) -> None:
         self._container.close()
@@ -202,7 +207,7 @@ class _Track:
 
         Raises AudioError where the file turns out to be truncated, damaged or of two sample rates.
         """
-        line = Timeline(self.samplerate, self._origin())
+        line = Timeline(self.samplerate, self.start)
         for frame, leaps in self._frames:
             if frame.sample_rate != self.samplerate:
                 raise AudioError(
@@ -253,10 +258,10 @@ class _Track:
         return float(min(starts)) if starts else None
 
     def _promised(self) -> float | None:
-        """Return the seconds that the header promises, None where it does not say."""
+        """Return the time in seconds at which the recording ends by the header, None where it does not say."""
         stream, container = self._stream, self._container
         if container.format.name.startswith("mov"):
-            promised = float((stream.duration or 0) * (stream.time_base or 0))
+            promised = float(((stream.start_time or 0) + (stream.duration or 0)) * (stream.time_base or 0))
         elif stream.duration is None:  # otherwise FFmpeg has reckoned both from a bit rate
             promised = (container.duration or 0) / av.time_base
         else:
