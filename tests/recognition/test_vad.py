@@ -16,8 +16,9 @@ from distilhubert_ko.audio.frames import FRAME_STEP, HUBERT_FRAMES, SAMPLE_RATE,
 from distilhubert_ko.audio.reading import load_audio
 from distilhubert_ko.data import synthetic
 from distilhubert_ko.data.synthetic import synthetic_lines
-from distilhubert_ko.errors import InputError
+from distilhubert_ko.errors import AudioError, InputError
 from distilhubert_ko.recognition import vad
+from distilhubert_ko.recognition.alignment import align_text
 from distilhubert_ko.recognition.session import ModelSession
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.recognition.transcript import Transcript
@@ -196,6 +197,17 @@ def test_only_the_speech_in_a_long_recording_reaches_the_network(
     assert [word.start for word in found.words] == pytest.approx([word.start + shift for word in alone.words])
     assert 59 < found.words[0].start < found.words[-1].end < 61 + len(speech[0]) / SECOND
     assert found.seconds == len(wave) / SECOND
+
+
+def test_a_text_is_aligned_with_speech_and_not_with_noise(exported: Path, speech: list[np.ndarray]) -> None:
+    transcriber = Transcriber(exported, threads=1)
+    wave = np.concatenate([noise(20), speech[0], noise(20), speech[1], noise(20)])
+    regions = transcriber._detector.regions([wave], VadOptions())
+    aligned = align_text(transcriber, wave, "가나 다라\n마바", VadOptions())
+    inside = [(word.start * SECOND, word.end * SECOND) for word in aligned.transcript.words]
+    assert all(any(part.start <= start < end <= part.end + SECOND for part in regions) for start, end in inside)
+    with pytest.raises(AudioError, match="found no speech"):
+        align_text(transcriber, noise(20), "가나", VadOptions())
 
 
 def test_without_speech_the_transcript_is_empty_and_the_network_is_left_alone(exported: Path, heard: list[int]) -> None:

@@ -239,6 +239,9 @@ def align_command(
         OneChannel, typer.Option(help="The channel that is aligned, or the mean of all.")
     ] = OneChannel.MIX,
     track: TrackOption = None,
+    vad_filter: Annotated[
+        bool, typer.Option("--vad-filter", help="Find speech first, and place the text only there (needs silero-vad).")
+    ] = False,
     threads: ThreadsOption = None,
 ) -> None:
     """Find when each line, word and syllable of a known text is said: print the lines' times, or write a file.
@@ -259,7 +262,8 @@ def align_command(
         check_output(place, [audio, text])
     written = read_text(text)
     choice = AudioChoice(CHANNELS.get(channel), track, unfinished=True)
-    result = align_text(Transcriber(exported_folder(model), threads, lm=NO_LM), audio, written, choice)
+    transcriber = Transcriber(exported_folder(model), threads, lm=NO_LM)
+    result = align_text(transcriber, audio, written, _vad_options(vad_filter), choice)
     for warning in result.warnings():
         typer.echo(f"distilhubert-ko: {warning}", err=True)
     if place is None:

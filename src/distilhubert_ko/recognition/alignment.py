@@ -17,6 +17,7 @@ from distilhubert_ko.recognition.segments import Segment
 from distilhubert_ko.recognition.silence import SILENCE
 from distilhubert_ko.recognition.transcriber import Source, Transcriber
 from distilhubert_ko.recognition.transcript import Transcript
+from distilhubert_ko.recognition.vad import VadOptions
 from distilhubert_ko.recognition.words import Word, word_from_tokens
 from distilhubert_ko.text.normalise import normalise
 from distilhubert_ko.text.tokenizer import Tokenizer
@@ -64,18 +65,20 @@ class _SpokenLine:
     ids: tuple[tuple[int, ...], ...]
 
 
-def align_text(transcriber: Transcriber, source: Source, text: str, choice: AudioChoice = USUAL) -> Alignment:
+def align_text(
+    transcriber: Transcriber, source: Source, text: str, vad: VadOptions | None = None, choice: AudioChoice = USUAL
+) -> Alignment:
     """Return when each line, word and syllable of `text` is said in a file, its bytes, or mono 16 kHz samples.
 
-    `choice` says which track and channel of a file are read.
+    With `vad`, nothing is said where nobody speaks. `choice` says which track and channel of a file are read.
 
     Each label has the frames that it takes on the likeliest path that spells the whole text. A CTC model emits a
     label in a frame or two and the blank for the rest of it, so starts can be trusted more than ends. Memory holds
     the samples and the log-probabilities: for an hour 0.23 GB, and 0.72 MB for each token of the vocabulary, twice
     while they are joined.
 
-    Raises AudioError for audio that cannot be read, InputError for silence, for a text of which nothing can be
-    spelt, and for one that is too long for the audio.
+    Raises AudioError for audio that cannot be read, or with `vad` has no speech. Raises InputError for silence, for a
+    text of which nothing can be spelt, and for one that is too long for the audio.
     """
     lines, left_out, untimed = _read_lines(text, transcriber.tokenizer)
     if not lines:
@@ -83,7 +86,7 @@ def align_text(transcriber: Transcriber, source: Source, text: str, choice: Audi
     wave = source if isinstance(source, np.ndarray) else load_audio(source, choice=choice)
     if np.abs(wave).max(initial=0.0) < SILENCE:
         raise InputError("the audio is silent: check that this is the right recording")
-    (log_probs,) = transcriber.log_probs([wave])
+    log_probs = transcriber.speech_log_probs(wave, vad) if vad else transcriber.log_probs([wave])[0]
     seconds = len(wave) / SAMPLE_RATE
     words = _timed(lines, log_probs, transcriber.tokenizer, seconds)
     segments = []

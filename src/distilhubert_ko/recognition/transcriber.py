@@ -13,7 +13,7 @@ from distilhubert_ko.audio.frames import FRAME_STEP, SAMPLE_RATE, frame_seconds,
 from distilhubert_ko.audio.reading import as_wave, audio_blocks
 from distilhubert_ko.decoding import beam, ctc, decoder
 from distilhubert_ko.decoding.decoder import DecodingOptions
-from distilhubert_ko.errors import InputError, ModelError
+from distilhubert_ko.errors import AudioError, InputError, ModelError
 from distilhubert_ko.model_folder import resolve
 from distilhubert_ko.recognition import windows
 from distilhubert_ko.recognition.formats import Numerals
@@ -164,6 +164,16 @@ class Transcriber:
                 first = frame_steps(region.start)
                 results[number][first : first + len(result)] = result
         return results
+
+    def speech_log_probs(self, wave: np.ndarray, vad: VadOptions) -> np.ndarray:
+        """Return log-probabilities (frames, vocabulary) of a wave of any length, in which only speech is recognised.
+
+        Raises AudioError where nobody speaks, and MissingExtraError without silero-vad.
+        """
+        regions = self._detector.regions([wave], vad)
+        if not regions:
+            raise AudioError("voice activity detection found no speech: check the recording, or do without it")
+        return np.concatenate([*windows.region_log_probs(self, [wave], regions, self._silence, self.batch_size)])
 
     def _with_text(self, pieces: Iterable[np.ndarray], on_text: Callable[[str], None]) -> Iterator[np.ndarray]:
         tokens: list[ctc.Token] = []  # of words that may continue
