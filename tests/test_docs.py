@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from distilhubert_ko.recipe import find_recipe
 from docs import generate
 
 ROOT = Path(__file__).parents[1]
@@ -84,6 +85,15 @@ def test_every_command_in_a_page_is_a_command_with_such_options(page: str) -> No
         assert command in help_texts
         for option in re.findall(r"(?<= )--?[a-z-]+", rest):
             assert f"{option} " in help_texts[command] or f"{option}," in help_texts[command], f"{command} {option}"
+
+
+@pytest.mark.parametrize("page", DOCUMENTS)
+def test_every_recipe_that_a_page_runs_is_there_without_a_checkout(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in re.findall(r"distilhubert-ko (?:plan|prepare|train|distill) ([a-z]\S+)", code(page)):
+        assert find_recipe(name).name == f"{name}.toml"
 
 
 def test_every_test_and_benchmark_that_a_page_runs_is_there() -> None:
