@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= demo
 
-.PHONY: demo test lint types docs lock audit clean
+.PHONY: demo test lint types docs installs lock audit clean
 
 demo: $(VENV)/train
 	$(BIN)/distilhubert-ko demo --out $(OUT)
@@ -22,6 +22,10 @@ types: $(VENV)/dev
 
 docs: $(VENV)/dev
 	$(BIN)/python -m docs.generate
+
+# The wheel in clean environments, the base and each extra alone; needs the network.
+installs: $(VENV)/dev
+	$(BIN)/python -m checks.installs
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
