@@ -16,7 +16,7 @@ import httpx2  # noqa: E402
 from checks import fuzz_server  # noqa: E402
 from checks.fuzz_audio import seeds  # noqa: E402
 from distilhubert_ko.serving.options import ServerLimits, ServerOptions  # noqa: E402
-from tests.support.serving import Running, Started, running, started  # noqa: E402
+from tests.support.serving import PATIENCE, Running, Started, running, started  # noqa: E402
 
 SCHEMA_EXAMPLES = 10  # of each operation and phase
 
@@ -36,7 +36,7 @@ def test_malformed_uploads_and_messages_are_refused_and_nothing_of_them_is_left(
     assert after["files"] == files
     assert after["processes"] <= 1 + fuzz_server.DECODERS
     assert fuzz_server.errors(server.folder.with_name("serve.log")) == []
-    with httpx2.Client(timeout=60) as client:  # it has its wits about it
+    with httpx2.Client(timeout=PATIENCE) as client:  # it has its wits about it
         answer = client.post(
             f"{server.url}/v1/audio/transcriptions", data={"model": "m"}, files={"file": ("a.wav", seeds()["wav"])}
         )
@@ -83,7 +83,7 @@ def test_the_server_does_what_its_openapi_document_says(documented: Running) -> 
         )
         @given(case=operation.as_strategy())
         def conforms(case: "schemathesis.Case") -> None:
-            response = case.call(timeout=60)
+            response = case.call(timeout=PATIENCE)
             assert response.status_code < 500, (case.as_curl_command(), response.text)
             # A schema cannot say that a file is to hold sound.
             case.validate_response(response, excluded_checks=[positive_data_acceptance])

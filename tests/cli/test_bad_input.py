@@ -144,7 +144,7 @@ def test_what_is_no_file_or_may_not_be_read_is_refused(
 def test_bad_standard_input_is_one_line_and_exit_code_two(exported: Path, content: bytes) -> None:
     program = "from distilhubert_ko.cli.main import main; main()"
     command = [sys.executable, "-c", program, "transcribe", "-", "--model", str(exported)]
-    result = subprocess.run(command, input=content, capture_output=True, timeout=60, check=False)
+    result = subprocess.run(command, input=content, capture_output=True, timeout=600, check=False)
     assert result.returncode == 2
     assert result.stdout == b""
     assert len(result.stderr.decode().splitlines()) == 1

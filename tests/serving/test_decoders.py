@@ -185,6 +185,7 @@ def test_a_file_that_takes_too_long_ends_its_worker_and_the_next_file_gets_anoth
             await decoders.decode(endless)
         assert not decoders._alive
         assert names(endless.parent) == {"endless", "upload"}
+        decoders.limits = ServerLimits()  # a busy machine may take longer for the next one
         assert np.array_equal(await decoders.decode(clip), WAVE)
 
     within(Decoders(ServerLimits(decoding_seconds=0.5), workers=1), task)
@@ -290,7 +291,7 @@ def test_a_worker_ends_with_its_server_even_in_the_middle_of_a_file(endless: Pat
     worker.stdin.flush()
     with endless.open("wb"):  # it reads, and waits for more
         worker.stdin.close()
-        assert worker.wait(30) == 0
+        assert worker.wait(300) == 0  # seconds; the machine may be busy
     worker.stdout.close()
 
 

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import numpy as np
@@ -29,6 +30,7 @@ from checks.fuzz_server import framed
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.errors import InputError
 from distilhubert_ko.recognition.transcriber import Transcriber
+from distilhubert_ko.recognition.transcript import Transcript
 from distilhubert_ko.serving import connections, gates, intake, request_log, server
 from distilhubert_ko.serving.clients import client_name, is_among, share_of
 from distilhubert_ko.serving.options import ServerLimits, ServerOptions
@@ -303,10 +305,10 @@ def test_a_body_that_comes_too_slowly_ends_with_408(exported: Path, monkeypatch:
 def test_a_head_that_never_ends_and_a_rest_that_never_comes_are_cut(
     exported: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "LOOK_SECONDS", 0.3)
+    monkeypatch.setattr(connections, "LOOK_SECONDS", 2.0)  # less, and a busy machine has not sent a head by then
     with running(exported) as server, opened(server) as silent, opened(server) as slow, opened(server) as refused:
-        slow.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ")
         refused.sendall(head("Content-Length: 1000000").replace(b"multipart/form-data", b"x/y"))
+        slow.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ")
         for connection in (silent, slow):
             assert answered(connection) == ""
         assert " 400 " in answered(refused).partition("\r\n")[0]
@@ -622,13 +624,18 @@ def test_a_server_told_to_stop_finishes_what_it_holds_and_leaves_nothing(
 
 def test_what_a_shutdown_cannot_finish_in_time_gets_503(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "FINISH_SECONDS", 1)
-    slow = threading.Event()
+    begun, slow = threading.Event(), threading.Event()
     hear = Transcriber.__call__
-    monkeypatch.setattr(Transcriber, "__call__", lambda *given, **named: (slow.wait(5), hear(*given, **named))[1])
-    with running(exported) as started, ThreadPoolExecutor(1) as pool:
+
+    def hear_late(*given: Any, **named: Any) -> Transcript:
+        begun.set()
+        slow.wait(PATIENCE)
+        return hear(*given, **named)
+
+    with running(exported) as started, ThreadPoolExecutor(1) as pool:  # its start measures its speed
+        monkeypatch.setattr(Transcriber, "__call__", hear_late)
         waiting = pool.submit(httpx2.post, started.url + PATH, timeout=PATIENCE, **form(recording(1)))
-        wait_until(lambda: metric(started.url, "requests_held") == 1)
-        time.sleep(0.5)  # until it is transcribed
+        assert begun.wait(PATIENCE)
         started.server.should_exit = True
         answer = waiting.result()
         slow.set()

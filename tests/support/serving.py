@@ -20,7 +20,9 @@ from distilhubert_ko.serving import server, uploads
 from distilhubert_ko.serving.model_facts import gather_facts
 from distilhubert_ko.serving.options import ServerOptions
 
-PATIENCE = 60.0  # seconds, on a busy machine
+PATIENCE = 300.0  # seconds, on a busy machine
+for ask in (httpx2.request, httpx2.get, httpx2.head, httpx2.options, httpx2.post):
+    ask.__kwdefaults__["timeout"] = PATIENCE  # not 5 s
 
 
 @dataclass

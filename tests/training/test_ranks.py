@@ -138,7 +138,7 @@ def launched(folder: Path, *runs: str) -> subprocess.CompletedProcess[str]:
         env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": path},
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=1800,  # on a busy machine
     )
 
 
@@ -313,7 +313,7 @@ def test_an_end_of_one_rank_is_the_end_of_all_with_one_message(folder: Path, run
 @pytest.fixture
 def two(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As in the first of two processes, with the store of a launcher."""
-    store = TCPStore("localhost", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=30))
+    store = TCPStore("localhost", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=300))
     for name, value in {"RANK": 0, "WORLD_SIZE": 2, "MASTER_ADDR": "localhost", "MASTER_PORT": store.port}.items():
         monkeypatch.setenv(name, str(value))
     yield
