@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from distilhubert_ko.errors import InputError, ModelError, UnavailableError, reason
 from distilhubert_ko.files.digests import kept_sha256
+from distilhubert_ko.files.hub_client import hub_or_cache
 from distilhubert_ko.files.onnx_head import ORIGIN, PRODUCER, read_head
 from distilhubert_ko.files.reading import read_json_object
 from distilhubert_ko.files.writing import user_cache
@@ -266,7 +267,8 @@ def resolve(model: str) -> Path:
     import huggingface_hub
 
     try:
-        return Path(huggingface_hub.snapshot_download(model, allow_patterns=PATTERNS))
+        with hub_or_cache(model):
+            return Path(huggingface_hub.snapshot_download(model, allow_patterns=PATTERNS))
     except (OSError, huggingface_hub.errors.HfHubHTTPError) as error:
         raise UnavailableError(
             f"{model}: no such folder, and the Hub could not give it ({type(error).__name__}). Make a model offline "

@@ -146,9 +146,6 @@ class Augment:
     join_prob: float = 0.0
     """Share of clips that others follow after a pause, whole, up to a length drawn below data.max_seconds: for corpora
     of short clips, since a network that heard no long ones makes more errors in them."""
-    nonspeech_prob: float = 0.0
-    """Share of clips that get silence or noise: two thirds before and after them, and a third in their place, with
-    nothing to write. So a model learns to write nothing where nobody speaks."""
     splice_prob: float = 0.0
     """Share of clips that continue, after a space between two words, as another clip of the same speaker, so that
     sentences are not learnt by heart (Lam et al., Interspeech 2021)."""
@@ -156,7 +153,7 @@ class Augment:
     """A model folder or a Hub id, fine-tuned with CTC and exported, that finds the spaces; an earlier run's is fine."""
 
     def __post_init__(self) -> None:
-        _require_shares("augment", self, "reverb_prob noise_prob join_prob nonspeech_prob splice_prob")
+        _require_shares("augment", self, "reverb_prob noise_prob join_prob splice_prob")
         if not self.speeds or not 0.5 <= min(self.speeds) <= max(self.speeds) <= 2:
             raise RecipeError(f"augment.speeds is {list(self.speeds)}: give one or more between 0.5 and 2")
         for key in ("reverb_seconds", "noise_snr_db"):

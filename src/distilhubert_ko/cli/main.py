@@ -16,13 +16,14 @@ from typing import Annotated
 import typer
 
 from distilhubert_ko.cli.language_model import lm_command, tune_command
-from distilhubert_ko.cli.model import card_command, evaluate_command, export_command
+from distilhubert_ko.cli.model import card_command, evaluate_command, export_command, push_command
 from distilhubert_ko.cli.serve import serve_command
 from distilhubert_ko.cli.speech import align_command, bulk_command, label_command, transcribe_command
 from distilhubert_ko.cli.train import demo_command, distill_command, plan_command, prepare_command, train_command
 from distilhubert_ko.errors import DistilhubertKoError, reason
 from distilhubert_ko.version import __version__
 
+HUB_RETRIES = "huggingface_hub.utils._http"  # the logger of the Hub's client that warns of each retry
 SHOWN = "distilhubert-ko"  # an error handler of codecs
 SURROGATE = 0xDC00  # plus a byte: how Python writes a byte of a file name that is not text
 
@@ -50,6 +51,7 @@ COMMANDS: dict[str, Callable[..., None]] = {  # in the order of the help
     "tune": tune_command,
     "card": card_command,
     "export": export_command,
+    "push": push_command,
     "demo": demo_command,
 }
 for name, command in COMMANDS.items():
@@ -97,6 +99,7 @@ def _shown_log() -> Iterator[None]:
     level = logger.level
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
+    logging.getLogger(HUB_RETRIES).setLevel(logging.ERROR)  # an error of one line tells of what they did not mend
     try:
         yield
     finally:

@@ -120,6 +120,17 @@ def card_command(model: ModelArgument) -> None:
     typer.echo(write_card(Path(model)))
 
 
+def push_command(
+    model: Annotated[Path, typer.Argument(metavar="FOLDER", help="A model folder that train wrote.")],
+    name: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="The model's id on the Hub.")],
+    private: Annotated[bool, typer.Option("--private", help="Create it as private, if it is new.")] = False,
+) -> None:
+    """Upload a finished model folder to the Hub: the model and its card, without checkpoints and predictions."""
+    from distilhubert_ko.evaluation.publishing import publish_model
+
+    typer.echo(publish_model(model, name, private=private))
+
+
 def export_command(
     model: ModelArgument,
     out: Annotated[

@@ -14,6 +14,7 @@ from transformers import HubertConfig, PreTrainedConfig, Wav2Vec2FeatureExtracto
 from distilhubert_ko import recipe
 from distilhubert_ko.audio.frames import KERNELS, SAMPLE_RATE, STRIDES
 from distilhubert_ko.errors import DistilhubertKoError, ModelError, RecipeError, UnavailableError
+from distilhubert_ko.files.hub_client import hub_or_cache
 from distilhubert_ko.model import whisper
 from distilhubert_ko.model.ctc_network import CtcNetwork
 from distilhubert_ko.model.network import PaddingSafeHubertForCTC, PaddingSafeWav2Vec2ForCTC
@@ -37,7 +38,8 @@ def build_network(config: recipe.Model, tokenizer: Tokenizer) -> CtcNetwork:
     keys that the encoder cannot follow.
     """
     if config.pretrained != "random" and model_type(config.pretrained) == "whisper":
-        return whisper.build_whisper(config, tokenizer)
+        with hub_or_cache(config.pretrained):
+            return whisper.build_whisper(config, tokenizer)
     if config.encoder_layers:
         raise RecipeError(
             f"model.encoder_layers is {config.encoder_layers}: only a Whisper can be cut to its first layers; set it "
@@ -101,7 +103,8 @@ def model_type(name: str | Path) -> str | None:
     That of a Hub id is in the cache then.
     """
     try:
-        kind = PreTrainedConfig.get_config_dict(name)[0].get("model_type")
+        with hub_or_cache(name):
+            kind = PreTrainedConfig.get_config_dict(name)[0].get("model_type")
     except Exception:  # as in `load_network`; loading the model says what is wrong
         return None
     return kind if isinstance(kind, str) else None
@@ -185,14 +188,15 @@ def _pretrained(name: str, common: dict[str, Any]) -> PaddingSafeHubertForCTC:
         if local:
             _check_sizes(Path(name), PreTrainedConfig.get_config_dict(name)[0], SIZES[1:])
         # Safetensors alone: a pickle from the Hub could run anything. A head for another vocabulary is replaced.
-        loaded: Any = PaddingSafeHubertForCTC.from_pretrained(
-            name,
-            use_safetensors=True,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-            dtype=torch.float32,  # whatever it was saved in: updates smaller than half precision's steps would be lost
-            **common,
-        )
+        with hub_or_cache(name):
+            loaded: Any = PaddingSafeHubertForCTC.from_pretrained(
+                name,
+                use_safetensors=True,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+                dtype=torch.float32,  # whatever it was saved in: updates below half precision's steps would be lost
+                **common,
+            )
     except DistilhubertKoError:
         raise
     except Exception as error:  # as in `load_network`

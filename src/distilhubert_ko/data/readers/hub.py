@@ -12,6 +12,7 @@ from distilhubert_ko.data.readers.entries import Entry, Listing
 from distilhubert_ko.data.readers.parsing import cell_text
 from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.errors import CorpusError, MissingExtraError, UnavailableError, reason
+from distilhubert_ko.files.hub_client import hub_or_cache
 
 
 def read_hub(location: str, split: str | None, reading: Reading) -> Listing:
@@ -60,15 +61,17 @@ def _open_builder(location: str) -> Iterator[Any]:
 
     name, revision = hub_name(location)
     try:
-        yield datasets.load_dataset_builder(name, revision=revision or None)
+        with hub_or_cache(name):
+            yield datasets.load_dataset_builder(name, revision=revision or None)
     except datasets.exceptions.DatasetNotFoundError as error:
         raise CorpusError(
             f"hub:{location} is not on the Hub, or is private: check its name, or hf auth login"
         ) from error
     except (ConnectionError, TimeoutError, HfHubHTTPError, LocalEntryNotFoundError) as error:
         raise UnavailableError(
-            f"the Hub could not be reached for hub:{location}: download Zeroth-Korean, https://openslr.org/40, "
-            "and use zeroth:PATH#train, or take the corpus that needs no network, synthetic:demo#train"
+            f"the Hub could not be reached for hub:{location}: check the network, or download Zeroth-Korean, "
+            "https://openslr.org/40, and use zeroth:PATH#train, or take the corpus that needs no network, "
+            "synthetic:demo#train"
         ) from error
     except (ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         raise CorpusError(f"hub:{location} cannot be loaded: {reason(error)}") from error
