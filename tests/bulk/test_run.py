@@ -1,5 +1,6 @@
 """Bulk transcription: one correct record per input, whatever process dies and whatever file is corrupt."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -13,7 +14,9 @@ from typing import Any
 
 import fsspec
 import numpy as np
+import psutil
 import pytest
+import ray
 import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,12 +25,13 @@ from typer.testing import CliRunner
 
 from distilhubert_ko import Transcriber
 from distilhubert_ko.audio.frames import SAMPLE_RATE
+from distilhubert_ko.bulk import engine as bulk_engine
 from distilhubert_ko.bulk import inputs, outputs
 from distilhubert_ko.bulk import run as bulk
 from distilhubert_ko.bulk.inputs import BulkInput, Storage
 from distilhubert_ko.cli import main as cli
 from distilhubert_ko.decoding.kneser_ney import train_ngrams, write_arpa
-from distilhubert_ko.errors import CorpusError, InputError
+from distilhubert_ko.errors import BulkError, CorpusError, InputError
 from distilhubert_ko.export.exporting import export_graph
 from distilhubert_ko.recognition.formats import Numerals
 from tests.support.model import clip
@@ -117,6 +121,36 @@ def check_right(found: Sequence[dict[str, Any]], transcriber: Transcriber) -> No
         assert record["error"] is None, record
         offline = json.loads(transcriber(record["audio"]).to_json())
         assert close({name: record[name] for name in offline}, offline), record["audio"]
+
+
+def test_nobody_else_reaches_the_ray_of_this_machine(engine: None) -> None:
+    """Any who can connect to Ray can run code as this user."""
+    own = psutil.Process()
+    listening = {
+        connection.laddr.ip.removeprefix("::ffff:")
+        for process in [own, *own.children(recursive=True)]
+        if process.is_running()
+        for connection in process.net_connections()
+        if connection.status == "LISTEN"
+    }
+    assert listening
+    assert listening <= {"127.0.0.1", "::1"}
+    session = Path(ray._private.worker._global_node.get_session_dir_path())
+    private = session.parents[1]
+    assert private.name.startswith(bulk_engine.PREFIX)
+    assert private.stat().st_mode & 0o077 == 0
+    assert os.environ["RAY_AUTH_MODE"] == "token"  # which Ray sets by itself
+    assert bulk_engine.TOKEN.expanduser().stat().st_mode & 0o077 == 0
+
+
+def test_the_folder_of_ray_goes_unless_its_logs_are_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    for error, kept in ((None, 0), (KeyboardInterrupt(), 0), (BulkError("Ray gave up"), 1)):
+        with contextlib.suppress(KeyboardInterrupt, BulkError), bulk_engine._private_folder() as folder:
+            (folder / "ray").mkdir()
+            if error:
+                raise error
+        assert len([*tmp_path.iterdir()]) == kept
 
 
 def test_whatever_dies_each_input_has_one_right_record(

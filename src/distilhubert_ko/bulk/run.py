@@ -4,8 +4,6 @@ The output folder alone holds the progress of a run. If a worker dies, Ray resta
 or the machine dies, the same command continues the run.
 """
 
-import contextlib
-import logging
 import os
 import pickle
 from collections import Counter
@@ -19,6 +17,7 @@ import ray
 import ray.data
 
 from distilhubert_ko import model_folder
+from distilhubert_ko.bulk.engine import ray_engine
 from distilhubert_ko.bulk.inputs import BulkInput, InputKey, Storage, read_inputs
 from distilhubert_ko.bulk.outputs import (
     DRAFTS,
@@ -34,7 +33,7 @@ from distilhubert_ko.bulk.outputs import (
 )
 from distilhubert_ko.decoding.decoder import HOTWORD_WEIGHT, DecodingOptions
 from distilhubert_ko.decoding.language_model import UNIGRAMS
-from distilhubert_ko.errors import BulkError, DistilhubertKoError, InputError, UnavailableError
+from distilhubert_ko.errors import BulkError, DistilhubertKoError, InputError
 from distilhubert_ko.files.digests import kept_sha256
 from distilhubert_ko.files.reading import read_json_object
 from distilhubert_ko.files.writing import write_json
@@ -43,7 +42,6 @@ from distilhubert_ko.recognition.transcriber import Transcriber
 
 SUCCESS = "_SUCCESS"  # as Hadoop and Spark call it
 SETTINGS = "_settings.json"
-OBJECT_STORE = 200_000_000  # bytes of memory for what Ray passes around: only the inputs of the shards
 DEATHS = 20  # workers that may die in a row before any has loaded the model: then the model is the cause
 ROUNDS = 3  # times that Ray may give up without finishing a shard in between
 
@@ -206,37 +204,6 @@ def _conclude(wanted: Sequence[BulkInput], out: Path) -> BulkCounts:
     counts = BulkCounts(len(records), failures, round(sum(record["duration"] or 0.0 for record in records), 3))
     write_json(out / SUCCESS, asdict(counts))
     return counts
-
-
-@contextlib.contextmanager
-def ray_engine(address: str | None, threads: int, workers: int | None) -> Iterator[int]:
-    """Start Ray unless it already runs in this process, and yield the number of workers to use."""
-    if ray.is_initialized():
-        yield workers or _room(threads)
-        return
-    os.environ.setdefault("RAY_worker_niceness", "0")  # not 15: the user decides on the priority
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
-    try:
-        if address:
-            ray.init(address, **quiet)
-        else:
-            cpus = threads * (workers or max(1, (os.cpu_count() or 1) // threads))
-            ray.init("local", num_cpus=cpus, object_store_memory=OBJECT_STORE, include_dashboard=False, **quiet)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        where = address or "on this machine"
-        raise UnavailableError(
-            f"Ray cannot be used {where} ({error}): give --address HOST:6379 of a cluster with the same version of "
-            "Ray, or leave --address out"
-        ) from error
-    try:
-        yield workers or _room(threads)
-    finally:
-        ray.shutdown()
-
-
-def _room(threads: int) -> int:
-    return max(1, int(ray.cluster_resources().get("CPU", 1) // threads))
 
 
 def _run(todo: list[BulkShard], work: WorkerOptions, out: Path, workers: int) -> Iterator[int]:
