@@ -158,6 +158,7 @@ def test_a_name_that_is_neither_a_folder_nor_a_hub_id_is_a_model_error(name: str
     [
         ({"device": "tpu"}, "tpu: no such device; choose one of auto, cpu, cuda"),
         ({"batch_size": 0}, "batch_size 0: give"),
+        ({"numerals": "roman"}, "numerals 'roman' is unknown: give words or digits"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, Any], message: str, exported: Path) -> None:

@@ -44,7 +44,8 @@ class Transcriber:
     alternatives.
 
     Raises ModelError for a folder that is no exported model, and UnavailableError where the Hub cannot give the model
-    or the device is missing. Raises InputError for an unknown device or a batch size below 1, and what Decoder raises.
+    or the device is missing. Raises InputError for an unknown device, unknown numerals or a batch size below 1, and
+    what Decoder raises.
     """
 
     def __init__(
@@ -54,11 +55,13 @@ class Transcriber:
         *,
         device: str = "auto",
         batch_size: int = 1,
-        numerals: Numerals = Numerals.WORDS,
+        numerals: str = Numerals.WORDS,
         **settings: Unpack[DecodingOptions],
     ):
         if batch_size < 1:
             raise InputError(f"batch_size {batch_size}: give the number of windows to compute at once, 1 or more")
+        if numerals not in tuple(Numerals):
+            raise InputError(f"numerals {numerals!r} is unknown: give {' or '.join(Numerals)}")
         self.batch_size = batch_size
         self.numerals = numerals
         self.folder = resolve(str(model))
