@@ -35,6 +35,7 @@ DISTILLATION = "distill.json"
 REPORT, PREDICTIONS = "report.json", "predictions.jsonl"
 CARD, LEARNING_CURVE = "README.md", "learning-curve.png"
 LAST, BEST = "last", "best"  # folders in it, with the weights that did not become the model
+CHANGED = "changed"  # in a line of the log: {key of the recipe: [before, after]}, from that step on
 
 SETTINGS = (CONFIG, PREPROCESSOR, PROCESSOR)  # what a graph depends on, with the weights
 NAME, MADE_OF = "distilhubert-ko", "made of"  # in a graph: who made it, and of what
@@ -71,6 +72,8 @@ class SplitRecord:
     """Reason -> utterances."""
     source: dict[str, Any] | None = None
     """The shards of a streamed corpus."""
+    digest: str | None = None
+    """SHA-256 of the ids, texts and measured lengths of all clips."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as data.json has it: without what is as it is by default."""

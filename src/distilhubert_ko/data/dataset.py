@@ -138,12 +138,13 @@ def _alignable(split: Split, tokenizer: Tokenizer, grid: FrameGrid) -> Split:
     return replace(split, examples=kept, dropped=dropped)
 
 
-def check_unchanged(folder: Path, splits: dict[str, SplitRecord]) -> None:
-    """Raise CorpusError if a resumed run would read other shards than it began with.
+def check_unchanged(folder: Path, splits: dict[str, SplitRecord], *, resumed: bool = False) -> None:
+    """Raise CorpusError if a run would read other shards than it began with, or, resumed, other clips.
 
     Args:
         folder: the run's, whose data.json says what it began with, where it has one.
         splits: the run's splits today.
+        resumed: whether something has been learnt, from the clips of train, and been scored, on those of eval.
     """
     if not (folder / model_folder.DATA).is_file():
         return
@@ -158,6 +159,24 @@ def check_unchanged(folder: Path, splits: dict[str, SplitRecord]) -> None:
                 "revision in the recipe, hub:NAME@REVISION#SPLIT, or put a folder's shards back, with their times; or "
                 "begin a new run in a new --out"
             )
+        if resumed and name != "test" and (old_split := earlier.get(name)) and not _same_clips(old_split, split):
+            before, now = (f"{each.utterances:,} utterances, {each.hours:.2f} h" for each in (old_split, split))
+            raise CorpusError(
+                f"{split.corpus} is not what this run began with ({name}: {before} then, {now} now"
+                f"{', with other ids, texts or lengths' if before == now else ''}): put the clips and their texts "
+                "back, or begin a new run in a new --out"
+            )
+
+
+def _same_clips(one: SplitRecord, other: SplitRecord) -> bool:
+    """Tell whether two splits have the same clips, as far as is known: an earlier version kept no digest of them."""
+    if one.digest and other.digest:
+        return one.digest == other.digest
+    return (one.utterances, one.hours, one.distinct_sentences) == (
+        other.utterances,
+        other.hours,
+        other.distinct_sentences,
+    )
 
 
 def overlap_with_train(train: Split, other: Split, tokenizer: Tokenizer) -> OverlapRecord:

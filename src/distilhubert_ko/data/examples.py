@@ -1,5 +1,7 @@
 """Utterances with the transcripts that a model is to write, and a corpus of them."""
 
+import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +59,17 @@ class Split:
             distinct_sentences=len(self.sentences) if transcribed else None,
             dropped=self.dropped,
             source=self.source or None,
+            digest=self.digest,
         )
+
+    @property
+    def digest(self) -> str:
+        """Return the SHA-256 of the ids, the texts and the lengths, where those were measured, of all examples."""
+        found = hashlib.sha256()
+        for each in self.examples:
+            samples = each.samples if each.utterance.seconds_from == "audio" else None
+            found.update(json.dumps([each.utterance.id, each.text, samples]).encode())
+        return found.hexdigest()
 
     @property
     def hours_from(self) -> str:

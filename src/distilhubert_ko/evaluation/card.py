@@ -289,6 +289,11 @@ def _hyperparameters(record: ModelRecord) -> str:
         f"training_time: {record.training.train_seconds / 60:.0f} minutes on {record.training.device}"
         f"{', the last part of a resumed run' if record.training.resumed else ''}",
     ]
+    lines += [
+        f"from step {line['step']:,} on: {key} {_shown(after)} (before: {_shown(before)})"
+        for line in record.log
+        for key, (before, after) in line.get(model_folder.CHANGED, {}).items()
+    ]
     lines += _levers(record.recipe, {line.partition(":")[0] for line in lines} | TOLD)
     return "The following hyperparameters were used during training:\n\n" + "\n".join(f"- {line}" for line in lines)
 

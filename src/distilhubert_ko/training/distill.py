@@ -31,6 +31,7 @@ from distilhubert_ko.training import failures, progress, ranks
 from distilhubert_ko.training.checkpoints import checkpoint_to_resume
 from distilhubert_ko.training.clips import AugmentedClips, Clips
 from distilhubert_ko.training.memory import keep_freed_memory
+from distilhubert_ko.training.resuming import find_changes
 from distilhubert_ko.training.sampling import evaluation_order
 from distilhubert_ko.training.trainer import RecipeTrainer
 
@@ -62,6 +63,7 @@ def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[s
     keep_freed_memory()
     transformers_logging.disable_progress_bar()
     last = ranks.from_leader(lambda: checkpoint_to_resume(out, resume))
+    changes = find_changes(config, out, last)
     _check(config)
     folder = model_folder.resolve(config.distill.teacher)
     teacher = Teacher(folder, config.distill.layers)
@@ -69,7 +71,7 @@ def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[s
         name: read_unlabelled(getattr(config.data, name), config, measured=name == "eval") for name in ("train", "eval")
     }
     account = SplitsRecord(splits={name: split.summary() for name, split in splits.items()})
-    check_unchanged(out, account.splits)
+    check_unchanged(out, account.splits, resumed=last is not None)
     for name, summary in account.splits.items():
         ranks.announce(describe_split(name, summary))
     torch.manual_seed(config.training.seed)
@@ -86,7 +88,7 @@ def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[s
         recipe.save_recipe(config, out / model_folder.RECIPE)
         writing.write_json(out / model_folder.DATA, account.to_dict())
     ranks.require_visible(out / model_folder.RECIPE)
-    trainer.run(last)
+    trainer.run(last, changes)
     if ranks.leads():
         _save_students(trainer, out)
     report = {

@@ -36,6 +36,7 @@ from distilhubert_ko.training.checkpoints import checkpoint_to_resume
 from distilhubert_ko.training.clips import AugmentedClips, Clips
 from distilhubert_ko.training.consistency import disagreement, two_views
 from distilhubert_ko.training.memory import keep_freed_memory
+from distilhubert_ko.training.resuming import find_changes
 from distilhubert_ko.training.sampling import evaluation_order
 from distilhubert_ko.training.splice import CUTS, Splicer, read_or_find_cuts
 from distilhubert_ko.training.trainer import RecipeTrainer
@@ -62,11 +63,12 @@ def fine_tune(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Fine
     keep_freed_memory()
     transformers_logging.disable_progress_bar()  # of saving and loading; training has its own
     last = ranks.from_leader(lambda: checkpoint_to_resume(out, resume))
+    changes = find_changes(config, out, last)
     if config.model.pretrained != "random":
         model_type(config.model.pretrained)  # a Hub id's config is in the cache from now on, and says which frames
     data = prepare_dataset(config)
     account = data.report()
-    check_unchanged(out, account.splits)
+    check_unchanged(out, account.splits, resumed=last is not None)
     ranks.announce(describe_data(account))
     torch.manual_seed(config.training.seed)
     trainer = CtcTrainer(config, data, out)
@@ -76,7 +78,7 @@ def fine_tune(config: recipe.Recipe, out: Path, *, resume: bool = False) -> Fine
         recipe.save_recipe(config, out / model_folder.RECIPE)
         writing.write_json(out / model_folder.DATA, account.to_dict())
     ranks.require_visible(out / model_folder.RECIPE)
-    trainer.run(last)
+    trainer.run(last, changes)
     if ranks.leads():
         _save_models(trainer, out)
         record = trainer.record(resumed=resume, train_seconds=round(time.monotonic() - started, 1))

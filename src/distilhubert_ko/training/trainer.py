@@ -24,7 +24,7 @@ from distilhubert_ko import model_folder, recipe
 from distilhubert_ko.audio.frames import FrameGrid
 from distilhubert_ko.errors import InputError, TrainingError
 from distilhubert_ko.files import writing
-from distilhubert_ko.training import failures, optimizer, progress, ranks
+from distilhubert_ko.training import failures, optimizer, progress, ranks, resuming
 from distilhubert_ko.training.arguments import training_arguments, training_precision
 from distilhubert_ko.training.callbacks import BeginHook, EpochAnnouncer, StopOnInterrupt
 from distilhubert_ko.training.checkpoints import (
@@ -39,7 +39,6 @@ from distilhubert_ko.training.clips import WIDTH, AugmentedClips, Clips, collate
 from distilhubert_ko.training.loss_watch import LossWatch
 from distilhubert_ko.training.sampling import BucketSampler, RankBatches, RowGroupSampler, row_groups
 
-STATE = "trainer_state.json"  # of a checkpoint, by Transformers' name
 WORKERS = min(8, os.cpu_count() or 1)  # that decode where a corpus does not fit in memory, and augment for a GPU
 
 
@@ -86,6 +85,8 @@ class RecipeTrainer(Trainer):
         self.parts = BatchTotals(1, 1)
         self._step = BatchTotals(0, 0)
         self._left_out = 0  # clips that every rank knows of
+        self._resumed: Path | None = None
+        self._changes: list[resuming.Change] = []
         self._temporary: Path | None = None  # where checkpoints are written, while one is being written
         self.precision = training_precision(config.training)
         workers = 0 if clips.cached and not torch.cuda.is_available() else WORKERS
@@ -102,23 +103,24 @@ class RecipeTrainer(Trainer):
             set_seed(self.args.seed + self.args.process_index)
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
-        for callback in (bar, EpochAnnouncer(clips), BeginHook(self.forget_corrupt_best)):
+        for callback in (bar, EpochAnnouncer(clips), BeginHook(self._begin)):
             self.add_callback(callback)
         if ranks.leads():
             self.add_callback(progress.TrainingLogFile(out / model_folder.LOG))
             self.add_callback(TensorBoardCallback(SummaryWriter(str(out / "runs"))))
 
-    def run(self, checkpoint: str | None) -> None:
-        """Train to the end, from a checkpoint if one is named.
+    def run(self, checkpoint: str | None, changes: Sequence[resuming.Change] = ()) -> None:
+        """Train to the end, from a checkpoint if one is named, with what the recipe changes from there on.
 
         The first SIGINT saves a checkpoint at the end of the step and raises InterruptedTrainingError; the second stops
         at once. Raises TrainingError for a full disk and for a process of the data loader that dies. Raises CorpusError
         where too many clips cannot be decoded, AudioError where one of the evaluation cannot, and InputError for a
         checkpoint of another number of ranks.
         """
+        self._resumed, self._changes = (Path(checkpoint) if checkpoint else None), list(changes)
         if checkpoint:
             self._check_ranks(Path(checkpoint))
-        if checkpoint and self._has_ended(state := TrainerState.load_from_json(str(Path(checkpoint) / STATE))):
+        if checkpoint and self._has_ended(state := TrainerState.load_from_json(str(Path(checkpoint) / resuming.STATE))):
             self._load_from_checkpoint(checkpoint)
             self.state = state
             self.forget_corrupt_best()
@@ -160,6 +162,24 @@ class RecipeTrainer(Trainer):
             ranks.announce(f"{best.name}, the best so far, is corrupt ({reason}): it no longer counts")
             self.state.best_global_step = self.state.best_metric = None
 
+    def _begin(self) -> None:
+        """Put a resumed run into the state in which it was, and log what its recipe changes."""
+        self.forget_corrupt_best()
+        if self._resumed and (pending := resuming.read_pending(self._resumed)):
+            self._tr_loss += pending[0]
+            self._globalstep_last_logged = pending[1]
+        if self._changes:
+            self.state.log_history.append(resuming.log_changes(self._changes, self.state.global_step))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """Load what a checkpoint has, but for the settings that the recipe changes."""
+        assert self.optimizer is not None, "the Trainer has made it"
+        assert self.lr_scheduler is not None
+        settings = resuming.group_settings(self.optimizer)
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if self._changes:
+            resuming.keep_new_settings(self.optimizer, self.lr_scheduler, settings)
+
     def _check_ranks(self, checkpoint: Path) -> None:
         """Raise InputError unless as many ranks saved the checkpoint as there are now.
 
@@ -196,7 +216,10 @@ class RecipeTrainer(Trainer):
                     super()._save_checkpoint(model, trial)
                     self.state.best_model_checkpoint = None
                     if saves:
-                        self.state.save_to_json(str(checkpoint_folder(self._temporary, step) / STATE))
+                        begun = checkpoint_folder(self._temporary, step)
+                        self.state.save_to_json(str(begun / resuming.STATE))
+                        recipe.save_recipe(self.recipe, begun / model_folder.RECIPE)
+                        resuming.save_pending(begun, float(self._tr_loss), self._globalstep_last_logged)
                 finally:
                     self._temporary = None
                 self.accelerator.wait_for_everyone()  # each has its random numbers in it
