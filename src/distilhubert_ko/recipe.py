@@ -15,6 +15,7 @@ import tomli_w
 
 from distilhubert_ko.audio.frames import KERNELS
 from distilhubert_ko.errors import RecipeError
+from distilhubert_ko.files.reading import check_ordinary
 from distilhubert_ko.files.toml_tables import dataclass_from_table, set_key
 from distilhubert_ko.files.writing import write_text
 
@@ -359,6 +360,7 @@ def load_recipe(path: Path, changes: typing.Sequence[str] = ()) -> Recipe:
     Raises RecipeError for a file that is missing or no TOML, an unknown key, or a value of the wrong type.
     """
     try:
+        check_ordinary(path)
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RecipeError(f"{path}: no such recipe file") from None

@@ -194,3 +194,11 @@ def test_a_language_model_of_decomposed_text_is_refused_since_it_knows_nothing_t
     path = kneser_ney.write_arpa(kneser_ney.train_ngrams(units, 2), tmp_path / "nfd.arpa")
     with pytest.raises(InputError, match=r"knows none of the syllables .*convert it to NFC"):
         lm.LanguageModel(path)
+
+
+def test_a_word_of_any_length_costs_no_more_than_its_first_beginnings(tmp_path: Path) -> None:
+    path = kneser_ney.write_arpa(kneser_ney.train_ngrams([["가" * 40_000], ["나무"]], 2), tmp_path / "long.arpa")
+    found = lm.LanguageModel(path).begins
+    assert found is not None
+    assert {"나", "나무", "가" * lm.LONGEST_WORD} <= found
+    assert max(map(len, found)) == lm.LONGEST_WORD

@@ -8,6 +8,7 @@ import pytest
 import safetensors.numpy
 
 from distilhubert_ko.recognition.transcriber import Transcriber
+from distilhubert_ko.serving import model_facts
 from distilhubert_ko.serving.model_facts import gather_facts
 
 
@@ -40,3 +41,20 @@ def test_a_folder_without_weights_and_report_tells_no_such_figures(folder: Path)
 def test_a_report_that_is_no_json_is_no_reason_not_to_serve(folder: Path) -> None:
     (folder / "report.json").write_text("{", encoding="utf-8")
     assert gather_facts(Transcriber(folder, threads=1), "tiny").cer is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        (2**60).to_bytes(8, "little"),
+        (2).to_bytes(8, "little") + b"[]",
+        *(
+            len(each).to_bytes(8, "little") + each
+            for each in (b'{"a": {}}', b'{"a": 1}', b'{"a": {"shape": "x"}}', b"[" * 9)
+        ),
+    ],
+)
+def test_a_hostile_header_of_weights_is_no_reason_not_to_serve(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(content)
+    assert model_facts._parameters(tmp_path) is None

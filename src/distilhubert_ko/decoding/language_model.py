@@ -22,6 +22,7 @@ BOUNDARY = "|"  # what stands for the space in a model over syllables
 ORDER = {False: 6, True: 3}  # of a model over syllables, and of one over words (True)
 CUTOFFS = {False: (0, 0, 0, 1), True: (0, 0, 1)}
 LN10 = math.log(10)
+LONGEST_WORD = 100  # syllables; all beginnings of one word of 40,000 would take 1.5 GB
 SYLLABLES = range(ord("가"), ord("힣") + 1)
 
 
@@ -125,7 +126,8 @@ def _beginnings(path: Path) -> frozenset[str] | None:
             raise InputError(f"{path} is not UTF-8: convert it, e.g. iconv -f CP949 -t UTF-8") from None
     else:
         return None
-    return frozenset(compose(word)[:end] for word in words for end in range(1, len(word) + 1))
+    composed = (compose(word)[:LONGEST_WORD] for word in words)
+    return frozenset(word[:end] for word in composed for end in range(1, len(word) + 1))
 
 
 def untuned_weights(model: LanguageModel) -> LmWeights:

@@ -37,6 +37,9 @@ class ModelFacts:
     realtime_factor: float | None = None
 
 
+LONGEST_HEADER = 100_000_000  # bytes, the limit of the safetensors library
+
+
 def gather_facts(transcriber: Transcriber, name: str) -> ModelFacts:
     """Return the facts about a model that is called `name`."""
     report = _measured(transcriber.folder)
@@ -73,16 +76,23 @@ def _speed(transcriber: Transcriber) -> float:
 
 
 def _parameters(folder: Path) -> int | None:
-    """Return the number of parameters in the safetensors files of a folder, from their headers."""
+    """Return the number of parameters that the headers of the safetensors files say; None for damaged ones."""
     files = model_folder.weights(folder)
-    return sum(_numbers(file) for file in files) if files else None
+    try:
+        return sum(_numbers(file) for file in files) if files else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 def _numbers(file: Path) -> int:
     """Count the numbers in a safetensors file (https://huggingface.co/docs/safetensors).
 
-    The file begins with the length of its JSON header in eight bytes, little-endian.
+    The file begins with the length of its JSON header in eight bytes, little-endian. Raises ValueError for a header
+    that is longer than the format allows.
     """
     with file.open("rb") as stream:
-        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+        size = int.from_bytes(stream.read(8), "little")
+        if size > LONGEST_HEADER:
+            raise ValueError(f"{file}: a header of {size:,} bytes")
+        header = json.loads(stream.read(size))
     return sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")

@@ -8,6 +8,7 @@ from typing import Any
 from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.errors import CorpusError
 from distilhubert_ko.files.fence import Fence, outside_error
+from distilhubert_ko.files.reading import check_ordinary
 
 
 def existing_folder(scheme: str, location: str, reading: Reading) -> Path:
@@ -21,6 +22,7 @@ def existing_folder(scheme: str, location: str, reading: Reading) -> Path:
 def read_content(file: Path) -> str:
     """Return the text of a UTF-8 file. Raises CorpusError where it cannot be read."""
     try:
+        check_ordinary(file)
         return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise CorpusError(f"{file} is not UTF-8: convert it, e.g. iconv -f CP949 -t UTF-8") from error
