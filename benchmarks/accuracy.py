@@ -39,7 +39,7 @@ from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.data.synthetic import VOICES, SpokenLine, speak_corpus
 from distilhubert_ko.decoding import decoder, kneser_ney
 from distilhubert_ko.decoding import language_model as lm
-from distilhubert_ko.evaluation import metrics, report, tuning
+from distilhubert_ko.evaluation import metrics, report, significance, tuning
 from distilhubert_ko.export import exporting
 from distilhubert_ko.files import writing
 from distilhubert_ko.model.loading import load_network
@@ -389,7 +389,7 @@ def table(work: Path) -> list[dict[str, Any]]:
             }
             record |= {
                 "ci95": metrics.bootstrap_interval(errors),
-                "ci95_speakers": metrics.bootstrap_interval(errors, groups=speakers),
+                "ci95_speakers": significance.speaker_interval(errors, speakers),
             }
             others = [("published", "greedy"), ("jamo", way), *([("random", way)] if row == "distilled" else [])]
             for other, decoded in others:
@@ -398,7 +398,7 @@ def table(work: Path) -> list[dict[str, Any]]:
                 if row != other and all((folder / theirs).is_file() for folder in against):
                     baseline = pooled(against, theirs)
                     for unit, groups in (("utterances", None), ("speakers", speakers)):
-                        test = metrics.paired_bootstrap(errors, baseline, groups=groups)
+                        test = significance.paired_test(errors, baseline, groups=groups)
                         record[f"against_{other}_{unit}"] = dataclasses.asdict(test)
             records.append(record)
     return records

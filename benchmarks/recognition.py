@@ -18,7 +18,7 @@ from distilhubert_ko import Transcriber
 from distilhubert_ko.data.examples import Split
 from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.decoding.decoder import NO_LM
-from distilhubert_ko.evaluation import metrics
+from distilhubert_ko.evaluation import metrics, significance
 from distilhubert_ko.evaluation.report import evaluate_split, read_evaluation_split
 from distilhubert_ko.files.writing import write_json
 from distilhubert_ko.text.normalise import normalise
@@ -98,12 +98,12 @@ def figures(scores: Sequence[metrics.Score], groups: Sequence[str] | None) -> di
         "cer_no_space": total.characters_no_space.rate,
         "jer": total.jamo.rate,
         "cer_no_space_ci95_utterances": metrics.bootstrap_interval(counts),
-        "cer_no_space_ci95_speakers": metrics.bootstrap_interval(counts, groups=groups) if groups else None,
+        "cer_no_space_ci95_speakers": significance.speaker_interval(counts, groups) if groups else None,
     }
 
 
 def against(scores: Sequence[metrics.Score], rival: Sequence[metrics.ErrorCounts]) -> dict[str, Any]:
-    test = metrics.paired_bootstrap([score.characters_no_space for score in scores], rival)
+    test = significance.paired_test([score.characters_no_space for score in scores], rival)
     return {"utterances": dataclasses.asdict(test)}
 
 

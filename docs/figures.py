@@ -239,6 +239,28 @@ def kills() -> str:
     return table(header, [[f"{found[key]}" for key in keys]])
 
 
+def significance() -> str:
+    """Return the table of checks/significance.py."""
+    rows = [
+        (
+            f"{each['speakers']}",
+            f"{100 * each['below_0.05_over_speakers']:.1f} %",
+            f"{100 * each['below_0.05_over_utterances']:.1f} %",
+            "none"
+            if each["interval_over_speakers_holds"] is None
+            else f"{100 * each['interval_over_speakers_holds']:.1f} %",
+        )
+        for each in report("significance")["speakers"]
+    ]
+    header = (
+        "Speakers",
+        "Test over speakers",
+        "Test over utterances",
+        "95 % interval over speakers holds the true CER",
+    )
+    return table(header, rows)
+
+
 def ranks() -> str:
     """Return the table of checks/ranks.py."""
     found = report("ranks")

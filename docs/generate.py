@@ -114,6 +114,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"compared": partial(compared, "en")},
     "README.ko.md": {"compared": partial(compared, "ko")},
     "docs/training.md": {"results": figures.results},
+    "docs/evaluating.md": {"significance": figures.significance},
     "docs/exporting.md": {"speeds": figures.speeds},
     "docs/language-models.md": {"beam": figures.beams},
     "docs/accuracy.md": {"recognition": figures.recognition, "accuracy": figures.accuracy},

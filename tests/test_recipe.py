@@ -68,7 +68,7 @@ def of_training(**changes: Any) -> Recipe:
 
 def test_the_zeroth_recipe_plans_the_published_rows() -> None:
     plan = schedule.plan_training(recipe.load_recipe(recipe.find_recipe("zeroth")), PUBLISHED_UTTERANCES)
-    assert [(row.epoch, row.step) for row in plan.evaluations] == PUBLISHED_ROWS
+    assert [(row.epoch, row.step) for row in plan.evaluations] == [*PUBLISHED_ROWS, (10.0, 6960)]
     assert (plan.steps_per_epoch, plan.total_steps) == (696, 6960)
     assert plan.train_utterances == PUBLISHED_UTTERANCES
 
@@ -115,7 +115,15 @@ def test_the_published_learning_rates_rise_to_the_peak_and_fall_to_nothing() -> 
     assert rates[0] == pytest.approx(8e-4)
     assert rates[1] == pytest.approx(1e-3, rel=0.01)
     assert rates[1:] == sorted(rates[1:], reverse=True)
-    assert 0 < rates[-1] < 2e-6
+    assert 0 < rates[-2] < 2e-6
+    assert rates[-1] == 0
+
+
+def test_a_warm_up_longer_than_the_run_is_a_warning_and_the_table_has_its_end() -> None:
+    plan = schedule.plan_training(of_training(lr_scheduler_warmup_steps=500, num_epochs=1, eval_steps=400), 64)
+    assert [row.step for row in plan.evaluations] == [plan.total_steps] == [2]
+    assert "the warm-up of 500 steps is as long as the run of 2 or longer" in plan.warnings[0]
+    assert schedule.plan_training(of_training(lr_scheduler_warmup_steps=1), 64_000).warnings == []
 
 
 # Steps
@@ -143,15 +151,17 @@ def test_steps_and_epochs_are_those_of_a_training_loop(
     after = counted(utterances, batch, accumulation, epochs)
     assert plan.total_steps == len(after)
     assert plan.steps_per_epoch * epochs == len(after)
-    assert [row.step for row in plan.evaluations] == [n for n in range(1, len(after) + 1) if n % every == 0]
+    assert [row.step for row in plan.evaluations] == [
+        n for n in range(1, len(after) + 1) if n % every == 0 or n == len(after)
+    ]
     assert [row.epoch for row in plan.evaluations] == pytest.approx(
         [after[row.step - 1] for row in plan.evaluations], abs=0.0051
     )
 
 
-def test_a_run_shorter_than_eval_steps_has_no_evaluation() -> None:
+def test_a_run_shorter_than_eval_steps_is_evaluated_at_its_end() -> None:
     plan = schedule.plan_training(of_training(num_epochs=1, eval_steps=2), 1)
-    assert (plan.total_steps, plan.evaluations) == (1, [])
+    assert (plan.total_steps, [row.step for row in plan.evaluations]) == (1, [1])
 
 
 @pytest.mark.parametrize("utterances", [0, -1])

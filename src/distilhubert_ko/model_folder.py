@@ -72,6 +72,8 @@ class SplitRecord:
     """Reason -> utterances."""
     source: dict[str, Any] | None = None
     """The shards of a streamed corpus."""
+    dropped_clips: dict[str, list[str]] | None = None
+    """Reason -> ids; None if none was dropped."""
     digest: str | None = None
     """SHA-256 of the ids, texts and measured lengths of all clips."""
 
@@ -86,7 +88,8 @@ class OverlapRecord:
     """What a split has in common with the training split."""
 
     shared_sentences: int
-    shared_speakers: int
+    shared_speakers: int | None
+    """None where the speakers of one of the two are unknown."""
     unknown_characters: dict[str, int]
     """Units of the split that the vocabulary lacks, counted."""
 
@@ -130,6 +133,8 @@ class TrainingRecord:
     precision: str
     device: str
     pretrained_revision: str | None = None
+    pretrained_is_folder: bool | None = None
+    """Whether model.pretrained was a folder of the machine that trained, not a Hub id; None of an earlier version."""
     parameters: int
     hidden_size: int
     num_hidden_layers: int

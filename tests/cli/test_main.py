@@ -45,7 +45,7 @@ def test_what_the_package_logs_is_shown_as_plain_lines_and_only_by_the_command(
     assert capsys.readouterr().err == ""
 
 
-def test_plan_prints_the_seventeen_rows_of_the_published_log_as_json(
+def test_plan_prints_the_seventeen_rows_of_the_published_log_and_the_evaluation_at_the_end_as_json(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code, out, _ = call(capsys, monkeypatch, "plan", recipe.find_recipe("zeroth"), "--json")
@@ -55,7 +55,7 @@ def test_plan_prints_the_seventeen_rows_of_the_published_log_as_json(
     assert (plan["train_utterances"], plan["steps_per_epoch"], plan["total_steps"]) == (22_263, 696, 6960)
     epochs = [0.57, 1.15, 1.72, 2.3, 2.87, 3.45, 4.02, 4.6, 5.17, 5.75, 6.32, 6.9, 7.47, 8.05, 8.62, 9.2, 9.77]
     assert [(row["epoch"], row["step"]) for row in plan["evaluations"]] == list(
-        zip(epochs, range(400, 6801, 400), strict=True)
+        zip([*epochs, 10.0], [*range(400, 6801, 400), 6960], strict=True)
     )
     assert {"step", "epoch", "learning_rate"} == plan["evaluations"][0].keys()
 
@@ -101,7 +101,7 @@ def test_evaluate_against_another_model_compares_them_and_writes_a_page_of_both(
     assert code == 0
     cer = re.findall(r"^CER  +(\d\.\d+)", out, re.MULTILINE)
     assert f"A {cer[0]}  B {cer[1]}" in out
-    assert "A - B           +0.0000  (95 % interval +0.0000 to +0.0000, p 1.0000;" in out
+    assert "A - B           +0.0000  (95 % interval +0.0000 to +0.0000, p 1.0000," in out
     assert json.loads(json_file.read_text(encoding="utf-8"))["comparison"]["utterances"] == 6
     page = html.read_text(encoding="utf-8")
     assert page.count("<audio ") == 6

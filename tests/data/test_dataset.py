@@ -11,7 +11,7 @@ import soundfile
 
 from distilhubert_ko import model_folder
 from distilhubert_ko.audio.frames import SAMPLE_RATE
-from distilhubert_ko.data.account import describe_data
+from distilhubert_ko.data.account import describe_data, dropped_lines
 from distilhubert_ko.data.corpora import read_corpus
 from distilhubert_ko.data.dataset import overlap_with_train, prepare_dataset, read_scored_split, usable_split
 from distilhubert_ko.data.examples import Split
@@ -221,7 +221,9 @@ def test_the_report_accounts_for_every_utterance(tmp_path: Path) -> None:
         "speakers": 1,
         "distinct_sentences": 1,
         "dropped": {},
+        "digest": data.eval.digest,
     }
+    assert {reason: len(ids) for reason, ids in train["dropped_clips"].items()} == train["dropped"]
     assert report["overlap_with_train"] == {
         name: {"shared_sentences": 1, "shared_speakers": 1, "unknown_characters": {}} for name in ("eval", "test")
     }
@@ -263,3 +265,21 @@ def test_the_shared_fixture_is_wholly_usable(tiny_speech: Path) -> None:
         assert data.train.speakers == {"s1", "s2", "s3"}
         nothing = OverlapRecord(shared_sentences=0, shared_speakers=0, unknown_characters={})
         assert overlap_with_train(data.train, data.eval, data.tokenizer) == nothing
+
+
+def test_the_first_ten_dropped_clips_are_named_with_their_reasons() -> None:
+    clips = {"too long": [f"a{number}" for number in range(8)], "no transcript": [f"b{number}" for number in range(9)]}
+    counts = {reason: len(ids) for reason, ids in clips.items()} | {"audio missing": 1}
+    assert dropped_lines(counts, clips) == [
+        "dropped, too long: 8 (a0, a1, a2, a3, a4, a5, a6, a7)",
+        "dropped, no transcript: 9 (b0, b1, ...)",
+        "dropped, audio missing: 1",
+    ]
+
+
+def test_unknown_speakers_are_not_counted_as_none(tmp_path: Path) -> None:
+    report = prepare_dataset(config(tmp_path, [GOOD], [("하", SECOND, None)])).report()
+    assert report.overlap_with_train["eval"].shared_speakers is None
+    told = describe_data(report)
+    assert "speakers unknown" in told
+    assert "0 speakers" not in told

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distilhubert_ko.errors import InputError
-from distilhubert_ko.evaluation import breakdown, metrics, syllables
+from distilhubert_ko.evaluation import breakdown, metrics, significance, syllables
 from distilhubert_ko.evaluation.breakdown import Breakdown, Prediction
 from distilhubert_ko.evaluation.metrics import ErrorCounts
 
@@ -82,8 +82,12 @@ def test_figures_are_those_of_the_scores() -> None:
     assert figures["cer"].counts == total.characters
     assert figures["wer"].counts == total.words
     assert figures["cer"].ci95 == metrics.bootstrap_interval([each.score.characters for each in FEW])
-    grouped = metrics.bootstrap_interval([each.score.characters for each in FEW], groups=["s1", "s1", "s2", "s2"])
-    assert figures["cer"].speakers_ci95 == grouped
+    assert figures["cer"].speakers_ci95 is None  # of two speakers
+    many = [dataclasses.replace(each, id=f"{n}", speaker=f"s{n}") for n, each in enumerate([*FEW, *FEW])]
+    over_speakers = significance.speaker_interval(
+        [each.score.characters for each in many], [each.speaker or "" for each in many]
+    )
+    assert Breakdown(many).figures["cer"].speakers_ci95 == over_speakers is not None
     # 각 heard as 가 twice, 각나 lost, and a 가 too many.
     assert figures["final"].counts == ErrorCounts(hits=6, substitutions=2, deletions=2, insertions=1)
     assert figures["initial"].counts == ErrorCounts(hits=8, deletions=2, insertions=1)
@@ -124,8 +128,8 @@ def test_a_comparison_takes_the_rates_of_both_and_the_paired_test_between_them()
     counts = [[each.score.characters for each in side] for side in (FEW, other)]
     assert found.cer.first == sum(counts[0], ErrorCounts()).rate
     assert found.cer.second == sum(counts[1], ErrorCounts()).rate
-    assert found.cer.over_utterances == metrics.paired_bootstrap(*counts)
-    assert found.cer.over_speakers == metrics.paired_bootstrap(*counts, groups=["s1", "s1", "s2", "s2"])
+    assert found.cer.over_utterances == significance.paired_test(*counts)
+    assert found.cer.over_speakers == significance.paired_test(*counts, groups=["s1", "s1", "s2", "s2"])
     assert (found.utterances, found.left_out) == (4, 0)
 
 
@@ -151,4 +155,4 @@ def test_a_comparison_leaves_out_what_only_one_was_given_or_with_another_referen
 def test_the_json_of_a_comparison_has_its_figures_and_no_transcripts() -> None:
     table = breakdown.compare_predictions(FEW, FEW[::-1]).to_dict()
     assert table.keys() == {"utterances", "left_out", "cer", "cer_no_space"}
-    assert table["cer"]["over_utterances"].keys() == {"difference", "ci95", "probability", "p"}
+    assert table["cer"]["over_utterances"].keys() == {"difference", "ci95", "probability", "p", "units"}

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from distilhubert_ko.errors import InputError
 from distilhubert_ko.evaluation import metrics
 from distilhubert_ko.evaluation.metrics import ErrorCounts, Score
+from tests.support.counts import utterances, width
 
 # Few enough characters that two texts often share some; spaces lead, trail and come in runs.
 KOREAN = st.text(alphabet="가각나낙값닭의 a1", max_size=14)
@@ -36,17 +37,6 @@ def unspaced(text: str) -> str:
 
 def jiwer_counts(output: jiwer.CharacterOutput | jiwer.WordOutput) -> ErrorCounts:
     return ErrorCounts(output.hits, output.substitutions, output.deletions, output.insertions)
-
-
-def utterances(number: int, seed: int = 0) -> list[ErrorCounts]:
-    """Return utterances of 20 to 60 characters with about one error in ten."""
-    random = np.random.default_rng(seed)
-    lengths = random.integers(20, 60, size=number)
-    return [ErrorCounts(int(n - e), int(e)) for n, e in zip(lengths, random.binomial(lengths, 0.1), strict=True)]
-
-
-def width(ends: tuple[float, float]) -> float:
-    return ends[1] - ends[0]
 
 
 @given(PAIRS)
@@ -196,26 +186,8 @@ def test_an_interval_shrinks_with_more_data():
     )
 
 
-def test_an_interval_is_wider_when_speakers_err_together():
-    good, bad = ErrorCounts(hits=19, substitutions=1), ErrorCounts(hits=14, substitutions=6)
-    counts = [good if speaker % 2 else bad for speaker in range(10) for _ in range(20)]
-    speakers = [f"speaker {speaker}" for speaker in range(10) for _ in range(20)]
-    grouped = metrics.bootstrap_interval(counts, groups=speakers)
-    assert width(grouped) > 3 * width(metrics.bootstrap_interval(counts))
-    assert grouped[0] < sum(counts, ErrorCounts()).rate < grouped[1]
-
-
-def test_groups_of_one_utterance_are_utterances():
-    counts = utterances(30)
-    assert metrics.bootstrap_interval(
-        counts, groups=[f"{index:02}" for index in range(30)]
-    ) == metrics.bootstrap_interval(counts)
-
-
-def test_one_utterance_or_one_speaker_has_an_interval_of_no_width():
+def test_one_utterance_has_an_interval_of_no_width():
     assert metrics.bootstrap_interval([ErrorCounts(hits=3, substitutions=1)]) == (0.25, 0.25)
-    counts = [ErrorCounts(hits=4), ErrorCounts(substitutions=4)]
-    assert metrics.bootstrap_interval(counts, groups=["a", "a"]) == (0.5, 0.5)
 
 
 def test_an_interval_of_silence_is_finite():
@@ -226,91 +198,9 @@ def test_an_interval_of_silence_is_finite():
 def test_an_interval_of_nothing_is_refused():
     with pytest.raises(InputError, match="no utterances"):
         metrics.bootstrap_interval([])
-    with pytest.raises(InputError, match="1 groups for 2 utterances"):
-        metrics.bootstrap_interval(utterances(2), groups=["a"])
 
 
 @pytest.mark.parametrize("wrong", [{"level": 0.0}, {"level": 1.0}, {"level": 95.0}, {"resamples": 0}])
 def test_an_interval_needs_a_fraction_and_a_resample(wrong: dict[str, float]):
     with pytest.raises(InputError, match=next(iter(wrong))):
         metrics.bootstrap_interval(utterances(2), **wrong)
-
-
-def by_hand(first: list[ErrorCounts], second: list[ErrorCounts], draws: list[list[int]]) -> list[float]:
-    """Return the difference of the two rates in each draw, summed one utterance at a time."""
-    found = []
-    for draw in draws:
-        length = sum(first[index].reference for index in draw)
-        errors = [sum(side[index].errors for index in draw) for side in (first, second)]
-        found.append((errors[0] - errors[1]) / length)
-    return found
-
-
-def two_systems(number: int) -> tuple[list[ErrorCounts], list[ErrorCounts]]:
-    """Return two systems on the same references, the second with its own errors."""
-    random = np.random.default_rng(7)
-    first = utterances(number)
-    wrong = [int(random.binomial(count.reference, 0.12)) for count in first]
-    return first, [ErrorCounts(hits=c.reference - e, substitutions=e) for c, e in zip(first, wrong, strict=True)]
-
-
-def test_a_paired_test_agrees_with_one_that_sums_each_draw_by_hand():
-    first, second = two_systems(25)
-    random = np.random.default_rng(3)
-    draws = [[int(index) for index in random.integers(25, size=25)] for _ in range(4000)]
-    differences = np.array(by_hand(first, second, draws))
-    found = metrics.paired_bootstrap(first, second)
-    assert found.difference == pytest.approx(sum(first, ErrorCounts()).rate - sum(second, ErrorCounts()).rate)
-    assert found.ci95 == pytest.approx(np.quantile(differences, [0.025, 0.975]), abs=0.002)
-    better = np.mean(differences < 0) + np.mean(differences == 0) / 2
-    assert found.probability == pytest.approx(better, abs=0.02)
-    assert found.p == pytest.approx(2 * min(np.mean(differences <= 0), np.mean(differences >= 0)), abs=0.04)
-
-
-def test_a_paired_test_of_swapped_systems_is_its_mirror_image():
-    first, second = two_systems(30)
-    one, other = metrics.paired_bootstrap(first, second), metrics.paired_bootstrap(second, first)
-    assert one.difference == -other.difference
-    assert one.ci95 == pytest.approx((-other.ci95[1], -other.ci95[0]))
-    assert one.probability == pytest.approx(1 - other.probability)
-    assert one.p == other.p
-
-
-def test_a_system_differs_from_itself_by_nothing():
-    same = utterances(9)
-    assert metrics.paired_bootstrap(same, same) == metrics.PairedTest(0.0, (0.0, 0.0), 0.5, 1.0)
-
-
-def test_pairing_narrows_the_interval_where_the_same_utterances_are_hard_for_both():
-    first = utterances(60)
-    second = [ErrorCounts(c.hits - 1, c.substitutions + 1) for c in first]
-    found = metrics.paired_bootstrap(first, second)
-    assert width(found.ci95) < width(metrics.bootstrap_interval(first)) / 3
-    assert found.ci95[1] < 0
-    assert found.probability == 1
-    assert found.p == pytest.approx(2 / 10_001)
-
-
-def test_a_paired_test_over_groups_draws_whole_groups():
-    better, worse = ErrorCounts(hits=10), ErrorCounts(hits=5, substitutions=5)
-    first = [better if speaker < 6 else worse for speaker in range(10) for _ in range(20)]
-    second = [worse if speaker < 6 else better for speaker in range(10) for _ in range(20)]
-    speakers = [f"{speaker}" for speaker in range(10) for _ in range(20)]
-    grouped, single = metrics.paired_bootstrap(first, second, groups=speakers), metrics.paired_bootstrap(first, second)
-    assert grouped.difference == single.difference < 0
-    assert width(grouped.ci95) > 3 * width(single.ci95)
-    assert grouped.p > 0.2 > 0.05 > single.p
-    assert metrics.paired_bootstrap(first, second, groups=["a"] * 200).ci95 == (single.difference,) * 2
-
-
-def test_a_paired_test_needs_the_same_references():
-    with pytest.raises(InputError, match="different references"):
-        metrics.paired_bootstrap([ErrorCounts(hits=3)], [ErrorCounts(hits=4)])
-    with pytest.raises(InputError, match="different references"):
-        metrics.paired_bootstrap(utterances(2), utterances(1))
-    with pytest.raises(InputError, match="no utterances"):
-        metrics.paired_bootstrap([], [])
-
-
-def test_a_paired_test_of_silence_is_finite():
-    assert metrics.paired_bootstrap([ErrorCounts()], [ErrorCounts(insertions=2)]).difference == -2

@@ -5,6 +5,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jiwer
 import numpy as np
@@ -153,7 +154,13 @@ def test_a_comparison_stands_in_the_json_and_the_report_is_still_read(measured: 
     report.save_report(measured, tmp_path / model_folder.REPORT, comparison)
     written = json.loads((tmp_path / model_folder.REPORT).read_text(encoding="utf-8"))["comparison"]
     assert written["cer"]["first"] == written["cer"]["second"] == measured.cer
-    assert written["cer"]["over_utterances"] == {"difference": 0.0, "ci95": [0.0, 0.0], "probability": 0.5, "p": 1.0}
+    assert written["cer"]["over_utterances"] == {
+        "difference": 0.0,
+        "ci95": [0.0, 0.0],
+        "probability": 0.5,
+        "p": 1.0,
+        "units": 6,
+    }
     assert report.load_report(tmp_path) == replace(measured, predictions=())
 
 
@@ -356,3 +363,23 @@ def test_the_card_says_how_its_figures_were_decoded(folder: Path, measured: Repo
         "Beam search of width 32 with the language model `lm.arpa`, an n-gram of order 6, alpha 0.75, beta 2." in page
     )
     assert "Greedy" not in page
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"cer": [[[1]]]},
+        {"cer_ci95": [0.1]},
+        {"decoding": {}},
+        {"decoding": {"beam": 1, "lm": {"a": 1}}},
+        {"decoding": {"beam": 8, "lm": "a.arpa", "lm_order": "x", "alpha": 1, "beta": 1}},
+        {"decoding": {"beam": 1, "lm": None, "hotwords": [[1]]}},
+        {"dropped": {"a": {}}},
+    ],
+)
+def test_a_report_of_other_types_is_refused_in_one_line(folder: Path, damage: dict[str, Any]) -> None:
+    path = folder / model_folder.REPORT
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | damage), encoding="utf-8")
+    with pytest.raises(ModelError, match=r"no usable report\.json") as error:
+        card.write_card(folder)
+    assert "\n" not in str(error.value)

@@ -1,9 +1,10 @@
 """What commands share: their options, the folder of a model with its graph, and how a report is printed."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -100,18 +101,30 @@ def evaluated_report(
         return evaluate_model(transcriber, corpus, reading=reading, on_progress=on_progress)
 
 
+def decoding_text(used: Mapping[str, Any]) -> str:
+    """Return how a text was decoded: a language model that the model folder carries is used unless told otherwise."""
+    way = "greedy" if used["beam"] == 1 and not used["lm"] else f"beam {used['beam']}"
+    lm = f"language model {used['lm']}, alpha {used['alpha']:g}, beta {used['beta']:g}" if used["lm"] else ""
+    words = f"hot words {', '.join(used['hotwords'])}" if used.get("hotwords") else ""
+    return ", ".join(filter(None, (way, lm or "no language model", words)))
+
+
 def report_lines(report: "Report") -> str:
     """Return a report as lines for a terminal."""
+    from distilhubert_ko.data.account import dropped_lines, speakers_text
+
     low, high = report.cer_ci95
     return "\n".join(
         (
-            f"{report.corpus}: {report.utterances:,} utterances, {report.hours:.2f} h",
+            f"{report.corpus}: {report.utterances:,} utterances, {report.hours:.2f} h, "
+            f"{speakers_text(report.speakers or None)}",
+            f"decoding          {decoding_text(report.decoding)}",
             f"CER               {report.cer:.4f}  (95 % interval {low:.4f} to {high:.4f})",
             f"CER, no spaces    {report.cer_no_space:.4f}",
             f"jamo error rate   {report.jer:.4f}",
             f"WER               {report.wer:.4f}",
             f"loss              {report.loss:.4f}",
             f"speed             {report.speed:.0f} s of speech a second",
-            *(f"dropped, {reason}: {count:,}" for reason, count in report.dropped.items()),
+            *dropped_lines(report.dropped, report.dropped_clips),
         )
     )

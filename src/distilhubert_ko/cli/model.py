@@ -51,7 +51,7 @@ def evaluate_command(
         typer.Option(help="Write one page here with figures, charts, and the worst utterances to listen to."),
     ] = None,
     against: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="A second model to compare with, by a paired bootstrap test.")
+        str | None, typer.Option(metavar="MODEL", help="A second model to compare with, by exact paired tests.")
     ] = None,
     allow_outside: OutsideOption = False,
 ) -> None:
@@ -183,9 +183,12 @@ def comparison_lines(comparison: "Comparison") -> str:
         lines.append(f"{name:<18}A {contrast.first:.4f}  B {contrast.second:.4f}")
         for unit, paired in (("utterances", contrast.over_utterances), ("speakers", contrast.over_speakers)):
             if paired:
-                low, high = paired.ci95
-                lines.append(
-                    f"  A - B           {paired.difference:+.4f}  (95 % interval {low:+.4f} to {high:+.4f}, "
-                    f"p {paired.p:.4f}; A better with probability {paired.probability:.4f}; over {unit})"
-                )
+                facts = []
+                if paired.ci95:
+                    facts.append("95 % interval {:+.4f} to {:+.4f}".format(*paired.ci95))
+                facts.append(f"p {paired.p:.4f}")
+                if paired.probability is not None:
+                    facts.append(f"A better with probability {paired.probability:.4f}")
+                told = ", ".join(facts)
+                lines.append(f"  A - B           {paired.difference:+.4f}  ({told}; over {paired.units:,} {unit})")
     return "\n".join(lines)

@@ -60,6 +60,8 @@ def plan_command(
     typer.echo("   step   epoch  learning rate")
     for step in planned.evaluations:
         typer.echo(f"{step.step:7,} {step.epoch:7} {step.learning_rate:14.3e}")
+    for warning in planned.warnings:
+        typer.echo(f"warning: {warning}", err=True)
     for key, value in planned.hyperparameters.items():
         typer.echo(f"{key}: {value}")
 

@@ -1,8 +1,9 @@
 """From a recipe's corpora to examples that can be trained on, with an account of everything that was dropped."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 
 from distilhubert_ko import model_folder
@@ -89,14 +90,14 @@ def read_unlabelled(specs: Corpora, config: Recipe, *, measured: bool = True) ->
     no speech.
     """
     corpus = read_corpora(specs, Reading.from_recipe(config), transcribed=False, measured=measured)
-    dropped = Counter(problem.reason for problem in corpus.problems)
+    dropped = _problems(corpus)
     examples = []
     for example in (Example(utterance, "") for utterance in corpus.utterances):
         reason = reason_by_length(example.utterance, config.data)
         if not reason and example.utterance.seconds_from != "text" and HUBERT_FRAMES.count(example.samples) < 1:
             reason = TOO_SHORT
         if reason:
-            dropped[reason] += 1
+            dropped[reason].append(example.utterance.id)
         else:
             examples.append(example)
     return _split(corpus, examples, dropped, "[data] min_seconds and max_seconds")
@@ -107,35 +108,44 @@ def usable_split(corpus: Corpus, rules: Text, limits: Data | None) -> Split:
 
     Raises CorpusError where none is usable.
     """
-    dropped = Counter(problem.reason for problem in corpus.problems)
+    dropped = _problems(corpus)
     examples = []
     for utterance in corpus.utterances:
         written = normalise(utterance.text, spell=rules.foreign == "spell")
         reason = reason_unusable(utterance, written, limits)
         if reason:
-            dropped[reason] += 1
+            dropped[reason].append(utterance.id)
         else:
             examples.append(Example(utterance, written))
     return _split(corpus, examples, dropped, "[text] foreign")
 
 
-def _split(corpus: Corpus, examples: list[Example], dropped: Counter[str], rule: str) -> Split:
+def _problems(corpus: Corpus) -> dict[str, list[str]]:
+    """Return reason -> ids of the utterances that could not be read."""
+    dropped: dict[str, list[str]] = defaultdict(list)
+    for problem in corpus.problems:
+        dropped[problem.reason].append(problem.id)
+    return dropped
+
+
+def _split(corpus: Corpus, examples: list[Example], dropped: dict[str, list[str]], rule: str) -> Split:
     if not examples:
-        reasons = ", ".join(f"{reason}: {count}" for reason, count in dropped.items())
+        reasons = ", ".join(f"{reason}: {len(ids)}" for reason, ids in dropped.items())
         raise CorpusError(f"{corpus.spec}: no usable utterance ({reasons}); check the corpus and {rule}")
-    return Split(corpus.spec, tuple(examples), dict(dropped), corpus.revision)
+    left_out = {reason: tuple(ids) for reason, ids in dropped.items()}
+    return Split(corpus.spec, tuple(examples), left_out, corpus.revision)
 
 
 def _alignable(split: Split, tokenizer: Tokenizer, grid: FrameGrid) -> Split:
     """Drop the utterances that have more labels than frames, because their CTC loss is infinite."""
-    kept = tuple(example for example in split.examples if has_enough_frames(example, tokenizer, grid))
-    lost = len(split.examples) - len(kept)
+    fits = [has_enough_frames(example, tokenizer, grid) for example in split.examples]
+    kept = tuple(compress(split.examples, fits))
+    lost = tuple(each.utterance.id for each, fit in zip(split.examples, fits, strict=True) if not fit)
     if not kept:
         raise CorpusError(
             f"{split.spec}: every utterance has more labels than frames; check that audio and text belong together"
         )
-    dropped = split.dropped | ({TOO_FEW_FRAMES: lost} if lost else {})
-    return replace(split, examples=kept, dropped=dropped)
+    return replace(split, examples=kept, left_out=split.left_out | ({TOO_FEW_FRAMES: lost} if lost else {}))
 
 
 def check_unchanged(folder: Path, splits: dict[str, SplitRecord], *, resumed: bool = False) -> None:
@@ -184,7 +194,7 @@ def overlap_with_train(train: Split, other: Split, tokenizer: Tokenizer) -> Over
     unknown = unknown_characters([example.text for example in other.examples], tokenizer)
     return OverlapRecord(
         shared_sentences=len(train.sentences & other.sentences),
-        shared_speakers=len(train.speakers & other.speakers),
+        shared_speakers=len(train.speakers & other.speakers) if train.speakers and other.speakers else None,
         unknown_characters=dict(unknown.most_common()),
     )
 

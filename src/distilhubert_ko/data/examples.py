@@ -25,14 +25,19 @@ class Example:
 
 @dataclass(frozen=True)
 class Split:
-    """The usable utterances of a corpus, and how many were dropped for which reason."""
+    """The usable utterances of a corpus, and those that were dropped, by reason."""
 
     spec: str
     examples: tuple[Example, ...]
-    dropped: dict[str, int]
-    """Reason -> utterances."""
+    left_out: dict[str, tuple[str, ...]]
+    """Reason -> ids of utterances that cannot be used."""
     revision: str | None = None
     """The commit of a corpus on the Hub."""
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Return reason -> number of utterances that cannot be used."""
+        return {reason: len(ids) for reason, ids in self.left_out.items()}
 
     @property
     def hours(self) -> float:
@@ -60,6 +65,7 @@ class Split:
             dropped=self.dropped,
             source=self.source or None,
             digest=self.digest,
+            dropped_clips={reason: list(ids) for reason, ids in self.left_out.items()} or None,
         )
 
     @property

@@ -11,8 +11,9 @@ from functools import cached_property
 from typing import Any
 
 from distilhubert_ko.errors import InputError
-from distilhubert_ko.evaluation import metrics, syllables
-from distilhubert_ko.evaluation.metrics import ErrorCounts, PairedTest, Score
+from distilhubert_ko.evaluation import metrics, significance, syllables
+from distilhubert_ko.evaluation.metrics import ErrorCounts, Score
+from distilhubert_ko.evaluation.significance import PairedTest
 from distilhubert_ko.evaluation.syllables import PositionCounts
 from distilhubert_ko.text.hangul import letters_by_position
 
@@ -41,9 +42,9 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Figure:
-    """A rate as its counts, with 95 % intervals by the bootstrap over utterances and over speakers.
+    """A rate as its counts, with 95 % intervals over utterances and over speakers.
 
-    The latter is None if a speaker is unknown or there is only one. Both are None for a figure without intervals.
+    The latter is None if a speaker is unknown or there are too few. Both are None for a figure without intervals.
     """
 
     counts: ErrorCounts
@@ -207,8 +208,8 @@ def compare_predictions(first: Sequence[Prediction], second: Sequence[Prediction
         return Contrast(
             sum(one, ErrorCounts()).rate,
             sum(other, ErrorCounts()).rate,
-            metrics.paired_bootstrap(one, other),
-            metrics.paired_bootstrap(one, other, groups=groups) if groups else None,
+            significance.paired_test(one, other),
+            significance.paired_test(one, other, groups=groups) if groups else None,
         )
 
     return Comparison(
@@ -227,7 +228,7 @@ def known_speakers(predictions: Sequence[Prediction]) -> list[str] | None:
 
 
 def _figure(counts: Sequence[ErrorCounts], groups: Sequence[str] | None) -> Figure:
-    by_speaker = metrics.bootstrap_interval(counts, groups=groups) if groups else None
+    by_speaker = significance.speaker_interval(counts, groups) if groups else None
     return Figure(sum(counts, ErrorCounts()), metrics.bootstrap_interval(counts), by_speaker)
 
 

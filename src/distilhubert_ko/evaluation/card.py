@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from distilhubert_ko import model_folder, recipe
+from distilhubert_ko.data.account import speakers_text
 from distilhubert_ko.data.readers.hub import hub_name
 from distilhubert_ko.evaluation import whisper_card
 from distilhubert_ko.evaluation.learning_curve import draw_learning_curve, is_drawn_here
 from distilhubert_ko.evaluation.report import Report, load_report
 from distilhubert_ko.files import outputs
-from distilhubert_ko.model_folder import CARD, LEARNING_CURVE, DataRecord, TrainingRecord
+from distilhubert_ko.model_folder import CARD, LEARNING_CURVE, DataRecord, OverlapRecord, TrainingRecord
 from distilhubert_ko.version import __version__
 
 FOREIGN = {
@@ -67,7 +68,9 @@ class ModelRecord:
     def pretrained(self) -> str:
         """Return the Hub id of the base model, or "" for random weights or a local folder."""
         name = self.recipe.model.pretrained
-        return "" if name == "random" or Path(name).exists() or name.count("/") != 1 else name
+        known = self.training.pretrained_is_folder  # of an earlier version, only the file system here may tell
+        local = Path(name).exists() and not self.training.pretrained_revision if known is None else known
+        return "" if name == "random" or local or name.count("/") != 1 else name
 
 
 def write_card(folder: Path) -> Path:
@@ -163,17 +166,31 @@ def _summary(record: ModelRecord) -> str:
     return (
         f"This model {base} on `{recipe.joined_corpora(record.recipe.data.train)}`, for Korean speech recognition.\n"
         f"It achieves the following results on the evaluation set `{result.corpus}`{_at(result.corpus_revision)} "
-        f"({result.utterances:,} utterances, {result.hours:.2f} h, {result.speakers} speakers):\n\n"
+        f"({result.utterances:,} utterances, {result.hours:.2f} h, {speakers_text(result.speakers or None)}):\n\n"
         f"- Loss: {result.loss:.4f}\n"
         f"- Cer: {result.cer:.4f} (95 % interval {_interval_text(result.cer_ci95)})\n"
         f"- Cer without spaces: {result.cer_no_space:.4f} (95 % interval {_interval_text(result.cer_no_space_ci95)})\n"
+        f"{_over_speakers(result)}"
         f"- Jamo error rate: {result.jer:.4f}\n"
         f"- Wer: {result.wer:.4f}\n"
         f"- Speed: {result.speed:.0f} seconds of speech per second on {result.threads} CPU threads, including reading "
         "and scoring\n\n"
-        f"{_decoding(result.decoding)} Intervals are percentile bootstraps over utterances; rates are errors "
-        "summed over the set, then divided by its length."
+        f"{_decoding(result.decoding)} Intervals are percentile bootstraps over utterances, or Student's t over "
+        "speakers; rates are errors summed over the set, then divided by its length."
     )
+
+
+def _over_speakers(result: Report) -> str:
+    """Return the intervals over speakers, who differ more than utterances, where they are known and enough."""
+    lines = [
+        f"- {name}, 95 % interval over speakers: {_interval_text(interval)}\n"
+        for name, interval in (
+            ("Cer", result.cer_speakers_ci95),
+            ("Cer without spaces", result.cer_no_space_speakers_ci95),
+        )
+        if interval
+    ]
+    return "".join(lines)
 
 
 def _at(revision: str | None) -> str:
@@ -248,11 +265,11 @@ def _data(record: ModelRecord) -> str:
         dropped = "; ".join(f"{reason}: {count:,}" for reason, count in split.dropped.items()) or "none"
         corpus = f"`{split.corpus}`{_at(split.revision)}"
         rows.append(
-            f"| {name} | {corpus} | {split.utterances:,} | {split.hours:.2f} | {split.speakers} | "
+            f"| {name} | {corpus} | {split.utterances:,} | {split.hours:.2f} | {split.speakers or 'unknown'} | "
             f"{split.distinct_sentences:,} | {dropped} |"
         )
     shared = [
-        f"The {name} split shares {overlap.shared_sentences:,} sentences and {overlap.shared_speakers} speakers "
+        f"The {name} split shares {overlap.shared_sentences:,} sentences and {_shared_speakers(overlap)} "
         f"with training; units in it that training never saw: {sum(overlap.unknown_characters.values()):,}."
         for name, overlap in record.data.overlap_with_train.items()
     ]
@@ -262,6 +279,11 @@ def _data(record: ModelRecord) -> str:
         "Unicode NFC, brackets with their content and all punctuation removed, one space between words; "
         f"{FOREIGN[record.recipe.text.foreign]}. The vocabulary comes from the training text alone."
     )
+
+
+def _shared_speakers(overlap: OverlapRecord) -> str:
+    count = overlap.shared_speakers
+    return "an unknown number of speakers" if count is None else speakers_text(count)
 
 
 def _hyperparameters(record: ModelRecord) -> str:

@@ -75,19 +75,6 @@ class Score:
         )
 
 
-@dataclass(frozen=True)
-class PairedTest:
-    """The difference of two systems' rates on the same utterances; see `paired_bootstrap`."""
-
-    difference: float
-    """Rate of the first system minus that of the second: negative if the first is better."""
-    ci95: tuple[float, float]
-    probability: float
-    """Share of resamples in which the first system has fewer errors; a tie counts half."""
-    p: float
-    """Two-sided p-value: twice the share of resamples on the rarer side of zero, at most 1."""
-
-
 def characters(reference: str, hypothesis: str) -> ErrorCounts:
     """Count characters. A syllable block is one character, and a space between words is another."""
     return _counts(_composed(reference), _composed(hypothesis))
@@ -134,68 +121,43 @@ def character_pairs(reference: str, hypothesis: str) -> list[tuple[str, str]]:
 
 
 def bootstrap_interval(
-    counts: Sequence[ErrorCounts],
-    *,
-    groups: Sequence[str] | None = None,
-    resamples: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
+    counts: Sequence[ErrorCounts], *, resamples: int = 1000, level: float = 0.95, seed: int = 0
 ) -> tuple[float, float]:
     """Return a confidence interval (low, high) for the rate of the summed counts, by the percentile bootstrap.
 
     Each resample draws as many utterances as there are, with replacement. It divides the sum of their errors by the sum
     of their lengths. See Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR performance evaluation",
-    ICASSP 2004. With `groups`, one name per utterance, it draws whole groups instead. Give the speakers if each has
-    several utterances, because those err together. `level` is a fraction. The same `seed` gives the same interval.
-    Raises InputError without counts or for an argument that does not fit.
+    ICASSP 2004. `level` is a fraction. The same `seed` gives the same interval. For speakers, whose utterances err
+    together, see `significance.speaker_interval`. Raises InputError without counts or for an argument that does not
+    fit.
     """
-    totals = _totals([[count.errors, count.reference] for count in counts], groups, resamples, level)
-    errors, lengths = _resampled(totals, resamples, seed).T
-    return _quantiles(errors / np.maximum(lengths, 1), level)
+    totals = unit_totals([[count.errors, count.reference] for count in counts], None)
+    return bootstrap_quantiles(totals, resamples, level, seed)[0]
 
 
-def paired_bootstrap(
-    first: Sequence[ErrorCounts],
-    second: Sequence[ErrorCounts],
-    *,
-    groups: Sequence[str] | None = None,
-    resamples: int = 10_000,
-    seed: int = 0,
-) -> PairedTest:
-    """Return the difference of two systems' rates on the same utterances (Bisani and Ney, 2004).
+def bootstrap_quantiles(
+    totals: NDArray[np.float64], resamples: int, level: float, seed: int
+) -> tuple[tuple[float, float], NDArray[np.float64]]:
+    """Return the percentile interval of the ratio of the sums of `totals` (units, 2), and the first sum of each draw.
 
-    Each resample draws utterances, or with `groups` whole groups, and takes both systems' errors on the same draw. So
-    utterances that are hard for both do not widen the interval. The probability is their "probability of improvement",
-    in which a tie counts half. p counts each side of 0 with its ties and one resample more (Davison and Hinkley,
-    "Bootstrap Methods and their Application", 1997, section 4.2), so it is never 0. Raises InputError if the two do not
-    fit each other, and as `bootstrap_interval` does.
+    Raises InputError for an argument that does not fit.
     """
-    if [count.reference for count in first] != [count.reference for count in second]:
-        raise InputError("the two systems have different references: give the same utterances in the same order")
-    rows = [[one.errors - other.errors, one.reference] for one, other in zip(first, second, strict=True)]
-    totals = _totals(rows, groups, resamples, 0.95)
+    if resamples < 1 or not 0 < level < 1:
+        raise InputError(f"resamples={resamples}, level={level}: give 1 or more, and a fraction between 0 and 1")
     errors, lengths = _resampled(totals, resamples, seed).T
-    observed = totals.sum(axis=0)
-    fewer, more = np.count_nonzero(errors < 0), np.count_nonzero(errors > 0)
-    ties = resamples - fewer - more
-    return PairedTest(
-        difference=float(observed[0] / max(observed[1], 1)),
-        ci95=_quantiles(errors / np.maximum(lengths, 1), 0.95),
-        probability=float(fewer + ties / 2) / resamples,
-        p=min(1.0, 2 * float(min(fewer, more) + ties + 1) / (resamples + 1)),
-    )
+    low, high = np.quantile(errors / np.maximum(lengths, 1), [(1 - level) / 2, (1 + level) / 2])
+    return (float(low), float(high)), errors
 
 
-def _totals(
-    rows: Sequence[Sequence[int]], groups: Sequence[str] | None, resamples: int, level: float
-) -> NDArray[np.float64]:
-    """Return (units, 2): errors and reference lengths per unit drawn, an utterance or a group."""
+def unit_totals(rows: Sequence[Sequence[int]], groups: Sequence[str] | None) -> NDArray[np.float64]:
+    """Return (units, 2): errors and reference lengths per unit, an utterance or a group of them.
+
+    Raises InputError without rows, or if the groups do not fit them.
+    """
     if len(rows) == 0:
         raise InputError("there are no utterances for an interval: give at least one")
     if groups is not None and len(groups) != len(rows):
         raise InputError(f"{len(groups)} groups for {len(rows)} utterances: give one group per utterance")
-    if resamples < 1 or not 0 < level < 1:
-        raise InputError(f"resamples={resamples}, level={level}: give 1 or more, and a fraction between 0 and 1")
     units = np.arange(len(rows)) if groups is None else np.unique(list(groups), return_inverse=True)[1]
     errors, lengths = np.asarray(rows, dtype=float).T
     return np.stack([np.bincount(units, weights=errors), np.bincount(units, weights=lengths)], axis=1)
@@ -213,11 +175,6 @@ def _resampled(totals: NDArray[np.float64], resamples: int, seed: int) -> NDArra
         numbers = random.integers(units, size=(len(part), units)) + units * np.arange(len(part))[:, None]
         part[:] = np.bincount(numbers.ravel(), minlength=units * len(part)).reshape(-1, units) @ totals
     return drawn
-
-
-def _quantiles(rates: NDArray[np.float64], level: float) -> tuple[float, float]:
-    low, high = np.quantile(rates, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
 
 
 def _composed(text: str) -> str:

@@ -17,12 +17,14 @@ from distilhubert_ko.data.examples import Example, Split
 from distilhubert_ko.data.reading import DEFAULT_READING, Reading
 from distilhubert_ko.decoding import ctc, decoder
 from distilhubert_ko.errors import InputError, ModelError
-from distilhubert_ko.evaluation import metrics
-from distilhubert_ko.evaluation.breakdown import Comparison, Prediction
+from distilhubert_ko.evaluation import metrics, significance
+from distilhubert_ko.evaluation.breakdown import Comparison, Prediction, known_speakers
 from distilhubert_ko.files import outputs, writing
 from distilhubert_ko.model_folder import PREDICTIONS, RECIPE, REPORT
 from distilhubert_ko.recipe import Corpora, Recipe, load_recipe
 from distilhubert_ko.recognition.transcriber import Transcriber, recognise_in_chunks
+
+INTERVALS = ("cer_ci95", "cer_no_space_ci95", "cer_speakers_ci95", "cer_no_space_speakers_ci95")
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,11 @@ class Report:
     corpus_revision: str | None = None
     model_revision: str | None = None
     """Commits of the corpus and the model on the Hub; None for a local folder."""
+    cer_speakers_ci95: tuple[float, float] | None = None
+    """Over speakers, see `significance.speaker_interval`; None if one is unknown or there are too few."""
+    cer_no_space_speakers_ci95: tuple[float, float] | None = None
+    dropped_clips: dict[str, list[str]] = field(default_factory=dict)
+    """Reason -> ids."""
     predictions: tuple[Prediction, ...] = field(repr=False, default=())
 
     @property
@@ -68,7 +75,7 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """Return everything except the predictions, as in report.json."""
         table = {name: getattr(self, name) for name in _figures()}
-        return table | {"cer_ci95": list(self.cer_ci95), "cer_no_space_ci95": list(self.cer_no_space_ci95)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in table.items()}
 
 
 def _figures() -> list[str]:
@@ -125,7 +132,12 @@ def _loss(log_probs: np.ndarray, example: Example, transcriber: Transcriber) -> 
 def _report(
     split: Split, predictions: Sequence[Prediction], losses: Sequence[float], transcriber: Transcriber, seconds: float
 ) -> Report:
-    scores = [metrics.score(each.reference, each.hypothesis) for each in predictions]
+    scores = [each.score for each in predictions]
+    speakers = known_speakers(predictions)
+
+    def over_speakers(counts: list[metrics.ErrorCounts]) -> tuple[float, float] | None:
+        return significance.speaker_interval(counts, speakers) if speakers else None
+
     total = sum(scores, metrics.Score())
     finite = [loss for loss in losses if np.isfinite(loss)]
     unknown = unknown_characters([each.reference for each in predictions], transcriber.tokenizer)
@@ -138,6 +150,8 @@ def _report(
         cer_ci95=metrics.bootstrap_interval([score.characters for score in scores]),
         cer_no_space=total.characters_no_space.rate,
         cer_no_space_ci95=metrics.bootstrap_interval([score.characters_no_space for score in scores]),
+        cer_speakers_ci95=over_speakers([score.characters for score in scores]),
+        cer_no_space_speakers_ci95=over_speakers([score.characters_no_space for score in scores]),
         jer=total.jamo.rate,
         wer=total.words.rate,
         loss=float(np.mean(finite)) if finite else float("inf"),
@@ -147,6 +161,7 @@ def _report(
         insertions=total.characters.insertions,
         unknown_characters=unknown.total(),
         dropped=split.dropped,
+        dropped_clips={reason: list(ids) for reason, ids in split.left_out.items()},
         seconds=seconds,
         threads=transcriber.runtime.threads,
         decoding=transcriber.decoder.record(),
@@ -211,17 +226,33 @@ def _is_predictions(path: Path) -> bool:
 
 
 def load_report(folder: Path) -> Report:
-    """Return the report of a model folder without predictions. Raises ModelError if there is none."""
+    """Return the report of a model folder without predictions. Raises ModelError if there is none, or a damaged one."""
     try:
-        table = model_folder.read_json(folder / REPORT)
-        for name in ("cer_ci95", "cer_no_space_ci95"):
-            low, high = table[name]
-            table[name] = (low, high)
-        # Older reports have greedy decoding only, and no commits.
-        table = {"decoding": dict(decoder.GREEDY_RECORD), "corpus_revision": None, "model_revision": None} | table
-        return Report(**{name: table[name] for name in _figures()})
+        found = model_folder.read_record(Report, folder / REPORT)
+        intervals: dict[str, Any] = {name: _pair(getattr(found, name)) for name in INTERVALS}
+        _check_decoding(found.decoding)
+        return dataclasses.replace(found, predictions=(), **intervals)
     except (ModelError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"{folder}: no usable {REPORT} ({error}); measure the model again: "
             f"distilhubert-ko evaluate {folder} CORPUS --json {folder / REPORT}"
         ) from error
+
+
+def _pair(interval: Any) -> tuple[float, float] | None:
+    if interval is None:
+        return None
+    low, high = interval
+    return low, high
+
+
+def _check_decoding(used: dict[str, Any]) -> None:
+    """Raise TypeError or KeyError for a record of decoding that no Decoder gives."""
+    kinds: dict[str, tuple[type, ...]] = {"beam": (int,), "lm": (str, type(None))}
+    if used["lm"] is not None:
+        kinds |= {"lm_order": (int,), "alpha": (int, float), "beta": (int, float)}
+    for name, kind in kinds.items():
+        if not isinstance(used[name], kind):
+            raise TypeError(f"decoding.{name} is {str(used[name])[:100]}")
+    if not all(isinstance(word, str) for word in used.get("hotwords", [])):
+        raise TypeError("decoding.hotwords are no words")

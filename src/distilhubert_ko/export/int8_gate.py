@@ -8,6 +8,7 @@ import numpy as np
 
 from distilhubert_ko.audio.frames import SAMPLE_RATE, FrameGrid
 from distilhubert_ko.data.examples import Example, Split
+from distilhubert_ko.decoding.decoder import NO_LM
 from distilhubert_ko.errors import ExportError, InputError
 from distilhubert_ko.evaluation import report
 from distilhubert_ko.export import calibration
@@ -49,7 +50,7 @@ def write_int8_graph(
     """
 
     def trial(float32: tuple[str, ...] | None) -> PrecisionTrial:
-        measured = report.evaluate_split(Transcriber(folder), split)
+        measured = report.evaluate_split(Transcriber(folder, lm=NO_LM), split)
         made = PrecisionTrial(float32, measured.cer)
         on_trial(made)
         return made

@@ -159,6 +159,7 @@ class CtcTrainer(RecipeTrainer):
             precision=self.precision,
             device=str(self.args.device),
             pretrained_revision=model_folder.revision(self.recipe.model.pretrained),
+            pretrained_is_folder=Path(self.recipe.model.pretrained).is_dir(),
             parameters=sum(parameter.numel() for parameter in self.network.parameters()),
             hidden_size=self.network.config.hidden_size,
             num_hidden_layers=self.network.config.num_hidden_layers,

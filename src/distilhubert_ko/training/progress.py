@@ -18,7 +18,8 @@ class TrainingBar(TrainerCallback):
     def __init__(self, hours: float, measure: str = "cer", name: str = "CER"):
         self.hours = hours  # of speech in an epoch
         self.measure, self.name = measure, name  # of the evaluation
-        self.loss = self.score = float("nan")
+        self.loss: float | None = None
+        self.score: float | None = None
         self.console = Console(stderr=True)
         columns = (TextColumn("step"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}"))
         self.bar = Progress(*columns, TimeRemainingColumn(), console=self.console, transient=False)
@@ -51,7 +52,10 @@ class TrainingBar(TrainerCallback):
     def _description(self, state: TrainerState) -> str:
         hours = (time.monotonic() - self.started) / 3600
         speed = self.hours * ((state.epoch or 0.0) - self.first_epoch) / hours
-        return f"loss {self.loss:.3f} {self.name} {self.score:.3f} {speed:.0f} h of speech/h"
+        known = (("loss", self.loss), (self.name, self.score))  # each from its first log or evaluation on
+        return " ".join(
+            [*(f"{name} {value:.3f}" for name, value in known if value is not None), f"{speed:.0f} h of speech/h"]
+        )
 
 
 class TrainingLogFile(TrainerCallback):

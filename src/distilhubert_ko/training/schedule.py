@@ -28,6 +28,7 @@ class TrainingPlan:
     steps_per_epoch: int
     total_steps: int
     evaluations: list[PlannedStep]
+    warnings: list[str]
     hyperparameters: dict[str, Any]
 
 
@@ -50,11 +51,17 @@ def plan_training(recipe: Recipe, utterances: int) -> TrainingPlan:
 
     evaluations = [
         PlannedStep(step, round(epoch(step), 2), learning_rate(training, step, total))
-        for step in range(training.eval_steps, total + 1, training.eval_steps)
+        for step in sorted({*range(training.eval_steps, total + 1, training.eval_steps), total})  # and at the end
     ]
+    warnings = []
+    if (warmup := training.lr_scheduler_warmup_steps) >= total:
+        warnings.append(
+            f"the warm-up of {warmup:,} steps is as long as the run of {total:,} or longer, so the learning rate never "
+            "reaches training.learning_rate: lower training.lr_scheduler_warmup_steps"
+        )
     hyperparameters = dataclasses.asdict(training)
     hyperparameters["total_train_batch_size"] = training.total_train_batch_size
-    return TrainingPlan(utterances, steps_per_epoch, total, evaluations, hyperparameters)
+    return TrainingPlan(utterances, steps_per_epoch, total, evaluations, warnings, hyperparameters)
 
 
 def learning_rate(training: Training, step: int, total: int) -> float:

@@ -21,6 +21,7 @@ from distilhubert_ko.evaluation.html.charts import Series
 from distilhubert_ko.evaluation.html.excerpts import excerpt, legend
 from distilhubert_ko.evaluation.html.markup import both, escaped, percent, points, table, tag
 from distilhubert_ko.evaluation.html.sections import METRICS, Side, interval_text, side_tag
+from distilhubert_ko.evaluation.significance import PairedTest
 from distilhubert_ko.files import outputs
 from distilhubert_ko.version import __version__
 
@@ -164,26 +165,28 @@ def _comparison(comparison: Comparison) -> str:
             (both("화자", "speakers"), contrast.over_speakers),
         ):
             if paired:
-                low, high = paired.ci95
                 rows.append(
                     [
                         f"<th scope=row>{name}</th><td>{unit}</td>"
                         f"<td>{percent(contrast.first)}</td><td>{percent(contrast.second)}</td>"
                         f'<td class="rate">{points(paired.difference)}</td>'
-                        f'<td class="range">{points(low)} ~ {points(high)}</td>'
-                        f"<td>{percent(paired.probability)}</td><td>{_p(paired.p)}</td>"
+                        f'<td class="range">{_range(paired)}</td>'
+                        f"<td>{charts.GAP if paired.probability is None else percent(paired.probability)}</td>"
+                        f"<td>{_p(paired.p)}</td>"
                     ]
                 )
-    head = [both("지표", "Measure"), both("재추출 단위", "Resampled"), tag(0), tag(1)]
+    head = [both("지표", "Measure"), both("단위", "Unit"), tag(0), tag(1)]
     head += [both("차이(A − B, %p)", "Difference (A − B, points)"), both("95% 구간", "95 % interval")]
     head += [both("A가 나을 확률", "Probability that A is better"), "p"]
     note = both(
-        "쌍체 부트스트랩(paired bootstrap; Bisani와 Ney, 2004)입니다. 두 모델을 항상 같은 발화로 비교하므로, 두 모델 "
-        "모두에 어려운 발화가 있어도 구간이 넓어지지 않습니다. 차이가 음수이면 A의 오류가 더 적습니다. 같은 화자의 "
-        "발화는 함께 틀리기 쉬우므로 화자 단위 검정이 더 엄격합니다.",
-        "This is the paired bootstrap (Bisani and Ney, 2004). It compares both models on the same draws, so utterances "
-        "that are hard for both do not widen the interval. If the difference is negative, A has fewer errors. "
-        "Utterances of one speaker err together, so the test over speakers is stricter.",
+        "p는 정확한 부호 뒤집기 검정(sign-flip test)의 값이라 화자가 적어도 성립합니다. 두 모델을 항상 같은 발화로 "
+        "비교하므로, 두 모델 모두에 어려운 발화가 있어도 구간이 넓어지지 않습니다. 차이가 음수이면 A의 오류가 더 "
+        "적습니다. 같은 화자의 발화는 함께 틀리기 쉬우므로 화자 단위 검정이 더 엄격합니다. 화자가 6명보다 적으면 화자 "
+        "단위 구간은 구하지 않습니다.",
+        "p is that of an exact sign-flip test, which holds for few speakers, too. Both models are compared on the same "
+        "utterances, so those that are hard for both do not widen the interval. If the difference is negative, A has "
+        "fewer errors. Utterances of one speaker err together, so the test over speakers is stricter. With fewer than "
+        "6 speakers there is no interval over them.",
     )
     counted = both(
         f"두 모델을 모두 평가한 발화 {comparison.utterances:,}개",
@@ -195,6 +198,11 @@ def _comparison(comparison: Comparison) -> str:
     return f'<p class="verdict">{_verdict(comparison.cer)}</p><p class="note">{note} {counted}.</p>{content}'
 
 
+def _range(paired: PairedTest) -> str:
+    """Return an interval of a difference, or the mark of a gap if there is none."""
+    return " ~ ".join(points(end) for end in paired.ci95) if paired.ci95 else charts.GAP
+
+
 def _p(value: float) -> str:
     return f"{value:.3f}" if value >= 0.001 else "&lt; 0.001"
 
@@ -202,11 +210,11 @@ def _p(value: float) -> str:
 def _verdict(contrast: Contrast) -> str:
     """Return the result of the test over speakers if they are known, otherwise over utterances."""
     paired = contrast.over_speakers or contrast.over_utterances
-    low, high = (points(end) for end in paired.ci95)
     sign = "= " if paired.p >= 0.001 else ""
+    korean, english = (f", {name} {_range(paired)}" if paired.ci95 else "" for name in ("95% 구간", "95 % interval"))
     numbers = both(
-        f"CER 차이 {points(paired.difference)}%p, 95% 구간 {low} ~ {high}, p {sign}{_p(paired.p)}",
-        f"CER differs by {points(paired.difference)} points, 95 % interval {low} to {high}, p {sign}{_p(paired.p)}",
+        f"CER 차이 {points(paired.difference)}%p{korean}, p {sign}{_p(paired.p)}",
+        f"CER differs by {points(paired.difference)} points{english}, p {sign}{_p(paired.p)}",
     )
     if paired.p >= 0.05:
         return (

@@ -90,11 +90,11 @@ def rates_section(sides: Sequence[Side]) -> str:
     note = both(
         "모든 오류를 더한 뒤 정답의 길이로 나눈 값입니다. 초성·중성·종성은 가장 비슷한 음절끼리 짝지어 세고, 받침이 "
         "없는 것도 종성의 한 종류로 봅니다. 띄어쓰기에서 삭제는 빠뜨린 공백, 삽입은 잘못 넣은 공백입니다. 구간은 "
-        "발화를 재추출한 부트스트랩이며, 화자를 알면 화자 단위로도 구합니다.",
+        "발화를 재추출한 부트스트랩이며, 화자가 6명 이상이면 화자 단위 구간(스튜던트 t)도 구합니다.",
         "A rate is the sum of errors over the length of the references. Initials, medials and finals are counted "
         "between pairs of similar syllables, and a missing final is one kind of final. Deleted spaces are missing "
-        "ones, inserted spaces are wrong ones. Intervals are bootstraps over utterances and, if speakers are known, "
-        "over speakers.",
+        "ones, inserted spaces are wrong ones. Intervals are bootstraps over utterances and, from six known "
+        "speakers on, Student's t over speakers.",
     )
     return f'<p class="note">{note}</p>{table(head, rows, both("오류율", "Error rates"))}'
 
