@@ -1,9 +1,8 @@
 """Whether two systems differ, and how sure a rate is, also for few speakers, whose utterances err together.
 
-Tests are exact sign-flip tests (Fisher, "The Design of Experiments", 1935, section 21; Good, "Permutation, Parametric
-and Bootstrap Tests of Hypotheses", 2005): if two systems are equally good, then in each unit, an utterance or a
-speaker, the difference of their errors could as well have the other sign. All 2^units choices of signs are counted, so
-the test holds for any number of units. It can find p < 0.05 from six units on.
+Tests are exact sign-flip tests (Fisher, "The Design of Experiments", 1935, section 21). A unit is an utterance or a
+speaker. If two systems are equally good, the difference of their errors in a unit could as well have the other sign.
+All 2^units choices of signs are counted, so the test holds for any number of units. It can find p < 0.05 from six on.
 
 Intervals over speakers take the sum of a speaker's errors as one observation, and Student's t (Cochran, "Sampling
 Techniques", 1977, section 6.4, the ratio estimator). Over utterances they are percentile bootstraps.
