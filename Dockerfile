@@ -1,7 +1,8 @@
 # The server on a CPU. Build it from the repository, and give it a model folder that has been exported:
 #   docker build -t distilhubert-ko .
 #   docker run --rm -p 127.0.0.1:8000:8000 -v "$PWD/demo:/model:ro" distilhubert-ko
-FROM python:3.12-slim
+# The base is fixed by its digest. To renew it: docker buildx imagetools inspect python:3.12-slim
+FROM python:3.12-slim@sha256:78387bc3881b8273120a12ebe6c1ab22b018ccc2c9adf565ae1ac9b536e184ea
 
 WORKDIR /build
 COPY pyproject.toml README.md LICENSE constraints.txt ./

@@ -33,6 +33,18 @@ def signed(value: float, decimals: int = 4) -> str:
     return f"{value:+.{decimals}f}".replace("-", "−")
 
 
+# docs/installing.md
+
+
+def licences() -> str:
+    """Return the table of the packages by licence, from checks/licences.py."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for name, found in report("licences")["packages"].items():
+        names.setdefault((found["extra"], found["licence"]), []).append(name)
+    rows = ((extra, licence, ", ".join(packages)) for (extra, licence), packages in names.items())
+    return table(("Comes with", "Licence", "Packages"), rows)
+
+
 # docs/training.md
 
 MODELS = {"demo": "`recipes/demo.toml`", "pansori": "`recipes/pansori.toml`", "zeroth-sample": "`recipes/pansori.toml`"}

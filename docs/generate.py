@@ -113,6 +113,7 @@ def training_row(language: str) -> tuple[str, str, str]:
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"compared": partial(compared, "en")},
     "README.ko.md": {"compared": partial(compared, "ko")},
+    "docs/installing.md": {"licences": figures.licences},
     "docs/training.md": {"results": figures.results},
     "docs/evaluating.md": {"significance": figures.significance},
     "docs/exporting.md": {"speeds": figures.speeds},
