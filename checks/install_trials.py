@@ -71,8 +71,9 @@ class Trial:
 def make_materials(folder: Path) -> None:
     """Write what the trials read: models, recordings, manifests, texts, a recipe and a trained model's records."""
     folder.mkdir(parents=True)
-    save_network(new_network(), folder / "bare", SYLLABLES)
-    save_network(new_network(), folder / "model", SYLLABLES)
+    network = new_network()
+    for name in ("bare", "model"):
+        save_network(network, folder / name, SYLLABLES)
     exporting.export_graph(folder / "model")
     wave = clip(2 * SAMPLE_RATE)
     (folder / "calls").mkdir()
