@@ -24,6 +24,25 @@ def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "\n".join([drawn[0], "|---" * len(lines[0]) + "|", *drawn[1:]])
 
 
+def published() -> str:
+    """Return the table of benchmarks/published.py: ours against plain Transformers, without and with padding."""
+    found = report("published")
+    names = {"one length": "cut to one length", "padded": "as they are, padded in batches"}
+    rows = []
+    for name, shown in names.items():
+        row = found["rows"][name]
+        first, last = (f"{ours:.3f}, {theirs:.3f}" for ours, theirs in (row["first_losses"], row["last_losses"]))
+        apart = [row["loss"], row["mean_loss"], row["learning_rate"], *row["weights"].values()]
+        rows.append((shown, first, last, *(f"{value:.1e}" for value in apart)))
+    header = ("Clips", "First loss, here and there", "Last loss", "Loss, largest", "Loss, mean", "Learning rate")
+    return (
+        table((*header, "Encoder's weights", "Head's weights"), rows)
+        + f"\n\n{found['steps']} steps of twice {found['batch']} clips of Pansori TEDxKR, {found['seconds'][0]:g} to "
+        f"{found['seconds'][1]:g} s. The network has random weights and a width of {found['hidden_size']}. Differences "
+        f"from Transformers {found['transformers']} are relative. Weights are compared with how far they went."
+    )
+
+
 def _x_real_time(speed: float) -> str:
     return f"{speed:.0f} x real time"
 

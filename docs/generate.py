@@ -116,6 +116,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "docs/installing.md": {"licences": figures.licences},
     "docs/training.md": {"results": figures.results},
     "docs/evaluating.md": {"significance": figures.significance},
+    "docs/published-recipe.md": {"published": figures.published},
     "docs/exporting.md": {"speeds": figures.speeds},
     "docs/language-models.md": {"beam": figures.beams},
     "docs/accuracy.md": {"recognition": figures.recognition, "accuracy": figures.accuracy},

@@ -47,11 +47,8 @@ def ours(config: recipe.Recipe, folder: Path) -> Course:
     return Course.of(model_folder.read_log(folder), load_file(kept / model_folder.WEIGHTS))
 
 
-def plain(config: recipe.Recipe, folder: Path, *, masked: bool = False) -> Course:
-    """Train a recipe as Transformers' CTC example does, from the same weights, in float32 on the CPU.
-
-    With `masked` the network is given an attention mask, which the example's encoder does not ask for.
-    """
+def plain(config: recipe.Recipe, folder: Path) -> Course:
+    """Train a recipe as Transformers' CTC example does, from the same weights, in float32 on the CPU."""
     data, training = prepare_dataset(config), config.training
     weights = start(config)
     network = HubertForCTC(HubertConfig.from_dict(build_network(config.model, data.tokenizer).config.to_dict()))
@@ -64,11 +61,10 @@ def plain(config: recipe.Recipe, folder: Path, *, masked: bool = False) -> Cours
     def collate(clips: list[Any]) -> dict[str, Tensor]:
         waves = [torch.from_numpy(clip["wave"]) for clip in clips]
         labels = [torch.from_numpy(clip["labels"]) for clip in clips]
-        mask = pad_sequence([torch.ones(len(wave), dtype=torch.long) for wave in waves], batch_first=True)
         return {
             "input_values": pad_sequence(waves, batch_first=True),
             "labels": pad_sequence(labels, batch_first=True, padding_value=-100),
-        } | ({"attention_mask": mask} if masked else {})
+        }
 
     trainer = Trainer(
         network,
