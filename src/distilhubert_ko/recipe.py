@@ -147,6 +147,12 @@ class Augment:
     join_prob: float = 0.0
     """Share of clips that others follow after a pause, whole, up to a length drawn below data.max_seconds: for corpora
     of short clips, since a network that heard no long ones makes more errors in them."""
+    nonspeech_prob: float = 0.0
+    """Share of clips that get silence or noise: two thirds before and after them, and a third in their place, with
+    nothing to write. So a model learns to write nothing where nobody speaks."""
+    nonspeech_after_epochs: int = 0
+    """Epochs without that before it begins. A network from random weights that cannot write yet would learn from
+    silence that the blank is always right."""
     splice_prob: float = 0.0
     """Share of clips that continue, after a space between two words, as another clip of the same speaker, so that
     sentences are not learnt by heart (Lam et al., Interspeech 2021)."""
@@ -154,13 +160,15 @@ class Augment:
     """A model folder or a Hub id, fine-tuned with CTC and exported, that finds the spaces; an earlier run's is fine."""
 
     def __post_init__(self) -> None:
-        _require_shares("augment", self, "reverb_prob noise_prob join_prob splice_prob")
+        _require_shares("augment", self, "reverb_prob noise_prob join_prob nonspeech_prob splice_prob")
         if not self.speeds or not 0.5 <= min(self.speeds) <= max(self.speeds) <= 2:
             raise RecipeError(f"augment.speeds is {list(self.speeds)}: give one or more between 0.5 and 2")
         for key in ("reverb_seconds", "noise_snr_db"):
             low, high = getattr(self, key)
             if not low <= high or (key == "reverb_seconds" and low <= 0):
                 raise RecipeError(f"augment.{key} is {[low, high]}: give the lower end first, and seconds above 0")
+        if self.nonspeech_after_epochs < 0:
+            raise RecipeError(f"augment.nonspeech_after_epochs is {self.nonspeech_after_epochs}: give 0 or more")
         if self.splice_prob and not self.splice_model:
             raise RecipeError(
                 "augment.splice_prob needs augment.splice_model: name a model folder that finds the spaces"

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from distilhubert_ko.audio.frames import FRAME_STEP, SAMPLE_RATE
 from distilhubert_ko.decoding import ctc
+from distilhubert_ko.recognition.alignment import align_text
 from distilhubert_ko.recognition.segments import LONGEST
 from distilhubert_ko.recognition.silence import PADDING, SHORTEST, SILENCE, regions_with_audio
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.recognition.windows import SpeechRegion
+from tests.support.media import encoded, with_pauses
 from tests.support.model import clip
 
 RNG = np.random.default_rng(7)
@@ -103,3 +105,19 @@ def test_a_stream_says_nothing_in_silence(transcriber: Transcriber) -> None:
     for _ in range(40):
         assert live.feed(quiet(8_000)).partial == ""
     assert live.finish().words == ()
+
+
+@pytest.mark.parametrize("seconds", [5, 63])
+def test_no_text_is_placed_in_silence(transcriber: Transcriber, seconds: int) -> None:
+    wave = np.concatenate([clip(40_000), np.zeros(seconds * SAMPLE_RATE, np.float32), clip(40_000, 2)])
+    first, second = align_text(transcriber, wave, "가나다라 마바\n거너 더러").segments
+    assert first.end <= 2.5 + PADDING / SAMPLE_RATE
+    assert second.start >= 2.5 + seconds - PADDING / SAMPLE_RATE
+
+
+def test_a_cue_stands_where_the_audio_of_a_video_is(transcriber: Transcriber) -> None:
+    content = encoded(clip(40_000), SAMPLE_RATE, "matroska", "pcm_f32le", pictures=7)
+    words = transcriber(with_pauses(content, "matroska", {-1.0: 4.0})).words
+    assert words
+    assert words[0].start == pytest.approx(4, abs=0.3)
+    assert words[-1].end == pytest.approx(6.5, abs=0.3)

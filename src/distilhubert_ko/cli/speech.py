@@ -240,7 +240,7 @@ def align_command(
     ] = OneChannel.MIX,
     track: TrackOption = None,
     vad_filter: Annotated[
-        bool, typer.Option("--vad-filter", help="Find speech first, and place the text only there (needs silero-vad).")
+        bool, typer.Option("--vad-filter", help="Find speech first, and place the text only there.")
     ] = False,
     threads: ThreadsOption = None,
 ) -> None:

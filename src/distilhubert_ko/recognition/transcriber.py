@@ -171,7 +171,7 @@ class Transcriber:
     def speech_log_probs(self, wave: np.ndarray, vad: VadOptions) -> np.ndarray:
         """Return log-probabilities (frames, vocabulary) of a wave of any length, in which only speech is recognised.
 
-        Raises AudioError where nobody speaks, and MissingExtraError without silero-vad.
+        Raises AudioError where nobody speaks.
         """
         regions = self._detector.regions([wave], vad)
         if not regions:

@@ -54,12 +54,24 @@ def add_reverb(wave: Wave, seconds: float, random: np.random.Generator) -> Wave:
 
 def add_noise(wave: Wave, snr_db: float, random: np.random.Generator) -> Wave:
     """Return `wave` (samples,) with noise `snr_db` decibels below it, of a colour between white and brown."""
-    spectrum = np.fft.rfft(random.standard_normal(len(wave), np.float32))
-    # Power falls with the frequency to the power of -2 (brown) to 0 (white).
-    spectrum *= np.arange(1, len(spectrum) + 1, dtype=np.float32) ** np.float32(-random.uniform(0, 1))
-    noise = np.fft.irfft(spectrum, len(wave))
+    noise = coloured_noise(len(wave), random)
     loudness = root_mean_square(wave) / max(root_mean_square(noise), 1e-9) * 10 ** (-snr_db / 20)
     return (wave + noise * loudness).astype(np.float32)
+
+
+def coloured_noise(samples: int, random: np.random.Generator, resonance: float | None = None) -> Wave:
+    """Return noise (samples,) of a colour between white and brown, with a `resonance` in Hz if given.
+
+    Its root mean square is 1.
+    """
+    spectrum = np.fft.rfft(random.standard_normal(samples, np.float32))
+    # Power falls with the frequency to the power of -2 (brown) to 0 (white).
+    spectrum *= np.arange(1, len(spectrum) + 1, dtype=np.float32) ** np.float32(-random.uniform(0, 1))
+    if resonance is not None:
+        distance = np.linspace(0, SAMPLE_RATE / 2, len(spectrum), dtype=np.float32) - resonance
+        spectrum *= 1 / (1 + (distance / (0.2 * resonance)) ** 2)
+    noise = np.fft.irfft(spectrum, samples)
+    return (noise / max(root_mean_square(noise), 1e-9)).astype(np.float32)
 
 
 def root_mean_square(wave: NDArray[np.floating]) -> float:

@@ -18,12 +18,14 @@ from distilhubert_ko.decoding import ctc
 from distilhubert_ko.errors import AudioError, CorpusError
 from distilhubert_ko.text.tokenizer import Tokenizer
 from distilhubert_ko.training.augment import augment_wave
+from distilhubert_ko.training.nonspeech import nonspeech, surround
 from distilhubert_ko.training.splice import Splicer
 
 CACHE_HOURS = 6.0  # of decoded speech kept in memory: 16,000 x 4 bytes x 3,600 s are 0.23 GB per hour
 WIDTH = 6400  # samples, 0.4 s: batches are a multiple of it long, so that memory freed by one fits another (lab notes)
 UNREADABLE = 0.01  # the share of training clips that may turn out not to be decodable; one always may
 PAUSES = (0.1, 0.6)  # s, between clips that are joined
+ALONE = 1 / 3  # of the clips that get what nobody says, those that it replaces
 LIMITS = recipe.Data()
 
 Clip = dict[str, np.ndarray]
@@ -90,6 +92,8 @@ class AugmentedClips(Clips):
         random = np.random.default_rng((self.seed, self.epoch, index))
         clip = self._spliced(index, random) or self._readable(index)
         clip = self._joined(clip, self.followers(index, self.epoch), random)
+        if self.augment.nonspeech_prob and self.epoch >= self.augment.nonspeech_after_epochs:
+            clip = self._among_nonspeech(clip, random)
         fewest = ctc.min_frames(clip["labels"].tolist())
         return {"wave": augment_wave(clip["wave"], self.augment, random, fewest, self.grid), "labels": clip["labels"]}
 
@@ -169,6 +173,13 @@ class AugmentedClips(Clips):
             waves += [np.zeros(int(random.uniform(*PAUSES) * SAMPLE_RATE), np.float32), following["wave"]]
             labels += [np.array([self.tokenizer.delimiter_id]), following["labels"]]
         return {"wave": np.concatenate(waves), "labels": np.concatenate(labels)}
+
+    def _among_nonspeech(self, clip: Clip, random: np.random.Generator) -> Clip:
+        """Return a clip as it is, or among what nobody says, or that alone in its place, with nothing to write."""
+        drawn = random.random() / self.augment.nonspeech_prob
+        if drawn < ALONE:
+            return {"wave": nonspeech(len(clip["wave"]), random), "labels": clip["labels"][:0]}
+        return {"wave": surround(clip["wave"], random), "labels": clip["labels"]} if drawn < 1 else clip
 
     def _spliced(self, index: int, random: np.random.Generator) -> Clip | None:
         if self.splicer is None or random.random() >= self.augment.splice_prob:
