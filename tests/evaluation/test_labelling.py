@@ -42,7 +42,7 @@ def transcriber(exported: Path) -> Transcriber:
 def untranscribed(tmp_path: Path) -> Path:
     """Return a folder of three clips and a silent one, without transcripts."""
     for name, samples in zip("abc", LENGTHS, strict=True):
-        soundfile.write(tmp_path / f"{name}.wav", clip(samples), 16_000)
+        soundfile.write(tmp_path / f"{name}.wav", clip(samples), 16_000, subtype="FLOAT")
     soundfile.write(tmp_path / "silence.wav", np.zeros(16_000), 16_000)
     return tmp_path
 

@@ -3,7 +3,6 @@
 import itertools
 import json
 import re
-import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from distilhubert_ko.model.network import normalise_waves
 from distilhubert_ko.model_folder import weights
 from distilhubert_ko.recognition.transcriber import Transcriber
 from tests.support.model import clip, opened, padded, together
+from tests.support.transcripts import heard, letters
 
 LENGTHS = (400, 401, 719, 16_001, 33_333)
 CLASSES: dict[str, tuple[Any, Any]] = {
@@ -274,15 +274,9 @@ def test_a_converted_model_gives_the_text_of_transformers(converted: Converted) 
     for samples in (400, 33_333, 80_000):
         ids = theirs(converted.folder, speech(samples)).argmax(-1)
         expected = re.sub("</?s>", "", tokenizer.decode(ids))
-        found = converted.transcriber(speech(samples)).text
-        assert spelled(found) == spelled(" ".join(expected.split()))
+        found = heard(converted.transcriber(speech(samples)))
+        assert found == letters(expected)
         assert samples < 80_000 or len(found) > 20
-
-
-def spelled(text: str) -> str:
-    """Hangul as the letters of its jamo, whichever form it is in."""
-    names = (unicodedata.name(one) for one in unicodedata.normalize("NFD", text))
-    return "".join(unicodedata.lookup(re.sub("CHOSEONG|JUNGSEONG|JONGSEONG", "LETTER", name)) for name in names)
 
 
 def test_converting_leaves_the_folder_as_it_was(converted: Converted) -> None:
