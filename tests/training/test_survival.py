@@ -51,6 +51,8 @@ FILES = {
     "rng_state.pth",
     "scheduler.pt",
     "trainer_state.json",
+    "pending_loss.json",
+    "recipe.toml",
 }
 
 
