@@ -119,7 +119,11 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "docs/published-recipe.md": {"published": figures.published},
     "docs/exporting.md": {"speeds": figures.speeds},
     "docs/language-models.md": {"beam": figures.beams},
-    "docs/accuracy.md": {"recognition": figures.recognition, "accuracy": figures.accuracy},
+    "docs/accuracy.md": {
+        "recognition": figures.recognition,
+        "consistency": gpu_figures.consistency,
+        "accuracy": figures.accuracy,
+    },
     "docs/reliability.md": {
         "kills": figures.kills,
         "ranks": figures.ranks,

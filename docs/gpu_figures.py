@@ -1,4 +1,4 @@
-"""Tables of docs/reliability.md and docs/scaling.md from the report of checks/gpu.py."""
+"""Tables of docs/reliability.md, docs/scaling.md and docs/accuracy.md from what was seen on a GPU."""
 
 from docs.figures import report, table
 
@@ -79,3 +79,16 @@ def steps() -> str:
                 )
             )
     return f"{table(header, rows)}\n\nMeasured on one {measured['gpu']} with PyTorch {measured['torch']}."
+
+
+def consistency() -> str:
+    """Return the table of the runs of korean-small on a GPU, with and without CR-CTC."""
+    steps = (400, 800, 1200, 1600, 2000)
+    header = ("Run", "Learning rate", "Mel frames masked", *(f"CER at step {step:,}" for step in steps), "Loss")
+    rows = []
+    for run in report("korean_small_gpu")["runs"]:
+        found = {each["step"]: each for each in run["evaluations"]}
+        cers = (f"{found[step]['cer']:.4f}" for step in steps)
+        masked = f"{run['mask_time_prob']:.0%}"
+        rows.append((run["run"], f"{run['learning_rate']:g}", masked, *cers, f"{found[steps[-1]]['loss']:.3f}"))
+    return table(header, rows)

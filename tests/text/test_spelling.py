@@ -10,6 +10,7 @@ from benchmarks.readings import main as measure_readings
 from distilhubert_ko.errors import InputError
 from distilhubert_ko.text.counters import COUNTERS, say_count
 from distilhubert_ko.text.normalise import normalise, readings
+from distilhubert_ko.text.numbers import to_digits
 from distilhubert_ko.text.numerals import figures, native_korean, sino_korean
 from distilhubert_ko.text.spelling import read
 
@@ -133,6 +134,13 @@ def test_a_range_can_always_be_read_in_full(low, separator, counter):
 )
 def test_more_ways_of_writing_numbers(typed, expected):
     assert normalise(typed, spell=True) == expected
+
+
+@pytest.mark.parametrize("unit", ["1-", "1+", "1.", "A1", "A&", "W", "1~", "1 2개 ", "삼 년 ", "이천 ", "이 대 "])
+def test_a_long_run_of_anything_is_read_in_linear_time(unit):
+    text = unit * 3000  # what is quadratic takes minutes
+    assert normalise(text, spell=True)
+    assert to_digits(text)
 
 
 def test_the_shared_cases_are_read_as_people_read_them():

@@ -60,18 +60,22 @@ _WORDS |= _ABBREVIATIONS
 _ENGLISH_DIGITS = "제로 원 투 쓰리 포 파이브 식스 세븐 에이트 나인 텐".split()
 # A digit before these is English too: 3D, 4K, 2PM.
 _AFTER_ENGLISH_DIGIT = {"d", "k", "g", "pm", "ne"}
-LATIN = re.compile(r"[A-Za-z]+(?:[&/.·-]?[A-Za-z0-9]+)*")
+LATIN = re.compile(r"[A-Za-z]+(?:[&/.·-]?[A-Za-z0-9]+){0,9}")
 """Latin letters with the digits, ampersands and hyphens inside them: KBS, M&A, H1N1, KF-21."""
 DIGIT_AND_LATIN = re.compile(r"(?<![0-9.,])([0-9])([A-Za-z]+)(?![A-Za-z])")
 _RUNS = re.compile(r"[A-Za-z]+|[0-9]{1,12}(?:\.[0-9]+)?|[&/.·-]")
 MOST_READINGS = 64
+MOST_PARTS = 24
 
 
 def combine(*parts: tuple[str, ...]) -> tuple[str, ...]:
     """Return what parts give one after another, in every choice of their readings; the first is the default.
 
-    At most MOST_READINGS are kept, so that long texts do not multiply without end.
+    At most MOST_READINGS are kept, and of more than MOST_PARTS parts the default alone, so that long texts do not
+    multiply without end.
     """
+    if len(parts) > MOST_PARTS:
+        return ("".join(part[0] for part in parts),)
     readings: tuple[str, ...] = ("",)
     for part in parts:
         readings = tuple(before + after for before, after in product(readings, part))[:MOST_READINGS]

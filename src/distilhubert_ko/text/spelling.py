@@ -58,8 +58,9 @@ _SPACED_DECIMAL = re.compile(
     r"(?<![0-9])(?:(?<=[가-힣] )([0-9]{1,3})\. ([0-9]{1,3})(?![0-9.]|\s?[월번시])"
     r"|([0-9]{1,3})\. ([0-9]{1,3})(?=[%‰배]))"
 )
+_PLAIN = r"[0-9]{1,15}(?:\.[0-9]{1,15})?"
 # With an equals sign a minus is one too; without, the last number may have a unit, so it is read on its own.
-_EQUATION = re.compile(r"(?<![0-9])[0-9.]+(?:\s?[-+−×x÷]\s?[0-9.]+)+\s?=\s?[0-9]+(?![0-9])")
+_EQUATION = re.compile(rf"(?<![0-9.]){_PLAIN}(?:\s?[-+−×x÷]\s?{_PLAIN}){{1,9}}\s?=\s?{_PLAIN}(?![0-9])")
 _TERM = re.compile(r"(?<![0-9])[0-9]+(?:\.[0-9]+)?\s?[+×x÷]\s?(?=[0-9])")
 _OPERATORS = {
     "+": ("더하기", "플러스"),

@@ -1,0 +1,149 @@
+"""What CR-CTC and a teacher are worth at equal compute, on small networks and Pansori's training speakers.
+
+    python -m benchmarks.whisper_levers train --whisper WHISPER --teacher MODEL --speech SPEECH --work DIR
+    python -m benchmarks.whisper_levers table --speech SPEECH --work DIR
+
+WHISPER is a folder of openai/whisper-base, MODEL one that a Whisper was fine-tuned to, SPEECH a folder with Pansori
+TEDxKR in pansori-tedxkr/. What is trained lies in DIR, and what is there is not trained again.
+
+Two networks are compared with themselves. The first two layers of Whisper's encoder learn with and without CR-CTC. Its
+steps see each clip twice and therefore it has half of the epochs. A narrow HuBERT learns from random weights with and
+without the teacher. The one without has more epochs, by the seconds that a step of each takes. Scores are those of the
+last weights on the test speakers, greedy. `table` writes docs/results/whisper_levers.json.
+"""
+
+import argparse
+import dataclasses
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.accuracy import CORPUS, NARROW, pooled, predictions
+from distilhubert_ko import model_folder, recipe
+from distilhubert_ko.data.reading import Reading
+from distilhubert_ko.evaluation import metrics, report
+from distilhubert_ko.export import exporting
+from distilhubert_ko.files import writing
+from distilhubert_ko.recognition.transcriber import Transcriber
+from distilhubert_ko.training import finetune
+from distilhubert_ko.training.checkpoints import CHECKPOINTS
+
+RESULTS = Path(__file__).parents[1] / "docs" / "results" / "whisper_levers.json"
+
+
+@dataclass(frozen=True)
+class Row:
+    """Changes to recipes/korean-small.toml, as `--set` takes them."""
+
+    changes: tuple[str, ...]
+    seeds: tuple[int, ...]
+    against: str = ""
+
+
+WHISPER = ("model.pretrained={whisper}", "model.encoder_layers=2")
+STUDENT = (
+    *(f"model.{key}={getattr(NARROW, key)}" for key in "hidden_size num_attention_heads intermediate_size".split()),
+    f"model.conv_dim={[*NARROW.conv_dim]}",
+    f"model.num_conv_pos_embeddings={NARROW.num_conv_pos_embeddings}",
+    "model.pretrained=random",
+    "model.freeze_feature_encoder=false",
+    "training.learning_rate=1e-3",
+    "training.head_learning_rate=0",
+    "training.head_only_steps=0",
+    "training.blank_evaluations=100",
+)
+ROWS = {
+    "plain": Row((*WHISPER, "training.num_epochs=6"), (1, 2, 3)),
+    "consistent": Row(
+        (*WHISPER, "training.num_epochs=3", "training.consistency_weight=0.2"), (1, 2, 3), against="plain"
+    ),
+    "untaught": Row((*STUDENT, "training.num_epochs=14"), (1,)),
+    "taught": Row(
+        (*STUDENT, "training.num_epochs=10", "teaching.teacher={teacher}", "teaching.weight=0.5"),
+        (1,),
+        against="untaught",
+    ),
+}
+
+
+def train(arguments: argparse.Namespace, row: str, seed: int) -> None:
+    """Train a row with a seed, and score its last weights on the test speakers."""
+    scale = (
+        *(
+            f"data.{split}={CORPUS.format(name)}"
+            for split, name in (("train", "train"), ("eval", "dev"), ("test", "test"))
+        ),
+        f"data.root={arguments.speech}",
+        "data.max_seconds=12.0",
+        "training.eval_steps=100000",
+        f"training.seed={seed}",
+    )
+    changes = [change.format(**vars(arguments)) for change in ROWS[row].changes]
+    config = recipe.load_recipe(recipe.find_recipe("korean-small"), (*scale, *changes))
+    out = arguments.work / "rows" / f"{row}-{seed}"
+    if not (out / "training.json").is_file():
+        finetune.fine_tune(config, out, resume=(out / CHECKPOINTS).is_dir())
+    if not (out / model_folder.REPORT).is_file():
+        exporting.export_graph(out)
+        measured = report.evaluate_model(
+            Transcriber(out, threads=1), CORPUS.format("test"), reading=Reading(root=arguments.speech)
+        )
+        report.save_report(measured, out / model_folder.REPORT)
+
+
+def table(work: Path) -> list[dict[str, Any]]:
+    """Return a record for each row: CER of each seed, and a paired test over utterances and over speakers."""
+    records = []
+    for name, row in ROWS.items():
+        folders = finished(work, name, row.seeds)
+        if not folders:
+            continue
+        reports = [json.loads((folder / model_folder.REPORT).read_text(encoding="utf-8")) for folder in folders]
+        runs = [json.loads((folder / model_folder.TRAINING).read_text(encoding="utf-8")) for folder in folders]
+        record = {
+            "row": name,
+            "cers": [each["cer"] for each in reports],
+            "cer": statistics.mean(each["cer"] for each in reports),
+            "cer_no_space": statistics.mean(each["cer_no_space"] for each in reports),
+            "train_seconds": [each["train_seconds"] for each in runs],
+        }
+        others = finished(work, row.against, row.seeds) if row.against else []
+        if len(others) == len(folders):
+            speakers = [
+                each["speaker"] for _, each in sorted(predictions(folders[0], model_folder.PREDICTIONS).items())
+            ]
+            errors, baseline = (pooled(each, model_folder.PREDICTIONS) for each in (folders, others))
+            for unit, groups in (("utterances", None), ("speakers", speakers)):
+                test = metrics.paired_bootstrap(errors, baseline, groups=groups)
+                record[f"against_{row.against}_{unit}"] = dataclasses.asdict(test)
+        records.append(record)
+    return records
+
+
+def finished(work: Path, row: str, seeds: Sequence[int]) -> list[Path]:
+    folders = [work / "rows" / f"{row}-{seed}" for seed in seeds]
+    return [folder for folder in folders if (folder / model_folder.REPORT).is_file()]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("step", choices=("train", "table"))
+    parser.add_argument("--whisper", type=Path)
+    parser.add_argument("--teacher", type=Path)
+    parser.add_argument("--speech", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--rows", nargs="+", default=[*ROWS], choices=[*ROWS])
+    arguments = parser.parse_args()
+    if arguments.step == "table":
+        writing.write_json(RESULTS, table(arguments.work))
+        return
+    for row in arguments.rows:
+        for seed in ROWS[row].seeds:
+            train(arguments, row, seed)
+
+
+if __name__ == "__main__":
+    main()
