@@ -19,7 +19,8 @@ from distilhubert_ko import model_folder, recipe
 from distilhubert_ko.training import finetune
 from distilhubert_ko.training.checkpoints import CHECKPOINTS, checkpoint_folder, last_whole_checkpoint
 from distilhubert_ko.training.distill import distill
-from distilhubert_ko.training.trainer import STATE, InterruptedTrainingError, RecipeTrainer
+from distilhubert_ko.training.resuming import STATE
+from distilhubert_ko.training.trainer import InterruptedTrainingError, RecipeTrainer
 
 WARM = 5  # steps that no speed is taken from
 ZEROTH = "zeroth"  # the folder of the first run, whose model is the teacher of another

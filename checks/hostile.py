@@ -11,6 +11,7 @@ import json
 import os
 import re
 import struct
+import typing
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -309,8 +310,10 @@ def _checkpoint() -> Files:
 
 
 def _report() -> bytes:
-    values = {"str": "manifest:m.jsonl#test", "int": 3, "float": 0.5}
-    fields = {field.name: values.get(str(field.type), {}) for field in dataclasses.fields(Report)}
+    values = {str: "manifest:m.jsonl#test", int: 3, float: 0.5}
+    kinds = typing.get_type_hints(Report)
+    required = (each.name for each in dataclasses.fields(Report) if each.default is each.default_factory)
+    fields = {name: values.get(kinds[name], {}) for name in required}
     return json.dumps(fields | {"cer_ci95": [0, 1], "cer_no_space_ci95": [0, 1]}, indent=2).encode()
 
 

@@ -10,9 +10,7 @@ have to be all old or all new. The next run has to end well, and that of `bulk` 
 
 import argparse
 import hashlib
-import importlib
 import json
-import multiprocessing
 import os
 import platform
 import random
@@ -31,19 +29,12 @@ from distilhubert_ko.bulk.outputs import own_parts, read_shard
 from distilhubert_ko.cli import main as cli
 from distilhubert_ko.data.corpora import read_corpus
 from distilhubert_ko.files import writing
+from tests.support.processes import pristine
 
 CLIPS = 6
 LATE = 12  # operations with files, at the end of a command
-HEAVY = (
-    *("matplotlib.figure", "matplotlib.backends.backend_agg", "kenlm"),
-    *(
-        f"distilhubert_ko.{name}"
-        for name in ("bulk.run", "evaluation.card", "evaluation.html.page", "export.exporting")
-    ),
-)
 FILE_EVENTS = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "ctypes.dlsym")
 Files = dict[str, str]
-forked = multiprocessing.get_context("fork")  # a new interpreter would spend most of its life on imports
 
 
 @dataclass(frozen=True)
@@ -141,8 +132,8 @@ def command_process(line: str, work: Path, count: Any, fatal: int) -> None:
 
 def run(line: str, work: Path, fatal: int = 0, seconds: float | None = None) -> tuple[int | None, int, float]:
     """Return the exit code of a command, how often it dealt with a file, and its seconds."""
-    count, started = forked.Value("i", 0), time.monotonic()
-    process = forked.Process(target=command_process, args=(line, work, count, fatal))
+    count, started = pristine.Value("i", 0), time.monotonic()
+    process = pristine.Process(target=command_process, args=(line, work, count, fatal))
     process.start()
     process.join(seconds)
     if process.is_alive():
@@ -254,8 +245,6 @@ def main() -> None:
         (base / "template").mkdir()
         prepare(base / "template", options.model)
         os.environ["XDG_CACHE_HOME"] = str(base / "cache")
-        for name in HEAVY:  # here, and not in each process that is forked
-            importlib.import_module(name)
         chosen = [options.only] if options.only else [*VICTIMS]
         found = {name: measure(name, VICTIMS[name], base, options.kills, options.seed) for name in chosen}
     record = {"seed": options.seed, "machine": platform.machine(), "commands": found}
