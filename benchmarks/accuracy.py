@@ -64,6 +64,10 @@ NARROW = recipe.Model(
 )
 RESULTS = Path(__file__).parents[1] / "docs" / "results" / "accuracy.json"
 CORPUS = "librispeech:pansori-tedxkr#{}"
+SPLITS = tuple(
+    f"data.{split}={CORPUS.format(name)}" for split, name in (("train", "train"), ("eval", "dev"), ("test", "test"))
+)
+"""The speakers of Pansori, as `--set` takes them."""
 
 
 @dataclass(frozen=True)
@@ -206,10 +210,7 @@ def fine_tuning(work: Path, speech: Path, changes: Sequence[str]) -> recipe.Reci
     has the same share of the steps as in the published run.
     """
     scale = (
-        *(
-            f"data.{split}={CORPUS.format(name)}"
-            for split, name in (("train", "train"), ("eval", "dev"), ("test", "test"))
-        ),
+        *SPLITS,
         f"data.root={speech}",
         "data.heldout=every 8th speaker",
         "data.min_seconds=0.5",
@@ -232,6 +233,11 @@ def fine_tune(work: Path, speech: Path, name: str, seed: int) -> None:
     """Trains a row with a seed, and scores its best checkpoint greedily on the test speakers."""
     out = work / "rows" / f"{name}-{seed}"
     config = fine_tuning(work, speech, (*TRAINED[name].changes, f"training.seed={seed}"))
+    train_and_score(config, out, speech)
+
+
+def train_and_score(config: recipe.Recipe, out: Path, speech: Path) -> None:
+    """Trains what is not there yet, and scores it greedily on the test speakers."""
     if not (out / "training.json").is_file():
         finetune.fine_tune(config, out, resume=(out / CHECKPOINTS).is_dir())
     if not (out / model_folder.REPORT).is_file():
@@ -397,11 +403,22 @@ def table(work: Path) -> list[dict[str, Any]]:
                 theirs = _files(decoded)[1]
                 if row != other and all((folder / theirs).is_file() for folder in against):
                     baseline = pooled(against, theirs)
-                    for unit, groups in (("utterances", None), ("speakers", speakers)):
-                        test = significance.paired_test(errors, baseline, groups=groups)
-                        record[f"against_{other}_{unit}"] = dataclasses.asdict(test)
+                    record |= paired_tests(other, errors, baseline, speakers)
             records.append(record)
     return records
+
+
+def paired_tests(
+    other: str,
+    errors: Sequence[metrics.ErrorCounts],
+    baseline: Sequence[metrics.ErrorCounts],
+    speakers: Sequence[str],
+) -> dict[str, Any]:
+    """The tests of a row against another one, over utterances and over speakers."""
+    return {
+        f"against_{other}_{unit}": dataclasses.asdict(significance.paired_test(errors, baseline, groups=groups))
+        for unit, groups in (("utterances", None), ("speakers", speakers))
+    }
 
 
 def _files(way: str) -> tuple[str, str]:

@@ -13,7 +13,6 @@ last weights on the test speakers, greedy. `table` writes docs/results/whisper_l
 """
 
 import argparse
-import dataclasses
 import json
 import statistics
 from collections.abc import Sequence
@@ -21,15 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.accuracy import CORPUS, NARROW, pooled, predictions
+from benchmarks.accuracy import NARROW, SPLITS, paired_tests, pooled, predictions, train_and_score
 from distilhubert_ko import model_folder, recipe
-from distilhubert_ko.data.reading import Reading
-from distilhubert_ko.evaluation import metrics, report
-from distilhubert_ko.export import exporting
 from distilhubert_ko.files import writing
-from distilhubert_ko.recognition.transcriber import Transcriber
-from distilhubert_ko.training import finetune
-from distilhubert_ko.training.checkpoints import CHECKPOINTS
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results" / "whisper_levers.json"
 
@@ -72,10 +65,7 @@ ROWS = {
 def train(arguments: argparse.Namespace, row: str, seed: int) -> None:
     """Train a row with a seed, and score its last weights on the test speakers."""
     scale = (
-        *(
-            f"data.{split}={CORPUS.format(name)}"
-            for split, name in (("train", "train"), ("eval", "dev"), ("test", "test"))
-        ),
+        *SPLITS,
         f"data.root={arguments.speech}",
         "data.max_seconds=12.0",
         "training.eval_steps=100000",
@@ -83,15 +73,7 @@ def train(arguments: argparse.Namespace, row: str, seed: int) -> None:
     )
     changes = [change.format(**vars(arguments)) for change in ROWS[row].changes]
     config = recipe.load_recipe(recipe.find_recipe("korean-small"), (*scale, *changes))
-    out = arguments.work / "rows" / f"{row}-{seed}"
-    if not (out / "training.json").is_file():
-        finetune.fine_tune(config, out, resume=(out / CHECKPOINTS).is_dir())
-    if not (out / model_folder.REPORT).is_file():
-        exporting.export_graph(out)
-        measured = report.evaluate_model(
-            Transcriber(out, threads=1), CORPUS.format("test"), reading=Reading(root=arguments.speech)
-        )
-        report.save_report(measured, out / model_folder.REPORT)
+    train_and_score(config, arguments.work / "rows" / f"{row}-{seed}", arguments.speech)
 
 
 def table(work: Path) -> list[dict[str, Any]]:
@@ -116,9 +98,7 @@ def table(work: Path) -> list[dict[str, Any]]:
                 each["speaker"] for _, each in sorted(predictions(folders[0], model_folder.PREDICTIONS).items())
             ]
             errors, baseline = (pooled(each, model_folder.PREDICTIONS) for each in (folders, others))
-            for unit, groups in (("utterances", None), ("speakers", speakers)):
-                test = metrics.paired_bootstrap(errors, baseline, groups=groups)
-                record[f"against_{row.against}_{unit}"] = dataclasses.asdict(test)
+            record |= paired_tests(row.against, errors, baseline, speakers)
         records.append(record)
     return records
 
@@ -138,7 +118,7 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", default=[*ROWS], choices=[*ROWS])
     arguments = parser.parse_args()
     if arguments.step == "table":
-        writing.write_json(RESULTS, table(arguments.work))
+        writing.write_json(RESULTS, {"rows": table(arguments.work)})
         return
     for row in arguments.rows:
         for seed in ROWS[row].seeds:
