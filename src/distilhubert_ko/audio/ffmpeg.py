@@ -7,8 +7,7 @@ import itertools
 import logging
 from collections.abc import Callable, Iterator
 from functools import partial
-from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -48,14 +47,6 @@ class Media:
         index = _track(reopen, name) if track is None else track - 1
         self._track = _Track(reopen(), name, index)
         self.samplerate, self.channels = self._track.samplerate, self._track.channels
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         self._track.close()

@@ -6,8 +6,7 @@ This is the only module that opens audio with soundfile. Only `audio.reading` us
 import logging
 import re
 from collections.abc import Iterator
-from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
@@ -48,14 +47,6 @@ class SoundFile:
             raise
         self.samplerate: int = self._file.samplerate
         self.channels: int = self._file.channels
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         self._file.close()

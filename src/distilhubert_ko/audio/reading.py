@@ -6,6 +6,7 @@ A wave is a float32 array of shape (samples,) at `SAMPLE_RATE`.
 import io
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -67,7 +68,7 @@ def audio_blocks(
     name = _name(source)
     if not 0 <= offset < np.inf or (duration is not None and not 0 < duration < np.inf):
         raise AudioError(f"{name}: cannot read {duration} s from {offset} s: give an offset >= 0, a duration > 0")
-    with _open(source, choice) as file:
+    with closing(_open(source, choice)) as file:
         samples = 0
         for block in _resampled(_one_wave(file, offset, duration, choice, name), file.samplerate):
             samples += len(block)
@@ -111,7 +112,7 @@ def audio_duration(source: Source) -> float:
     Raises:
         AudioError: as for `load_audio`, save for what only decoding can find.
     """
-    with _open(source, USUAL) as file:
+    with closing(_open(source, USUAL)) as file:
         return file.seconds()
 
 
@@ -130,7 +131,7 @@ def audio_header(source: Source) -> AudioHeader:
     Raises:
         AudioError: as for `audio_duration`.
     """
-    with _open(source, USUAL) as file:
+    with closing(_open(source, USUAL)) as file:
         return AudioHeader(file.samplerate, file.channels, file.promised_seconds())
 
 
@@ -140,7 +141,7 @@ def channel_count(source: Source, choice: AudioChoice = USUAL) -> int:
     Raises:
         AudioError: as for `audio_duration`.
     """
-    with _open(source, choice) as file:
+    with closing(_open(source, choice)) as file:
         return file.channels
 
 

@@ -254,10 +254,10 @@ class RecipeTrainer(Trainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
         buckets = self.recipe.training.length_buckets
-        lengths = [example.samples for example in self.clips.examples]
         batch_size = self.args.train_batch_size * self.args.world_size
         groups = row_groups(self.clips.examples)
         if any(groups):
+            lengths = [example.samples for example in self.clips.examples]
             return RowGroupSampler(groups, lengths if buckets else None, batch_size, self.args.seed)
         if not buckets:
             return super()._get_train_sampler(train_dataset)
