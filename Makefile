@@ -3,14 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= demo
+# What is not written the tests' hundred processes would compile anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test lint types docs installs lock audit clean
 
 demo: $(VENV)/train
 	$(BIN)/distilhubert-ko demo --out $(OUT)
 
+# Three workers are for two cores: some tests wait.
 test: $(VENV)/dev lint types
-	$(BIN)/pytest --numprocesses 2 --dist worksteal
+	$(BIN)/pytest --numprocesses 3 --dist worksteal
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
@@ -30,11 +33,16 @@ installs: $(VENV)/dev
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-# Every file that is installed has a hash in locks/. What else is needed, such as the libraries of a torch with CUDA,
-# which the lock does not name, the second step adds.
+# Every file that is installed has a hash in locks/. First the pip that reads the others in half the time, then torch's
+# CPU build, which is on no common index, where PIP_FIND_LINKS or PIP_EXTRA_INDEX_URL leads to it. Of torch with CUDA
+# the lock names no libraries: the last step adds them. Modules are compiled when they are first imported.
+PIP := $(BIN)/python -m pip install --quiet --no-compile
+LOCKED := $(PIP) --require-hashes --no-deps --requirement
 define install
-$(BIN)/python -m pip install --quiet --require-hashes --no-deps --requirement locks/$(1).txt
-$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[train]'
+$(LOCKED) locks/pip.txt
+$(LOCKED) locks/torch-cpu.txt 2>/dev/null || true
+$(LOCKED) locks/$(1).txt
+$(PIP) --constraint constraints.txt --no-build-isolation --editable '.[train]'
 endef
 
 $(VENV)/train: pyproject.toml locks/train.txt | $(BIN)/python
@@ -45,14 +53,12 @@ $(VENV)/dev: pyproject.toml locks/dev.txt | $(BIN)/python
 	$(call install,dev)
 	touch $@ $(VENV)/train
 
-# After a change to constraints.txt or to the dependencies; needs uv. torch's CPU build is on no common index.
-CPU_TORCH := sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
-COMPILE := uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --group build \
-	--constraint constraints.txt pyproject.toml
+# After a change to constraints.txt or to the dependencies; needs uv. The hash in locks/torch-cpu.txt is kept by hand.
+COMPILE := uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --constraint constraints.txt
 lock:
-	$(COMPILE) --extra train --output-file locks/train.txt
-	$(COMPILE) --extra train --extra dev --output-file locks/dev.txt
-	sed -i.bak -e '/$(CPU_TORCH)/d' -e 's/^torch==.*/&\n    --hash=$(CPU_TORCH) \\/' locks/*.txt && rm locks/*.bak
+	echo pip | $(COMPILE) - --output-file locks/pip.txt
+	$(COMPILE) --group build --extra train pyproject.toml --output-file locks/train.txt
+	$(COMPILE) --group build --extra train --extra dev pyproject.toml --output-file locks/dev.txt
 
 # Known vulnerabilities of what is locked; needs pip-audit and the network.
 audit:

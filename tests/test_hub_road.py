@@ -7,10 +7,11 @@ weights: at full width a step takes a CPU seconds.
 import itertools
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -24,14 +25,13 @@ DRIVER = """
 import shlex, sys
 from distilhubert_ko.cli.main import main
 for line in sys.stdin:
-    print("$ distilhubert-ko", line, end="", flush=True)
     sys.argv = ["distilhubert-ko", *shlex.split(line)]
+    code = 0
     try:
         main()
     except SystemExit as stop:
-        if stop.code:
-            raise
-    sys.stdout.flush()
+        code = stop.code or 0
+    print(f"exit code {code}", flush=True)
 """
 CONFIG = {  # of ntu-spml/distilhubert, as Transformers' conversion from S3PRL wrote it
     "activation_dropout": 0.1,
@@ -97,20 +97,22 @@ def the_hub(hub: Hub, tmp_path: Path) -> Hub:
     return hub
 
 
-def typed(hub: Hub, folder: Path, lines: Sequence[str], **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run commands one after another in one new process, whose Hub is the stand-in, until one fails."""
+def typed(hub: Hub, folder: Path, lines: Sequence[str]) -> Iterator[tuple[str, int]]:
+    """Run commands one after another in one new process, whose Hub is the stand-in: what each said, and its code."""
     own = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(folder / "hf"), "XDG_CACHE_HOME": str(folder / "xdg")}
     own |= {"HF_TOKEN": TOKEN, "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0", "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", DRIVER],
         input="".join(f"{line}\n" for line in lines),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         cwd=folder,
-        env=os.environ | own | environment,
-        check=False,
+        env=os.environ | own,
+        check=True,
     )
+    said = re.split(r"exit code (\d+)\n", done.stdout)
+    return zip(said[::2], map(int, said[1::2]), strict=False)
 
 
 @pytest.mark.parametrize(
@@ -135,23 +137,20 @@ def test_a_recipe_goes_from_plan_to_push_and_what_was_pushed_is_what_was_trained
 ) -> None:
     changes = " ".join(f"--set {shlex.quote(size)}" for size in sizes.split())
     corpus, mine = "hub:Bingsu/zeroth-korean#test", f"somebody/{name}"
-    done = typed(
-        the_hub,
-        tmp_path,
-        [
-            f"plan {recipe} {changes}",
-            f"prepare {recipe} {changes}",
-            f"train {recipe} {changes}",
-            f"evaluate runs/{name} {corpus} --json here.json",
-            f"card runs/{name}",
-            f"push runs/{name} {mine}",
-            f"evaluate {mine} {corpus} --json there.json",
-        ],
-    )
-    print(done.stdout)  # shown with -s
-    assert done.returncode == 0, done.stdout
-    assert "22,263 training utterances" in done.stdout
-    assert "Retrying" not in done.stdout
+    lines = [
+        f"plan {recipe} {changes}",
+        f"prepare {recipe} {changes}",
+        f"train {recipe} {changes}",
+        f"evaluate runs/{name} {corpus} --json here.json",
+        f"card runs/{name}",
+        f"push runs/{name} {mine}",
+        f"evaluate {mine} {corpus} --json there.json",
+    ]
+    for line, (said, code) in zip(lines, typed(the_hub, tmp_path, lines), strict=True):
+        print("$ distilhubert-ko", line, said, sep="\n")  # shown with -s
+        assert code == 0
+        assert "Retrying" not in said
+        assert "22,263 training utterances" in said or not line.startswith("plan")
     run = tmp_path / "runs" / name
     pushed = the_hub.repositories[mine]
     sent = {path.relative_to(pushed).as_posix() for path in pushed.rglob("*") if path.is_file()}
@@ -166,17 +165,27 @@ def test_a_recipe_goes_from_plan_to_push_and_what_was_pushed_is_what_was_trained
 
 
 @pytest.mark.parametrize(
-    ("broken", "command", "ways_out"),
+    ("broken", "ways_out"),
     [
-        ("is not there", "prepare zeroth", ["zeroth:PATH#train", "synthetic:demo#train"]),
-        ("answers 503", "train zeroth", ["zeroth:PATH#train", "synthetic:demo#train"]),
-        ("is not there", "train zeroth --set data.train=MINE --set data.eval=MINE", ["to its folder", '"random"']),
-        ("is not there", "evaluate somebody/model MINE", ["distilhubert-ko demo", "name the folder"]),
-        ("answers 503", "push model somebody/model", ["check the network", "rerun the same command"]),
+        (
+            "is not there",
+            {
+                "prepare zeroth": ["zeroth:PATH#train", "synthetic:demo#train"],
+                "train zeroth --set data.train=MINE --set data.eval=MINE": ["to its folder", '"random"'],
+                "evaluate somebody/model MINE": ["distilhubert-ko demo", "name the folder"],
+            },
+        ),
+        (
+            "answers 503",
+            {
+                "train zeroth": ["zeroth:PATH#train", "synthetic:demo#train"],
+                "push model somebody/model": ["check the network", "rerun the same command"],
+            },
+        ),
     ],
 )
 def test_a_failing_hub_is_one_line_that_names_the_ways_out(
-    the_hub: Hub, tiny_speech: Path, tmp_path: Path, broken: str, command: str, ways_out: list[str]
+    the_hub: Hub, tiny_speech: Path, tmp_path: Path, broken: str, ways_out: dict[str, list[str]]
 ) -> None:
     if broken == "answers 503":
         the_hub.broken = True
@@ -186,11 +195,11 @@ def test_a_failing_hub_is_one_line_that_names_the_ways_out(
     (tmp_path / "model").mkdir()
     for file in ("README.md", "config.json", "vocab.json", "model.safetensors"):
         (tmp_path / "model" / file).touch()
-    done = typed(the_hub, tmp_path, [command.replace("MINE", f"manifest:{tiny_speech}/train.jsonl --allow-outside")])
-    said = done.stdout.splitlines()
-    told = [line for line in said if line.startswith("distilhubert-ko: ")]
-    assert done.returncode == 1, done.stdout
-    assert "Retrying" not in done.stdout
-    assert told == said[-1:]
-    assert all(way in told[0] for way in ways_out), told[0]
-    assert len(the_hub.requests) < 5
+    lines = [line.replace("MINE", f"manifest:{tiny_speech}/train.jsonl --allow-outside") for line in ways_out]
+    for ways, (said, code) in zip(ways_out.values(), typed(the_hub, tmp_path, lines), strict=True):
+        told = [line for line in said.splitlines() if line.startswith("distilhubert-ko: ")]
+        assert code == 1, said
+        assert "Retrying" not in said
+        assert told == said.splitlines()[-1:]
+        assert all(way in told[0] for way in ways), told[0]
+    assert len(the_hub.requests) < 5 * len(lines)

@@ -14,8 +14,7 @@ from typing import Any, TypeVar
 Result = TypeVar("Result")
 
 pristine: Any = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
-# A new interpreter would spend most of its life on these.
-pristine.set_forkserver_preload(["distilhubert_ko.training.distill", "pyarrow.parquet", "tests.support.model"])
+pristine.set_forkserver_preload(["tests.support.preloaded"])
 
 
 def apart(act: Callable[..., Result], *arguments: Any) -> Result:

@@ -204,7 +204,7 @@ class CtcTrainer(RecipeTrainer):
         if self.average:
             self.average.load(Path(checkpoint), int(checkpoint.rpartition("-")[2]))
 
-    def prediction_step(  # type: ignore[override]
+    def prediction_step(
         self,
         model: Any,
         inputs: dict[str, Tensor],

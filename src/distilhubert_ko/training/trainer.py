@@ -65,6 +65,7 @@ class RecipeTrainer(Trainer):
     """
 
     loss_is_scaled_for_ga = True
+    optimizer: torch.optim.Optimizer | None
 
     def __init__(
         self,
