@@ -6,13 +6,16 @@ OUT ?= demo
 # What is not written the tests' hundred processes would compile anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test lint types docs installs lock audit clean
+.PHONY: demo test suite lint types docs installs lock audit clean
 
 demo: $(VENV)/train
 	$(BIN)/distilhubert-ko demo --out $(OUT)
 
+test: $(VENV)/dev lint
+	$(MAKE) --jobs 2 types suite
+
 # Three workers are for two cores: some tests wait.
-test: $(VENV)/dev lint types
+suite: $(VENV)/dev
 	$(BIN)/pytest --numprocesses 3 --dist worksteal
 
 lint: $(VENV)/dev

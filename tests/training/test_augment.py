@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from distilhubert_ko.audio.frames import HUBERT_FRAMES, SAMPLE_RATE
 from distilhubert_ko.recipe import Augment
-from distilhubert_ko.training.augment import add_noise, add_reverb, augment_wave, change_speed, root_mean_square
+from distilhubert_ko.training.augment import (
+    add_noise,
+    add_reverb,
+    augment_wave,
+    change_speed,
+    fast_length,
+    root_mean_square,
+)
 from tests.support.model import clip
 
 ALL = Augment(speeds=(0.9, 1.0, 1.1), reverb_prob=0.5, noise_prob=0.5)
@@ -105,3 +112,20 @@ def test_each_key_alone_changes_a_clip(change: dict[str, Any]) -> None:
 def test_digital_silence_stays_finite() -> None:
     both = Augment(reverb_prob=1, noise_prob=1)
     assert not augment_wave(np.zeros(8000, np.float32), both, generator(), 0).any()
+
+
+@given(samples=st.integers(0, 1_000_000))
+def test_a_fast_length_is_little_longer_and_has_small_factors(samples: int) -> None:
+    length = rest = fast_length(samples)
+    assert samples <= length <= samples * 9 / 8
+    for factor in (2, 3, 5, 7, 11, 13):
+        while rest and rest % factor == 0:
+            rest //= factor
+    assert rest <= 1
+
+
+@pytest.mark.parametrize("samples", [1, 401, 16_381, 100_003])
+def test_an_echo_comes_after_its_sound_and_never_before(samples: int) -> None:
+    wave = np.zeros(samples, np.float32)
+    wave[-1] = 1
+    np.testing.assert_allclose(add_reverb(wave, 0.3, generator()), wave, atol=1e-6)

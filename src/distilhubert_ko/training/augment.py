@@ -47,7 +47,7 @@ def add_reverb(wave: Wave, seconds: float, random: np.random.Generator) -> Wave:
     response *= np.exp(np.linspace(0, -3 * np.log(10), length, dtype=np.float32))
     response /= np.linalg.norm(response)
     response[0] = 1
-    size = len(wave) + length - 1
+    size = fast_length(len(wave) + length - 1)
     echoing = np.fft.irfft(np.fft.rfft(wave, size) * np.fft.rfft(response, size), size)[: len(wave)]
     return (echoing * (root_mean_square(wave) / max(root_mean_square(echoing), 1e-9))).astype(np.float32)
 
@@ -64,14 +64,24 @@ def coloured_noise(samples: int, random: np.random.Generator, resonance: float |
 
     Its root mean square is 1.
     """
-    spectrum = np.fft.rfft(random.standard_normal(samples, np.float32))
+    length = fast_length(samples)
+    spectrum = np.fft.rfft(random.standard_normal(length, np.float32))
     # Power falls with the frequency to the power of -2 (brown) to 0 (white).
     spectrum *= np.arange(1, len(spectrum) + 1, dtype=np.float32) ** np.float32(-random.uniform(0, 1))
     if resonance is not None:
         distance = np.linspace(0, SAMPLE_RATE / 2, len(spectrum), dtype=np.float32) - resonance
         spectrum *= 1 / (1 + (distance / (0.2 * resonance)) ** 2)
-    noise = np.fft.irfft(spectrum, samples)
+    noise = np.fft.irfft(spectrum, length)[:samples]
     return (noise / max(root_mean_square(noise), 1e-9)).astype(np.float32)
+
+
+def fast_length(samples: int) -> int:
+    """Return `samples` or a little more, an eighth at most, whose Fourier transform is quick: it has no prime over 13.
+
+    A length as it comes takes ten times as long on average, which was most of what a training clip cost.
+    """
+    step = 1 << max(0, samples.bit_length() - 4)
+    return -(-samples // step) * step
 
 
 def root_mean_square(wave: NDArray[np.floating]) -> float:
