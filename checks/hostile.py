@@ -222,6 +222,7 @@ def readers(folder: Path) -> dict[str, Reader]:
     rows = [{"audio_filepath": f"{n}.wav", "text": "말이 없다", "speaker": f"s{n}", "offset": 0.1} for n in numbers]
     manifest = b"".join(json.dumps(row | {"duration": 0.2}, ensure_ascii=False).encode() + b"\n" for row in rows)
     csv = "audio_filepath,text,duration\n" + "".join(f'{n}.wav,"말, 둘",0.2\n' for n in numbers)
+    table = "client_id\tpath\tsentence\tlocale\n" + "".join(f"s{n}\t{n}.wav\t말, 둘\tko\n" for n in numbers)
     kaldi = {
         "data/wav.scp": "".join(f"r{n} {n}.wav\n" for n in numbers),
         "data/text": "".join(f"u{n} 말이 없다\n" for n in numbers),
@@ -259,7 +260,13 @@ def readers(folder: Path) -> dict[str, Reader]:
             lambda home: _corpus("kaldi:data", home),
         ),
         "audio folders": Reader(
-            0.06, sounds | {"metadata.jsonl": metadata}, ("metadata.jsonl",), lambda home: _corpus("folder:.", home)
+            0.02, sounds | {"metadata.jsonl": metadata}, ("metadata.jsonl",), lambda home: _corpus("folder:.", home)
+        ),
+        "Common Voice": Reader(
+            0.04,
+            {f"clips/{name}": content for name, content in sounds.items()} | {"train.tsv": table.encode()},
+            ("train.tsv",),
+            lambda home: _corpus("commonvoice:.#train", home),
         ),
         "LibriSpeech trees": Reader(
             0.04,

@@ -25,7 +25,7 @@ from distilhubert_ko.data.splits import parse_heldout, select_split
 from distilhubert_ko.errors import AudioError, CorpusError, UnavailableError
 from distilhubert_ko.recipe import Corpora, listed_corpora
 
-METADATA = ("metadata.*", "*/metadata.*", "text", "wav.scp", "utt2spk", "segments")
+METADATA = ("metadata.*", "*/metadata.*", "*.tsv", "text", "wav.scp", "utt2spk", "segments")
 _WHOLE = 0.1  # s: manifests round durations, so a slice this near to the whole file is the whole file
 
 

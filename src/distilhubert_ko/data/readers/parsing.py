@@ -30,11 +30,11 @@ def read_content(file: Path) -> str:
         raise CorpusError(f"{file} cannot be read ({error.strerror}): check the path and the format") from error
 
 
-def numbered_lines(file: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines that are not blank, with their numbers from 1 and without the space around them."""
+def numbered_lines(file: Path, stripped: bool = True) -> Iterator[tuple[int, str]]:
+    """Yield the lines that are not blank, with their numbers from 1 and, if `stripped`, without space around them."""
     for number, line in enumerate(read_content(file).split("\n"), 1):
-        if stripped := line.strip():
-            yield number, stripped
+        if line.strip():
+            yield number, line.strip() if stripped else line
 
 
 def read_table(file: Path, may_be_empty: bool = False) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from distilhubert_ko.data.readers.commonvoice import read_commonvoice
 from distilhubert_ko.data.readers.entries import Listing
 from distilhubert_ko.data.readers.folder import read_folder
 from distilhubert_ko.data.readers.hub import read_hub
@@ -13,6 +14,7 @@ from distilhubert_ko.data.readers.zeroth import read_zeroth
 from distilhubert_ko.data.reading import Reading
 
 READERS: dict[str, Callable[[str, str | None, Reading], Listing]] = {
+    "commonvoice": read_commonvoice,
     "folder": read_folder,
     "hub": read_hub,
     "kaldi": read_kaldi,
