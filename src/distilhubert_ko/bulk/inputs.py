@@ -153,7 +153,10 @@ def _manifest_inputs(manifest: Path, home: str, location: str, allow_outside: bo
     lines: dict[BulkInput, None] = {}
     fence = None if allow_outside or is_remote(home) else Fence(Path(home), Path())
     for path, entry in manifest_entries(manifest, fence=fence):
-        audio = path if is_remote(path) or Path(path).is_absolute() else _joined(home, path)
+        if is_remote(path) or is_remote(home):
+            audio = path if is_remote(path) or Path(path).is_absolute() else _joined(home, path)
+        else:
+            audio = str(entry.audio) if Path(path).is_absolute() else os.path.normpath(str(entry.audio))
         if not allow_outside and (is_remote(home) or is_remote(path)) and not _below(home, audio):
             raise outside_error(location, path, home)
         lines[BulkInput(entry.id, audio, entry.offset, entry.duration, entry.duration or _seconds(audio))] = None

@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from distilhubert_ko.audio.reading import load_audio
 from distilhubert_ko.data.audio_cache import AudioCache, open_cache
 from distilhubert_ko.data.lengths import Length, guess_lengths, measure_lengths
+from distilhubert_ko.data.readers.columns import Columns, split_columns
 from distilhubert_ko.data.readers.entries import Audio, Entry
 from distilhubert_ko.data.readers.registry import READERS
 from distilhubert_ko.data.reading import DEFAULT_READING, Reading
@@ -26,6 +27,8 @@ from distilhubert_ko.errors import AudioError, CorpusError, UnavailableError
 from distilhubert_ko.recipe import Corpora, listed_corpora
 
 METADATA = ("metadata.*", "*/metadata.*", "*.tsv", "text", "wav.scp", "utt2spk", "segments")
+NAMED_COLUMNS = ("folder", "hub", "manifest")
+"""Schemes whose columns a spec may name."""
 _WHOLE = 0.1  # s: manifests round durations, so a slice this near to the whole file is the whole file
 
 
@@ -113,9 +116,9 @@ def read_corpus(
         MissingExtraError: a Hub corpus without the `datasets` package.
         InputError: the cache cannot be written.
     """
-    scheme, location, split = _parse_spec(spec)
+    scheme, location, split, columns = _parse_spec(spec)
     every = parse_heldout(reading.heldout)
-    listing = READERS[scheme](location, split if every is None else None, reading)
+    listing = READERS[scheme](location, split if every is None else None, replace(reading, columns=columns))
     twice = [key for key, count in Counter(entry.id for entry in listing.entries).items() if count > 1]
     if twice:
         raise CorpusError(f"{spec} lists {len(twice)} ids twice, e.g. {twice[0]}: give each utterance its own id")
@@ -134,7 +137,8 @@ def read_corpus(
     problems = [each for each in found if isinstance(each, Problem)]
     if not utterances:
         first = f" (e.g. {problems[0].id}: {problems[0].reason})" if problems else ""
-        raise CorpusError(f"{spec}: none of {len(entries)} entries can be used{first}: check the path and the scheme")
+        hint = listing.hint or "check the path and the scheme"
+        raise CorpusError(f"{spec}: none of {len(entries)} entries can be used{first}: {hint}")
     return Corpus(spec, tuple(utterances), tuple(problems), listing.revision)
 
 
@@ -172,14 +176,14 @@ def listing_files(specs: Corpora, reading: Reading = DEFAULT_READING) -> list[Pa
     """
     files: list[Path] = []
     for spec in listed_corpora(specs):
-        scheme, location, _ = _parse_spec(spec)
+        scheme, location, *_ = _parse_spec(spec)
         if scheme not in ("hub", "synthetic"):
             place = reading.path(location)
             files += [place, *(found for pattern in METADATA for found in place.glob(pattern))]
     return files
 
 
-def _parse_spec(spec: str) -> tuple[str, str, str | None]:
+def _parse_spec(spec: str) -> tuple[str, str, str | None, Columns]:
     match = re.fullmatch(r"(\w+):(.+?)(?:#([^#/]+))?", spec)
     if match is None:
         raise CorpusError(f"{spec!r} names no corpus: write scheme:location#split, e.g. zeroth:PATH#train")
@@ -188,7 +192,10 @@ def _parse_spec(spec: str) -> tuple[str, str, str | None]:
         near = difflib.get_close_matches(scheme, READERS, n=1)
         meant = f"did you mean {near[0]}? " if near else ""
         raise CorpusError(f"{spec}: no scheme {scheme!r}: {meant}the schemes are {', '.join(READERS)}")
-    return scheme, location, split
+    location, columns = split_columns(location)
+    if columns.given and scheme not in NAMED_COLUMNS:
+        raise CorpusError(f"{spec}: columns are named for {', '.join(NAMED_COLUMNS)}, not for {scheme}: drop the ?...")
+    return scheme, location, split, columns
 
 
 def _utterance(

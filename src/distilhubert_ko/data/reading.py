@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from distilhubert_ko.data.readers.columns import NONE_GIVEN, Columns
 from distilhubert_ko.files.fence import Fence
 from distilhubert_ko.recipe import Recipe
 
@@ -27,6 +28,9 @@ class Reading:
     """Whether a manifest, an audio folder's metadata and a Kaldi wav.scp may name files anywhere. Otherwise they may
     name files in the manifest's folder, the audio folder, or the folder that holds the Kaldi one; or in `root`, if that
     holds them."""
+
+    columns: Columns = NONE_GIVEN
+    """The names of columns that the spec gives."""
 
     @classmethod
     def from_recipe(cls, recipe: Recipe) -> Self:

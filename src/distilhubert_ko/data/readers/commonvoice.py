@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from distilhubert_ko.data.readers.entries import Entry, Listing
+from distilhubert_ko.data.readers.names import NameForms
 from distilhubert_ko.data.readers.parsing import cell_text, check_named, existing_folder, numbered_lines
 from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.errors import CorpusError
@@ -42,6 +43,7 @@ def _entries(table: Path, split: str | None, fence: Fence | None) -> Iterator[En
     """Yield the clips of a table. Its fields are parted by tabs, and quotes in them stand for themselves."""
     columns: list[str] = []
     language: str | None = None
+    forms = NameForms()
     for number, line in numbered_lines(table, stripped=False):
         cells = [cell.strip() for cell in line.split("\t")]
         if not columns:
@@ -67,6 +69,7 @@ def _entries(table: Path, split: str | None, fence: Fence | None) -> Iterator[En
         if not clip.suffix:  # as in the first releases
             clip = clip.with_name(f"{clip.name}.mp3")
         check_named(clip, fence, f"{table}, line {number}")
+        clip = forms.find(clip)
         yield Entry(
             id=clip.stem,
             audio=clip if record["path"] else None,

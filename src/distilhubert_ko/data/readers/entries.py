@@ -33,3 +33,5 @@ class Listing:
     """The commit of a corpus on the Hub."""
     streamed: bool = False
     """Whether the audio stays on the Hub and is fetched when it is wanted."""
+    hint: str = ""
+    """What to say where no entry can be used."""

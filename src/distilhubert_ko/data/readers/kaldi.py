@@ -2,10 +2,12 @@
 
 import math
 import os
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
 from distilhubert_ko.data.readers.entries import Entry, Listing
+from distilhubert_ko.data.readers.names import NameForms
 from distilhubert_ko.data.readers.parsing import (
     check_named,
     existing_folder,
@@ -25,7 +27,10 @@ def read_kaldi(location: str, split: str | None, reading: Reading) -> Listing:
     """
     folder = existing_folder("kaldi", location, reading)
     fence = reading.fence(folder.parent)
-    recordings = {key: _recording(folder, key, path, fence) for key, path in read_table(folder / "wav.scp").items()}
+    forms = NameForms()
+    recordings = {
+        key: _recording(folder, key, path, fence, forms) for key, path in read_table(folder / "wav.scp").items()
+    }
     texts = read_table(folder / "text", may_be_empty=True) if (folder / "text").exists() else {}
     speakers = read_table(folder / "utt2spk") if (folder / "utt2spk").exists() else {}
     entries = [
@@ -37,7 +42,7 @@ def read_kaldi(location: str, split: str | None, reading: Reading) -> Listing:
     return Listing(entries + lost)
 
 
-def _recording(folder: Path, key: str, path: str, fence: Fence | None) -> Path:
+def _recording(folder: Path, key: str, path: str, fence: Fence | None, forms: NameForms) -> Path:
     if path.endswith("|"):
         raise CorpusError(
             f"{folder / 'wav.scp'}: {key} is a command, and commands are not run: "
@@ -46,8 +51,11 @@ def _recording(folder: Path, key: str, path: str, fence: Fence | None) -> Path:
     beside = folder.parent / path
     # Unlike those of Path, the functions of os.path take a name that is too long for one of a file that is missing.
     chosen = beside if os.path.exists(beside) or not os.path.exists(path) else Path(path)
-    check_named(chosen, fence, f"{folder / 'wav.scp'}, the line of {key}")
-    return chosen
+    line = f"{folder / 'wav.scp'}, the line of {key}"
+    check_named(chosen, fence, line)
+    found = forms.find(chosen)
+    check_named(found, fence, line)
+    return found
 
 
 def _segments(folder: Path, recordings: dict[str, Path]) -> Iterator[tuple[str, Path | None, float, float | None]]:
@@ -65,4 +73,5 @@ def _segments(folder: Path, recordings: dict[str, Path]) -> Iterator[tuple[str, 
             raise malformed_line(file, number, "<utterance> <recording> <start> <end>") from None
         if not (0 <= offset < math.inf and (offset < stop < math.inf or stop == -1)):
             raise malformed_line(file, number, "0 <= start < end, in seconds")
+        key, recording = (unicodedata.normalize("NFC", name) for name in (key, recording))
         yield key, recordings.get(recording), offset, None if stop == -1 else stop - offset

@@ -1,6 +1,7 @@
 """LibriSpeech's folders: <speaker>/<chapter>/*.trans.txt with lines `<id> <text>`, and the audio beside it."""
 
 import os
+import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -33,7 +34,11 @@ def list_transcript_tree(
         home = Path(directory)
         speaker = speaker_of(home)
         gender = (genders or {}).get(speaker)
-        files = {Path(name).stem: home / name for name in sorted(names) if name.endswith(SUFFIXES)}
+        files = {
+            unicodedata.normalize("NFC", Path(name).stem): home / name
+            for name in sorted(names)
+            if name.endswith(SUFFIXES)
+        }
         lines: list[tuple[str, str | None]] = []
         for name in sorted(names):
             if name.endswith(".trans.txt"):

@@ -1,10 +1,12 @@
 """Lines and tables of the text files that corpora are listed in, with errors that name the line."""
 
 import os
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from distilhubert_ko.data.readers.encoding import decoded
 from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.errors import CorpusError
 from distilhubert_ko.files.fence import Fence, outside_error
@@ -20,12 +22,12 @@ def existing_folder(scheme: str, location: str, reading: Reading) -> Path:
 
 
 def read_content(file: Path) -> str:
-    """Return the text of a UTF-8 file. Raises CorpusError where it cannot be read."""
+    """Return the text of a file in UTF-8, UTF-16 or CP949. Raises CorpusError where it cannot be read."""
     try:
         check_ordinary(file)
-        return file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"{file} is not UTF-8: convert it, e.g. iconv -f CP949 -t UTF-8") from error
+        return decoded(file.read_bytes())
+    except UnicodeError as error:
+        raise CorpusError(f"{file} is not UTF-8, nor surely UTF-16 or CP949: save it as UTF-8") from error
     except OSError as error:
         raise CorpusError(f"{file} cannot be read ({error.strerror}): check the path and the format") from error
 
@@ -42,6 +44,7 @@ def read_table(file: Path, may_be_empty: bool = False) -> dict[str, str]:
     table: dict[str, str] = {}
     for number, line in numbered_lines(file):
         key, *value = line.split(maxsplit=1)
+        key = unicodedata.normalize("NFC", key)
         if not value and not may_be_empty:
             raise malformed_line(file, number, "<id> <value>")
         if key in table:
