@@ -330,6 +330,20 @@ def test_an_utterance_with_more_labels_than_frames_is_scored_but_left_out_of_the
     assert np.isfinite(measured.loss)
 
 
+def test_a_unit_that_the_model_has_no_output_for_is_an_error_and_does_not_end_the_evaluation(
+    exported: Path, tiny_speech: Path, measured: Report
+) -> None:
+    transcriber = Transcriber(exported, threads=1)
+    lost = measured.predictions[0].reference[0]
+    others = {"[UNK]": "뷃", lost: "뷁"}
+    tokens = (*(others.get(token, token) for token in SYLLABLES.tokens), "<unk>")  # which Transformers would add
+    transcriber.tokenizer = replace(SYLLABLES, tokens=tokens, unknown_token="<unk>")
+    found = report.evaluate_model(transcriber, f"manifest:{tiny_speech}/dev.jsonl")
+    assert found.unknown_characters > measured.unknown_characters
+    assert np.isfinite(found.loss)
+    assert found.cer > 0
+
+
 def test_a_corpus_is_found_from_the_root_given_and_not_from_that_of_the_models_recipe(
     folder: Path, tiny_speech: Path
 ) -> None:

@@ -1,3 +1,4 @@
+import itertools
 import json
 import random
 import re
@@ -225,6 +226,16 @@ def test_special_tokens_may_lie_past_the_outputs_of_a_model_and_others_may_not(t
     tokenizer = Tokenizer.load(write(tmp_path, vocab={"|": 0, "가": 1, "[PAD]": 2}, config={"pad_token_id": 2}))
     assert tokenizer.tokens == ("|", "가", "[PAD]", "<s>", "</s>", "<unk>")
     assert (tokenizer.fewest_outputs, len(tokenizer)) == (3, 6)
+
+
+@pytest.mark.parametrize(("blank", "unknown"), itertools.product(("[PAD]", "<pad>"), ("[UNK]", "<unk>")))
+def test_without_a_configuration_the_special_tokens_are_those_of_the_vocabulary(tmp_path, blank, unknown):
+    """As checkpoints of 2021 come, whose config.json may not say the blank either."""
+    vocabulary = {token: index for index, token in enumerate(["가", "|", unknown, blank])}
+    tokenizer = Tokenizer.load(write(tmp_path, vocab=vocabulary))
+    assert (tokenizer.blank_token, tokenizer.unknown_token, tokenizer.delimiter_token) == (blank, unknown, "|")
+    assert tokenizer.encode("가 힣") == [0, 1, 2]
+    assert tokenizer.tokens[4:] == ("<s>", "</s>")  # which are without outputs
 
 
 def letters(text: str) -> str:

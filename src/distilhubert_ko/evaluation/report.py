@@ -125,8 +125,10 @@ def read_evaluation_split(folder: Path, specs: Corpora, reading: Reading = DEFAU
 
 
 def _loss(log_probs: np.ndarray, example: Example, transcriber: Transcriber) -> float:
-    labels = transcriber.tokenizer.encode(example.text)
-    return ctc.loss(log_probs, labels, blank=transcriber.tokenizer.blank_id) / max(1, len(labels))
+    """Return CTC's loss in nats per label, over the labels that the model has an output for."""
+    blank, outputs = transcriber.tokenizer.blank_id, log_probs.shape[1]
+    labels = [label for label in transcriber.tokenizer.encode(example.text) if label != blank and label < outputs]
+    return ctc.loss(log_probs, labels, blank=blank) / max(1, len(labels))
 
 
 def _report(

@@ -1,6 +1,6 @@
 """CTC vocabularies: text as ids of Hangul syllables or jamo, and ids as text."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -157,10 +157,10 @@ class Tokenizer:
     def load(cls, folder: Path) -> "Tokenizer":
         """Read a vocabulary that `save`, or Transformers' Wav2Vec2CTCTokenizer, wrote.
 
-        Where tokenizer_config.json does not say the units, a vocabulary with jamo and no syllables is one of jamo.
-        Where config.json names another token to pad with than the tokenizer does, it is the blank, because CTC
-        training took it for that. Raises ModelError where a file is missing or malformed, or the ids are not 0 to
-        n - 1.
+        Where tokenizer_config.json does not say the units, a vocabulary with jamo and no syllables is one of jamo. It
+        may be missing, too: vocab.json then names the special tokens in one of the usual ways. Where config.json names
+        another token to pad with than the tokenizer does, it is the blank, because CTC training took it for that.
+        Raises ModelError where a file is missing or malformed, or the ids are not 0 to n - 1.
         """
         config = _settings(folder / model_folder.SPECIAL_TOKENS)
         config |= _settings(folder / model_folder.TOKENIZER)
@@ -169,7 +169,7 @@ class Tokenizer:
         units: Any = config.get("units")
         if units not in get_args(Units):
             units = _guess_units(tokens)
-        special = _special_tokens(config)
+        special = _special_tokens(config, vocabulary)
         blank: Any = _settings(folder / model_folder.CONFIG).get("pad_token_id")
         # A few vocabularies hold the space itself, and a few none.
         delimiter = _token(config.get("word_delimiter_token", "|"))
@@ -207,23 +207,28 @@ def _vocabulary(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
     if sorted(map(str, vocabulary.values())) != sorted(map(str, range(len(vocabulary)))):
         raise ModelError(f"{path}: ids must be 0 to {len(vocabulary) - 1}, each once; number the tokens anew")
     # The blank is not for adding: a model without one is none.
-    for role, token in _special_tokens(config).items():
+    for role, token in _special_tokens(config, vocabulary).items():
         if token is not None and role != "pad_token":
             vocabulary.setdefault(token, len(vocabulary))
     return vocabulary
 
 
-def _special_tokens(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the special tokens, in the order in which Wav2Vec2CTCTokenizer adds them, and by default its own.
+def _special_tokens(config: dict[str, Any], vocabulary: Container[str]) -> dict[str, Any]:
+    """Return the special tokens, in the order in which Wav2Vec2CTCTokenizer adds them.
 
-    The beginning and the end of a text may be null, which is to have none.
+    What `config` does not name is as that class names it by default, or in the other usual way if the vocabulary has
+    that one. The beginning and the end of a text may be null, which is to have none.
     """
     return {
         "bos_token": _token(config.get("bos_token", "<s>")),
         "eos_token": _token(config.get("eos_token", "</s>")),
-        "unk_token": _token(config.get("unk_token")) or "<unk>",
-        "pad_token": _token(config.get("pad_token")) or "<pad>",
+        "unk_token": _token(config.get("unk_token")) or _usual(vocabulary, "<unk>", "[UNK]"),
+        "pad_token": _token(config.get("pad_token")) or _usual(vocabulary, "<pad>", "[PAD]"),
     }
+
+
+def _usual(vocabulary: Container[str], default: str, other: str) -> str:
+    return other if default not in vocabulary and other in vocabulary else default
 
 
 def _token(value: Any) -> str | None:
