@@ -5,6 +5,7 @@ import hashlib
 import json
 import types
 import typing
+from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 # What Transformers reads.
 CONFIG = "config.json"
 WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
+PICKLES = ("pytorch_model.bin", "pytorch_model-*-of-*.bin")
+"""Weights as Transformers saved them until 2023, in one file or in several; only without safetensors are they read."""
 PREPROCESSOR, PROCESSOR = "preprocessor_config.json", "processor_config.json"
 VOCABULARY, ADDED_TOKENS = "vocab.json", "added_tokens.json"
 TOKENIZER, SPECIAL_TOKENS = "tokenizer_config.json", "special_tokens_map.json"
@@ -49,7 +52,9 @@ PATTERNS = [
     f"{LANGUAGE_MODEL}/*.bin",
     f"{LANGUAGE_MODEL}/*.binary",
     f"{LANGUAGE_MODEL}/unigrams.txt",
-]  # never pickles, never code
+]  # never code
+ENCODER = [CONFIG, WEIGHTS, WEIGHTS_INDEX, "model-*-of-*.safetensors"]
+"""What training starts from, of a model on the Hub."""
 
 AnyRecord = TypeVar("AnyRecord")
 
@@ -210,6 +215,18 @@ def weights(folder: Path) -> list[Path]:
     return sorted(folder.glob("model*.safetensors"))
 
 
+def pickled_weights(folder: Path) -> list[Path]:
+    """Return the pickles that a model folder without safetensors has its weights in; none where it has none."""
+    found = [sorted(folder.glob(pattern)) for pattern in PICKLES if not weights(folder)]
+    return next(filter(None, found), [])
+
+
+def converted(folder: Path) -> Path:
+    """Return the folder in the user's cache for a pickled model's config.json and its weights as safetensors."""
+    made_of = {file.name: kept_sha256(file) for file in (folder / CONFIG, *pickled_weights(folder)) if file.is_file()}
+    return user_cache() / "weights" / hashlib.sha256(repr(made_of).encode()).hexdigest()[:16]
+
+
 def graph(folder: Path) -> Path:
     """Return where the graph of a model folder lies, or is to be written on first use.
 
@@ -218,7 +235,7 @@ def graph(folder: Path) -> Path:
     is a file in the user's cache, so that nothing is written unasked into a folder that may be read-only or the Hub's.
     Raises ModelError for a folder without weights whose graph was made of another vocabulary or other settings.
     """
-    beside, stored = folder / GRAPH, weights(folder)
+    beside, stored = folder / GRAPH, weights(folder) or pickled_weights(folder)
     made_of = graph_origin(beside) if beside.is_file() else None
     present = origin(folder) if made_of or stored else {}
     if not stored:
@@ -239,7 +256,8 @@ def read_files(model: str | Path) -> list[Path]:
 
 def origin(folder: Path) -> dict[str, str]:
     """Return what a graph of a model folder depends on: name -> SHA-256 of weights, vocabulary and settings."""
-    files = [*weights(folder), *filter(Path.is_file, (folder / name for name in (*SETTINGS, VOCABULARY, ADDED_TOKENS)))]
+    settings = filter(Path.is_file, (folder / name for name in (*SETTINGS, VOCABULARY, ADDED_TOKENS)))
+    files = [*(weights(folder) or pickled_weights(folder)), *settings]
     return {file.name: kept_sha256(file) for file in files}
 
 
@@ -262,10 +280,11 @@ def is_own_graph(path: Path) -> bool:
     return read_head(path).get(PRODUCER) == NAME
 
 
-def resolve(model: str) -> Path:
+def resolve(model: str, patterns: Sequence[str] = PATTERNS) -> Path:
     """Return the local folder of a model given as a folder or a Hub id, downloaded where it must be.
 
-    Raises ModelError for what is neither, UnavailableError where the Hub cannot give it.
+    `patterns` say which files are. Pickles are only where the model has neither safetensors nor a graph. Raises
+    ModelError for what is neither, UnavailableError where the Hub cannot give it.
     """
     folder = Path(model)
     if folder.is_dir():
@@ -276,7 +295,10 @@ def resolve(model: str) -> Path:
 
     try:
         with hub_or_cache(model):
-            return Path(huggingface_hub.snapshot_download(model, allow_patterns=PATTERNS))
+            folder = Path(huggingface_hub.snapshot_download(model, allow_patterns=[*patterns]))
+            if not weights(folder) and not (folder / GRAPH).is_file():
+                folder = Path(huggingface_hub.snapshot_download(model, allow_patterns=[*patterns, *PICKLES]))
+            return folder
     except (OSError, huggingface_hub.errors.HfHubHTTPError) as error:
         raise UnavailableError(
             f"{model}: no such folder, and the Hub could not give it ({type(error).__name__}). Make a model offline "

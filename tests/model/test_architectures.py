@@ -363,13 +363,6 @@ def test_weights_that_cannot_be_read_are_a_model_error_that_names_the_folder(tmp
         load_network(folder)
 
 
-def test_a_pickled_model_is_refused(tmp_path: Path) -> None:
-    folder = ALL[0].save(tmp_path)
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(ModelError, match="pickled weights are not read"):
-        load_network(folder)
-
-
 def test_a_model_that_does_not_say_how_its_waves_are_or_wants_other_ones_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="says do_normalize"):
         wants_normalised_waves(tmp_path)

@@ -120,16 +120,6 @@ def test_a_folder_without_a_checkpoint_is_a_model_error_that_names_it(tmp_path: 
         load_network(tmp_path)
 
 
-def test_a_pickled_checkpoint_is_refused(tmp_path: Path) -> None:
-    """Loading a pickle can run anything."""
-    encoder = HubertModel(hubert_config(TINY))
-    encoder.config.save_pretrained(tmp_path)
-    torch.save(encoder.state_dict(), tmp_path / "pytorch_model.bin")
-    HubertModel.from_pretrained(tmp_path, use_safetensors=False)  # there is nothing else the matter with it
-    with pytest.raises(ModelError, match="safetensors"):
-        build_network(dataclasses.replace(TINY, pretrained=str(tmp_path)), SYLLABLES)
-
-
 def test_a_checkpoint_with_a_head_for_another_vocabulary_gives_its_encoder_and_a_new_head(tmp_path: Path) -> None:
     other = build_network(TINY, type(SYLLABLES).from_texts(["가나다"], "syllables"))
     other.save_pretrained(tmp_path)

@@ -275,7 +275,7 @@ def test_a_missing_part_is_named(tiny_whisper: Path, tmp_path: Path) -> None:
     save_file(weights, tmp_path / "model.safetensors")
     assert "no weights for model.encoder.layers.1.fc2.weight: download" in refused(tmp_path)
     (tmp_path / "model.safetensors").unlink()
-    assert "no model.safetensors here" in refused(tmp_path)
+    assert "neither model.safetensors nor pytorch_model.bin here" in refused(tmp_path)
 
 
 def test_another_number_of_mels_is_refused(tiny_whisper: Path, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def exported_folder(model: str) -> Path:
     """Return the folder of a model. A model with weights but no graph of them is exported now, into the cache."""
     folder = model_folder.resolve(model)
     path = model_folder.graph(folder)
-    if not path.is_file() and model_folder.weights(folder):
+    if not path.is_file() and (model_folder.weights(folder) or model_folder.pickled_weights(folder)):
         write_graph(folder, path)
     return folder
 

@@ -13,11 +13,13 @@ from transformers import HubertConfig, PreTrainedConfig, Wav2Vec2FeatureExtracto
 
 from distilhubert_ko import recipe
 from distilhubert_ko.audio.frames import KERNELS, SAMPLE_RATE, STRIDES
-from distilhubert_ko.errors import DistilhubertKoError, ModelError, RecipeError, UnavailableError
+from distilhubert_ko.errors import DistilhubertKoError, ModelError, RecipeError
 from distilhubert_ko.files.hub_client import hub_or_cache
 from distilhubert_ko.model import whisper
+from distilhubert_ko.model.checkpoint import pretrained_folder, safetensors_folder
 from distilhubert_ko.model.ctc_network import CtcNetwork
 from distilhubert_ko.model.network import PaddingSafeHubertForCTC, PaddingSafeWav2Vec2ForCTC
+from distilhubert_ko.model_folder import weights
 from distilhubert_ko.text.tokenizer import Tokenizer
 
 CLASSES: dict[str, Any] = {
@@ -38,8 +40,7 @@ def build_network(config: recipe.Model, tokenizer: Tokenizer) -> CtcNetwork:
     keys that the encoder cannot follow.
     """
     if config.pretrained != "random" and model_type(config.pretrained) == "whisper":
-        with hub_or_cache(config.pretrained):
-            return whisper.build_whisper(config, tokenizer)
+        return whisper.build_whisper(config, tokenizer)
     if config.encoder_layers:
         raise RecipeError(
             f"model.encoder_layers is {config.encoder_layers}: only a Whisper can be cut to its first layers; set it "
@@ -116,20 +117,16 @@ def load_network(folder: Path, *, head: bool = True) -> CtcNetwork:
     Without `head`, an encoder alone is enough; its head is then random. Raises ModelError where the folder cannot be
     loaded.
     """
-    if not any((folder / name).is_file() for name in ("model.safetensors", "model.safetensors.index.json")):
-        raise ModelError(
-            f"{folder}: no model.safetensors here, and pickled weights are not read: give the folder that "
-            "`distilhubert-ko train` wrote, or one that Transformers saved as safetensors"
-        )
+    source = safetensors_folder(folder)
     try:
-        config = PreTrainedConfig.get_config_dict(folder)[0]
+        config = PreTrainedConfig.get_config_dict(source)[0]
         kind = config.get("model_type")
         if not isinstance(kind, str) or kind not in CLASSES:
             raise ModelError(f"{folder}: model_type {kind!r} in config.json; give a model of {' or '.join(CLASSES)}")
         sizes = whisper.SIZES if kind == "whisper" else SIZES
-        _check_sizes(folder, config, sizes if head else sizes[1:])
+        _check_sizes(folder, source, config, sizes if head else sizes[1:])
         loaded: Any = CLASSES[kind].from_pretrained(
-            folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+            source, use_safetensors=True, dtype=torch.float32, output_loading_info=True
         )
     except DistilhubertKoError:
         raise
@@ -145,21 +142,24 @@ def load_network(folder: Path, *, head: bool = True) -> CtcNetwork:
     return network.eval()
 
 
-def _check_sizes(folder: Path, config: dict[str, Any], names: Sequence[str]) -> None:
-    """Raise ModelError where a config asks for more than the weights have, before memory is allocated for it."""
+def _check_sizes(name: str | Path, folder: Path, config: dict[str, Any], keys: Sequence[str]) -> None:
+    """Raise ModelError where a config asks for more than the weights have, before memory is allocated for it.
+
+    `name` is what the user calls the model in `folder`.
+    """
     shapes = []
-    for path in sorted(folder.glob("model*.safetensors")):
+    for path in weights(folder):
         with safe_open(path, framework="np") as stored:
             shapes += [stored.get_slice(name).get_shape() for name in stored.keys()]  # noqa: SIM118 (no mapping)
     if not shapes:
         return  # loading says it better
-    most = {name: max(map(max, filter(None, shapes)), default=0) for name in names} | {"num_hidden_layers": len(shapes)}
-    for name, largest in most.items():
-        sizes = config.get(name)
+    most = {key: max(map(max, filter(None, shapes)), default=0) for key in keys} | {"num_hidden_layers": len(shapes)}
+    for key, largest in most.items():
+        sizes = config.get(key)
         for size in sizes if isinstance(sizes, list) else [sizes]:
             if isinstance(size, int | float) and not 0 <= size <= largest:
                 raise ModelError(
-                    f"{folder}: its weights do not fit its own config.json ({name} {size}): download it again"
+                    f"{name}: its weights do not fit its own config.json ({key} {size}): download it again"
                 )
 
 
@@ -183,29 +183,22 @@ def wants_normalised_waves(folder: Path) -> bool:
 
 
 def _pretrained(name: str, common: dict[str, Any]) -> PaddingSafeHubertForCTC:
-    local = Path(name).is_dir()
+    folder = pretrained_folder(name)
     try:
-        if local:
-            _check_sizes(Path(name), PreTrainedConfig.get_config_dict(name)[0], SIZES[1:])
-        # Safetensors alone: a pickle from the Hub could run anything. A head for another vocabulary is replaced.
-        with hub_or_cache(name):
-            loaded: Any = PaddingSafeHubertForCTC.from_pretrained(
-                name,
-                use_safetensors=True,
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-                dtype=torch.float32,  # whatever it was saved in: updates below half precision's steps would be lost
-                **common,
-            )
+        _check_sizes(name, folder, PreTrainedConfig.get_config_dict(folder)[0], SIZES[1:])
+        # A head for another vocabulary is replaced.
+        loaded: Any = PaddingSafeHubertForCTC.from_pretrained(
+            folder,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            dtype=torch.float32,  # whatever it was saved in: updates below half precision's steps would be lost
+            **common,
+        )
     except DistilhubertKoError:
         raise
     except Exception as error:  # as in `load_network`
-        if local or not isinstance(error, OSError):
-            raise ModelError(f"{name}: no loadable checkpoint (config.json and model.safetensors): {error}") from error
-        raise UnavailableError(
-            f"{name}: not in the local cache, and the Hub could not give it. Download it on another machine and set "
-            'model.pretrained to its folder, or set model.pretrained = "random" to train from random weights'
-        ) from error
+        raise ModelError(f"{name}: no loadable checkpoint (config.json and weights): {error}") from error
     model, found = loaded
     if unlike := sorted(key for key, *_ in found["mismatched_keys"] if not key.startswith("lm_head.")):
         raise ModelError(f"{name}: {', '.join(unlike[:3])} do not fit its own config.json: download it again")

@@ -11,7 +11,6 @@ Weights have the names of transformers.WhisperForConditionalGeneration ("model.e
 is a WhisperConfig whose vocabulary is the head's. So transformers.WhisperModel finds the encoder in a saved folder.
 """
 
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,6 +22,7 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoderLayer, _c
 from distilhubert_ko import recipe
 from distilhubert_ko.audio.frames import FRAME_STEP, SAMPLE_RATE, WHISPER_FRAMES
 from distilhubert_ko.errors import DistilhubertKoError, ModelError, RecipeError
+from distilhubert_ko.model.checkpoint import pretrained_folder
 from distilhubert_ko.model.ctc_network import CtcNetwork
 from distilhubert_ko.model.log_mel import HOP, WINDOW, log_mel, mel_frames
 from distilhubert_ko.text.tokenizer import Tokenizer
@@ -198,19 +198,18 @@ def whisper_config(given: WhisperConfig, config: recipe.Model, tokenizer: Tokeni
 def build_whisper(config: recipe.Model, tokenizer: Tokenizer) -> PaddingSafeWhisperForCTC:
     """Return the network of a recipe whose model.pretrained is a Whisper, a folder or a Hub id, with a new head.
 
-    Raises ModelError for a checkpoint that is not whole, quantised, or of other mels, and RecipeError.
+    Raises ModelError for a checkpoint that is not whole, quantised, or of other mels, RecipeError, and UnavailableError
+    where the Hub cannot give it.
     """
     name = config.pretrained
-    raw = PreTrainedConfig.get_config_dict(name)[0]
+    folder = pretrained_folder(name)
+    raw = PreTrainedConfig.get_config_dict(folder)[0]
     if "quantization_config" in raw:
         raise ModelError(f"{name}: its weights are quantised: give the checkpoint in float32 or float16")
-    if Path(name).is_dir() and not [*Path(name).glob("model*.safetensors")]:
-        raise ModelError(f"{name}: no model.safetensors here: give a folder that Transformers saved as safetensors")
     try:
-        # Safetensors alone: a pickle from the Hub could run anything.
         loaded: Any = PaddingSafeWhisperForCTC.from_pretrained(
-            name,
-            config=whisper_config(WhisperConfig.from_pretrained(name), config, tokenizer),
+            folder,
+            config=whisper_config(WhisperConfig.from_pretrained(folder), config, tokenizer),
             use_safetensors=True,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
@@ -219,7 +218,7 @@ def build_whisper(config: recipe.Model, tokenizer: Tokenizer) -> PaddingSafeWhis
     except DistilhubertKoError:
         raise
     except Exception as error:  # what a damaged config.json leads to in Transformers is of any kind
-        raise ModelError(f"{name}: no loadable Whisper (config.json and model.safetensors): {error}") from error
+        raise ModelError(f"{name}: no loadable Whisper (config.json and weights): {error}") from error
     network, found = loaded
     if lost := sorted(key for key in found["missing_keys"] if not key.startswith("lm_head.")):
         raise ModelError(f"{name}: no weights for {', '.join(lost[:3])}: download or save it again, whole")

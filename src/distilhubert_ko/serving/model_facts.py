@@ -77,8 +77,8 @@ def _speed(transcriber: Transcriber) -> float:
 
 def _parameters(folder: Path) -> int | None:
     """Return the number of parameters that the headers of the safetensors files say; None for damaged ones."""
-    files = model_folder.weights(folder)
     try:
+        files = model_folder.weights(folder) or model_folder.weights(model_folder.converted(folder))
         return sum(_numbers(file) for file in files) if files else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
