@@ -41,6 +41,31 @@ def test_path_string_bytes_and_stream_give_the_same_wave(tmp_path: Path, samples
     assert audio_duration(path) == samples / 16_000
 
 
+@pytest.mark.parametrize("samples", [1, 399, 16_001])
+def test_a_pcm_file_is_headerless_16_bit_audio_at_16_khz(tmp_path: Path, samples: int) -> None:
+    integers = RNG.integers(-(2**15), 2**15, samples).astype("<i2")
+    path = tmp_path / "KsponSpeech_000001.PCM"
+    path.write_bytes(integers.tobytes() + b"\1")  # some of KsponSpeech's have an odd byte at the end
+    np.testing.assert_array_equal(load_audio(path), integers.astype(np.float32) / 2**15)
+    assert audio_duration(path) == samples / 16_000
+    np.testing.assert_array_equal(load_audio(str(path), (samples - 1) / 16_000), integers[-1:] / np.float32(2**15))
+
+
+def test_a_pcm_file_with_a_header_is_read_by_it(tmp_path: Path) -> None:
+    wave = noise(800)
+    for format in ("WAV", "FLAC"):
+        path = tmp_path / f"{format}.pcm"
+        path.write_bytes(encoded(wave, 8_000, format))
+        assert audio_duration(path) == 0.1
+
+
+def test_a_pcm_file_without_a_sample_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.pcm"
+    path.write_bytes(b"\1")
+    with pytest.raises(AudioError, match=r"a\.pcm has 0 samples"):
+        load_audio(path)
+
+
 @pytest.mark.parametrize(("format", "subtype"), [("FLAC", None), ("OGG", "VORBIS"), ("OGG", "OPUS"), ("MP3", None)])
 def test_compressed_formats_keep_length_and_loudness(format: str, subtype: str | None) -> None:
     wave = 0.3 * np.sin(np.arange(16_001) * 2 * np.pi * 440 / 16_000).astype(np.float32)

@@ -12,11 +12,13 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.errors import AudioError
 
 _BLOCK = 1 << 20  # samples read at a time, over all channels: no header's promise can exhaust memory
 _UNKNOWN_LENGTH = 2**63 - 1  # what libsndfile says of a FLAC stream whose header gives no length
 _STREAMED = 0x7FFF_0000  # a WAV written to a pipe promises this many bytes or more, and means "to the end"
+_HEADERLESS = {"samplerate": SAMPLE_RATE, "channels": 1, "format": "RAW", "subtype": "PCM_16", "endian": "LITTLE"}
 _FRAMED = "MPEG"  # how the subtypes begin that stand in a WAV with a length that is an estimate
 
 logger = logging.getLogger(__name__)
@@ -30,13 +32,14 @@ class SoundFile:
     """A recording, to be read once. It is a context manager. `samplerate` is in Hz.
 
     A file that is shorter than its header says is refused, or with `unfinished` read to its end with a warning.
-    Raises AudioError for such a file, and UnreadableError where FFmpeg should be asked.
+    Raises AudioError for such a file, and UnreadableError where FFmpeg should be asked. A `headerless` file is 16 kHz
+    mono in 16-bit integers, little-endian, as AI Hub's PCM files are.
     """
 
-    def __init__(self, handle: bytes | str | BinaryIO, name: str, unfinished: bool = False):
+    def __init__(self, handle: bytes | str | BinaryIO, name: str, unfinished: bool = False, headerless: bool = False):
         self._name = name
         try:
-            self._file = soundfile.SoundFile(handle)
+            self._file = soundfile.SoundFile(handle, **(_HEADERLESS if headerless else {}))
         # TypeError is how soundfile says that a .raw file has no header.
         except (soundfile.SoundFileError, TypeError):
             raise UnreadableError("is not audio that can be read (WAV, FLAC, Ogg, MP3, AIFF): check it") from None

@@ -32,6 +32,9 @@ LOUDEST = 2.0**31
 """The largest sample that is read: some files hold 32-bit integers as floating point. Past about 1e15, HuBERT's sums
 of squares overflow."""
 
+HEADERLESS = ".pcm"
+"""The suffix of headerless audio, which is taken for 16 kHz mono in 16-bit integers, little-endian."""
+
 Source = str | Path | bytes | BinaryIO
 
 
@@ -207,6 +210,11 @@ def _open(source: Source, choice: AudioChoice) -> "SoundFile | Media":
 
 def _opened(handle: bytes | str | _Memory, name: str, choice: AudioChoice) -> "SoundFile | Media":
     """Open with libsndfile what it reads to its end, and the rest with PyAV, or without PyAV not at all."""
+    if name.lower().endswith(HEADERLESS) and not _has_header(handle):
+        try:
+            return _plain(handle, name, choice, headerless=True)
+        except UnreadableError as error:
+            raise AudioError(f"{name} {error}") from error
     with _bytes(handle) as stream:
         reason = joined.reason_read_in_part(stream, name)
         ogg = joined.is_ogg(stream)
@@ -227,8 +235,14 @@ def _opened(handle: bytes | str | _Memory, name: str, choice: AudioChoice) -> "S
     return Media(lambda: _bytes(handle), name, choice.track)
 
 
-def _plain(handle: bytes | str | _Memory, name: str, choice: AudioChoice) -> SoundFile:
-    file = SoundFile(handle, name, choice.unfinished)
+def _has_header(handle: bytes | str | _Memory) -> bool:
+    """Tell whether a recording that is called headerless is WAV or FLAC after all."""
+    with _bytes(handle) as stream:
+        return stream.read(4) in (b"RIFF", b"fLaC")
+
+
+def _plain(handle: bytes | str | _Memory, name: str, choice: AudioChoice, headerless: bool = False) -> SoundFile:
+    file = SoundFile(handle, name, choice.unfinished, headerless)
     if choice.track not in (None, 1):
         file.close()
         raise AudioError(f"{name} has one track of audio, not {choice.track}: leave out --track")
