@@ -229,6 +229,13 @@ def readers(folder: Path) -> dict[str, Reader]:
         "data/utt2spk": "".join(f"u{n} s{n}\n" for n in numbers),
         "data/segments": "".join(f"u{n} r{n} 0.1 0.3\n" for n in numbers),
     }
+    trn = "".join(f"KsponSpeech_01/{n}.pcm :: b/ ({n}개)/(한 개) 말이 없다\n" for n in numbers)
+    turns = [{"form": "(1)/(일) 말", "start": n / 10, "end": n / 10 + 0.1, "speaker_id": "1"} for n in numbers]
+    labels = {
+        "1.json": json.dumps({"발화정보": {"stt": "아/ 말", "fileNm": "1.wav"}, "녹음자정보": {"recorderId": "s1"}}),
+        "2.json": json.dumps({"utterance": turns, "speaker": [{"id": "1", "sex": "여성"}]}),
+        "3.json": json.dumps({"dataSet": {"dialogs": [{"audioPath": "3.wav", "text": "말", "speaker": "s3"}]}}),
+    }
     tree = {f"03/001/003_{n}.wav": sounds["1.wav"] for n in numbers}
     transcripts = "".join(f"003_{n} 말이 없다\n" for n in numbers).encode()
     metadata = b"".join(json.dumps({"file_name": f"{n}.wav", "text": "말"}).encode() + b"\n" for n in numbers)
@@ -267,6 +274,18 @@ def readers(folder: Path) -> dict[str, Reader]:
             {f"clips/{name}": content for name, content in sounds.items()} | {"train.tsv": table.encode()},
             ("train.tsv",),
             lambda home: _corpus("commonvoice:.#train", home),
+        ),
+        "KsponSpeech": Reader(
+            0.06,
+            {f"KsponSpeech_01/{name}": content for name, content in sounds.items()} | {"train.trn": trn.encode()},
+            ("train.trn",),
+            lambda home: _corpus("ksponspeech:.", home),
+        ),
+        "AI Hub": Reader(
+            0.06,
+            sounds | {name: label.encode() for name, label in labels.items()},
+            tuple(labels),
+            lambda home: _corpus("aihub:.", home),
         ),
         "LibriSpeech trees": Reader(
             0.04,

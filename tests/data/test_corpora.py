@@ -363,7 +363,10 @@ def test_what_is_missing_is_refused_by_name(tmp_path: Path) -> None:
     ("spec", "complaint"),
     [
         ("libreespeech:x", "no scheme 'libreespeech': did you mean librispeech"),
-        ("wav:x#train", "the schemes are commonvoice, folder, hub, kaldi, librispeech, manifest, synthetic, zeroth"),
+        (
+            "wav:x#train",
+            "schemes are aihub, commonvoice, folder, hub, kaldi, ksponspeech, librispeech, manifest, synthetic, zeroth",
+        ),
         ("data/zeroth", "write scheme:location#split"),
         ("zeroth:", "write scheme:location#split"),
         ("", "write scheme:location#split"),

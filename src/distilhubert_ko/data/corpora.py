@@ -18,15 +18,17 @@ from numpy.typing import NDArray
 from distilhubert_ko.audio.reading import load_audio
 from distilhubert_ko.data.audio_cache import AudioCache, open_cache
 from distilhubert_ko.data.lengths import Length, guess_lengths, measure_lengths
+from distilhubert_ko.data.readers.aihub import inner_corpus
 from distilhubert_ko.data.readers.columns import Columns, split_columns
 from distilhubert_ko.data.readers.entries import Audio, Entry
+from distilhubert_ko.data.readers.marks import refuse_annotations
 from distilhubert_ko.data.readers.registry import READERS
 from distilhubert_ko.data.reading import DEFAULT_READING, Reading
 from distilhubert_ko.data.splits import parse_heldout, select_split
 from distilhubert_ko.errors import AudioError, CorpusError, UnavailableError
 from distilhubert_ko.recipe import Corpora, listed_corpora
 
-METADATA = ("metadata.*", "*/metadata.*", "*.tsv", "text", "wav.scp", "utt2spk", "segments")
+METADATA = ("metadata.*", "*/metadata.*", "*.tsv", "text", "wav.scp", "utt2spk", "segments", "*.trn", "*/*.trn")
 NAMED_COLUMNS = ("folder", "hub", "manifest")
 """Schemes whose columns a spec may name."""
 _WHOLE = 0.1  # s: manifests round durations, so a slice this near to the whole file is the whole file
@@ -46,6 +48,8 @@ class Utterance:
     text: str
     speaker: str | None
     seconds: float
+    written: str | None = None
+    """How the text is written, where the corpus tells that from what was said."""
     offset: float = 0.0
     duration: float | None = None
     gender: str | None = None
@@ -71,7 +75,7 @@ class Utterance:
 
 @dataclass(frozen=True)
 class Problem:
-    """An utterance that was left out: "audio missing", "audio unreadable" or "no transcript"."""
+    """An utterance that was left out: "audio missing", "audio unreadable", "no transcript", or why that is unclear."""
 
     id: str
     reason: str
@@ -110,7 +114,8 @@ def read_corpus(
 
     Raises:
         CorpusError: no such scheme, corpus or split; a malformed line; a file that may not be named; an id that
-            occurs twice; or nothing that can be used. A single missing or unreadable clip is a Problem, not an error.
+            occurs twice; AI Hub's marks where the scheme does not expect them; or nothing that can be used. A single
+            missing or unreadable clip is a Problem, not an error.
         RecipeError: a heldout rule that is not understood.
         UnavailableError: the Hub could not be reached.
         MissingExtraError: a Hub corpus without the `datasets` package.
@@ -123,6 +128,8 @@ def read_corpus(
     if twice:
         raise CorpusError(f"{spec} lists {len(twice)} ids twice, e.g. {twice[0]}: give each utterance its own id")
     entries = select_split(spec, listing.entries, split, every) if split else listing.entries
+    if not listing.annotated:
+        refuse_annotations(spec, entries)
     wanted = [entry for entry in entries if entry.text or not transcribed]
     measured = measured or not listing.streamed
     cache = open_cache(reading.cache) if reading.cache and not listing.streamed else None
@@ -177,6 +184,7 @@ def listing_files(specs: Corpora, reading: Reading = DEFAULT_READING) -> list[Pa
     files: list[Path] = []
     for spec in listed_corpora(specs):
         scheme, location, *_ = _parse_spec(spec)
+        scheme, location = (scheme == "aihub" and inner_corpus(location)) or (scheme, location)
         if scheme not in ("hub", "synthetic"):
             place = reading.path(location)
             files += [place, *(found for pattern in METADATA for found in place.glob(pattern))]
@@ -193,7 +201,8 @@ def _parse_spec(spec: str) -> tuple[str, str, str | None, Columns]:
         meant = f"did you mean {near[0]}? " if near else ""
         raise CorpusError(f"{spec}: no scheme {scheme!r}: {meant}the schemes are {', '.join(READERS)}")
     location, columns = split_columns(location)
-    if columns.given and scheme not in NAMED_COLUMNS:
+    inner, _ = (scheme == "aihub" and inner_corpus(location)) or (scheme, location)
+    if columns.given and inner not in NAMED_COLUMNS:
         raise CorpusError(f"{spec}: columns are named for {', '.join(NAMED_COLUMNS)}, not for {scheme}: drop the ?...")
     return scheme, location, split, columns
 
@@ -202,6 +211,8 @@ def _utterance(
     entry: Entry, lengths: Mapping[Audio, Length], measured: bool, transcribed: bool, cache: AudioCache | None
 ) -> Utterance | Problem:
     text = unicodedata.normalize("NFC", entry.text or "")
+    if transcribed and entry.problem:
+        return Problem(entry.id, entry.problem)
     if transcribed and (not text or text.isspace()):
         return Problem(entry.id, "no transcript")
     if entry.audio is None:
@@ -219,6 +230,7 @@ def _utterance(
         text=text,
         speaker=entry.speaker,
         seconds=rest if duration is None else duration,
+        written=entry.written and unicodedata.normalize("NFC", entry.written),
         offset=entry.offset,
         duration=duration,
         gender=entry.gender,

@@ -37,7 +37,7 @@ def training_size(recipe: Recipe) -> CorpusSize:
 def _corpus_size(spec: str, recipe: Recipe) -> CorpusSize:
     if spec in PUBLISHED_SIZES:
         return PUBLISHED_SIZES[spec]
-    if spec.startswith("hub:"):
+    if spec.removeprefix("aihub:").startswith("hub:"):
         raise CorpusError(f"{spec}: its size is not known here; give it with --utterances N")
     corpus = read_corpus(spec, Reading.from_recipe(recipe))
     return CorpusSize(len(corpus.utterances), corpus.hours)

@@ -15,6 +15,10 @@ class Entry:
     id: str
     audio: Audio | None = None
     text: str | None = None
+    written: str | None = None
+    """How the text is written, where the corpus tells that from what was said: 70% for 칠십 퍼센트."""
+    problem: str = ""
+    """Why the transcript cannot be used, where the corpus has one."""
     speaker: str | None = None
     split: str | None = None
     offset: float = 0.0
@@ -35,3 +39,5 @@ class Listing:
     """Whether the audio stays on the Hub and is fetched when it is wanted."""
     hint: str = ""
     """What to say where no entry can be used."""
+    annotated: bool = False
+    """Whether AI Hub's annotations are expected in the transcripts, and have been read."""
