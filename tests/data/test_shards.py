@@ -86,7 +86,7 @@ def test_a_revision_can_be_named(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("datasets.load_dataset_builder", build)
     with pytest.raises(UnavailableError):
         read_corpus("hub:owner/name@v1#train")
-    assert asked == [(("owner/name",), {"revision": "v1"})]
+    assert asked == [(("owner/name", None), {"revision": "v1"})]
 
 
 @pytest.mark.parametrize("streaming", [True, False])
@@ -143,7 +143,7 @@ def test_a_table_without_sound_says_what_it_has(hub: Hub) -> None:
 
     (hub.folder / "data").mkdir()
     pq.write_table(pa.table({"text": ["말"]}), hub.folder / "data/train.parquet")
-    with pytest.raises(CorpusError, match="needs the column audio with the audio as bytes, but has text"):
+    with pytest.raises(CorpusError, match="needs the column audio, but has text"):
         streamed()
 
 

@@ -24,15 +24,14 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError 
     RevisionNotFoundError,
 )
 
-from distilhubert_ko.data.readers.columns import describing_columns, first_name
+from distilhubert_ko.data.readers.columns import LANGUAGE, NONE_GIVEN, Columns, describing_columns, first_name, several
 from distilhubert_ko.data.readers.entries import Audio, Entry, Listing
-from distilhubert_ko.data.readers.hub import hub_files
+from distilhubert_ko.data.readers.hub import audio_column, check_one_language, hint_without_text, hub_files
 from distilhubert_ko.data.readers.parsing import cell_text
 from distilhubert_ko.errors import AudioError, CorpusError, InputError, UnavailableError, reason
 from distilhubert_ko.files import writing
 from distilhubert_ko.files.spool import Spool
 
-AUDIO = "audio.bytes"
 DURATION = ("duration", "seconds")
 WAITS = 2.0, 10.0
 """Seconds before a failed read is tried again; the Hub's client has tried each request six times by then."""
@@ -56,6 +55,8 @@ class ParquetShard:
     state: str
     layout: str
     metadata: pq.FileMetaData = field(repr=False)
+    column: str
+    """The column of the audio, of which `bytes` is a part."""
     spool: Spool = field(repr=False)
 
 
@@ -77,7 +78,7 @@ class RowGroup:
             path = self.shard.spool.file(name, self._fetch)
             try:
                 with pa.memory_map(str(path)) as file:
-                    return pa.ipc.open_file(file).read_all()["audio"]
+                    return pa.ipc.open_file(file).read_all()[self.shard.column]
             except (OSError, pa.ArrowInvalid) as error:
                 # Another process made room just now, or a machine that lost its power left what is no Arrow.
                 path.unlink(missing_ok=True)
@@ -99,7 +100,8 @@ class RowGroup:
                 )
             # Unlike pre_buffer, a buffer does not hold the whole row group.
             shard = pq.ParquetFile(file, metadata=self.shard.metadata, pre_buffer=False, buffer_size=BUFFER)
-            batches = shard.iter_batches(BATCH, row_groups=[self.number], columns=[AUDIO], use_threads=False)
+            audio = f"{self.shard.column}.bytes"
+            batches = shard.iter_batches(BATCH, row_groups=[self.number], columns=[audio], use_threads=False)
             first = next(batches)
             with pa.ipc.new_file(str(path), first.schema) as writer:
                 writer.write_batch(first)
@@ -122,7 +124,7 @@ class StreamedClip:
         return bytes(content)
 
 
-def list_streamed(location: str, split: str | None) -> Listing:
+def list_streamed(location: str, split: str | None, columns: Columns = NONE_GIVEN) -> Listing:
     """List a data set of the Hub, one split of it or all, with `StreamedClip`s as audio.
 
     Raises:
@@ -142,14 +144,17 @@ def list_streamed(location: str, split: str | None) -> Listing:
             )
     spool = Spool(_cache() / re.sub(r"[^\w.@-]+", "--", location), KEPT_GROUPS)
     with ThreadPoolExecutor(AT_A_TIME) as pool:
-        described = [*pool.map(lambda file: _shard(location, file[1], spool), chosen)]
+        described = [*pool.map(lambda file: _shard(location, file[1], spool, columns), chosen)]
     found: list[Entry] = []
     counts = dict.fromkeys(files, 0)
-    for (part, _), (shard, columns) in zip(chosen, described, strict=True):
-        listed = _rows(shard, columns, part, counts[part])
+    spoken = {str(value) for _, values in described for value in values.get("language", ()) if value is not None}
+    check_one_language(location, spoken, ())
+    for (part, _), (shard, values) in zip(chosen, described, strict=True):
+        listed = _rows(shard, values, part, counts[part])
         counts[part] += len(listed)
         found += listed
-    return Listing(found, revision, streamed=True)
+    names = described[0][0].metadata.schema.to_arrow_schema().names if described else []
+    return Listing(found, revision, streamed=True, hint=hint_without_text(location, names, found))
 
 
 def describe_shards(audios: Iterable[Audio]) -> dict[str, Any] | None:
@@ -210,23 +215,26 @@ def _open(url: str) -> Any:
     return filesystem.open(path, "rb", cache_type="none")
 
 
-def _shard(location: str, url: str, spool: Spool) -> tuple[ParquetShard, dict[str, list[Any]]]:
+def _shard(location: str, url: str, spool: Spool, given: Columns) -> tuple[ParquetShard, dict[str, list[Any]]]:
     """Return a shard, and its columns that describe clips, by the names of Entry's fields."""
 
     def read() -> tuple[ParquetShard, dict[str, list[Any]]]:
         with _open(url) as file:
             parquet = pq.ParquetFile(file, pre_buffer=True)
             names = parquet.schema_arrow.names
-            if AUDIO not in _paths(parquet.metadata):
+            sounding = [path.removesuffix(".bytes") for path in _paths(parquet.metadata) if path.endswith(".bytes")]
+            audio = audio_column(location, names, sounding, given)
+            if audio not in sounding:
                 raise CorpusError(
-                    f"{url} needs the column audio with the audio as bytes, but has {', '.join(names)}: choose another "
+                    f"{url} needs the column {audio} with the audio as bytes, but has {several(names)}: choose another "
                     "data set, or set data.streaming = false"
                 )
-            wanted = describing_columns(names) | {"seconds": first_name(names, DURATION)}
+            wanted = describing_columns(names, given)
+            wanted |= {"seconds": first_name(names, DURATION), "language": first_name(names, LANGUAGE)}
             columns = {key: name for key, name in wanted.items() if name}
             table = parquet.read(columns=[*columns.values()], use_threads=False)
             state = _state(file)
-            shard = ParquetShard(url, state, _layout(url, state, parquet.metadata), parquet.metadata, spool)
+            shard = ParquetShard(url, state, _layout(url, state, parquet.metadata), parquet.metadata, audio, spool)
             return shard, {key: table[name].to_pylist() for key, name in columns.items()}
 
     return fetch_persistently(f"the transcripts of hub:{location} in {url}", read)
@@ -255,7 +263,8 @@ def _layout(url: str, state: str, metadata: pq.FileMetaData) -> str:
 def _size(group: RowGroup) -> int:
     """Return the bytes of audio in a row group as they are fetched."""
     metadata = group.shard.metadata
-    return int(metadata.row_group(group.number).column(_paths(metadata).index(AUDIO)).total_compressed_size)
+    column = _paths(metadata).index(f"{group.shard.column}.bytes")
+    return int(metadata.row_group(group.number).column(column).total_compressed_size)
 
 
 def _rows(shard: ParquetShard, columns: dict[str, list[Any]], split: str, before: int) -> list[Entry]:

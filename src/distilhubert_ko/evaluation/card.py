@@ -12,7 +12,8 @@ from typing import Any
 
 from distilhubert_ko import model_folder, recipe
 from distilhubert_ko.data.account import speakers_text
-from distilhubert_ko.data.readers.hub import hub_name
+from distilhubert_ko.data.readers.columns import split_columns
+from distilhubert_ko.data.readers.hub_source import HubSource
 from distilhubert_ko.evaluation import whisper_card
 from distilhubert_ko.evaluation.learning_curve import draw_learning_curve, is_drawn_here
 from distilhubert_ko.evaluation.report import Report, load_report
@@ -152,7 +153,8 @@ def _metadata(record: ModelRecord) -> str:
 def _location(spec: str) -> str:
     """Return the last part of a corpus location: a Hub id without its revision, or a folder or file name."""
     scheme, _, location = spec.partition("#")[0].partition(":")
-    return hub_name(location)[0] if scheme == "hub" else Path(location).name
+    location, _ = split_columns(location)
+    return HubSource.parse(location).name if scheme == "hub" else Path(location).name
 
 
 def _summary(record: ModelRecord) -> str:
