@@ -60,6 +60,7 @@ LAYOUTS: dict[str, tuple[str, Callable[[], bytes]]] = {
         "list.json",
         lambda: "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in objects(audio="wav")).encode(),
     ),
+    "columns of Excel without a name": ("list.csv", lambda: separated(",").replace("\n", ",,\n").encode()),
     "a JSON array": ("list.json", lambda: json.dumps(objects(text="transcript"), indent=1).encode()),
 }
 
@@ -154,6 +155,8 @@ def test_columns_can_be_named_in_the_spec_by_name_or_by_number(home: Path) -> No
         ("l.csv", "path,wav,text\na,b,나무\n", "has the columns path, wav, text, and path, wav may be the audio: name"),
         ("l.csv", "path,text,sentence\n소리/각1.wav,나무,바다\n", "line 2 has different texts under text and sentence"),
         ("l.csv", 'path,text\n소리/각1.wav,"[""나무""]"\n', "l.csv, line 2 has a JSON list under text, not a text"),
+        ("l.csv", "path,text,\n소리/각1.wav,나무,바다\n", "line 2 has 3 fields for 2 columns"),
+        ("l.tsv", 'path\ttext\na.wav\t"나무" 바다\n', "line 2 is malformed: .* by a tab, with double quotes"),
         ("l.json", '{"path": "소리/각1.wav", "text": ["나무"]}', "l.json, line 1 has a JSON list under text"),
         (
             "l.json",

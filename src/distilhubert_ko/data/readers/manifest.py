@@ -71,7 +71,8 @@ def manifest_entries(
         line = f"{file}, line {number}"
         check_named(file.parent / path, fence, line)
         audio = forms.find(file.parent / path)
-        check_named(audio, fence, line)
+        if audio != file.parent / path:
+            check_named(audio, fence, line)
         offset, duration = _slice(file, number, record)
         name = unicodedata.normalize("NFC", os.path.splitext(os.path.join(prefix, path))[0])
         yield (

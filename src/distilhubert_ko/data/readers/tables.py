@@ -81,15 +81,16 @@ def _separated_records(file: Path, content: str, columns: Columns) -> Records:
                 continue
             if headed:
                 headed = False
-            elif len(cells) != len(names):
+            elif len(cells) != len(names) or any(cell and not name for name, cell in zip(names, cells, strict=True)):
                 raise CorpusError(
-                    f"{file}, line {reader.line_num} has {len(cells)} fields for {len(names)} columns: put double "
-                    f"quotes around a text with {_called(separator)}"
+                    f"{file}, line {reader.line_num} has {len(cells)} fields for {len([*filter(None, names)])} "
+                    f"columns: put double quotes around a text with {_called(separator)}"
                 )
             else:
                 yield reader.line_num, dict(zip(names, cells, strict=True))
     except csv.Error as error:
-        raise malformed_line(file, reader.line_num, "comma-separated values") from error
+        told = f"values parted by {_called(separator)}, with double quotes around a text that has some, and those twice"
+        raise malformed_line(file, reader.line_num, told) from error
 
 
 def _layout(file: Path, content: str, columns: Columns) -> tuple[str, list[str], bool]:
@@ -102,7 +103,7 @@ def _layout(file: Path, content: str, columns: Columns) -> tuple[str, list[str],
         row = [cell.strip() for cell in rows[separator]]
         known = any(plain_name(name) in AUDIO or name in columns.given.values() for name in row)
         if known and not any(map(_is_file, row)):
-            if twice := [name for name, count in Counter(row).items() if count > 1]:
+            if twice := [name for name, count in Counter(filter(None, row)).items() if count > 1]:
                 raise CorpusError(f"{file}, line 1: column {twice[0]} is there twice: rename one of the two")
             return separator, row, True
     for separator in ways:
