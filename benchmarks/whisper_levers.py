@@ -68,7 +68,7 @@ def train(arguments: argparse.Namespace, row: str, seed: int) -> None:
         *SPLITS,
         f"data.root={arguments.speech}",
         "data.max_seconds=12.0",
-        "training.eval_steps=100000",
+        "training.eval_steps=100",  # where an interrupted one goes on
         f"training.seed={seed}",
     )
     changes = [change.format(**vars(arguments)) for change in ROWS[row].changes]

@@ -330,7 +330,10 @@ def test_a_head_that_is_too_large_is_refused(open_server: Running) -> None:
         assert answered(connection)[:12] in ("HTTP/1.1 400", "")  # or cut, with the rest unread
 
 
-def test_a_connection_past_the_limit_takes_the_place_of_the_one_that_waits_longest(exported: Path) -> None:
+def test_a_connection_past_the_limit_takes_the_place_of_the_one_that_waits_longest(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "SAFE_SECONDS", 0.0)
     with running(exported, ServerOptions(limits=ServerLimits(connections=3))) as server:
         live = server.server.server_state.connections
         silent = opened(server)
@@ -372,6 +375,20 @@ def test_one_client_cannot_hold_all_connections(exported: Path) -> None:
         assert [answered(gone) for gone in held[: 12 - share_of(8)]] == [""] * (12 - share_of(8))
         other.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
         assert " 200 " in answered(other)
+
+
+def test_a_new_connection_takes_no_place_of_one_whose_request_is_on_its_way(exported: Path) -> None:
+    with running(exported, ServerOptions(limits=ServerLimits(connections=4))) as server:
+        live = server.server.server_state.connections
+        held = [opened(server, "127.0.0.2") for _ in range(share_of(4))]
+        for connection in held:
+            connection.sendall(head("Content-Length: 1000"))
+        wait_until(lambda: all(each.cycle for each in [*live]) and len(live) == len(held))
+        first, second = opened(server, "127.0.0.3"), opened(server, "127.0.0.3")
+        wait_until(lambda: len(live) == len(held) + 2)
+        for connection in (first, second):
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+            assert " 200 " in answered(connection)
 
 
 @pytest.mark.parametrize(
@@ -590,7 +607,9 @@ def test_an_upload_leaves_nothing_however_it_ends(exported: Path, private: Path)
 @pytest.fixture
 def process(exported: Path, private: Path) -> Iterator[tuple[subprocess.Popen, str]]:
     """Yield a process of `distilhubert-ko serve` and its address."""
-    script = "from distilhubert_ko.cli.main import main; main()"
+    # Also where the tests themselves run under nohup, which the server would obey.
+    script = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)\n" if hasattr(signal, "SIGHUP") else ""
+    script += "from distilhubert_ko.cli.main import main; main()"
     options = ["serve", "--model", str(exported), "--port", "0", "--threads", "1"]
     process = subprocess.Popen([sys.executable, "-c", script, *options], stderr=subprocess.PIPE, text=True)
     try:

@@ -16,7 +16,8 @@ LOOK_SECONDS = 15.0
 STUCK_SECONDS = 30.0
 """A connection whose client reads nothing from a full buffer for so long is cut."""
 
-
+SAFE_SECONDS = 1.0
+"""The time in which a request should follow a connection."""
 HEALTH = "/healthz"
 """The path that is answered however many connections there are."""
 FREE_PIECES = 500
@@ -85,8 +86,9 @@ class HttpConnection(_Watched, H11Protocol):
     """HTTP/1.1, where a new connection finds room at the cost of one that only waits.
 
     From uvicorn's `limit_concurrency` on, or from one client's share of it, the connection is cut that has waited
-    longest for a request, or for its client to read. Only where none waits, a request gets 503. /healthz is answered
-    in any case.
+    longest for a request, or for its client to read. Within SAFE_SECONDS, a request may be on its way: then only a
+    client with more connections loses one. Only where none can be cut, a request gets 503. /healthz is answered in any
+    case.
     """
 
     def __init__(self, *given: Any, **named: Any):
@@ -148,7 +150,11 @@ class HttpConnection(_Watched, H11Protocol):
             and each is not self
             and (each.waits or each.stuck)
             and not each.transport.is_closing()
-            and (not crowded or each.name == self.name)
+            and (
+                each.name == self.name
+                if crowded
+                else counts[each.name] > counts[self.name] or self.since - each.since > SAFE_SECONDS
+            )
         ]
         if idle:
             max(idle, key=lambda each: (counts[each.name], -each.since)).transport.abort()
