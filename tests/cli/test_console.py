@@ -50,6 +50,17 @@ def test_a_full_output_is_one_line(exported: Path, recording: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("command", ["transcribe AUDIO --model MODEL", "transcribe AUDIO --model MODEL -o .", "--help"])
+def test_a_closed_output_is_one_line(command: str, exported: Path, recording: Path, tmp_path: Path) -> None:
+    words = command.replace("MODEL", str(exported)).replace("AUDIO", str(recording))
+    done = shell(f"cd '{tmp_path}' && '{sys.executable}' -m distilhubert_ko {words} >&-")
+    assert done.returncode == 1
+    assert done.stderr.decode().splitlines() == [
+        "distilhubert-ko: standard output is closed: leave it open, or send it to a file or /dev/null"
+    ]
+    assert not list(tmp_path.iterdir())
+
+
 def test_closed_standard_input_is_one_line(exported: Path) -> None:
     done = shell(f"'{sys.executable}' -m distilhubert_ko transcribe - --model '{exported}' <&-")
     assert done.returncode == 2

@@ -129,10 +129,17 @@ def _abandon_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _check_output(stream: object) -> None:
+    """Raise DistilhubertKoError for a standard output that is closed: a file that is opened would take its place."""
+    if stream is None:
+        raise DistilhubertKoError("standard output is closed: leave it open, or send it to a file or /dev/null")
+
+
 def main() -> None:
     """Run the command. An error is one line on standard error, and its exit code."""
     _show_what_can_be_shown()
     try:
+        _check_output(sys.stdout)
         with _shown_log():
             app()
     except DistilhubertKoError as error:
