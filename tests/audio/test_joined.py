@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import soundfile
 
-from distilhubert_ko.audio.channels import AudioChoice
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.audio.reading import audio_duration, encode_mp3, load_audio
 from distilhubert_ko.errors import AudioError
@@ -102,7 +101,28 @@ def test_ogg_files_joined_give_all(subtype: str, monkeypatch: pytest.MonkeyPatch
         load_audio(joined)
 
 
-@pytest.mark.parametrize("format", ["WAV", "AIFF"])
+def test_flac_files_joined_give_all_and_their_slices_are_read_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = clip(2), clip(3)
+    joined = written(first, format="FLAC") + written(second, format="FLAC")
+    wave = load_audio(joined)
+    np.testing.assert_allclose(wave, np.concatenate([first, second]), atol=1e-4)
+    np.testing.assert_allclose(load_audio(joined, 0.5, 1.0), first[8_000:24_000], atol=1e-4)
+    without_pyav(monkeypatch)
+    with pytest.raises(AudioError, match=r"several FLAC files: split it.*distilhubert-ko\[media\]"):
+        load_audio(joined)
+
+
+@pytest.mark.parametrize("options", [{}, {"movflags": "frag_keyframe+empty_moov"}])
+@pytest.mark.parametrize("container", ["ipod", "mov", "mp4"])
+def test_mp4_files_joined_are_refused_since_ffmpeg_reads_the_first(container: str, options: dict[str, str]) -> None:
+    content = encoded(clip(2), SAMPLE_RATE, container, "aac", **options)
+    assert len(load_audio(content)) / SAMPLE_RATE == pytest.approx(2, abs=2 * PRIMING)
+    for joined in (content * 2, content + encoded(clip(1), SAMPLE_RATE, "mp4", "aac")):
+        with pytest.raises(AudioError, match=r"holds several files.*: split it"):
+            load_audio(joined)
+
+
+@pytest.mark.parametrize("format", ["WAV", "AIFF", "AU", "W64", "RF64"])
 def test_files_joined_that_no_program_reads_on_are_refused(format: str) -> None:
     with pytest.raises(AudioError, match=r"holds several files.*: split it"):
         load_audio(written(clip(1), format=format) * 2)
@@ -132,16 +152,28 @@ def test_a_wav_whose_header_was_never_finished_is_read_to_its_end(riff: int, dat
     assert audio_duration(content) == pytest.approx(1.5, abs=1e-3)
 
 
-def test_a_wav_that_ends_before_its_header_says_is_truncated_or_unfinished(caplog: pytest.LogCaptureFixture) -> None:
-    """Of a corpus it is a bad copy, since its text goes on. Of a recorder that was switched off it is all there is."""
+def test_a_wav_that_ends_before_its_header_says_is_read_to_its_end(caplog: pytest.LogCaptureFixture) -> None:
     wave = clip(1.5)
     whole = written(wave, subtype="FLOAT")
     for content in (sized(whole, 500_000, 499_964), sized(whole, 0, 499_964)):
-        with pytest.raises(AudioError, match="truncated"):
-            load_audio(content)
-        with caplog.at_level(logging.WARNING):
-            np.testing.assert_array_equal(load_audio(content, choice=AudioChoice(unfinished=True)), wave)
-        assert "says 499964 bytes of audio, but the file ends after 96000" in caplog.messages[-1]
+        caplog.clear()
+        assert audio_duration(content) == pytest.approx(1.5, abs=1e-3)
+        load_audio(content, duration=1.0)
+        assert not caplog.messages
+        np.testing.assert_array_equal(load_audio(content), wave)
+        (message,) = caplog.messages
+        assert "says 499964 bytes, but the file ends after 96000: it is read to there" in message
+
+
+@pytest.mark.parametrize("format", ["WAV", "AIFF", "AU", "W64", "RF64"])
+def test_uncompressed_audio_is_read_as_far_as_it_is_there(format: str, caplog: pytest.LogCaptureFixture) -> None:
+    wave = clip(1.5)
+    whole = written(wave, format=format)
+    found = load_audio(whole[: len(whole) - 16_000])
+    assert len(wave) - 8_040 <= len(found) <= len(wave) - 7_960
+    np.testing.assert_allclose(found, wave[: len(found)], atol=1e-4)
+    (message,) = caplog.messages
+    assert "it is read to there" in message
 
 
 def test_a_wav_without_any_samples_is_refused() -> None:

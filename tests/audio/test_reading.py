@@ -152,12 +152,12 @@ def test_a_file_without_permission_is_refused(tmp_path: Path, monkeypatch: pytes
     refused(path, "permissions")
 
 
-@pytest.mark.parametrize(("format", "by_duration"), [("WAV", True), ("AIFF", True), ("FLAC", False), ("MP3", False)])
-def test_a_truncated_file_is_refused(tmp_path: Path, format: str, by_duration: bool) -> None:
+@pytest.mark.parametrize("format", ["FLAC", "MP3"])
+def test_a_truncated_file_of_compressed_audio_is_refused(tmp_path: Path, format: str) -> None:
     content = encoded(noise(16_000), format=format)
     path = tmp_path / f"half.{format.lower()}"
     path.write_bytes(content[: len(content) // 2])
-    refused(path, "truncated", by_duration)
+    refused(path, "truncated", by_duration=False)
 
 
 def test_a_wav_written_to_a_pipe_is_read_to_its_end() -> None:

@@ -31,15 +31,16 @@ def client(server: Running) -> Iterator[openai.OpenAI]:
         yield client
 
 
-def wav(wave: np.ndarray) -> bytes:
-    """Return a wave as a lossless WAV file."""
+def wav(wave: np.ndarray, **options: str) -> bytes:
+    """Return a wave as a lossless WAV file, or as another one."""
     file = io.BytesIO()
-    soundfile.write(file, wave, SAMPLE_RATE, format="WAV", subtype="FLOAT")
+    soundfile.write(file, wave, SAMPLE_RATE, **{"format": "WAV", "subtype": "FLOAT", **options})
     return file.getvalue()
 
 
 WAVE = clip(3 * SAMPLE_RATE + 77)
 FILE = ("말.wav", wav(WAVE))
+TRUNCATED = wav(WAVE, format="FLAC", subtype="PCM_16")[:5000]
 
 
 @pytest.fixture(scope="module")
@@ -189,8 +190,8 @@ def test_a_silent_clip_has_an_empty_text_in_every_format(client: openai.OpenAI) 
         ({"response_format": "diarized_json"}, "'json', 'text'", "response_format"),
         ({"file": ("a.wav", b"")}, "empty", "file"),
         ({"file": ("a.wav", b"no audio at all")}, "audio", "file"),
-        ({"file": ("a.wav", FILE[1][:5000])}, "truncated", "file"),
-        ({"file": ("a.wav", FILE[1][:5000]), "stream": True}, "truncated", "file"),
+        ({"file": ("a.flac", TRUNCATED)}, "truncated", "file"),
+        ({"file": ("a.flac", TRUNCATED), "stream": True}, "truncated", "file"),
     ],
 )
 def test_a_request_that_cannot_be_served_is_refused_in_the_shape_of_that_api(
@@ -203,6 +204,16 @@ def test_a_request_that_cannot_be_served_is_refused_in_the_shape_of_that_api(
     assert body["type"] == "invalid_request_error"
     assert param is None or body["param"] == param
     assert "/tmp" not in body["message"]
+
+
+def test_a_wav_whose_header_promises_more_than_there_is_is_transcribed_as_it_is(
+    client: openai.OpenAI, expected: Transcript
+) -> None:
+    content = bytearray(FILE[1])
+    size = content.index(b"data") + 4
+    content[size : size + 4] = (10_000_000).to_bytes(4, "little")
+    answer = client.audio.transcriptions.create(file=("a.wav", bytes(content)), model="m")
+    assert answer.text == expected.text
 
 
 @pytest.mark.parametrize("left_out", ["file", "model"])

@@ -29,14 +29,12 @@ logger = logging.getLogger(__name__)
 class AudioChoice:
     """Which audio of a recording is read: a track of a video and a channel of it, both counted from 1.
 
-    Without a channel, all are averaged. Without a track, the first one is read that is not silent. With `unfinished`, a
-    WAV that is shorter than its header says is read to its end, as a recorder leaves it that was switched off.
-    Otherwise it counts as truncated. Raises InputError for numbers below 1.
+    Without a channel, all are averaged. Without a track, the first one is read that is not silent. Raises InputError
+    for numbers below 1.
     """
 
     channel: int | None = None
     track: int | None = None
-    unfinished: bool = False
 
     def __post_init__(self) -> None:
         for name in ("channel", "track"):

@@ -19,6 +19,8 @@ _BLOCK = 1 << 20  # samples read at a time, over all channels: no header's promi
 _UNKNOWN_LENGTH = 2**63 - 1  # what libsndfile says of a FLAC stream whose header gives no length
 _STREAMED = 0x7FFF_0000  # a WAV written to a pipe promises this many bytes or more, and means "to the end"
 _HEADERLESS = {"samplerate": SAMPLE_RATE, "channels": 1, "format": "RAW", "subtype": "PCM_16", "endian": "LITTLE"}
+_MISSING_END = re.compile(r"(?:data|SSND|Data Size|riff|Riff size) *: (\d+) \(should be (\d+)\)")
+"""What libsndfile notes of a WAV, AIFF, AU, W64 or RF64 whose header promises more bytes than there are."""
 _FRAMED = "MPEG"  # how the subtypes begin that stand in a WAV with a length that is an estimate
 
 logger = logging.getLogger(__name__)
@@ -31,12 +33,13 @@ class UnreadableError(Exception):
 class SoundFile:
     """A recording, to be read once. It is a context manager. `samplerate` is in Hz.
 
-    A file that is shorter than its header says is refused, or with `unfinished` read to its end with a warning.
-    Raises AudioError for such a file, and UnreadableError where FFmpeg should be asked. A `headerless` file is 16 kHz
-    mono in 16-bit integers, little-endian, as AI Hub's PCM files are.
+    A recorder that is switched off leaves a file that is shorter than its header says. It is read to its end with a
+    warning, unless its samples are compressed. Then it is refused. A `headerless` file is 16 kHz mono in 16-bit
+    integers, little-endian, as AI Hub's PCM files are.
+    Raises AudioError for a file that is refused, and UnreadableError where FFmpeg should be asked.
     """
 
-    def __init__(self, handle: bytes | str | BinaryIO, name: str, unfinished: bool = False, headerless: bool = False):
+    def __init__(self, handle: bytes | str | BinaryIO, name: str, headerless: bool = False):
         self._name = name
         try:
             self._file = soundfile.SoundFile(handle, **(_HEADERLESS if headerless else {}))
@@ -44,7 +47,7 @@ class SoundFile:
         except (soundfile.SoundFileError, TypeError):
             raise UnreadableError("is not audio that can be read (WAV, FLAC, Ogg, MP3, AIFF): check it") from None
         try:
-            self._check(unfinished)
+            self._check()
         except (AudioError, UnreadableError):
             self.close()
             raise
@@ -87,21 +90,22 @@ class SoundFile:
             raise AudioError(f"{self._name} is truncated or damaged: copy it again from its source") from error
         if found < wanted:
             raise AudioError(f"{self._name} is truncated ({found} of {wanted} samples): copy it again from its source")
+        if found == lead + rest:
+            self._tell_of_missing_end()
 
-    def _check(self, unfinished: bool) -> None:
+    def _tell_of_missing_end(self) -> None:
+        """Warn of a header that promises more than there is. libsndfile reads to the end, and notes it."""
+        for promised, found in _MISSING_END.findall(self._file.extra_info):
+            if int(found) < int(promised) < _STREAMED:
+                logger.warning(
+                    "%s: the header says %s bytes, but the file ends after %s: it is read to there",
+                    *(self._name, promised, found),
+                )
+
+    def _check(self) -> None:
         file = self._file
         if file.frames >= _UNKNOWN_LENGTH or (file.format != "MP3" and file.subtype.startswith(_FRAMED)):
             raise UnreadableError("does not say how long it is: write it again")
-        # libsndfile quietly shortens a truncated WAV or AIFF to what is there, but notes it in its log.
-        for promised, found in re.findall(r"(?:data|SSND) : (\d+) \(should be (\d+)\)", file.extra_info):
-            if int(promised) >= _STREAMED or int(found) >= int(promised):
-                continue
-            if not unfinished:
-                raise AudioError(f"{self._name} is truncated ({found} of {promised} bytes of audio): copy it again")
-            logger.warning(
-                "%s: the header says %s bytes of audio, but the file ends after %s: it is read to there",
-                *(self._name, promised, found),
-            )
         if file.frames == 0:
             raise UnreadableError("has 0 samples, by its header: write it again")
 

@@ -71,7 +71,7 @@ def audio_blocks(
     name = _name(source)
     if not 0 <= offset < np.inf or (duration is not None and not 0 < duration < np.inf):
         raise AudioError(f"{name}: cannot read {duration} s from {offset} s: give an offset >= 0, a duration > 0")
-    with closing(_open(source, choice)) as file:
+    with closing(_open(source, choice, to_the_end=not offset and duration is None)) as file:
         samples = 0
         for block in _resampled(_one_wave(file, offset, duration, choice, name), file.samplerate):
             samples += len(block)
@@ -172,8 +172,8 @@ def _checked(block: NDArray[np.float32], name: str) -> NDArray[np.float32]:
     return block
 
 
-def _open(source: Source, choice: AudioChoice) -> "SoundFile | Media":
-    """Open with libsndfile, or otherwise with PyAV. Every failure becomes an AudioError."""
+def _open(source: Source, choice: AudioChoice, to_the_end: bool = False) -> "SoundFile | Media":
+    """Open with libsndfile, or otherwise with PyAV, to be read `to_the_end`. Every failure becomes an AudioError."""
     name = _name(source)
     handle: bytes | str | _Memory
     if isinstance(source, str | Path):
@@ -197,7 +197,7 @@ def _open(source: Source, choice: AudioChoice) -> "SoundFile | Media":
         handle = _Memory(content)
     if not content:
         raise AudioError(f"{name} is empty (0 bytes): copy or record it again")
-    file = _opened(handle, name, choice)
+    file = _opened(handle, name, choice, to_the_end)
     lowest, highest = SAMPLE_RATES
     if not lowest <= file.samplerate <= highest:
         file.close()
@@ -208,7 +208,7 @@ def _open(source: Source, choice: AudioChoice) -> "SoundFile | Media":
     return file
 
 
-def _opened(handle: bytes | str | _Memory, name: str, choice: AudioChoice) -> "SoundFile | Media":
+def _opened(handle: bytes | str | _Memory, name: str, choice: AudioChoice, to_the_end: bool) -> "SoundFile | Media":
     """Open with libsndfile what it reads to its end, and the rest with PyAV, or without PyAV not at all."""
     if name.lower().endswith(HEADERLESS) and not _has_header(handle):
         try:
@@ -216,7 +216,7 @@ def _opened(handle: bytes | str | _Memory, name: str, choice: AudioChoice) -> "S
         except UnreadableError as error:
             raise AudioError(f"{name} {error}") from error
     with _bytes(handle) as stream:
-        reason = joined.reason_read_in_part(stream, name)
+        reason = joined.reason_read_in_part(stream, name, to_the_end)
         ogg = joined.is_ogg(stream)
     try:
         from distilhubert_ko.audio.ffmpeg import Media, pauses
@@ -242,7 +242,7 @@ def _has_header(handle: bytes | str | _Memory) -> bool:
 
 
 def _plain(handle: bytes | str | _Memory, name: str, choice: AudioChoice, headerless: bool = False) -> SoundFile:
-    file = SoundFile(handle, name, choice.unfinished, headerless)
+    file = SoundFile(handle, name, headerless)
     if choice.track not in (None, 1):
         file.close()
         raise AudioError(f"{name} has one track of audio, not {choice.track}: leave out --track")

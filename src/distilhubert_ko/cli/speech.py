@@ -127,7 +127,7 @@ def transcribe_command(
     )
     if channel == Channel.SPLIT and n_best > 1:
         raise InputError("--n-best has no effect with --channel split: leave out one of them")
-    choice = AudioChoice(CHANNELS.get(channel), track, unfinished=True)
+    choice = AudioChoice(CHANNELS.get(channel), track)
     sources = find_recordings(audio)
     transcriber = Transcriber(
         exported_folder(model),
@@ -261,7 +261,7 @@ def align_command(
         place = (output_dir or Path()) / f"{Path(audio).stem}.{FORMATS[form].extension}"
         check_output(place, [audio, text])
     written = read_text(text)
-    choice = AudioChoice(CHANNELS.get(channel), track, unfinished=True)
+    choice = AudioChoice(CHANNELS.get(channel), track)
     transcriber = Transcriber(exported_folder(model), threads, lm=NO_LM)
     result = align_text(transcriber, audio, written, _vad_options(vad_filter), choice)
     for warning in result.warnings():
