@@ -140,17 +140,17 @@ def test_a_recording_that_only_decoding_shows_to_be_damaged_is_counted_and_the_r
         CtcLabeller(transcriber), f"folder:{tmp_path}", on_progress=lambda *pair: seen.append(pair)
     )
     assert [each.utterance.id for each in labels.labels] == ["a", "c"]
-    assert (labels.unread, seen) == ({"audio unreadable": 1}, [(3, 3)])
+    assert (labels.unread, seen) == ({"audio unreadable": ["b"]}, [(3, 3)])
 
 
 def test_what_is_kept_and_what_is_dropped_add_up() -> None:
     texts = {0.2: "말", 0.5: "세 시", 0.9: "3시 OK", 0.0: "", 0.8: "마\u11af", 0.7: "마 \u11af"}
-    labels = Labels("a:b", tuple(heard(*pair) for pair in texts.items()), {"audio unreadable": 2})
+    labels = Labels("a:b", tuple(heard(*pair) for pair in texts.items()), {"audio unreadable": ["a", "b"]})
     assert [label.confidence for label in labels.kept(0.5)] == [0.5, 0.9, 0.8]
     other = {"audio unreadable": 2, "nothing recognised": 1, "lone jamo or other scripts": 1}
-    assert labels.dropped(0.5) == other | {"confidence below 0.5": 1}
-    assert labels.dropped(0.0) == other
-    assert len(labels.kept(0.5)) + sum(labels.dropped(0.5).values()) == len(labels.labels) + 2
+    counts = {least: {reason: len(ids) for reason, ids in labels.dropped(least).items()} for least in (0.0, 0.5)}
+    assert counts == {0.0: other, 0.5: other | {"confidence below 0.5": 1}}
+    assert len(labels.kept(0.5)) + sum(counts[0.5].values()) == len(labels.labels) + 2
 
 
 def test_training_takes_every_label_that_is_kept(transcriber: Transcriber, untranscribed: Path) -> None:
@@ -233,9 +233,9 @@ def test_a_second_model_confirms_what_it_recognises_itself(transcriber: Transcri
     letters = len(normalise(own[1], spell=True).replace(" ", ""))
     assert longer.disagreement == pytest.approx(1 / (letters + 1))
     assert seen == [(2, 4), (4, 4)]
-    reasons = {"no speech": 1, "nothing recognised": 1}
+    reasons = {"no speech": ["c"], "nothing recognised": ["silence"]}
     assert labels.kept(0.0, 0.0) == [same]
-    assert labels.dropped(0.0, 0.0) == reasons | {"not confirmed within CER 0": 1}
+    assert labels.dropped(0.0, 0.0) == reasons | {"not confirmed within CER 0": ["b"]}
     assert labels.kept(0.0, 1.0) == [same, longer]
     assert labels.dropped(0.0, 1.0) == labels.dropped(0.0) == reasons
     out = untranscribed / "labels.jsonl"
@@ -327,6 +327,23 @@ def test_options_that_would_have_no_effect_are_refused(
     code, _, error = call(capsys, monkeypatch, *command, *options)
     assert code == 2
     assert message in error
+
+
+def test_the_first_ten_clips_that_are_dropped_are_named_with_their_reasons(
+    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soundfile.write(tmp_path / "whole.flac", clip(32_000), 16_000)
+    for number in range(12):
+        (tmp_path / f"bad{number:02}.wav").write_bytes(b"no audio")
+    content = (tmp_path / "whole.flac").read_bytes()
+    (tmp_path / "cut.flac").write_bytes(content[: len(content) // 2])
+    (tmp_path / "short.wav").write_bytes(b"")
+    code, printed, _ = call(
+        capsys, monkeypatch, "label", exported, f"folder:{tmp_path}", "--out", tmp_path / "labels.jsonl"
+    )
+    assert code == 0
+    named = ", ".join(f"bad{number:02}" for number in range(10))
+    assert f"dropped, audio unreadable: 14 ({named}, ...)" in printed
 
 
 def test_the_command_prints_deciles_and_counts_and_needs_no_torch(

@@ -316,6 +316,7 @@ def label_command(
     Write the manifest into a folder that holds the corpus. Elsewhere it refers to audio outside its own folder, and is
     read only with --allow-outside.
     """
+    from distilhubert_ko.data.account import dropped_lines
     from distilhubert_ko.data.corpora import listing_files
     from distilhubert_ko.data.reading import Reading
     from distilhubert_ko.evaluation import labelling
@@ -342,8 +343,9 @@ def label_command(
     kept = labelling.write_labels(labels, out, min_confidence, within)
     hours = sum(each.utterance.seconds for each in kept) / 3600
     typer.echo(f"{out}: {len(kept):,} of {len(labels.labels):,} utterances, {hours:.2f} h")
-    for reason, count in labels.dropped(min_confidence, within).items():
-        typer.echo(f"dropped, {reason}: {count:,}")
+    dropped = labels.dropped(min_confidence, within)
+    for line in dropped_lines({reason: len(ids) for reason, ids in dropped.items()}, dropped):
+        typer.echo(line)
     if (error_rate := labelling.cer_no_space(kept)) is not None:
         typer.echo(
             f"CER, no spaces: {error_rate:.4f} of what is kept, {labelling.cer_no_space(labels.labels):.4f} of all"

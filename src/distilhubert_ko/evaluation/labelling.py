@@ -6,7 +6,6 @@ Whisper has figures of its own. A second model can confirm a label, since two mo
 """
 
 import math
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,19 +48,22 @@ class Label:
 
 @dataclass(frozen=True)
 class Labels:
-    """The labels of all readable utterances of a corpus, and the reasons why others were not readable."""
+    """The labels of all readable utterances of a corpus, and reason -> ids of those that were not readable."""
 
     spec: str
     labels: tuple[Label, ...]
-    unread: dict[str, int]
+    unread: dict[str, list[str]]
 
     def kept(self, min_confidence: float, agree_cer: float = math.inf) -> list[Label]:
         return [label for label in self.labels if not _fault(label, min_confidence, agree_cer)]
 
-    def dropped(self, min_confidence: float, agree_cer: float = math.inf) -> dict[str, int]:
-        """Return reason -> number of utterances that are not kept."""
-        faults = (_fault(label, min_confidence, agree_cer) for label in self.labels)
-        return dict(Counter(self.unread) + Counter(filter(None, faults)))
+    def dropped(self, min_confidence: float, agree_cer: float = math.inf) -> dict[str, list[str]]:
+        """Return reason -> ids of the utterances that are not kept."""
+        found = {reason: [*ids] for reason, ids in self.unread.items()}
+        for label in self.labels:
+            if fault := _fault(label, min_confidence, agree_cer):
+                found.setdefault(fault, []).append(label.utterance.id)
+        return found
 
 
 def _fault(label: Label, min_confidence: float, agree_cer: float) -> str:
@@ -122,16 +124,25 @@ def label_corpus(
             "folder:PATH"
         )
     labels: list[Label] = []
-    unread = Counter(problem.reason for problem in corpus.problems)
-    for known in open_in_chunks(corpus.utterances, _wave, on_progress, labeller.chunk):
+    unread: dict[str, list[str]] = {}
+    for problem in corpus.problems:
+        unread.setdefault(problem.reason, []).append(problem.id)
+
+    def opened(utterance: Utterance) -> NDArray[np.float32] | None:
+        try:
+            return utterance.wave()
+        except AudioError:  # a large collection surely has some
+            unread.setdefault("audio unreadable", []).append(utterance.id)
+            return None
+
+    for known in open_in_chunks(corpus.utterances, opened, on_progress, labeller.chunk):
         waves = [wave for _, wave in known]
         found = [
             Label(utterance, each.text, each.confidence, _reference(utterance, labeller.spell), each.doubt)
             for (utterance, _), each in zip(known, labeller.recognise(waves), strict=True)
         ]
         labels += _confirmed(found, waves, confirm) if confirm else found
-    unread["audio unreadable"] += len(corpus.utterances) - len(labels)
-    return Labels(spec, tuple(labels), dict(+unread))
+    return Labels(spec, tuple(labels), unread)
 
 
 def _confirmed(labels: Sequence[Label], waves: Sequence[NDArray[np.float32]], confirm: Transcriber) -> list[Label]:
@@ -143,14 +154,6 @@ def _confirmed(labels: Sequence[Label], waves: Sequence[NDArray[np.float32]], co
         text = normalise(labels[index].text, spell=True)
         results[index] = replace(labels[index], disagreement=metrics.characters_no_space(text, other).rate)
     return results
-
-
-def _wave(utterance: Utterance) -> NDArray[np.float32] | None:
-    """Return the wave, or None for a corrupt file: a large collection surely has some."""
-    try:
-        return utterance.wave()
-    except AudioError:
-        return None
 
 
 def deciles(labels: Sequence[Label]) -> list[ConfidenceDecile]:
@@ -201,7 +204,7 @@ def write_labels(labels: Labels, path: Path, min_confidence: float = 0.0, agree_
     if not kept:
         best = max((label.confidence for label in labels.labels), default=0.0)
         dropped = labels.dropped(min_confidence, agree_cer)
-        reasons = ", ".join(f"{reason}: {count}" for reason, count in dropped.items())
+        reasons = ", ".join(f"{reason}: {len(ids)}" for reason, ids in dropped.items())
         confirmed = any(label.disagreement is not None for label in labels.labels)
         raise CorpusError(
             f"{labels.spec}: no label can be kept ({reasons}; highest confidence {best:.3f}): lower --min-confidence, "
