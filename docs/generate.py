@@ -1,7 +1,7 @@
 """Write what would rot if it were typed, by `make docs`.
 
 docs/commands.md comes from the commands' own help. The figures in README.md, README.ko.md and docs/ come from the
-reports in docs/results/; docs/figures.py and docs/gpu_figures.py make those of docs/.
+reports in docs/results/. docs/figures.py, docs/check_figures.py and docs/gpu_figures.py make those of docs/.
 """
 
 import re
@@ -14,7 +14,7 @@ from typing import Any
 import typer
 
 from distilhubert_ko.cli.main import app
-from docs import figures, gpu_figures
+from docs import check_figures, figures, gpu_figures
 from docs.figures import report, table
 
 DOCS = Path(__file__).parent
@@ -126,6 +126,8 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     },
     "docs/reliability.md": {
         "kills": figures.kills,
+        "output-kills": check_figures.output_kills,
+        "installs": check_figures.installs,
         "ranks": figures.ranks,
         "gpu-numbers": gpu_figures.numbers,
         "gpu-runs": gpu_figures.runs,
