@@ -4,10 +4,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
-from distilhubert_ko.errors import ModelError, UnavailableError
+from distilhubert_ko.errors import DistilhubertKoError, ModelError, UnavailableError
 from distilhubert_ko.model_folder import COPYING, GRAPH, graph, weights
 from distilhubert_ko.recognition.session import CPU, CUDA, ModelSession
 
@@ -101,3 +103,46 @@ def test_a_gpu_is_taken_where_there_is_one_and_refused_where_there_is_none(
         ModelSession(exported, device="cuda")
     assert asked == [[CUDA, CPU], [CPU], [CUDA, CPU]]
     assert capsys.readouterr().out == ""  # where transcripts go
+
+
+def with_a_constant(folder: Path, constant: onnx.TensorProto, shape: int | None) -> Path:
+    """A model folder whose graph adds the largest value of a constant: as it is, or repeated to `shape` values."""
+    number, integer = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
+    size = onnx.helper.make_tensor("shape", integer, [1], [shape or 1])
+    axis = onnx.helper.make_tensor("axis", integer, [1], [2])
+    nodes = [
+        onnx.helper.make_node("Expand", ["constant", "shape"], ["repeated"]),
+        onnx.helper.make_node("ReduceMax", ["repeated" if shape else "constant"], ["largest"], keepdims=0),
+        onnx.helper.make_node("Unsqueeze", ["waves", "axis"], ["column"]),
+        onnx.helper.make_node("Add", ["column", "largest"], ["log_probs"]),
+        onnx.helper.make_node("Identity", ["lengths"], ["frames"]),
+    ]
+    inputs = [("waves", number, ["batch", "samples"]), ("lengths", integer, ["batch"])]
+    outputs = [("log_probs", number, ["batch", "samples", 1]), ("frames", integer, ["batch"])]
+    infos = [[onnx.helper.make_tensor_value_info(*each) for each in part] for part in (inputs, outputs)]
+    graph = onnx.helper.make_graph(nodes if shape else nodes[1:], "g", *infos, [constant, size, axis])
+    opset = [onnx.helper.make_opsetid("", 17)]
+    content = onnx.helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()
+    (folder / "model.safetensors").unlink()
+    (folder / GRAPH).write_bytes(content)
+    (folder / "config.json").write_text('{"model_type": "hubert"}', encoding="utf-8")
+    return folder
+
+
+def test_a_constant_that_claims_more_than_the_graph_holds_is_refused_before_memory_is_taken(folder: Path) -> None:
+    constant = onnx.TensorProto(name="constant", data_type=onnx.TensorProto.FLOAT, dims=[2**33], raw_data=b"\0" * 16)
+    with pytest.raises(ModelError, match=r"cannot load it .*34359738368 bytes"):
+        ModelSession(with_a_constant(folder, constant, None))
+
+
+def test_external_data_that_are_missing_are_refused(folder: Path) -> None:
+    constant = onnx.TensorProto(name="constant", data_type=onnx.TensorProto.FLOAT, dims=[2**33], data_location=1)
+    constant.external_data.add(key="location", value="missing.bin")
+    with pytest.raises(ModelError, match=r"cannot load it .*does not exist"):
+        ModelSession(with_a_constant(folder, constant, None))
+
+
+def test_a_graph_that_computes_more_than_there_is_memory_is_one_line(folder: Path) -> None:
+    constant = onnx.helper.make_tensor("constant", onnx.TensorProto.FLOAT, [1], [1.0])
+    with pytest.raises(DistilhubertKoError, match=r"^model.onnx: ONNX Runtime cannot run it .*more memory"):
+        ModelSession(with_a_constant(folder, constant, 2**50)).log_probs([np.zeros(1_000, np.float32)])

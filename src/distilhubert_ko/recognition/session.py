@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 
 from distilhubert_ko import model_folder
-from distilhubert_ko.errors import InputError, ModelError, UnavailableError
+from distilhubert_ko.errors import DistilhubertKoError, InputError, ModelError, UnavailableError
 
 DEVICES = ("auto", "cpu", "cuda")
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
@@ -52,7 +52,7 @@ class ModelSession:
     def log_probs(self, waves: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Return log-probabilities (frames, vocabulary) of each mono 16 kHz wave (samples,), in one padded batch.
 
-        Waves too short for a frame give no frames.
+        Waves too short for a frame give no frames. Raises DistilhubertKoError if the graph cannot be computed.
         """
         results = [np.zeros((0, self.vocabulary), dtype=np.float32) for _ in waves]
         long = [i for i, wave in enumerate(waves) if self.grid.count(len(wave)) > 0]
@@ -62,7 +62,12 @@ class ModelSession:
         batch = np.zeros((len(long), lengths.max()), dtype=np.float32)
         for row, i in enumerate(long):
             batch[row, : lengths[row]] = waves[i]
-        log_probs, frames = self.session.run(None, {"waves": batch, "lengths": lengths})
+        try:
+            log_probs, frames = self.session.run(None, {"waves": batch, "lengths": lengths})
+        except Exception as error:  # as above
+            raise DistilhubertKoError(
+                f"{model_folder.GRAPH}: ONNX Runtime cannot run it ({error}); give it more memory, or export it again"
+            ) from error
         for row, i in enumerate(long):
             results[i] = log_probs[row, : frames[row]]
         return results
