@@ -250,6 +250,14 @@ def test_another_corpus_with_these_marks_is_refused_and_read_as_what_the_line_na
     assert listing_files(f"aihub:{spec}") == listing_files(spec) == [tmp_path / "m.jsonl"]
 
 
+def test_a_list_may_say_itself_how_a_text_is_written(tmp_path: Path) -> None:
+    row = {"audio_filepath": "a.wav", "text": "칠십 퍼센트", "written": "70%"}
+    manifest(tmp_path, "").write_text(json.dumps(row), encoding="utf-8")
+    for spec in (f"manifest:{tmp_path}/m.jsonl", f"aihub:manifest:{tmp_path}/m.jsonl"):
+        (utterance,) = read_corpus(spec).utterances
+        assert (utterance.text, utterance.written) == ("칠십 퍼센트", "70%")
+
+
 def test_the_columns_of_a_list_with_these_marks_may_be_named(tmp_path: Path) -> None:
     write_audio(tmp_path / "a.wav", SENTENCES[0])
     write_list(tmp_path / "list.csv", ["녹음,대본", "a.wav,(1)/(일) 그래"])

@@ -81,6 +81,7 @@ def manifest_entries(
                 id=cell_text(record.get("id")) or (f"{name}@{offset}" if offset else name),
                 audio=audio,
                 text=_text(file, number, record, roles.texts),
+                written=cell_text(record.get("written")),
                 speaker=cell_text(record[roles.speaker] if roles.speaker else None),
                 split=split,
                 offset=offset,

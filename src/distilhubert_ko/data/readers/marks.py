@@ -16,7 +16,7 @@ def without_annotations(entry: Entry) -> Entry:
         transcript = read_annotated(entry.text)
     except UnclearTranscriptError as error:
         return replace(entry, text=None, problem=str(error))
-    return replace(entry, text=transcript.spoken, written=transcript.written)
+    return replace(entry, text=transcript.spoken, written=entry.written or transcript.written)
 
 
 def refuse_annotations(spec: str, entries: Iterable[Entry]) -> None:
