@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from distilhubert_ko.bulk.inputs import Storage, read_inputs
+from distilhubert_ko.data.readers.folder import read_folder
+from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.errors import InputError
 from distilhubert_ko.files.recordings import AUDIO_SUFFIXES, find_recordings
 
@@ -31,7 +34,40 @@ def test_files_stand_in_the_order_of_the_arguments_though_they_are_missing() -> 
 def test_a_folder_gives_its_audio_and_video_in_any_capitals(suffix: str, tmp_path: Path) -> None:
     touch(tmp_path, f"b{suffix}", f"a{suffix.upper()}", "notes.txt", f"._b{suffix}", f"below/c{suffix}")
     (tmp_path / f"folder{suffix}").mkdir()
-    assert paths(tmp_path) == [str(tmp_path / f"a{suffix.upper()}"), str(tmp_path / f"b{suffix}")]
+    found = [f"a{suffix.upper()}", f"b{suffix}", f"below/c{suffix}"]
+    assert paths(tmp_path) == [str(tmp_path / name) for name in found]
+    assert names(tmp_path) == ["a", "b", "below/c"]
+
+
+def test_commands_and_corpora_agree_on_a_folder_and_say_what_they_leave_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    files = ["1.wav", "below/1.MP3", "below/2.m4a", "below/deep/3.flac"]
+    touch(tmp_path, *files, ".hidden.wav", ".git/4.wav", "notes.docx", "below/notes.docx", "list")
+    found = [
+        [each.removeprefix(f"{tmp_path}/") for each in paths(tmp_path)],
+        [each.id for each in read_inputs(str(tmp_path), Storage())],
+        [
+            str(entry.audio).removeprefix(f"{tmp_path}/")
+            for entry in read_folder(str(tmp_path), None, Reading()).entries
+        ],
+    ]
+    assert found == [files] * 3
+    told = f"{tmp_path}: left out 3 files that are no audio by name (.docx: 2, no suffix: 1)"
+    assert caplog.messages == [told] * 3
+
+
+def test_a_corpus_does_not_count_its_texts_as_left_out_but_audio_without_metadata(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    touch(tmp_path, "a/1.wav", "a/1.txt", "a/2.mp3")
+    read_folder(str(tmp_path), None, Reading())
+    assert caplog.messages == []
+    (tmp_path / "metadata.csv").write_text("file_name,text\na/1.wav,나무\n", encoding="utf-8")
+    read_folder(str(tmp_path), None, Reading())
+    assert caplog.messages == [f"{tmp_path}: left out audio that the metadata do not list: 1, such as a/2.mp3"]
 
 
 def test_a_folder_without_audio_is_refused(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from pyarrow import fs
 from distilhubert_ko.data.readers.manifest import manifest_entries
 from distilhubert_ko.errors import InputError, UnavailableError, reason
 from distilhubert_ko.files.fence import Fence, outside_error
-from distilhubert_ko.files.recordings import AUDIO_SUFFIXES
+from distilhubert_ko.files.recordings import AUDIO_SUFFIXES, audio_files, folder_files
 
 UNKNOWN = 5.0  # seconds assumed for a recording whose length and size are both unknown
 _BYTES = 32_000  # per second: 16-bit samples at 16 kHz
@@ -79,7 +79,7 @@ class Storage:
         """Return the path within `folder` and the size in bytes of every file below it, without hidden files."""
         if not is_remote(folder):
             with _readable(folder):
-                return sorted(_local_files(folder))
+                return [(name, os.path.getsize(os.path.join(folder, name))) for name in sorted(folder_files(folder))]
         system, path = self._located(folder)
         with _readable(folder):
             found = [info for info in system.get_file_info(fs.FileSelector(path, recursive=True)) if info.is_file]
@@ -118,10 +118,10 @@ def read_inputs(location: str, storage: Storage, allow_outside: bool = False) ->
     """
     location = location if is_remote(location) else os.path.abspath(location)
     if storage.is_folder(location):
+        sizes = dict(storage.files(location))
         found = [
-            BulkInput(name, _joined(location, name), seconds=size / _BYTES)
-            for name, size in storage.files(location)
-            if Path(name).suffix.lower() in AUDIO_SUFFIXES
+            BulkInput(name, _joined(location, name), seconds=sizes[name] / _BYTES)
+            for name in audio_files(location, sizes)
         ]
         if not found:
             raise InputError(
@@ -161,20 +161,6 @@ def _manifest_inputs(manifest: Path, home: str, location: str, allow_outside: bo
             raise outside_error(location, path, home)
         lines[BulkInput(entry.id, audio, entry.offset, entry.duration, entry.duration or _seconds(audio))] = None
     return list(lines)
-
-
-def _local_files(folder: str) -> Iterator[tuple[str, int]]:
-    """Yield what `Storage.files` returns, also for names that are not UTF-8, which Arrow does not read."""
-
-    def fail(error: OSError) -> None:
-        raise error
-
-    for home, below, names in os.walk(folder, onerror=fail):
-        below[:] = [name for name in below if not name.startswith(".")]
-        for name in names:
-            path = os.path.join(home, name)
-            if not name.startswith(".") and os.path.isfile(path):
-                yield os.path.relpath(path, folder), os.path.getsize(path)
 
 
 def readable_name(name: str) -> str:
