@@ -120,6 +120,13 @@ def test_a_file_in_the_other_form_that_leads_outside_is_refused(tmp_path: Path) 
         read_corpus(f"manifest:{tmp_path}/in/list.csv")
 
 
+def test_a_list_of_headerless_audio_needs_no_header(tmp_path: Path) -> None:
+    (tmp_path / "a.pcm").write_bytes((tones("나무 바다", 100) * 2**15).astype("<i2").tobytes())
+    (tmp_path / "list.txt").write_text("a.pcm\t나무 바다\n", encoding="utf-8")
+    (found,) = read_corpus(f"manifest:{tmp_path}/list.txt").utterances
+    assert (found.text, found.seconds) == ("나무 바다", 1.0)
+
+
 def test_columns_can_be_named_in_the_spec_by_name_or_by_number(home: Path) -> None:
     rows = "".join(f"{file}|잘못|{text.replace(',', '')}|kim\n" for file, text in ROWS)
     (home / "list.txt").write_text(rows, encoding="utf-8")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from distilhubert_ko.audio.reading import HEADERLESS
 from distilhubert_ko.data.readers.columns import AUDIO, Columns, plain_name, several
 from distilhubert_ko.data.readers.parsing import malformed_line, numbered_lines, read_content
 from distilhubert_ko.errors import CorpusError
@@ -122,7 +123,7 @@ def _layout(file: Path, content: str, columns: Columns) -> tuple[str, list[str],
 
 
 def _is_file(cell: str) -> bool:
-    return Path(cell.strip()).suffix.lower() in AUDIO_SUFFIXES
+    return Path(cell.strip()).suffix.lower() in (*AUDIO_SUFFIXES, HEADERLESS)
 
 
 def _first_row(content: str, separator: str) -> list[str]:
