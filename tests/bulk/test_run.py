@@ -490,7 +490,8 @@ def test_a_folder_and_a_manifest_in_another_file_system_are_read() -> None:
     [
         ("nothing.jsonl", None, InputError, "cannot be read"),
         ("empty.jsonl", "", InputError, "empty manifest"),
-        ("a.jsonl", "[]", CorpusError, "line 1 is malformed"),
+        ("a.jsonl", "[]", InputError, "empty manifest"),
+        ("b.jsonl", "[1]", CorpusError, "line 1 is malformed"),
         ("a.wav", "", InputError, "use `distilhubert-ko transcribe`"),
         ("", None, InputError, "no audio files in this folder"),
     ],
