@@ -4,12 +4,14 @@ import io
 import logging
 import struct
 import sys
+import time
 
 import numpy as np
 import pytest
 import soundfile
 
 from distilhubert_ko.audio.frames import SAMPLE_RATE
+from distilhubert_ko.audio.joined import reason_read_in_part
 from distilhubert_ko.audio.reading import audio_duration, encode_mp3, load_audio
 from distilhubert_ko.errors import AudioError
 from tests.support.media import encoded, remuxed
@@ -120,6 +122,15 @@ def test_mp4_files_joined_are_refused_since_ffmpeg_reads_the_first(container: st
     for joined in (content * 2, content + encoded(clip(1), SAMPLE_RATE, "mp4", "aac")):
         with pytest.raises(AudioError, match=r"holds several files.*: split it"):
             load_audio(joined)
+
+
+def test_an_mp4_of_very_many_parts_is_looked_at_for_a_bounded_time() -> None:
+    content = encoded(clip(2), SAMPLE_RATE, "mp4", "aac") + b"\0\0\0\x08free" * 2_000_000
+    stream = io.BytesIO(content)
+    started = time.process_time()
+    assert reason_read_in_part(stream, "a.mp4", to_the_end=True) == ""
+    assert time.process_time() - started < 2
+    assert stream.tell() == 0
 
 
 @pytest.mark.parametrize("format", ["WAV", "AIFF", "AU", "W64", "RF64"])

@@ -20,6 +20,7 @@ _HEAD = 28  # bytes that tell the format of a file and its size
 _FRAME = 64  # bytes of a first frame that the tag begins in
 _SLACK = 0.02  # part of the bytes that may be missing: not every encoder counts the same
 _READ = 1 << 20
+_BOXES = 200_000  # parts of an MP4 that are looked at: in fragments of a second, those of a day
 
 
 def is_ogg(stream: BinaryIO) -> bool:
@@ -88,7 +89,9 @@ def _second_file(stream: BinaryIO) -> int:
 def _second_mp4(stream: BinaryIO) -> int:
     """Return the byte at which a second MP4 begins, 0 without one."""
     size, place = stream.seek(0, os.SEEK_END), 0
-    while place + 8 <= size:
+    for _ in range(_BOXES):
+        if place + 8 > size:
+            break
         stream.seek(place)
         head = stream.read(16)
         if head[4:8] == b"ftyp" and place:
