@@ -15,7 +15,6 @@ import soundfile
 
 from distilhubert_ko import __version__, recipe
 from distilhubert_ko.cli import main as cli
-from distilhubert_ko.cli.common import DEFAULT_MODEL
 from distilhubert_ko.recognition.formats import ALIGNMENT_FORMATS
 from tests.support.command import call, run
 from tests.support.model import clip
@@ -249,11 +248,11 @@ def test_a_folder_that_is_not_empty_is_refused_and_left_alone(
 def test_a_hub_that_cannot_be_reached_is_exit_code_one_and_names_both_ways_out(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code, _, err = call(capsys, monkeypatch, "transcribe", "x.wav")
+    code, _, err = call(capsys, monkeypatch, "transcribe", "x.wav", "--model", "owner/name")
     assert code == 1
     assert "distilhubert-ko demo" in err
     assert "name the folder" in err
-    assert DEFAULT_MODEL in err
+    assert "owner/name" in err
 
 
 def test_usage_errors_are_exit_code_two_and_debug_shows_the_traceback() -> None:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from distilhubert_ko.data.reading import Reading
     from distilhubert_ko.evaluation.report import Report
 
-DEFAULT_MODEL = "Bingsu/distilhubert-ko-zeroth"
-
 
 class Device(StrEnum):
     AUTO = "auto"
@@ -27,7 +25,6 @@ class Device(StrEnum):
 
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A model folder or a Hub id.")]
-ModelOption = Annotated[str, typer.Option(help="A model folder or a Hub id.")]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads; all by default.")]
 DeviceOption = Annotated[Device, typer.Option(help="auto is a CUDA GPU where onnxruntime has one.")]
 LmOption = Annotated[

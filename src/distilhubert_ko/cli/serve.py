@@ -8,13 +8,12 @@ from typing import Annotated
 
 import typer
 
+from distilhubert_ko.cli.chosen_model import ModelOption, chosen_model
 from distilhubert_ko.cli.common import (
-    DEFAULT_MODEL,
     BeamOption,
     Device,
     DeviceOption,
     LmOption,
-    ModelOption,
     ThreadsOption,
     exported_folder,
     model_name,
@@ -27,7 +26,7 @@ MEGABYTE = 1_000_000
 
 
 def serve_command(
-    model: ModelOption = DEFAULT_MODEL,
+    model: ModelOption = None,
     host: Annotated[str, typer.Option(help="The address to listen on; only this machine by default.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any that is free.")] = 8000,
     threads: ThreadsOption = None,
@@ -91,8 +90,9 @@ def serve_command(
         log_transcripts=log_transcripts,
     )
     each = max(1, (threads or os.cpu_count() or 1) // INFERENCES)
-    transcriber = Transcriber(exported_folder(model), each, device=device.value, lm=lm, beam=beam)
-    server.run_server(transcriber, gather_facts(transcriber, model_name(model)), options, host, port)
+    name = chosen_model(model)
+    transcriber = Transcriber(exported_folder(name), each, device=device.value, lm=lm, beam=beam)
+    server.run_server(transcriber, gather_facts(transcriber, model_name(name)), options, host, port)
 
 
 def _checked_origin(origin: str) -> str:

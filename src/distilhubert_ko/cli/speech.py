@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from distilhubert_ko import model_folder
+from distilhubert_ko.cli.chosen_model import ModelOption, chosen_model
 from distilhubert_ko.cli.common import (
-    DEFAULT_MODEL,
     BeamOption,
     Device,
     DeviceOption,
     HotwordOption,
     HotwordWeightOption,
     LmOption,
-    ModelOption,
     NBestOption,
     NumeralsOption,
     OutsideOption,
@@ -58,7 +57,7 @@ def transcribe_command(
     audio: Annotated[
         list[str], typer.Argument(metavar="AUDIO...", help="Files, patterns, folders, or - for standard input.")
     ],
-    model: ModelOption = DEFAULT_MODEL,
+    model: ModelOption = None,
     output_dir: Annotated[
         Path | None, typer.Option("-o", "--output-dir", help="Write files here; the current folder with -f alone.")
     ] = None,
@@ -130,7 +129,7 @@ def transcribe_command(
     choice = AudioChoice(CHANNELS.get(channel), track)
     sources = find_recordings(audio)
     transcriber = Transcriber(
-        exported_folder(model),
+        exported_folder(chosen_model(model)),
         threads,
         device=device.value,
         batch_size=batch_size,
@@ -178,7 +177,7 @@ def bulk_command(
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="The folder to write; on a cluster, one that all its machines see.")
     ],
-    model: ModelOption = DEFAULT_MODEL,
+    model: ModelOption = None,
     workers: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Processes that transcribe; by default as many as the CPUs allow."),
@@ -208,7 +207,7 @@ def bulk_command(
 
     named = lm if lm is None or lm == NO_LM else str(Path(lm).absolute())  # workers have other working folders
     settings = DecodingOptions(lm=named, beam=beam, hotwords=hotword, hotword_weight=hotword_weight, n_best=n_best)
-    work = WorkerOptions(str(exported_folder(model).absolute()), threads, settings, numerals)
+    work = WorkerOptions(str(exported_folder(chosen_model(model)).absolute()), threads, settings, numerals)
     with counting_bar("transcribing") as on_progress:
         counts = transcribe_all(
             source,
@@ -228,7 +227,7 @@ def align_command(
     text: Annotated[
         Path, typer.Argument(metavar="TEXT", help="A text file (UTF-8) of what is said; one line per segment.")
     ],
-    model: ModelOption = DEFAULT_MODEL,
+    model: ModelOption = None,
     output_dir: Annotated[
         Path | None, typer.Option("-o", "--output-dir", help="Write a file here; the current folder with -f alone.")
     ] = None,
@@ -262,7 +261,7 @@ def align_command(
         check_output(place, [audio, text])
     written = read_text(text)
     choice = AudioChoice(CHANNELS.get(channel), track)
-    transcriber = Transcriber(exported_folder(model), threads, lm=NO_LM)
+    transcriber = Transcriber(exported_folder(chosen_model(model)), threads, lm=NO_LM)
     result = align_text(transcriber, audio, written, _vad_options(vad_filter), choice)
     for warning in result.warnings():
         typer.echo(f"distilhubert-ko: {warning}", err=True)
