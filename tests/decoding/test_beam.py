@@ -82,7 +82,7 @@ def test_without_a_model_every_width_finds_the_best_path_with_its_frames_and_sco
     assert found.score == found.acoustic == pytest.approx(log_probs.max(axis=1).sum())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.integers(2, 4))
 def test_a_wide_beam_gives_what_a_search_of_all_paths_gives(seed: int, frames: int, vocabulary: int) -> None:
     log_probs, scorer = random_log_probs(seed, frames, vocabulary), Bigram(seed, vocabulary)
@@ -94,7 +94,7 @@ def test_a_wide_beam_gives_what_a_search_of_all_paths_gives(seed: int, frames: i
         assert {labels_of(each) for each in found[:-1]} == {labels for labels, _ in expected[:-1]} or len(found) < 3
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.integers(2, 4))
 def test_giving_up_what_cannot_be_told_apart_costs_the_best_hypothesis_nothing(
     seed: int, frames: int, vocabulary: int
@@ -105,7 +105,6 @@ def test_giving_up_what_cannot_be_told_apart_costs_the_best_hypothesis_nothing(
     assert found.score == pytest.approx(every(log_probs, scorer.whole)[0][1])
 
 
-@settings(deadline=None)
 @given(SIZES, st.integers(1, 8), st.booleans())
 def test_a_hypothesis_is_a_path_whose_scores_add_up(size: tuple[int, int, int], width: int, with_model: bool) -> None:
     log_probs = random_log_probs(*size)
@@ -125,7 +124,6 @@ def test_a_hypothesis_is_a_path_whose_scores_add_up(size: tuple[int, int, int], 
         assert each.score == pytest.approx(each.acoustic + (scorer.whole(labels_of(each)) if scorer else 0))
 
 
-@settings(deadline=None)
 @given(SIZES, st.lists(st.integers(0, 40), max_size=5), st.integers(1, 3))
 def test_pieces_give_what_the_whole_matrix_gives(size: tuple[int, int, int], cuts: list[int], n_best: int) -> None:
     log_probs, scorer = random_log_probs(*size), Bigram(size[0], size[2])

@@ -7,7 +7,7 @@ import ctc_segmentation
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from distilhubert_ko.decoding import ctc
@@ -230,7 +230,6 @@ def test_an_alignment_spells_the_labels_in_ordered_disjoint_runs(sizes: tuple[in
         assert token.score == pytest.approx(np.mean([log_probs[t, token.id] for t in range(token.start, token.end)]))
 
 
-@settings(deadline=None)
 @given(SIZES, LABELS, st.integers(1, 40), st.booleans())
 def test_an_alignment_is_that_of_the_direct_search_whatever_the_block(
     sizes: tuple[int, int, int], labels: list[int], block: int, ties: bool
@@ -257,7 +256,6 @@ def test_a_long_alignment_needs_a_fraction_of_the_memory_of_its_back_pointers():
     assert peak < 6000 * (2 * len(labels) + 1) / 4
 
 
-@settings(deadline=None)
 @given(expanded_paths())
 def test_ctc_segmentation_finds_planted_labels_in_the_same_frames(planted: tuple[list[int], list[int]]):
     """It times where a label begins, and no end; the starts agree to the frame. It wants no blank between equal labels,
@@ -341,7 +339,6 @@ def test_a_label_that_is_the_blank_or_unknown_is_refused(label: int):
             call(log_probs, [1, label])
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 12), st.lists(st.integers(0, 12), max_size=4))
 def test_greedy_gives_the_same_tokens_in_pieces_as_at_once(seed: int, frames: int, cuts: list[int]) -> None:
     matrix = np.log(np.random.default_rng(seed).dirichlet(np.full(3, 0.3), size=frames) + 1e-12)

@@ -48,7 +48,7 @@ def log10(table: dict[tuple[str, ...], tuple[float, float]], history: tuple[str,
     return table.get(history, (0.0, 0.0))[1] + log10(table, history[1:], unit)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(SENTENCES, st.integers(1, 4), st.sampled_from([(), (0, 1), (0, 0, 2)]))
 def test_after_any_history_the_probabilities_of_all_units_sum_to_one(
     sentences: list[list[str]], order: int, cutoffs: tuple[int, ...]

@@ -74,7 +74,7 @@ def test_a_wide_beam_gives_the_text_that_a_search_of_all_paths_gives(
         assert scores[tuple(token.id for token in found.tokens)] == pytest.approx(found.score, abs=1e-3)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.integers(1, 6), max_size=9), st.sampled_from(["\u1100\u1102\u1161\u11a8\u11af", "ㄱㄴㅏㅗㄸ"]))
 def test_any_labels_are_worth_what_their_text_is(arpa: Path, labels: list[int], letters: str) -> None:
     tokenizer, weights = vocabulary("jamo", letters), lm.LmWeights(0.5, 1.5)

@@ -27,7 +27,7 @@ FEW = [
 ]
 
 
-@settings(max_examples=20, deadline=None)  # a bootstrap for every group
+@settings(max_examples=20)  # a bootstrap for every group
 @given(PREDICTIONS)
 def test_groups_of_length_hold_every_utterance_once_and_their_counts_add_up(predictions: list[Prediction]) -> None:
     found = Breakdown(predictions)
@@ -41,7 +41,7 @@ def test_groups_of_length_hold_every_utterance_once_and_their_counts_add_up(pred
         assert group.seconds < high * group.utterances
 
 
-@settings(max_examples=20, deadline=None)  # a bootstrap for every group
+@settings(max_examples=20)  # a bootstrap for every group
 @given(PREDICTIONS)
 def test_groups_of_speakers_hold_the_utterances_whose_speaker_is_known(predictions: list[Prediction]) -> None:
     groups = Breakdown(predictions).by_speaker

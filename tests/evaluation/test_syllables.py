@@ -5,7 +5,7 @@ from functools import cache
 from unicodedata import normalize
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from distilhubert_ko.evaluation import metrics, syllables
@@ -57,7 +57,6 @@ def fewest(reference: str, hypothesis: str) -> int:
     return rest(0, 0)
 
 
-@settings(deadline=None)
 @given(PAIRS)
 def test_an_alignment_spells_both_texts_and_no_other_has_fewer_differing_positions(pair: tuple[str, str]) -> None:
     pairs = syllables.syllable_pairs(*pair)

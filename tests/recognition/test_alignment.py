@@ -10,7 +10,7 @@ import numpy as np
 import pysubs2
 import pytest
 import webvtt
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from distilhubert_ko.audio.frames import HUBERT_FRAMES, frame_seconds
@@ -101,7 +101,6 @@ def test_each_written_word_has_its_share_of_what_is_said(written: str, shares: l
     assert alignment.spoken_words(written.split()) == shares
 
 
-@settings(deadline=None)
 @given(st.lists(st.text("가나세시0123.,:-()<>%$~'a kg개\u200b", min_size=1).filter(lambda word: not word.isspace())))
 def test_the_shares_together_are_the_whole_line_normalised(words: list[str]) -> None:
     assert "".join(alignment.spoken_words(words)) == normalise(" ".join(words), spell=True)
@@ -127,7 +126,6 @@ def test_a_character_that_cannot_be_spelt_is_left_out_and_counted(units: str) ->
 
 
 @pytest.mark.parametrize("units", TOKENIZERS)
-@settings(deadline=None)
 @given(st.text("오늘은세시책두권을 \n-3뷁", max_size=30))
 def test_any_text_keeps_its_order_and_stays_inside_the_audio(units: str, text: str) -> None:
     transcriber, wave = planted(SENTENCE * 5, TOKENIZERS[units])

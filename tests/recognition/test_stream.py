@@ -52,7 +52,7 @@ RUNS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(RUNS, st.lists(st.integers(0, 30_000), max_size=12))
 def test_a_network_without_context_gives_exactly_the_transcript_of_the_whole(
     runs: list[tuple[int, int]], sizes: list[int]

@@ -85,7 +85,7 @@ def test_regions_are_those_of_silero_within_a_chunk(
         assert region.end == pytest.approx(reference["end"], abs=vad.CHUNK)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(st.tuples(st.integers(1, 40), st.sampled_from([0.0, 0.1, 0.4, 0.49, 0.5, 0.6, 1.0])), max_size=25),
     st.integers(0, vad.CHUNK - 1),
@@ -107,7 +107,7 @@ def test_the_rules_are_those_of_silero_for_any_probabilities(
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.floats(0, 1, width=32), max_size=400), st.integers(0, vad.CHUNK - 1), st.sampled_from(OPTIONS))
 def test_regions_rise_do_not_overlap_and_lie_on_whole_frames_inside_the_wave(
     probabilities: list[float], missing: int, options: VadOptions

@@ -48,7 +48,7 @@ def test_the_pieces_hold_every_frame_of_the_wave_once_and_in_order(samples: int,
     assert runtime.longest <= longform.WINDOW
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, longform.WINDOW), max_size=8))
 def test_how_a_wave_is_cut_into_blocks_changes_nothing(sizes: list[int]) -> None:
     wave = np.random.default_rng(0).normal(size=sum(sizes)).astype(np.float32)
@@ -58,7 +58,7 @@ def test_how_a_wave_is_cut_into_blocks_changes_nothing(sizes: list[int]) -> None
     assert all(np.array_equal(a.wave, b.wave) for a, b in zip(cut, whole, strict=True))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 200), max_size=8), st.integers(0, 70_000), st.integers(1, 30_000), st.integers(1, 5))
 @example([9, 10], 2881, 100, 1)  # a region of one sample, after the last frame has begun
 def test_frames_within_regions_are_those_of_the_wave_and_silence_stands_between(

@@ -6,7 +6,7 @@ import re
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from distilhubert_ko.audio.frames import frame_seconds
@@ -39,7 +39,6 @@ def planted_tokens(draw: st.DrawFn, tokenizer: Tokenizer) -> tuple[str, list[Tok
 
 
 @pytest.mark.parametrize("units", TOKENIZERS)
-@settings(deadline=None)
 @given(st.data())
 def test_syllables_spell_their_word_in_order_inside_it_and_inside_the_audio(units: str, data: st.DataObject) -> None:
     text, tokens, seconds = data.draw(planted_tokens(TOKENIZERS[units]))

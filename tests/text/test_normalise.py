@@ -3,7 +3,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from distilhubert_ko.text.hangul import decompose
@@ -117,7 +117,6 @@ def test_a_number_too_long_for_a_reading_is_spelled_figure_by_figure():
     assert normalise("7" * 5000 + "명", spell=True) == "칠" * 5000 + " 명"
 
 
-@settings(deadline=None)
 @given(messy, st.booleans())
 def test_normalising_twice_changes_nothing_and_gives_nfc_with_single_spaces(text, spell):
     once = normalise(text, spell)
@@ -126,13 +125,11 @@ def test_normalising_twice_changes_nothing_and_gives_nfc_with_single_spaces(text
     assert once == " ".join(once.split())
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(max_codepoint=127)))
 def test_spelling_ascii_leaves_nothing_foreign(text):
     assert foreign_characters(normalise(text, spell=True)) == ""
 
 
-@settings(deadline=None)
 @given(st.text(st.sampled_from("0123456789,.-~:/%$kmgKBS 년월일시분명개만억조")))
 def test_spelling_numbers_leaves_nothing_foreign(text):
     assert foreign_characters(normalise(text, spell=True)) == ""

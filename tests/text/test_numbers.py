@@ -2,7 +2,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.digits import WRITTEN, is_brought_back, spoken_lines
@@ -37,7 +37,6 @@ def test_what_is_spelled_comes_back_as_it_was_written(written):
     assert there_and_back(written).replace(" ", "") == written.replace(" ", "")
 
 
-@settings(deadline=None)
 @given(st.integers(10, 10**12), st.sampled_from(["원", "명", "개", "미터", "퍼센트"]))
 def test_any_counted_number_comes_back_with_its_value(number, counter):
     written = there_and_back(f"{number}{counter}")
@@ -132,7 +131,6 @@ def test_what_is_surely_a_number_becomes_digits(spoken, written):
     assert to_digits(spoken) == written
 
 
-@settings(deadline=None)
 @given(spoken_texts)
 def test_groups_cover_all_words_and_join_to_the_whole_text(text):
     words = text.split()
@@ -141,7 +139,6 @@ def test_groups_cover_all_words_and_join_to_the_whole_text(text):
     assert " ".join(written for _, _, written in groups) == to_digits(text)
 
 
-@settings(deadline=None)
 @given(spoken_texts)
 def test_digits_stay_as_they_are_and_edits_do_not_overlap(text):
     once = to_digits(text)

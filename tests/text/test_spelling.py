@@ -2,7 +2,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from num2words import num2words
 
@@ -15,7 +15,6 @@ from distilhubert_ko.text.numerals import figures, native_korean, sino_korean
 from distilhubert_ko.text.spelling import read
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10**20 - 1))
 def test_sino_numbers_agree_with_num2words(number):
     assert sino_korean(number) == num2words(number, lang="ko")
@@ -63,14 +62,12 @@ NUMBERED = st.lists(
 ).map("".join)
 
 
-@settings(deadline=None)
 @given(NUMBERED)
 def test_the_first_readings_are_what_normalising_spells(text):
     first = "".join(piece.readings[0] for piece in readings(text))
     assert " ".join(first.split()) == normalise(text, spell=True)
 
 
-@settings(deadline=None)
 @given(NUMBERED)
 def test_no_reading_holds_a_digit_or_a_latin_letter_and_none_comes_twice(text):
     for piece in readings(text):
@@ -79,7 +76,6 @@ def test_no_reading_holds_a_digit_or_a_latin_letter_and_none_comes_twice(text):
         assert len(piece.readings) <= 100
 
 
-@settings(deadline=None)
 @given(NUMBERED)
 def test_pieces_join_to_what_was_written(text):
     assert "".join(piece.written for piece in read(text)).replace(" ", "") == text.replace(" ", "")
@@ -92,14 +88,12 @@ def test_a_counter_changes_to_sino_numbers_after_its_last_native_one(counter):
     assert say_count(last + 1, counter)[0] == (sino_korean(last + 1))
 
 
-@settings(deadline=None)
 @given(st.integers(1, 99), st.sampled_from("개명살잔"))
 def test_people_may_count_any_things_up_to_99_in_native_numbers(number, counter):
     (piece,) = readings(f"{number}{counter}")
     assert f"{native_korean(number)} {counter}" in piece.readings
 
 
-@settings(deadline=None)
 @given(st.integers(1, 8), st.sampled_from("~-"), st.sampled_from(["명", "년", "%", "층"]))
 def test_a_range_can_always_be_read_in_full(low, separator, counter):
     (piece,) = readings(f"{low}{separator}{low + 1}{counter}")

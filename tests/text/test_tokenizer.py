@@ -6,7 +6,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from distilhubert_ko.errors import CorpusError, InputError, ModelError, RecipeError
@@ -68,7 +68,6 @@ def test_a_delimiter_in_the_text_is_an_unknown_unit_and_not_a_space():
 
 
 @pytest.mark.parametrize("units", UNITS)
-@settings(deadline=None)
 @given(text=korean)
 def test_decoding_what_was_encoded_gives_the_text(units, text):
     tokenizer = Tokenizer.from_texts(["가각갂간힣값닭없쫓"], units)
@@ -254,7 +253,6 @@ def test_all_syllables_are_spelled_in_letters_and_come_back():
         assert LETTERS.decode(LETTERS.encode(syllable)) == syllable
 
 
-@settings(deadline=None)
 @given(text=korean)
 def test_letters_become_the_syllables_that_they_were(text):
     assert LETTERS.decode(LETTERS.encode(text)) == text

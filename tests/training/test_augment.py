@@ -33,7 +33,7 @@ def dominant(wave: np.ndarray) -> float:
 
 
 @given(samples=st.sampled_from([400, 401, 1600, 7999, 16_000]), seed=st.integers(0, 2**32))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_generator_of_the_same_seed_gives_the_same_clip(samples: int, seed: int) -> None:
     wave = clip(samples)
     first, second = (augment_wave(wave, ALL, generator(seed), 0) for _ in range(2))

@@ -18,7 +18,7 @@ from tests.support.model import SYLLABLES, clip, new_network
 
 
 @given(samples=st.integers(1, 20_000), seed=st.integers(0, 2**32))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_generator_of_the_same_seed_gives_the_same_noise(samples: int, seed: int) -> None:
     first, second = (nonspeech(samples, np.random.default_rng(seed)) for _ in range(2))
     np.testing.assert_array_equal(first, second)

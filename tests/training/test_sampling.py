@@ -19,7 +19,7 @@ def sampler(sizes: list[int], batch_size: int = 4, buckets: bool = True, epoch: 
 
 
 @given(sizes, st.integers(1, 9), st.booleans())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_each_clip_comes_once_an_epoch(sizes: list[int], batch_size: int, buckets: bool) -> None:
     found = sampler(sizes, batch_size, buckets)
     assert sorted(found) == list(range(sum(sizes)))
@@ -27,7 +27,7 @@ def test_each_clip_comes_once_an_epoch(sizes: list[int], batch_size: int, bucket
 
 
 @given(sizes, st.integers(1, 9))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_few_row_groups_are_begun_and_not_yet_over(sizes: list[int], batch_size: int) -> None:
     """So that a spool of KEEP of them is enough; the last clips of a pool may have to wait for the next one."""
     found = sampler(sizes, batch_size)
