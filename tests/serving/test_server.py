@@ -389,6 +389,8 @@ def test_a_new_connection_takes_no_place_of_one_whose_request_is_on_its_way(expo
         for connection in (first, second):
             connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
             assert " 200 " in answered(connection)
+        for connection in held:
+            connection.close()  # the server would wait for them
 
 
 @pytest.mark.parametrize(
