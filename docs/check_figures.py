@@ -1,4 +1,6 @@
-"""Tables of docs/reliability.md from checks of what commands leave behind and of clean environments."""
+"""Tables of docs/reliability.md from checks of kills, of clean environments, and of attacks on the server."""
+
+import math
 
 from docs.figures import report, table
 
@@ -31,3 +33,25 @@ def installs() -> str:
         for each in report("installs")["rows"]
     ]
     return table(("Python", "Installed alone", "Packages", "Size", "Faults"), rows)
+
+
+def attack() -> str:
+    """Return the table of checks/attack.py."""
+    found = report("attack")
+    rows = [
+        (
+            each["attack"],
+            "" if each["attack"] == "no attack" else "same" if each["same_address"] else "another",
+            f"{each['answers']}",
+            f"{each['refusals']}",
+            *(_wait(each[what][part]) for what in ("clip", "health") for part in ("median", "p99")),
+        )
+        for each in found["attacks"]
+    ]
+    header = ("Attack", "From the client's address", "Answers", "Refusals", "A clip of 3 s, median", "99 %")
+    return table((*header, "`/healthz`, median", "99 %"), rows) + f"\n\nOn {found['cores']} cores."
+
+
+def _wait(seconds: float) -> str:
+    """Return how long the client waited, or that it had no answer in time."""
+    return "no answer" if math.isinf(seconds) else f"{seconds:.2f} s"

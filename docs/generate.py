@@ -128,6 +128,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "kills": figures.kills,
         "output-kills": check_figures.output_kills,
         "installs": check_figures.installs,
+        "attack": check_figures.attack,
         "ranks": figures.ranks,
         "gpu-numbers": gpu_figures.numbers,
         "gpu-runs": gpu_figures.runs,
