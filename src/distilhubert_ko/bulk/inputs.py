@@ -19,7 +19,7 @@ from pyarrow import fs
 from distilhubert_ko.data.readers.manifest import manifest_entries
 from distilhubert_ko.errors import InputError, UnavailableError, reason
 from distilhubert_ko.files.fence import Fence, outside_error
-from distilhubert_ko.files.recordings import AUDIO_SUFFIXES, audio_files, folder_files
+from distilhubert_ko.files.recordings import AUDIO_SUFFIXES, audio_files, folder_files, is_audio_name
 
 UNKNOWN = 5.0  # seconds assumed for a recording whose length and size are both unknown
 _BYTES = 32_000  # per second: 16-bit samples at 16 kHz
@@ -131,7 +131,7 @@ def read_inputs(location: str, storage: Storage, allow_outside: bool = False) ->
         return found
     path, mark, query = location.partition("?") if is_remote(location) else (location, "", "")
     home, _, name = path.rpartition("/")
-    if Path(name).suffix.lower() in AUDIO_SUFFIXES:
+    if is_audio_name(name):
         raise InputError(
             f"{location} is a single recording: use `distilhubert-ko transcribe`, or give a folder or a manifest"
         )

@@ -184,7 +184,7 @@ def listing_files(specs: Corpora, reading: Reading = DEFAULT_READING) -> list[Pa
     files: list[Path] = []
     for spec in listed_corpora(specs):
         scheme, location, *_ = _parse_spec(spec)
-        scheme, location = (scheme == "aihub" and inner_corpus(location)) or (scheme, location)
+        scheme, location = _innermost(scheme, location)
         if scheme not in ("hub", "synthetic"):
             place = reading.path(location)
             files += [place, *(found for pattern in METADATA for found in place.glob(pattern))]
@@ -201,10 +201,15 @@ def _parse_spec(spec: str) -> tuple[str, str, str | None, Columns]:
         meant = f"did you mean {near[0]}? " if near else ""
         raise CorpusError(f"{spec}: no scheme {scheme!r}: {meant}the schemes are {', '.join(READERS)}")
     location, columns = split_columns(location)
-    inner, _ = (scheme == "aihub" and inner_corpus(location)) or (scheme, location)
+    inner, _ = _innermost(scheme, location)
     if columns.given and inner not in NAMED_COLUMNS:
         raise CorpusError(f"{spec}: columns are named for {', '.join(NAMED_COLUMNS)}, not for {scheme}: drop the ?...")
     return scheme, location, split, columns
+
+
+def _innermost(scheme: str, location: str) -> tuple[str, str]:
+    """Return scheme and location of the corpus that is read: of the inner one in aihub:SCHEME:LOCATION."""
+    return (scheme == "aihub" and inner_corpus(location)) or (scheme, location)
 
 
 def _utterance(

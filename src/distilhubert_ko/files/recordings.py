@@ -84,10 +84,15 @@ def folder_files(folder: str) -> Iterator[str]:
                 yield os.path.relpath(path, folder)
 
 
+def is_audio_name(name: str) -> bool:
+    """Tell whether a file is audio by its suffix."""
+    return Path(name).suffix.lower() in AUDIO_SUFFIXES
+
+
 def audio_files(folder: str, names: Iterable[str], used: Iterable[str] = ()) -> list[str]:
     """Return the audio files among the names of a folder's files, sorted; say what else there is, but for `used`."""
     every = sorted(names)
-    found = [name for name in every if Path(name).suffix.lower() in AUDIO_SUFFIXES]
+    found = [*filter(is_audio_name, every)]
     if others := {*every} - {*found} - {*used}:
         kinds = Counter(Path(name).suffix.lower() or "no suffix" for name in others).most_common()
         shown = ", ".join(f"{kind}: {count:,}" for kind, count in kinds[:5]) + (", ..." if len(kinds) > 5 else "")

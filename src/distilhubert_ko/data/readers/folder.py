@@ -11,7 +11,7 @@ from distilhubert_ko.data.readers.manifest import hint_without_text, manifest_en
 from distilhubert_ko.data.readers.parsing import existing_folder, read_content
 from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.errors import CorpusError
-from distilhubert_ko.files.recordings import AUDIO_SUFFIXES, audio_files, folder_files
+from distilhubert_ko.files.recordings import AUDIO_SUFFIXES, audio_files, folder_files, is_audio_name
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def read_folder(location: str, split: str | None, reading: Reading) -> Listing:
         entries = [entry for _, entry in rows]
         _say_unlisted(folder, names, entries)
         return Listing(entries, hint=hint_without_text(file, entries, reading.columns))
-    beside = {str(Path(name).with_suffix(".txt")) for name in names if Path(name).suffix.lower() in AUDIO_SUFFIXES}
+    beside = {str(Path(name).with_suffix(".txt")) for name in names if is_audio_name(name)}
     if files := audio_files(str(folder), names, beside):
         hint = "write what is said in NAME.wav into NAME.txt beside it, or list the files in metadata.csv"
         return Listing([_beside(folder, name) for name in files], hint=hint)
@@ -58,7 +58,7 @@ def _beside(folder: Path, name: str) -> Entry:
 def _say_unlisted(folder: Path, names: Sequence[str], entries: Sequence[Entry]) -> None:
     """Say which audio files of a folder its metadata do not list."""
     listed = {os.path.normpath(entry.audio) for entry in entries if isinstance(entry.audio, Path)}
-    audio = (name for name in names if Path(name).suffix.lower() in AUDIO_SUFFIXES)
+    audio = filter(is_audio_name, names)
     if unlisted := sorted(name for name in audio if os.path.normpath(folder / name) not in listed):
         logger.info(
             "%s: left out audio that the metadata do not list: %d, such as %s", folder, len(unlisted), unlisted[0]

@@ -33,8 +33,13 @@ def read_content(file: Path) -> str:
 
 
 def numbered_lines(file: Path, stripped: bool = True) -> Iterator[tuple[int, str]]:
+    """Yield what `content_lines` does of a file. Raises CorpusError where it cannot be read."""
+    yield from content_lines(read_content(file), stripped)
+
+
+def content_lines(content: str, stripped: bool = True) -> Iterator[tuple[int, str]]:
     """Yield the lines that are not blank, with their numbers from 1 and, if `stripped`, without space around them."""
-    for number, line in enumerate(read_content(file).split("\n"), 1):
+    for number, line in enumerate(content.split("\n"), 1):
         if line.strip():
             yield number, line.strip() if stripped else line
 

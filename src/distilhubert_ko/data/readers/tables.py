@@ -10,9 +10,9 @@ from typing import Any
 
 from distilhubert_ko.audio.reading import HEADERLESS
 from distilhubert_ko.data.readers.columns import AUDIO, Columns, plain_name, several
-from distilhubert_ko.data.readers.parsing import malformed_line, numbered_lines, read_content
+from distilhubert_ko.data.readers.parsing import content_lines, malformed_line, read_content
 from distilhubert_ko.errors import CorpusError
-from distilhubert_ko.files.recordings import AUDIO_SUFFIXES
+from distilhubert_ko.files.recordings import is_audio_name
 
 SEPARATORS = ",;\t|"
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
@@ -31,12 +31,12 @@ def read_records(file: Path, columns: Columns) -> Records:
     if first == "[":
         return _array_records(file, content)
     if first == "{" or file.suffix.lower() in JSON_SUFFIXES:
-        return _line_records(file)
+        return _line_records(file, content)
     return _separated_records(file, content, columns)
 
 
-def _line_records(file: Path) -> Records:
-    for number, line in numbered_lines(file):
+def _line_records(file: Path, content: str) -> Records:
+    for number, line in content_lines(content):
         try:
             record = json.loads(line)
         except (ValueError, RecursionError):
@@ -123,7 +123,8 @@ def _layout(file: Path, content: str, columns: Columns) -> tuple[str, list[str],
 
 
 def _is_file(cell: str) -> bool:
-    return Path(cell.strip()).suffix.lower() in (*AUDIO_SUFFIXES, HEADERLESS)
+    name = cell.strip()
+    return is_audio_name(name) or Path(name).suffix.lower() == HEADERLESS
 
 
 def _first_row(content: str, separator: str) -> list[str]:
