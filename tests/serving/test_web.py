@@ -29,6 +29,7 @@ Visit = Callable[..., "sync_api.Page"]
 TRANSCRIPTIONS = "**/v1/audio/transcriptions"
 EVIL = "<img/src=x/onerror=alert(1)>"
 SECONDS = len(SPEECH) / SAMPLE_RATE
+PIECE = SAMPLE_RATE // 5
 WAYS = [
     pytest.param({"locale": "ko-KR", "color_scheme": "light", "viewport": {"width": 1200, "height": 900}}, id="ko"),
     pytest.param(
@@ -362,6 +363,13 @@ def test_what_the_microphone_hears_is_recorded_whole_and_sent(visit: Visit, resa
     kept = """
         const send = XMLHttpRequest.prototype.send;
         XMLHttpRequest.prototype.send = function (form) { window.sent = form.get("file"); send.call(this, form); };
+        window.heard = [];
+        window.AudioWorkletNode = class extends AudioWorkletNode {
+            constructor(...all) {
+                super(...all);
+                this.port.addEventListener("message", ({ data }) => heard.push(...(data ?? [])));
+            }
+        };
     """
     as_firefox = """
         const open = AudioContext.prototype.createMediaStreamSource;
@@ -382,9 +390,12 @@ def test_what_the_microphone_hears_is_recorded_whole_and_sent(visit: Visit, resa
     sent = bytes(page.evaluate("sent.arrayBuffer().then((each) => [...new Uint8Array(each)])"))
     with wave.open(io.BytesIO(sent)) as file:
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (SAMPLE_RATE, 1, 2)
-        heard = np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32768
-    assert len(heard) > 3 * SAMPLE_RATE
-    assert likeness(heard[SAMPLE_RATE : 3 * SAMPLE_RATE], SPEECH) > 0.9
+        recorded = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    assert recorded.tolist() == page.evaluate("heard")
+    assert len(recorded) > 3 * SAMPLE_RATE
+    # On a busy machine the browser itself loses moments of its microphone: most of the pieces have no such moment.
+    pieces = np.split(recorded[: len(recorded) // PIECE * PIECE] / 32768, len(recorded) // PIECE)
+    assert np.median([likeness(piece, SPEECH) for piece in pieces if piece.any()]) > 0.9
 
 
 def test_what_was_recorded_can_be_thrown_away(visit: Visit) -> None:
