@@ -14,9 +14,9 @@ demo: $(VENV)/train
 test: $(VENV)/dev lint
 	$(MAKE) --jobs 2 types suite
 
-# Three workers are for two cores: some tests wait.
+# Four workers are for two cores: many tests wait.
 suite: $(VENV)/dev
-	$(BIN)/pytest --numprocesses 3 --dist worksteal
+	$(BIN)/pytest --numprocesses 4 --dist worksteal
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

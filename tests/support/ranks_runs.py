@@ -1,6 +1,6 @@
-"""What test_ranks.py starts by torchrun: runs of two processes, one after the other, since most of a start is imports.
+"""What test_ranks.py has two processes do: runs, one after the other, since most of a start is imports.
 
-    torchrun --nproc-per-node 2 tests/ranks_runs.py FOLDER RUN...
+    torchrun --nproc-per-node 2 tests/support/ranks_runs.py FOLDER RUN...
 
 Each RUN is a function below, given FOLDER, in which a recipe of each lies. Rank r keeps what it opened for writing in
 `writes-r.txt` there.
@@ -22,7 +22,6 @@ from distilhubert_ko.training import distill, finetune, ranks
 from distilhubert_ko.training.trainer import InterruptedTrainingError
 
 torch.set_num_threads(1)
-SECOND = os.environ["RANK"] == "1"
 
 
 def command(name: str, folder: Path) -> None:
@@ -40,7 +39,7 @@ def before_step(step: int, act: Callable[[], Any]) -> None:
     compute = finetune.CtcTrainer.training_step
 
     def watched(self: finetune.CtcTrainer, *args: Any, **kwargs: Any) -> torch.Tensor:
-        if SECOND and self.state.global_step == step:
+        if os.environ["RANK"] == "1" and self.state.global_step == step:
             finetune.CtcTrainer.training_step = compute  # type: ignore[method-assign]
             act()
         return compute(self, *args, **kwargs)
@@ -105,9 +104,12 @@ def watch_writes(folder: Path) -> None:
     sys.addaudithook(watch)
 
 
-if __name__ == "__main__":
-    folder = Path(sys.argv[1])
+def do(folder: Path, *names: str) -> None:
     watch_writes(folder)
-    for name in sys.argv[2:]:
+    for name in names:
         globals()[name](folder)
     assert ranks.count() == 2
+
+
+if __name__ == "__main__":
+    do(Path(sys.argv[1]), *sys.argv[2:])
