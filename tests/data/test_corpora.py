@@ -83,6 +83,14 @@ def test_a_librispeech_tree_gives_speakers_texts_and_seconds(librispeech: Path, 
     np.testing.assert_array_equal(corpus.utterances[1].wave(), wave(1_600))
 
 
+def test_what_macos_leaves_beside_files_is_no_part_of_a_tree(librispeech: Path) -> None:
+    before = read_corpus(f"librispeech:{librispeech}")
+    for file in [*librispeech.rglob("*.*")]:
+        file.with_name(f"._{file.name}").write_bytes(b"\0\x05\x16\x07")
+    after = read_corpus(f"librispeech:{librispeech}")
+    assert (ids(after), after.problems) == (ids(before), ())
+
+
 def test_every_clip_that_is_left_out_is_a_problem_and_reading_goes_on(librispeech: Path) -> None:
     home = librispeech / "data" / "s3" / "talk"
     sound(home / "s3-extra.flac")

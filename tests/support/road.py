@@ -14,7 +14,7 @@ from distilhubert_ko.training import finetune
 from tests.support.model import TINY, TINY_TRAINING
 
 
-def travel(train: recipe.Corpora, evaluation: str, out: Path, **data: str) -> dict[str, SplitRecord]:
+def travel(train: recipe.Corpora, evaluation: recipe.Corpora, out: Path, **data: str) -> dict[str, SplitRecord]:
     """Train on a corpus for two steps, evaluate the model on another one, and return the account of the splits.
 
     Nothing else may be left out than was in preparation, and the evaluation must be of as many clips.

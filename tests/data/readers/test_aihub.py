@@ -122,6 +122,15 @@ def test_a_txt_file_beside_the_audio_is_a_label_where_no_json_has_the_text(tmp_p
     assert corpus.problems == (Problem("KsponSpeech_3", "label unreadable"),)
 
 
+def test_hidden_files_are_no_part_of_the_corpus(tmp_path: Path) -> None:
+    audio = write_audio(tmp_path / "a" / "1.wav", SENTENCES[0])
+    write_label(audio.with_suffix(".json"), plain(annotated(SENTENCES[0]), "", "kim"))
+    for file in [*audio.parent.iterdir()]:
+        file.with_name(f"._{file.name}").write_bytes(b"\0\x05\x16\x07")
+    corpus = read_corpus(f"aihub:{tmp_path}")
+    assert ([each.id for each in corpus.utterances], corpus.problems) == (["a/1"], ())
+
+
 def test_names_in_another_form_of_hangul_are_found(tmp_path: Path) -> None:
     write_audio(tmp_path / unicodedata.normalize("NFD", "실내.wav"), SENTENCES[0])
     write_label(tmp_path / "라벨.json", free_talk("그래", "실내", "1"))

@@ -20,54 +20,64 @@ from tests.support.speech import tones
 
 TEXTS = ("나무 바다", "바다, 하늘", "하늘; 나무", "나무 하늘")
 FILES = tuple(f"소리/각{number}.wav" for number in range(1, 5))
-ROWS = tuple(zip(FILES, TEXTS, strict=True))
+Rows = tuple[tuple[str, str], ...]
+ROWS: Rows = tuple(zip(FILES, TEXTS, strict=True))
+
+
+def record(home: Path, rows: Rows) -> None:
+    for file, text in rows:
+        (home / file).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(home / file, tones(text, 100), SAMPLE_RATE)
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    (tmp_path / "소리").mkdir()
-    for file, text in ROWS:
-        soundfile.write(tmp_path / file, tones(text, 100), SAMPLE_RATE)
+    record(tmp_path, ROWS)
     return tmp_path
 
 
-def separated(separator: str, header: tuple[str, ...] = ("path", "sentence")) -> str:
-    rows = (header, *ROWS) if header else ROWS
+def separated(rows: Rows, separator: str, header: tuple[()] | tuple[str, str] = ("path", "sentence")) -> str:
+    rows = (header, *rows) if header else rows
     cells = [[f'"{cell}"' if separator in cell else cell for cell in row] for row in rows]
     return "".join(separator.join(row) + "\n" for row in cells)
 
 
-def objects(**names: str) -> list[dict[str, str]]:
-    return [{names.get(key, key): value for key, value in zip(("audio", "text"), row, strict=True)} for row in ROWS]
+def objects(rows: Rows, **names: str) -> list[dict[str, str]]:
+    return [{names.get(key, key): value for key, value in zip(("audio", "text"), row, strict=True)} for row in rows]
 
 
-LAYOUTS: dict[str, tuple[str, Callable[[], bytes]]] = {
-    "comma": ("list.csv", lambda: separated(",").encode()),
-    "semicolon, BOM": ("list.csv", lambda: separated(";").encode("utf-8-sig")),
-    "tab, no header": ("list.tsv", lambda: separated("\t", ()).encode()),
+LAYOUTS: dict[str, tuple[str, Callable[[Rows], bytes]]] = {
+    "comma": ("list.csv", lambda rows: separated(rows, ",").encode()),
+    "semicolon, BOM": ("list.csv", lambda rows: separated(rows, ";").encode("utf-8-sig")),
+    "tab, no header": ("list.tsv", lambda rows: separated(rows, "\t", ()).encode()),
     "comma, no header, text first": (
         "list.txt",
-        lambda: "".join(f'"{text}",{file}\n' for file, text in ROWS).encode(),
+        lambda rows: "".join(f'"{text}",{file}\n' for file, text in rows).encode(),
     ),
-    "pipe, no header": ("list.txt", lambda: separated("|", ()).encode()),
-    "UTF-16": ("list.txt", lambda: separated("\t").encode("utf-16")),
-    "UTF-16, big end first": ("list.txt", lambda: ("\ufeff" + separated("\t")).encode("utf-16-be")),
-    "CP949, lines of Windows": ("list.csv", lambda: separated(",").replace("\n", "\r\n").encode("cp949")),
-    "Korean names": ("list.csv", lambda: separated(",", ("파일명", "전사")).encode("cp949")),
-    "names in NFD": ("list.csv", lambda: separated(",", (unicodedata.normalize("NFD", "파일명"), "텍스트")).encode()),
-    "capitals": ("list.csv", lambda: separated(",", ("File Name", "Transcription")).encode()),
+    "pipe, no header": ("list.txt", lambda rows: separated(rows, "|", ()).encode()),
+    "UTF-16": ("list.txt", lambda rows: separated(rows, "\t").encode("utf-16")),
+    "UTF-16, big end first": ("list.txt", lambda rows: ("\ufeff" + separated(rows, "\t")).encode("utf-16-be")),
+    "CP949, lines of Windows": ("list.csv", lambda rows: separated(rows, ",").replace("\n", "\r\n").encode("cp949")),
+    "Korean names": ("list.csv", lambda rows: separated(rows, ",", ("파일명", "전사")).encode("cp949")),
+    "names in NFD": (
+        "list.csv",
+        lambda rows: separated(rows, ",", (unicodedata.normalize("NFD", "파일명"), "텍스트")).encode(),
+    ),
+    "capitals": ("list.csv", lambda rows: separated(rows, ",", ("File Name", "Transcription")).encode()),
     "JSON lines": (
         "list.json",
-        lambda: "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in objects(audio="wav")).encode(),
+        lambda rows: "".join(
+            json.dumps(each, ensure_ascii=False) + "\n" for each in objects(rows, audio="wav")
+        ).encode(),
     ),
-    "columns of Excel without a name": ("list.csv", lambda: separated(",").replace("\n", ",,\n").encode()),
-    "a JSON array": ("list.json", lambda: json.dumps(objects(text="transcript"), indent=1).encode()),
+    "columns of Excel without a name": ("list.csv", lambda rows: separated(rows, ",").replace("\n", ",,\n").encode()),
+    "a JSON array": ("list.json", lambda rows: json.dumps(objects(rows, text="transcript"), indent=1).encode()),
 }
 
 
-def write(home: Path, name: str) -> Path:
+def write(home: Path, name: str, rows: Rows = ROWS) -> Path:
     file, content = LAYOUTS[name]
-    (home / file).write_bytes(content())
+    (home / file).write_bytes(content(rows))
     return home / file
 
 
@@ -78,10 +88,15 @@ def test_every_usual_layout_gives_the_same_files_and_texts(home: Path, layout: s
     assert [each.id for each in corpus.utterances] == [file.removesuffix(".wav") for file in FILES]
 
 
-@pytest.mark.parametrize("layout", ["tab, no header", "Korean names", "a JSON array"])
-def test_lists_go_all_the_road(home: Path, layout: str, tmp_path: Path) -> None:
-    list_ = f"manifest:{write(home, layout)}"
-    assert travel(list_, list_, tmp_path / "run")["train"].utterances == 4
+def test_lists_of_every_layout_go_all_the_road(tmp_path: Path) -> None:
+    specs = []
+    for number, layout in enumerate(LAYOUTS):
+        rows = tuple((file.replace("각", f"각{number}-"), text) for file, text in ROWS)
+        home = tmp_path / str(number)
+        record(home, tuple((unicodedata.normalize("NFD", file), text) for file, text in rows) if number % 2 else rows)
+        specs.append(f"manifest:{write(home, layout, rows)}")
+    account = travel(specs, specs, tmp_path / "run")
+    assert (account["train"].utterances, account["train"].dropped) == (4 * len(LAYOUTS), {})
 
 
 def test_text_beside_the_audio_goes_all_the_road(home: Path, tmp_path: Path) -> None:

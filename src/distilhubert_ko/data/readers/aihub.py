@@ -1,7 +1,6 @@
 """AI Hub's usual layouts: audio with a JSON or .txt label beside it, or in a parallel folder of labels."""
 
 import json
-import os
 import re
 import unicodedata
 from collections import defaultdict
@@ -18,6 +17,7 @@ from distilhubert_ko.data.readers.parsing import check_named, existing_folder, r
 from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.errors import CorpusError
 from distilhubert_ko.files.fence import Fence
+from distilhubert_ko.files.recordings import folder_files
 
 SUFFIXES = (".wav", ".flac", ".pcm")  # of one clip in several formats, the first counts
 NAMED_KEYS = 30  # keys of an unknown label that are named
@@ -84,16 +84,13 @@ class _Tree:
         """Return the files of a folder, with the labels of one split alone where folders have that split's name."""
         tree = cls(folder)
         labels = []
-        for directory, subfolders, names in os.walk(folder):
-            subfolders.sort()
-            home = Path(directory).relative_to(folder)
-            for path in (home / name for name in sorted(names)):
-                suffix = path.suffix.lower()
-                if suffix in SUFFIXES:
-                    tree.audio[_stem(path)].append(path)
-                elif suffix in (".json", ".txt"):
-                    tree.places[_stem(path)].add(_place(path.parent))
-                    labels.append(path)
+        for path in sorted(map(Path, folder_files(str(folder)))):
+            suffix = path.suffix.lower()
+            if suffix in SUFFIXES:
+                tree.audio[_stem(path)].append(path)
+            elif suffix in (".json", ".txt"):
+                tree.places[_stem(path)].add(_place(path.parent))
+                labels.append(path)
         if any(split_of(path.parent) == split for path in labels):
             labels = [path for path in labels if split_of(path.parent) == split]
         for path in labels:

@@ -1,13 +1,14 @@
 """LibriSpeech's folders: <speaker>/<chapter>/*.trans.txt with lines `<id> <text>`, and the audio beside it."""
 
-import os
 import unicodedata
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from distilhubert_ko.data.readers.entries import Entry, Listing
 from distilhubert_ko.data.readers.parsing import existing_folder, read_table
 from distilhubert_ko.data.reading import Reading
+from distilhubert_ko.files.recordings import folder_files
 
 SUFFIXES = (".flac", ".wav")
 
@@ -29,9 +30,10 @@ def list_transcript_tree(
     `speaker_of` gives the speaker of a folder of clips, and `genders` a speaker's gender.
     """
     entries = []
-    for directory, subfolders, names in os.walk(folder):
-        subfolders.sort()
-        home = Path(directory)
+    homes: defaultdict[Path, list[str]] = defaultdict(list)
+    for file in map(folder.joinpath, folder_files(str(folder))):
+        homes[file.parent].append(file.name)
+    for home, names in sorted(homes.items()):
         speaker = speaker_of(home)
         gender = (genders or {}).get(speaker)
         files = {
