@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 import soundfile
+import torch
+from safetensors.torch import load
 
 from checks import fuzz_audio
 from distilhubert_ko import recipe
@@ -30,6 +32,7 @@ from distilhubert_ko.decoding.language_model import LanguageModel
 from distilhubert_ko.errors import DistilhubertKoError
 from distilhubert_ko.evaluation.report import Report, load_report
 from distilhubert_ko.files.reading import read_text
+from distilhubert_ko.model.checkpoint import read_pickles
 from distilhubert_ko.model.loading import build_network, load_network, wants_normalised_waves
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.text.tokenizer import Tokenizer
@@ -201,7 +204,7 @@ def damaged(content: bytes, name: str, random: Random) -> bytes:
     """The content of a file of that name after one to three changes."""
     if name.endswith(".safetensors"):
         changes = [a_tensors_header, a_tensors_header, some_bytes]
-    elif name.endswith(".onnx"):
+    elif name.endswith((".onnx", ".bin")):
         changes = [some_bytes]
     elif name.endswith((".json", ".jsonl")):
         changes = [a_value, a_value, a_value, a_number, an_insertion, the_lines, some_bytes]
@@ -222,6 +225,7 @@ def readers(folder: Path) -> dict[str, Reader]:
     rows = [{"audio_filepath": f"{n}.wav", "text": "말이 없다", "speaker": f"s{n}", "offset": 0.1} for n in numbers]
     manifest = b"".join(json.dumps(row | {"duration": 0.2}, ensure_ascii=False).encode() + b"\n" for row in rows)
     csv = "audio_filepath,text,duration\n" + "".join(f'{n}.wav,"말, 둘",0.2\n' for n in numbers)
+    listed = "".join(f"{n}.wav|말이 없다\n" for n in numbers)
     table = "client_id\tpath\tsentence\tlocale\n" + "".join(f"s{n}\t{n}.wav\t말, 둘\tko\n" for n in numbers)
     kaldi = {
         "data/wav.scp": "".join(f"r{n} {n}.wav\n" for n in numbers),
@@ -259,6 +263,12 @@ def readers(folder: Path) -> dict[str, Reader]:
         ),
         "manifests, CSV": Reader(
             0.09, sounds | {"m.csv": csv.encode()}, ("m.csv",), lambda home: _corpus("manifest:m.csv", home)
+        ),
+        "lists without a header": Reader(
+            0.04,
+            sounds | {"l.txt": listed.encode("utf-16"), "l.json": json.dumps(rows, ensure_ascii=False).encode()},
+            ("l.txt", "l.json"),
+            lambda home: [_corpus(f"manifest:{name}", home) for name in ("l.txt", "l.json")],
         ),
         "Kaldi folders": Reader(
             0.13,
@@ -314,6 +324,12 @@ def readers(folder: Path) -> dict[str, Reader]:
             (*[name for name in settings if "config" in name], "model.safetensors", "model.safetensors"),
             lambda home: (load_network(home), wants_normalised_waves(home)),
         ),
+        "pickled weights": Reader(
+            0.05,
+            {"pytorch_model.bin": _pickled(stored["model.safetensors"], True), "old.bin": _pickled(b"", False)},
+            ("pytorch_model.bin", "old.bin"),
+            lambda home: [read_pickles([home / name]) for name in ("pytorch_model.bin", "old.bin")],
+        ),
         "pretrained encoders": Reader(
             0.03,
             {name: stored[name] for name in ("config.json", "model.safetensors")},
@@ -335,6 +351,14 @@ def _checkpoint() -> Files:
     return content | {CHECKSUMS: json.dumps(sums, indent=2).encode()}
 
 
+def _pickled(weights: bytes, archive: bool) -> bytes:
+    """Weights in safetensors, or one tensor, as torch.save writes them now, or wrote them before 2020."""
+    tensors = load(weights) if weights else {"lm_head.bias": torch.arange(7.0)}
+    stream = io.BytesIO()
+    torch.save(tensors, stream, _use_new_zipfile_serialization=archive)
+    return stream.getvalue()
+
+
 def _report() -> bytes:
     values = {str: "manifest:m.jsonl#test", int: 3, float: 0.5}
     kinds = typing.get_type_hints(Report)
@@ -345,8 +369,9 @@ def _report() -> bytes:
 
 def _corpus(spec: str, home: Path) -> None:
     """Reads a corpus and its sounds, and looks whether all of them lie within, and no command ran."""
-    (home / "link.wav").symlink_to(home.parent / OUTSIDE)
-    (home / "links").symlink_to(home.parent)
+    if not (home / "links").is_symlink():
+        (home / "link.wav").symlink_to(home.parent / OUTSIDE)
+        (home / "links").symlink_to(home.parent)
     try:
         for utterance in read_corpus(spec, Reading(root=home)).utterances:
             assert isinstance(utterance.audio, Path)
