@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import HubertConfig, HubertModel
 
 from distilhubert_ko import recipe
@@ -134,4 +135,18 @@ def test_a_checkpoint_whose_weights_do_not_fit_its_configuration_is_refused(tmp_
     config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
     (tmp_path / "config.json").write_text(json.dumps(config | {"intermediate_size": 96}), encoding="utf-8")
     with pytest.raises(ModelError, match="do not fit its own config"):
+        build_network(dataclasses.replace(TINY, pretrained=str(tmp_path)), SYLLABLES)
+
+
+def test_an_encoder_without_one_of_its_weights_is_refused_and_one_without_a_head_is_loaded_in_silence(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    HubertModel(hubert_config(TINY)).save_pretrained(tmp_path)
+    capfd.readouterr()
+    build_network(dataclasses.replace(TINY, pretrained=str(tmp_path)), SYLLABLES)
+    assert (capfd.readouterr().err, caplog.messages) == ("", [])
+    weights = load_file(tmp_path / "model.safetensors")
+    del weights["encoder.layers.1.attention.k_proj.weight"]
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"no weights for hubert\.encoder\.layers\.1\.attention\.k_proj\.weight: down"):
         build_network(dataclasses.replace(TINY, pretrained=str(tmp_path)), SYLLABLES)

@@ -11,10 +11,12 @@ import shutil
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
+from transformers import modeling_utils
 
 from distilhubert_ko import model_folder
 from distilhubert_ko.errors import ModelError, UnavailableError, reason
@@ -70,6 +72,44 @@ def pretrained_folder(name: str) -> Path:
         f"{name}: not in the local cache, and the Hub could not give it. Download it on another machine and set "
         'model.pretrained to its folder, or set model.pretrained = "random" to train from random weights'
     ) from cause
+
+
+def load_class(kind: Any, folder: Path, **options: Any) -> tuple[Any, dict[str, Any]]:
+    """Return a network of a Transformers class in float32 with the weights in a folder, and which keys were not there.
+
+    Transformers' own table of these is not shown: what it says of a head that is to be new is no news, and of the rest
+    the caller says more.
+    """
+    told = logging.getLogger(modeling_utils.__name__)
+    told.addFilter(_says_no_table)
+    try:
+        # In float32 whatever it was saved in: updates below half precision's steps would be lost.
+        loaded: Any = kind.from_pretrained(
+            folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **options
+        )
+    finally:
+        told.removeFilter(_says_no_table)
+    network, found = loaded
+    return network, found
+
+
+def _says_no_table(record: logging.LogRecord) -> bool:
+    return "LOAD REPORT" not in record.getMessage()
+
+
+def check_encoder(name: str, found: dict[str, Any]) -> None:
+    """Raise ModelError where an encoder's weights, of which `load_class` found these, are not whole.
+
+    A head for another vocabulary does not matter, nor the mask's embedding, which is for training alone.
+    """
+    if lost := sorted(key for key in found["missing_keys"] if not _may_be_new(key)):
+        raise ModelError(f"{name}: no weights for {', '.join(lost[:3])}: download or save it again, whole")
+    if unlike := sorted(key for key, *_ in found["mismatched_keys"] if not _may_be_new(key)):
+        raise ModelError(f"{name}: {', '.join(unlike[:3])} do not fit its own config.json: download it again")
+
+
+def _may_be_new(key: str) -> bool:
+    return key.startswith("lm_head.") or key.endswith("masked_spec_embed")
 
 
 def read_pickles(files: Sequence[Path]) -> dict[str, Tensor]:

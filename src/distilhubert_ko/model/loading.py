@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import safe_open
 from transformers import HubertConfig, PreTrainedConfig, Wav2Vec2FeatureExtractor
 
@@ -16,7 +15,7 @@ from distilhubert_ko.audio.frames import KERNELS, SAMPLE_RATE, STRIDES
 from distilhubert_ko.errors import DistilhubertKoError, ModelError, RecipeError
 from distilhubert_ko.files.hub_client import hub_or_cache
 from distilhubert_ko.model import whisper
-from distilhubert_ko.model.checkpoint import pretrained_folder, safetensors_folder
+from distilhubert_ko.model.checkpoint import check_encoder, load_class, pretrained_folder, safetensors_folder
 from distilhubert_ko.model.ctc_network import CtcNetwork
 from distilhubert_ko.model.network import PaddingSafeHubertForCTC, PaddingSafeWav2Vec2ForCTC
 from distilhubert_ko.model_folder import weights
@@ -125,14 +124,11 @@ def load_network(folder: Path, *, head: bool = True) -> CtcNetwork:
             raise ModelError(f"{folder}: model_type {kind!r} in config.json; give a model of {' or '.join(CLASSES)}")
         sizes = whisper.SIZES if kind == "whisper" else SIZES
         _check_sizes(folder, source, config, sizes if head else sizes[1:])
-        loaded: Any = CLASSES[kind].from_pretrained(
-            source, use_safetensors=True, dtype=torch.float32, output_loading_info=True
-        )
+        network, found = load_class(CLASSES[kind], source)
     except DistilhubertKoError:
         raise
     except Exception as error:  # what a damaged config.json leads to in Transformers is of any kind
         raise ModelError(f"{folder}: the model cannot be loaded ({error}); save or download it again") from error
-    network, found = loaded
     # Transformers gives random values to what is missing. The mask's embedding is for training alone.
     missing = sorted(name for name in found["missing_keys"] if not name.endswith("masked_spec_embed"))
     if not head:
@@ -187,21 +183,12 @@ def _pretrained(name: str, common: dict[str, Any]) -> PaddingSafeHubertForCTC:
     try:
         _check_sizes(name, folder, PreTrainedConfig.get_config_dict(folder)[0], SIZES[1:])
         # A head for another vocabulary is replaced.
-        loaded: Any = PaddingSafeHubertForCTC.from_pretrained(
-            folder,
-            use_safetensors=True,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-            dtype=torch.float32,  # whatever it was saved in: updates below half precision's steps would be lost
-            **common,
-        )
+        model, found = load_class(PaddingSafeHubertForCTC, folder, ignore_mismatched_sizes=True, **common)
     except DistilhubertKoError:
         raise
     except Exception as error:  # as in `load_network`
         raise ModelError(f"{name}: no loadable checkpoint (config.json and weights): {error}") from error
-    model, found = loaded
-    if unlike := sorted(key for key, *_ in found["mismatched_keys"] if not key.startswith("lm_head.")):
-        raise ModelError(f"{name}: {', '.join(unlike[:3])} do not fit its own config.json: download it again")
+    check_encoder(name, found)
     if model.config.feat_extract_norm != "group" or model.config.conv_bias:
         raise ModelError(
             f"feat_extract_norm {model.config.feat_extract_norm!r} with conv_bias {model.config.conv_bias} is no "

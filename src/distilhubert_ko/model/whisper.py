@@ -22,7 +22,7 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoderLayer, _c
 from distilhubert_ko import recipe
 from distilhubert_ko.audio.frames import FRAME_STEP, SAMPLE_RATE, WHISPER_FRAMES
 from distilhubert_ko.errors import DistilhubertKoError, ModelError, RecipeError
-from distilhubert_ko.model.checkpoint import pretrained_folder
+from distilhubert_ko.model.checkpoint import check_encoder, load_class, pretrained_folder
 from distilhubert_ko.model.ctc_network import CtcNetwork
 from distilhubert_ko.model.log_mel import HOP, WINDOW, log_mel, mel_frames
 from distilhubert_ko.text.tokenizer import Tokenizer
@@ -207,23 +207,17 @@ def build_whisper(config: recipe.Model, tokenizer: Tokenizer) -> PaddingSafeWhis
     if "quantization_config" in raw:
         raise ModelError(f"{name}: its weights are quantised: give the checkpoint in float32 or float16")
     try:
-        loaded: Any = PaddingSafeWhisperForCTC.from_pretrained(
+        network, found = load_class(
+            PaddingSafeWhisperForCTC,
             folder,
             config=whisper_config(WhisperConfig.from_pretrained(folder), config, tokenizer),
-            use_safetensors=True,
             ignore_mismatched_sizes=True,
-            output_loading_info=True,
-            dtype=torch.float32,
         )
     except DistilhubertKoError:
         raise
     except Exception as error:  # what a damaged config.json leads to in Transformers is of any kind
         raise ModelError(f"{name}: no loadable Whisper (config.json and weights): {error}") from error
-    network, found = loaded
-    if lost := sorted(key for key in found["missing_keys"] if not key.startswith("lm_head.")):
-        raise ModelError(f"{name}: no weights for {', '.join(lost[:3])}: download or save it again, whole")
-    if unlike := sorted(key for key, *_ in found["mismatched_keys"] if not key.startswith("lm_head.")):
-        raise ModelError(f"{name}: {', '.join(unlike[:3])} do not fit its own config.json: download it again")
+    check_encoder(name, found)
     network.base_model.encoder.embed_positions.requires_grad_(False)  # sinusoids
     if config.freeze_feature_encoder:
         network.freeze_feature_encoder()
