@@ -17,7 +17,7 @@ from distilhubert_ko import model_folder, recipe
 from distilhubert_ko.cli import main as cli
 from distilhubert_ko.errors import InputError, ModelError, RecipeError, TrainingError
 from distilhubert_ko.model import student
-from distilhubert_ko.model.loading import build_network, load_network
+from distilhubert_ko.model.loading import build_network, load_network, wants_normalised_waves
 from distilhubert_ko.model.student import Teacher
 from distilhubert_ko.training import distill
 from distilhubert_ko.training.trainer import InterruptedTrainingError
@@ -29,9 +29,10 @@ FILES = {"config.json", "model.safetensors", "preprocessor_config.json"}
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its waves are normalised, as those of most teachers on the Hub are; the student's are not."""
     folder = tmp_path_factory.mktemp("teacher")
     new_network(dataclasses.replace(TINY, num_hidden_layers=3)).save_pretrained(folder)
-    Wav2Vec2FeatureExtractor(do_normalize=False).save_pretrained(folder)
+    Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder)
     return folder
 
 
@@ -94,6 +95,15 @@ def test_the_loss_falls_and_the_student_is_the_checkpoint_where_it_is_lowest(fin
         assert torch.equal(kept[f"network.hubert.{name}"], value), name
 
 
+def test_the_students_folder_asks_for_the_waves_that_it_heard_whatever_the_teacher_hears(
+    finished: Path, teacher: Path
+) -> None:
+    """That it heard them raw is what the held-out loss below shows."""
+    assert wants_normalised_waves(teacher)
+    assert report(finished)["teacher_normalises"] is True
+    assert not any(wants_normalised_waves(folder) for folder in (finished, finished / "last"))
+
+
 def test_plain_transformers_loads_the_student_with_the_same_hidden_states(finished: Path) -> None:
     plain, loading = HubertModel.from_pretrained(finished, output_loading_info=True)
     assert not any(loading[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
@@ -116,7 +126,7 @@ def test_a_recipe_fine_tunes_the_student(finished: Path, tiny: recipe.Recipe) ->
     assert not built.config.apply_spec_augment
 
 
-def test_the_held_out_loss_is_the_mean_over_frames_of_clips_heard_alone(
+def test_the_held_out_loss_is_the_mean_over_frames_of_clips_heard_alone_and_raw(
     finished: Path, tiny: recipe.Recipe, tiny_speech: Path, teacher: Path
 ) -> None:
     listener = Teacher(teacher, (1, 3))
@@ -279,6 +289,7 @@ def test_the_command_says_what_it_took_from_the_teacher_and_what_it_reached(
     with pytest.raises(SystemExit, match="0"):
         cli.main()
     assert "from the teacher: mask embedding, convolutions, feature projection" in caplog.text
+    assert "waves are normalised for the teacher (do_normalize) and not for the student" in caplog.text
     out = capsys.readouterr().out
     assert out.startswith(f"held-out loss {report(tmp_path / 'run')['eval_loss']:.4f} at step ")
     assert "\n  layer 2: L1 0." in out

@@ -53,11 +53,12 @@ NO_LABELS = Tokenizer("syllables", (Tokenizer.blank_token, Tokenizer.unknown_tok
 def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[str, Any]:
     """Distil the recipe's teacher into its model, and write the student with the lowest loss to `out`.
 
-    The last one is in `out`/last. Return what is in `out`/distill.json. Without `resume` the folder must be new or
-    empty; with it, training resumes from the last whole checkpoint there. Raises InputError for a folder that is not
-    so, RecipeError and ModelError for a teacher or a student that is not possible, CorpusError and AudioError for clips
-    that cannot be decoded, TrainingError where training goes wrong or the disk is full, and InterruptedTrainingError
-    after SIGINT.
+    The last one is in `out`/last. Return what is in `out`/distill.json. The student gets raw waves, also where the
+    teacher's are normalised: fine-tuning and recognition do not normalise either. Without `resume` the folder must be
+    new or empty; with it, training resumes from the last whole checkpoint there. Raises InputError for a folder that is
+    not so, RecipeError and ModelError for a teacher or a student that is not possible, CorpusError and AudioError for
+    clips that cannot be decoded, TrainingError where training goes wrong or the disk is full, and
+    InterruptedTrainingError after SIGINT.
     """
     started = time.monotonic()
     keep_freed_memory()
@@ -82,6 +83,8 @@ def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[s
     ranks.announce(student.describe_parts(initialised) or f"student: model.pretrained = {config.model.pretrained}")
     if unlike:
         ranks.announce(f"not as in the teacher: {', '.join(unlike)}")
+    if teacher.normalises:
+        ranks.announce("waves are normalised for the teacher (do_normalize) and not for the student, here and later on")
     trainer = DistillTrainer(config, teacher, Student(network, len(teacher.layers), teacher.width), splits, out)
 
     if ranks.leads():
@@ -95,6 +98,7 @@ def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[s
         "teacher": config.distill.teacher,
         "initialised": [dataclasses.asdict(part) for part in initialised],
         "unlike_teacher": unlike,
+        "teacher_normalises": teacher.normalises,
         **trainer.account(resumed=resume, seconds=round(time.monotonic() - started, 1)),
         "teacher_revision": model_folder.revision(folder),
         "teacher_parameters": sum(parameter.numel() for parameter in teacher.network.base_model.parameters()),
