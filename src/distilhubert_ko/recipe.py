@@ -256,6 +256,8 @@ class Distill:
     initialise: Literal["teacher", "model"] = "teacher"
     """The student's first weights: the teacher's where the shapes agree, as in the paper, or what model.pretrained
     says."""
+    crop_seconds: float = 0.0
+    """Longer training clips give a random part of this length, another one in each epoch; 0: whole clips."""
 
     def __post_init__(self) -> None:
         if any(below >= layer for below, layer in zip((0, *self.layers), self.layers, strict=False)):
@@ -264,6 +266,8 @@ class Distill:
             )
         if not 0 <= self.cosine_weight < math.inf:
             raise RecipeError(f"distill.cosine_weight is {self.cosine_weight}: give 0 or more")
+        if self.crop_seconds and not 1 <= self.crop_seconds < math.inf:
+            raise RecipeError(f"distill.crop_seconds is {self.crop_seconds}: give 1 or more, or 0 for whole clips")
 
 
 @dataclass(frozen=True)

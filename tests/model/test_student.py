@@ -19,6 +19,7 @@ from transformers import (
 
 from distilhubert_ko.errors import ModelError, RecipeError
 from distilhubert_ko.model import student
+from distilhubert_ko.model.ctc_network import CtcNetwork
 from distilhubert_ko.model.loading import build_network
 from distilhubert_ko.model.student import InitialisedPart, Student, Teacher
 from tests.support.model import DROPOUTS, SYLLABLES, TINY, clip, new_network, padded
@@ -196,6 +197,24 @@ def test_everything_but_the_unused_head_is_trained() -> None:
     for name, parameter in pupil.named_parameters():
         idle = name.endswith("masked_spec_embed") or ".lm_head." in name
         assert (parameter.grad is None) == idle, name
+
+
+def test_convolutions_get_a_tenth_of_their_gradients_and_frozen_ones_none() -> None:
+    waves, lengths = padded([clip(8000), clip(5000)])
+
+    def gradients(network: CtcNetwork) -> dict[str, torch.Tensor | None]:
+        network.encode(waves, lengths)[..., 0].sum().backward()
+        return {name: parameter.grad for name, parameter in network.base_model.named_parameters()}
+
+    plain, network = new_network(), new_network()
+    network.load_state_dict(plain.state_dict())
+    expected, found = gradients(plain), gradients(Student(network, layers=1, width=5).network)
+    for name, gradient in expected.items():
+        if gradient is not None:
+            share = student.CONVOLUTIONS_SHARE if name.startswith("feature_extractor") else 1.0
+            torch.testing.assert_close(found[name], share * gradient)
+    frozen = build_network(dataclasses.replace(TINY, freeze_feature_encoder=True), SYLLABLES)
+    assert gradients(Student(frozen, layers=1, width=5).network)["feature_extractor.conv_layers.0.conv.weight"] is None
 
 
 def test_a_student_of_the_teachers_shapes_starts_as_its_first_layers_bit_for_bit(folder: Path) -> None:

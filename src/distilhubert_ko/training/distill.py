@@ -29,7 +29,8 @@ from distilhubert_ko.model_folder import SplitsRecord
 from distilhubert_ko.text.tokenizer import Tokenizer
 from distilhubert_ko.training import failures, progress, ranks
 from distilhubert_ko.training.checkpoints import checkpoint_to_resume
-from distilhubert_ko.training.clips import AugmentedClips, Clips
+from distilhubert_ko.training.clips import Clips
+from distilhubert_ko.training.crops import CroppedClips
 from distilhubert_ko.training.memory import keep_freed_memory
 from distilhubert_ko.training.resuming import find_changes
 from distilhubert_ko.training.sampling import evaluation_order
@@ -165,8 +166,9 @@ class DistillTrainer(RecipeTrainer):
             config,
             out,
             pupil,
-            AugmentedClips(
-                splits["train"].examples, NO_LABELS, config.augment, None, config.training.seed, config.data
+            CroppedClips(
+                *(splits["train"].examples, NO_LABELS, config.augment, None, config.training.seed, config.data),
+                seconds=config.distill.crop_seconds,
             ),
             Clips(evaluated, NO_LABELS),
             "loss",
