@@ -79,6 +79,17 @@ def test_without_one_of_several_configurations_those_there_are_are_named(
 
 
 @WAYS
+def test_folders_for_several_languages_are_not_mixed_and_one_of_them_is_read(tmp_path: Path, streaming: bool) -> None:
+    folder = write_languages(tmp_path / "speech", ["ko", "en"])
+    (folder / "README.md").unlink()
+    with pytest.raises(
+        CorpusError, match=rf"several languages \(ko, en\), which are never mixed: name hub:{folder}/ko"
+    ):
+        read_corpus(f"hub:{folder}", Reading(streaming=streaming))
+    assert len(read_corpus(f"hub:{folder}/ko#train", Reading(streaming=streaming)).utterances) == 4
+
+
+@WAYS
 def test_rows_in_several_languages_are_refused(tmp_path: Path, streaming: bool) -> None:
     folder = write_languages(tmp_path / "all", ["ko_kr", "en_us"], mixed=True)
     with pytest.raises(CorpusError, match=r"has 2 languages \(en_us, ko_kr\): its configurations do not part them"):

@@ -1,7 +1,8 @@
 """Audio data sets of the Hugging Face Hub, downloaded whole or streamed."""
 
+import os
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,8 @@ from distilhubert_ko.data.readers.parsing import cell_text
 from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.errors import CorpusError, MissingExtraError, UnavailableError, reason
 from distilhubert_ko.files.hub_client import hub_or_cache
+
+KOREAN = re.compile(r"(ko|kor|korean|한국어)([-_].*)?", re.IGNORECASE)
 
 
 def read_hub(location: str, split: str | None, reading: Reading) -> Listing:
@@ -64,6 +67,21 @@ def check_one_language(location: str, spoken: Collection[str], configs: Sequence
             else "its configurations do not part them, so choose another data set, or keep the rows of one language"
         )
         raise CorpusError(f"hub:{location} has {len(spoken)} languages ({several(sorted(spoken))}): {remedy}")
+
+
+def _check_one_folder(location: str, source: HubSource, files: Mapping[str, Sequence[str]]) -> None:
+    """Raise CorpusError where the files of a split lie in folders for languages, one of which is for Korean."""
+    for addresses in files.values():
+        above = os.path.commonpath(addresses) if len(addresses) > 1 else ""
+        folders = {address.removeprefix(above).lstrip("/").partition("/")[0] for address in addresses}
+        korean = [name for name in folders if KOREAN.fullmatch(name)]
+        if korean and len(folders) > 1:
+            folder = source.name if Path(source.name).exists() else "FOLDER"
+            fetch = "" if folder == source.name else f"download it, hf download --repo-type dataset {source.name}, and "
+            raise CorpusError(
+                f"hub:{location} has folders for several languages ({several(sorted(folders, key=_korean_first))}), "
+                f"which are never mixed: {fetch}name hub:{folder}/{korean[0]}"
+            )
 
 
 def _korean_first(name: str) -> tuple[bool, str]:
@@ -111,6 +129,7 @@ def _open_builder(location: str) -> Iterator[Any]:
                     f"hub:{location}: name one of its configurations, which are never mixed, as in "
                     f"hub:{source.name}:NAME: {several(sorted(configs, key=_korean_first))}"
                 )
+            _check_one_folder(location, source, builder.config.data_files or {})
             yield builder
     except CorpusError:
         raise  # a ValueError, which says enough
