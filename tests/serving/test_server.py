@@ -679,6 +679,20 @@ def test_what_a_killed_server_left_goes_when_the_next_one_starts(
     assert not folders(private)
 
 
+def test_a_server_leaves_the_folders_of_other_commands_alone(
+    private: Path, exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("distilhubert_ko.serving.uploads.YOUNG", -1)
+    others = [
+        private / "distilhubert-ko-ray-x",
+        private / "distilhubert-ko-x",
+    ]
+    for folder in others:
+        folder.mkdir()
+    with running(exported):
+        assert all(folder.is_dir() for folder in others)
+
+
 # Where it listens
 
 

@@ -22,7 +22,7 @@ try:
 except ImportError:  # Windows has no such locks: there, files of a killed server stay
     fcntl = None  # type: ignore[assignment]
 
-PREFIX = "distilhubert-ko-"
+PREFIX = "distilhubert-ko-serve-"  # which nothing else begins with: what has no lock is removed
 YOUNG = 60.0  # seconds in which a new folder may not be locked yet
 
 
