@@ -302,6 +302,7 @@ def test_the_message_about_an_unknown_key_names_the_file(tmp_path: Path) -> None
         ("distill.cosine_weight=nan", "distill.cosine_weight is nan"),
         ("distill.crop_seconds=0.5", "distill.crop_seconds is 0.5: give 1 or more, or 0 for whole clips"),
         ("distill.crop_seconds=nan", "distill.crop_seconds is nan"),
+        ("distill.heads=all", "distill.heads is 'all': choose one of 'last', 'each'"),
         ("distill.initialise=random", "distill.initialise is 'random': choose one of 'teacher', 'model'"),
         ("teaching.weight=0", "teaching.weight is 0.0: give more than 0, and 1 at most"),
         ("teaching.weight=1.5", "teaching.weight is 1.5"),

@@ -251,6 +251,9 @@ class Distill:
     layers: tuple[int, ...] = ()
     """Layers of the teacher to predict, counted from 1; none: three, evenly spaced, the last included. The paper's
     are 4, 8 and 12 of 12."""
+    heads: Literal["last", "each"] = "last"
+    """Where a target is predicted from: all from the student's last layer, as in the paper, or one from each of its
+    layers, in order, as in thin and deep students. Then `layers` has as many as the student."""
     cosine_weight: float = 1.0
     """Weight of the cosine term beside the L1 distance; the paper's lambda."""
     initialise: Literal["teacher", "model"] = "teacher"

@@ -17,6 +17,7 @@ from transformers import (
     Wav2Vec2Model,
 )
 
+from distilhubert_ko import recipe
 from distilhubert_ko.errors import ModelError, RecipeError
 from distilhubert_ko.model import student
 from distilhubert_ko.model.ctc_network import CtcNetwork
@@ -190,6 +191,27 @@ def test_predictions_are_two_linear_layers_on_the_encoder_of_plain_transformers(
         assert prediction.shape == (1, 27, 5)
 
 
+def test_layer_by_layer_each_hidden_state_of_plain_transformers_makes_one_prediction() -> None:
+    network = new_network(DEEP)
+    pupil = Student(network, layers=3, width=5, each=True).eval()
+    wave = torch.from_numpy(clip(9001))[None]
+    plain = HubertModel(network.config).eval()
+    plain.load_state_dict(network.base_model.state_dict())
+    with torch.no_grad():
+        states = plain(wave, output_hidden_states=True).hidden_states[1:]
+        found = pupil(wave, torch.tensor([9001]))
+    for prediction, head, hidden in zip(found, pupil.heads, states, strict=True):
+        assert (functional.linear(hidden, head.weight, head.bias) - prediction).abs().max() < 1e-4
+
+
+def test_a_layers_prediction_trains_what_is_below_it_alone() -> None:
+    pupil = Student(new_network(DEEP), layers=3, width=5, each=True)
+    pupil(*padded([clip(8000)]))[1].square().sum().backward()
+    layers = pupil.network.base_model.encoder.layers
+    assert [layer.feed_forward.output_dense.weight.grad is not None for layer in layers] == [True, True, False]
+    assert [head.weight.grad is not None for head in pupil.heads] == [False, True, False]
+
+
 def test_everything_but_the_unused_head_is_trained() -> None:
     pupil = Student(build_network(TINY, SYLLABLES), layers=1, width=5)
     waves, lengths = padded([clip(8000), clip(5000)])
@@ -262,3 +284,13 @@ def test_what_makes_copied_weights_mean_something_else_is_named(tmp_path: Path, 
     saved(tmp_path, "wav2vec2 large")
     found = student.config_differences(build_network(TINY, SYLLABLES), Teacher(tmp_path).network)
     assert [line.split()[0] for line in found] == ["feat_extract_norm", "feat_proj_layer_norm", "do_stable_layer_norm"]
+
+
+def test_the_thin_recipe_has_a_target_for_each_layer_and_no_more_weights_than_the_shallow_one() -> None:
+    thin, shallow = (recipe.load_recipe(recipe.find_recipe(name)) for name in ("thin", "distill"))
+    with torch.device("meta"):
+        networks = [build_network(config.model, SYLLABLES).base_model for config in (thin, shallow)]
+    parameters = [sum(parameter.numel() for parameter in network.parameters()) for network in networks]
+    assert parameters[0] < parameters[1] < 23_500_000
+    assert thin.distill.heads == "each"
+    assert len(thin.distill.layers) == thin.model.num_hidden_layers == 12

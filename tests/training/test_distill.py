@@ -182,11 +182,12 @@ def test_the_teacher_computes_in_the_precision_of_the_student(
     assert seen == {True}
 
 
-@pytest.mark.parametrize("accumulation", [1, 2])
+@pytest.mark.parametrize(("accumulation", "heads"), [(1, "last"), (2, "each")])
 def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
-    tiny: recipe.Recipe, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accumulation: int
+    tiny: recipe.Recipe, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accumulation: int, heads: str
 ) -> None:
     config, out = change(tiny, "training", gradient_accumulation_steps=accumulation), tmp_path / "resumed"
+    config = change(config, "distill", heads=heads)
     uninterrupted = finished
     if accumulation > 1:
         uninterrupted = tmp_path / "uninterrupted"
@@ -208,6 +209,7 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(
     expected, found = (load_file(folder / "last" / "model.safetensors") for folder in (uninterrupted, out))
     assert all(torch.equal(expected[name], found[name]) for name in expected)
     assert [line for line in log(out) if "train_loss" not in line] == log(uninterrupted)[:-1]
+    assert report(out)["heads"] == heads
 
 
 def test_the_student_can_start_from_its_own_weights(tiny: recipe.Recipe, finished: Path, tmp_path: Path) -> None:
@@ -238,6 +240,7 @@ def test_a_narrower_student_predicts_the_teachers_width(tiny: recipe.Recipe, tmp
             r"training\.report is 'last', but distillation keeps the student",
         ),
         ("distill", {"layers": (4,)}, RecipeError, "has 3 layers"),
+        ("distill", {"heads": "each", "layers": (1, 2, 3)}, RecipeError, r"3 targets \[1, 2, 3\] for 2 layers of the"),
         ("distill", {"teacher": "nowhere"}, ModelError, "nowhere: no such folder"),
         (
             "training",

@@ -3,6 +3,12 @@
 Heng-Jui Chang, Shu-wen Yang and Hung-yi Lee, DistilHuBERT: Speech Representation Learning by Layer-wise Distillation
 of Hidden-unit BERT, ICASSP 2022 (arXiv 2110.01900). The student is the teacher's convolutions and first layers; on top
 of it stands a head for each layer that it is to predict, and after training the heads go.
+
+Thin and deep students learn layer by layer instead: each of their layers predicts one of the teacher's. Jang et al.,
+Recycle-and-Distill (ARMHuBERT), Interspeech 2023 (arXiv 2305.11685), with a linear projection per layer, which is
+`layerwise_proj` in its published configuration. Jang et al., STaR, ICASSP 2024 (arXiv 2312.09040), pairs the layers
+alike, but compares relations between frames. Neither loss is taken over here. ARMHuBERT's is the squared distance of
+masked and of unmasked frames, in which the last layer weighs ten times as much as each other one.
 """
 
 from collections import defaultdict
@@ -19,6 +25,28 @@ from distilhubert_ko.errors import RecipeError
 from distilhubert_ko.model.ctc_network import CtcNetwork
 from distilhubert_ko.model.loading import load_network, wants_normalised_waves
 from distilhubert_ko.model.network import normalise_waves
+
+
+class _LayerOutputs:
+    """What `layers` of a network, in rising order from 1, make of a batch; kept from its pass until they are taken."""
+
+    def __init__(self, network: CtcNetwork, layers: Sequence[int]):
+        self.layers = layers
+        self.depth: int = network.config.num_hidden_layers
+        self._kept: dict[int, Tensor] = {}
+        for layer in layers:
+            network.base_model.encoder.layers[layer - 1].register_forward_hook(self._keep(layer))
+
+    def take(self, encoded: Tensor) -> list[Tensor]:
+        """Return the outputs (batch, frames, width); the last layer's is `encoded`, what the whole encoder gave."""
+        outputs = [self._kept.pop(layer) for layer in self.layers]
+        return [*outputs[:-1], encoded] if self.layers[-1] == self.depth else outputs
+
+    def _keep(self, layer: int) -> Any:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            self._kept[layer] = output[0] if isinstance(output, tuple) else output
+
+        return hook
 
 
 class Teacher:
@@ -39,9 +67,7 @@ class Teacher:
             raise RecipeError(
                 f"distill.layers {list(self.layers)}: the teacher {folder} has {depth} layers; choose from 1 to {depth}"
             )
-        self._outputs: dict[int, Tensor] = {}
-        for layer in self.layers:
-            self.network.base_model.encoder.layers[layer - 1].register_forward_hook(self._keep(layer))
+        self._outputs = _LayerOutputs(self.network, self.layers)
 
     def to(self, device: Any) -> None:
         self.network = self.network.to(device)
@@ -55,16 +81,7 @@ class Teacher:
             if self.normalises:
                 waves = normalise_waves(waves, lengths)
             last = self.network.encode(waves, lengths)
-        outputs = [self._outputs.pop(layer) for layer in self.layers]
-        if self.layers[-1] == self.network.config.num_hidden_layers:
-            outputs[-1] = last
-        return outputs
-
-    def _keep(self, layer: int) -> Any:
-        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            self._outputs[layer] = output[0] if isinstance(output, tuple) else output
-
-        return hook
+        return self._outputs.take(last)
 
 
 CONVOLUTIONS_SHARE = 0.1
@@ -73,12 +90,14 @@ but for its epsilon: at full width, the first steps are 0.7 times as long as wit
 
 
 class Student(nn.Module):
-    """A network and its prediction heads: for each of `layers`, two linear layers with GELU between them.
+    """A network and its prediction heads, of which each predicts one of the teacher's `layers`.
 
-    As in S3PRL's distiller, the authors' implementation. `width` is the teacher's, the student's may differ.
+    By default all stand on the last layer: two linear layers with GELU between them, as in S3PRL's distiller, the
+    authors' implementation. With `each`, one linear layer stands on each layer of the student, which has as many.
+    `width` is the teacher's, the student's may differ.
     """
 
-    def __init__(self, network: CtcNetwork, layers: int, width: int):
+    def __init__(self, network: CtcNetwork, layers: int, width: int, *, each: bool = False):
         super().__init__()
         self.network = network
         self.network.lm_head.requires_grad_(False)  # it is not used here
@@ -86,14 +105,19 @@ class Student(nn.Module):
             if parameter.requires_grad:
                 parameter.register_hook(lambda gradient: CONVOLUTIONS_SHARE * gradient)
         hidden = network.config.hidden_size
-        self.heads = nn.ModuleList(
-            nn.Sequential(nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, width)) for _ in range(layers)
-        )
+        self._outputs = _LayerOutputs(network, range(1, layers + 1)) if each else None
+
+        def head() -> nn.Module:
+            last = nn.Linear(hidden, width)
+            return last if each else nn.Sequential(nn.Linear(hidden, hidden), nn.GELU(), last)
+
+        self.heads = nn.ModuleList(head() for _ in range(layers))
 
     def forward(self, input_values: Tensor, lengths: Tensor) -> list[Tensor]:
         """Return a prediction (batch, frames, teacher's width) for each layer, for waves (batch, samples)."""
-        hidden = self.network.encode(input_values, lengths)
-        return [head(hidden) for head in self.heads]
+        encoded = self.network.encode(input_values, lengths)
+        seen = self._outputs.take(encoded) if self._outputs else [encoded] * len(self.heads)
+        return [head(hidden) for head, hidden in zip(self.heads, seen, strict=True)]
 
 
 def common_frames(networks: Sequence[CtcNetwork], frames: int, lengths: Tensor) -> Tensor:

@@ -78,6 +78,7 @@ def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[s
         ranks.announce(describe_split(name, summary))
     torch.manual_seed(config.training.seed)
     network = _student_network(config.model)
+    _check_heads(config.distill, network, teacher)
     from_teacher = config.distill.initialise == "teacher"
     initialised = student.copy_teacher_weights(network, teacher.network) if from_teacher else []
     unlike = student.config_differences(network, teacher.network) if initialised else []
@@ -86,7 +87,8 @@ def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[s
         ranks.announce(f"not as in the teacher: {', '.join(unlike)}")
     if teacher.normalises:
         ranks.announce("waves are normalised for the teacher (do_normalize) and not for the student, here and later on")
-    trainer = DistillTrainer(config, teacher, Student(network, len(teacher.layers), teacher.width), splits, out)
+    pupil = Student(network, len(teacher.layers), teacher.width, each=config.distill.heads == "each")
+    trainer = DistillTrainer(config, teacher, pupil, splits, out)
 
     if ranks.leads():
         recipe.save_recipe(config, out / model_folder.RECIPE)
@@ -99,6 +101,7 @@ def distill(config: recipe.Recipe, out: Path, *, resume: bool = False) -> dict[s
         "teacher": config.distill.teacher,
         "initialised": [dataclasses.asdict(part) for part in initialised],
         "unlike_teacher": unlike,
+        "heads": config.distill.heads,
         "teacher_normalises": teacher.normalises,
         **trainer.account(resumed=resume, seconds=round(time.monotonic() - started, 1)),
         "teacher_revision": model_folder.revision(folder),
@@ -120,6 +123,16 @@ def _student_network(config: recipe.Model) -> CtcNetwork:
             'model.pretrained = "random", or train the Whisper itself with `distilhubert-ko train`'
         )
     return network
+
+
+def _check_heads(config: recipe.Distill, network: CtcNetwork, teacher: Teacher) -> None:
+    """Raise RecipeError where each layer of the student is to have a target, and there are more or fewer."""
+    depth, targets = network.config.num_hidden_layers, [*teacher.layers]
+    if config.heads == "each" and len(targets) != depth:
+        raise RecipeError(
+            f'distill.heads is "each", but there are {len(targets)} targets {targets} for {depth} layers of the '
+            "student: name one layer of the teacher for each in distill.layers, or set model.num_hidden_layers"
+        )
 
 
 def _save_students(trainer: "DistillTrainer", out: Path) -> None:
