@@ -26,7 +26,7 @@ import numpy as np
 import openai
 import soundfile
 
-from distilhubert_ko import Transcriber
+from distilhubert_ko import Transcriber, VadOptions
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.audio.reading import encode_mp3
 from distilhubert_ko.data.corpora import read_corpus
@@ -100,7 +100,7 @@ def recorded(corpus: str, model: Path) -> list[Recording]:
                 held = np.concatenate([held, next(waves)])
             wave, held = np.split(held, [seconds * SAMPLE_RATE])
             content = written(wave, kind)
-            found.append(Recording(f"{seconds}.{kind}", content, seconds, transcriber(content).text))
+            found.append(Recording(f"{seconds}.{kind}", content, seconds, transcriber(content, VadOptions()).text))
     return found
 
 

@@ -186,7 +186,7 @@ def test_only_the_speech_in_a_long_recording_reaches_the_network(
     transcriber = Transcriber(exported, threads=1)
     quiet = np.zeros(30 * SECOND, np.float32)
     wave = np.concatenate([quiet, noise(30), speech[0], noise(30), quiet])
-    (region,) = transcriber._detector.regions([wave], VadOptions())
+    (region,) = transcriber.detector.regions([wave], VadOptions())
     found = transcriber(wave, VadOptions())
     assert heard == [region.end - region.start]
     assert heard[0] <= len(speech[0]) + 2 * SECOND
@@ -202,7 +202,7 @@ def test_only_the_speech_in_a_long_recording_reaches_the_network(
 def test_a_text_is_aligned_with_speech_and_not_with_noise(exported: Path, speech: list[np.ndarray]) -> None:
     transcriber = Transcriber(exported, threads=1)
     wave = np.concatenate([noise(20), speech[0], noise(20), speech[1], noise(20)])
-    regions = transcriber._detector.regions([wave], VadOptions())
+    regions = transcriber.detector.regions([wave], VadOptions())
     aligned = align_text(transcriber, wave, "가나 다라\n마바", VadOptions())
     inside = [(word.start * SECOND, word.end * SECOND) for word in aligned.transcript.words]
     assert all(any(part.start <= start < end <= part.end + SECOND for part in regions) for start, end in inside)

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import CancelledError
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from distilhubert_ko.recognition import windows
 from distilhubert_ko.recognition.session import ModelSession
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.recognition.transcript import Transcript
-from distilhubert_ko.serving.batcher import BATCH, INFERENCES, Batcher
+from distilhubert_ko.recognition.vad import VadOptions
+from distilhubert_ko.serving.batcher import BATCH, INFERENCES, LISTENED, Batcher, _Turns
 from distilhubert_ko.serving.options import ServerLimits
 from tests.support.model import clip
 
@@ -229,6 +231,22 @@ def test_captions_that_come_faster_than_they_were_spoken_take_turns(transcriber:
             await feeding
 
     asyncio.run(task())
+
+
+def test_speech_is_found_as_the_transcriber_finds_it_and_for_nobody_who_is_gone(transcriber: Transcriber) -> None:
+    wave = np.concatenate([clip(16_000), np.zeros(5 * LISTENED, np.float32)])  # these tones are speech to Silero
+
+    async def task() -> Transcript:
+        async with Batcher(transcriber) as batcher:
+            listening = batcher._with(_Turns(batcher._queue, "")).detector.listen()
+            listening._over.set()
+            with pytest.raises(CancelledError):
+                listening.feed(wave)
+            return await batcher.transcribe(wave, vad=VadOptions())
+
+    found = asyncio.run(task())
+    assert found == transcriber(wave, VadOptions())
+    assert found.text
 
 
 def test_a_client_who_is_gone_has_nothing_more_computed(transcriber: Transcriber, gate: Gate) -> None:

@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from distilhubert_ko.audio.frames import SAMPLE_RATE
+from distilhubert_ko.recognition.vad import SpeechDetector
 from distilhubert_ko.serving import live_captions
 from distilhubert_ko.serving.options import ServerLimits, ServerOptions
 from distilhubert_ko.serving.server import MESSAGE_BYTES
@@ -29,9 +30,9 @@ def server(exported: Path) -> Iterator[Running]:
         yield server
 
 
-def stream(server: Running, **options: object) -> ClientConnection:
+def stream(server: Running, query: str = "", **options: object) -> ClientConnection:
     options = {"subprotocols": ["captions"], "max_size": None, **options}
-    return connect(f"ws://{server.address}/v1/audio/stream", **options)
+    return connect(f"ws://{server.address}/v1/audio/stream{query}", **options)
 
 
 def pcm(wave: np.ndarray) -> bytes:
@@ -79,6 +80,30 @@ def test_any_messages_give_what_the_stream_of_the_library_gives(server: Running,
     for message, following in itertools.pairwise(messages):  # a client keeps a partial until another comes
         assert message["type"] != "final" or following["type"] == "partial"
     assert rest[-1] == {"type": "partial", "text": ""}
+
+
+def test_what_nobody_said_is_not_written_unless_the_filter_is_off(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server.transcriber, "detector", SpeechDetector())
+    texts = {}
+    for query in ("", "?vad_filter=true", "?vad_filter=false"):
+        with stream(server, query) as socket:
+            socket.send(SPEECH)
+            socket.send('{"type": "stop"}')
+            *rest, done = told(socket)
+            texts[query] = done["text"]
+            assert any(message["text"] for message in rest) == (done["text"] != "")
+    assert texts[""] == texts["?vad_filter=true"] == ""
+    assert texts["?vad_filter=false"]
+
+
+@pytest.mark.parametrize(("query", "param"), [("?vad_filter=maybe", "vad_filter"), ("?hotwords=a", "hotwords")])
+def test_an_address_that_asks_for_what_a_stream_has_not_is_refused(server: Running, query: str, param: str) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        stream(server, query)
+    assert refused.value.response.status_code == 400
+    assert json.loads(refused.value.response.body)["error"]["param"] == param
 
 
 @pytest.mark.parametrize("data", [b"", b"\0"])

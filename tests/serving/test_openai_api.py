@@ -15,6 +15,7 @@ import webvtt
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.errors import BusyError, UnavailableError
 from distilhubert_ko.recognition.transcript import Transcript
+from distilhubert_ko.recognition.vad import SpeechDetector
 from tests.support.model import clip
 from tests.support.serving import Running, metric, running, wait_until
 
@@ -64,6 +65,20 @@ def test_numbers_come_in_digits_on_request_and_never_in_a_stream(server: Running
     assert refused.status_code == 400
     assert "set stream to false" in refused.json()["error"]["message"]
     assert answer(numerals="roman").status_code in (400, 422)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_nobody_said_is_not_written_unless_the_filter_is_off(
+    client: openai.OpenAI, server: Running, expected: Transcript, stream: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server.transcriber, "detector", SpeechDetector())
+
+    def text(**fields: str) -> str:
+        answer = client.audio.transcriptions.create(file=FILE, model="m", stream=stream, extra_body=fields)
+        return [*answer][-1].text if stream else answer.text
+
+    assert text() == text(vad_filter="true") == ""
+    assert text(vad_filter="false") == expected.text != ""
 
 
 def test_text_and_subtitles_are_those_of_the_command(client: openai.OpenAI, expected: Transcript) -> None:
@@ -134,7 +149,7 @@ def test_what_goes_wrong_at_once_in_a_stream_has_its_status(
 
 
 def test_what_goes_wrong_later_in_a_stream_is_an_event(client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def broken(self: object, wave: object, client: str, on_text: Callable[[str], None]) -> None:
+    async def broken(_: object, wave: object, client: str, vad: object, on_text: Callable[[str], None]) -> None:
         on_text("말")
         await asyncio.sleep(0.1)
         raise UnavailableError("the server is shutting down")

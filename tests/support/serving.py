@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
+import numpy as np
 import psutil
 
 from distilhubert_ko.recognition.transcriber import Transcriber
+from distilhubert_ko.recognition.vad import Listening, SpeechDetector
 from distilhubert_ko.serving import server, uploads
 from distilhubert_ko.serving.model_facts import gather_facts
 from distilhubert_ko.serving.options import ServerOptions
@@ -38,10 +40,28 @@ class Running:
         return f"http://{self.address}"
 
 
+class HearingAll(Listening):
+    def _probability(self, chunk: np.ndarray) -> float:
+        return 1.0
+
+
+class Everywhere(SpeechDetector):
+    """Takes all for speech, since the tones of tests are none."""
+
+    def __init__(self) -> None:
+        pass
+
+    def listen(self) -> Listening:
+        return HearingAll(None)
+
+
 @contextmanager
-def running(folder: Path, options: ServerOptions | None = None) -> Iterator[Running]:
-    """A server of a model folder, which has finished when the block ends."""
+def running(
+    folder: Path, options: ServerOptions | None = None, detector: SpeechDetector | None = None
+) -> Iterator[Running]:
+    """A server of a model folder, which has finished when the block ends. By default, all is speech to it."""
     transcriber = Transcriber(folder, threads=1)
+    transcriber.detector = detector or Everywhere()
     options = options or ServerOptions()
     app = server.create_app(transcriber, gather_facts(transcriber, "tiny"), options)
     listening = server.listening_socket("127.0.0.1", 0)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from distilhubert_ko.audio.frames import FRAME_STEP, SAMPLE_RATE, frame_seconds, frame_steps
 from distilhubert_ko.decoding import ctc
 from distilhubert_ko.errors import InputError
+from distilhubert_ko.recognition.live_speech import LiveSpeech
 from distilhubert_ko.recognition.transcript import Transcript
 from distilhubert_ko.recognition.words import WORD_GAP, Unwritten, Word, audible_until, settled_count
 from distilhubert_ko.text.tokenizer import Tokenizer
@@ -24,6 +25,7 @@ from distilhubert_ko.text.tokenizer import Tokenizer
 STEP = SAMPLE_RATE // 2  # samples, as LEFT and RIGHT; all three are whole frame steps
 LEFT = 8 * SAMPLE_RATE
 RIGHT = SAMPLE_RATE
+_NEVER = -100.0  # the log-probability of a label where nobody speaks
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,19 @@ class StreamUpdate:
 class Stream:
     """One stream. `log_probs` gives the matrix (frames, vocabulary) of a wave of at most LEFT + RIGHT + STEP.
 
+    With `speech`, nothing is written outside of it.
+
     Apart from the words themselves, memory and the time of a step do not grow with the length of the stream.
     """
 
-    def __init__(self, log_probs: Callable[[NDArray[np.float32]], NDArray[np.float32]], tokenizer: Tokenizer):
+    def __init__(
+        self,
+        log_probs: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+        tokenizer: Tokenizer,
+        speech: LiveSpeech | None = None,
+    ):
         self._log_probs = log_probs
+        self._speech = speech
         self._tokenizer = tokenizer
         self._held = np.empty(0, np.float32)  # the samples that a window may still need
         self._start = 0  # frame with which they begin
@@ -89,9 +99,14 @@ class Stream:
 
     def _recognise(self, ending: bool) -> None:
         """Run the network over the window, and take those of its frames that are final; at the end, all."""
-        self._held = np.concatenate([self._held, *self._fresh])
+        fresh = np.concatenate([np.empty(0, np.float32), *self._fresh])
+        self._held = np.concatenate([self._held, fresh])
         self._fresh, self._waiting = [], 0
         log_probs = self._log_probs(self._held)[self._done - self._start :]
+        if self._speech:
+            self._speech.feed(fresh)
+            unspoken = ~self._speech.frames(self._done, len(log_probs))
+            log_probs[unspoken] = np.where(np.arange(log_probs.shape[1]) == self._tokenizer.blank_id, 0, _NEVER)
         final = len(log_probs)
         if not ending:
             end = self._start + frame_steps(len(self._held))

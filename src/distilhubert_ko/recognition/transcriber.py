@@ -17,6 +17,7 @@ from distilhubert_ko.errors import AudioError, InputError, ModelError
 from distilhubert_ko.model_folder import resolve
 from distilhubert_ko.recognition import windows
 from distilhubert_ko.recognition.formats import Numerals
+from distilhubert_ko.recognition.live_speech import LiveSpeech
 from distilhubert_ko.recognition.session import ModelSession
 from distilhubert_ko.recognition.silence import regions_with_audio
 from distilhubert_ko.recognition.stream import Stream
@@ -107,7 +108,7 @@ class Transcriber:
             pieces = windows.windowed_log_probs(self, counted(_blocks(source, choice)), self.batch_size)
         else:
             source = source if isinstance(source, np.ndarray) else self.rereadable(source)
-            regions = self._detector.regions(_blocks(source, choice), vad)
+            regions = self.detector.regions(_blocks(source, choice), vad)
             blocks = counted(_blocks(source, choice))
             pieces = windows.region_log_probs(self, blocks, regions, self._silence, self.batch_size)
         if on_progress:
@@ -124,9 +125,13 @@ class Transcriber:
             return Path(source).read_bytes() if Path(source).is_fifo() else source
         return source if isinstance(source, bytes) else source.read()
 
-    def stream(self) -> Stream:
-        """Return a stream for live captions. Feed it the samples of a microphone as they come."""
-        return Stream(lambda wave: self.log_probs([wave])[0], self.tokenizer)
+    def stream(self, vad: VadOptions | None = None) -> Stream:
+        """Return a stream for live captions. Feed it the samples of a microphone as they come.
+
+        With `vad`, it writes nothing where nobody speaks. Of its options, the threshold and the padding count.
+        """
+        speech = LiveSpeech(self.detector.listen(), vad) if vad else None
+        return Stream(lambda wave: self.log_probs([wave])[0], self.tokenizer, speech)
 
     def transcript(self, log_probs: np.ndarray, samples: int) -> Transcript:
         """Return the transcript of a clip of `samples` from its log-probabilities (frames, vocabulary)."""
@@ -173,7 +178,7 @@ class Transcriber:
 
         Raises AudioError where nobody speaks.
         """
-        regions = self._detector.regions([wave], vad)
+        regions = self.detector.regions([wave], vad)
         if not regions:
             raise AudioError("voice activity detection found no speech: check the recording, or do without it")
         return np.concatenate([*windows.region_log_probs(self, [wave], regions, self._silence, self.batch_size)])
@@ -210,7 +215,8 @@ class Transcriber:
         return np.broadcast_to(row, (frames, len(row)))
 
     @cached_property
-    def _detector(self) -> SpeechDetector:
+    def detector(self) -> SpeechDetector:
+        """The network that finds speech, loaded when it is first needed."""
         return SpeechDetector()
 
 

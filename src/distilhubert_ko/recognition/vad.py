@@ -22,6 +22,7 @@ NETWORK = Path(__file__).parent / "silero" / "silero_vad_16k_op15.onnx"
 CHUNK = 512  # samples that get one probability
 _CONTEXT = 64  # samples before a chunk that the network sees again
 _STATE = (2, 1, 128)
+_RATE = np.array(SAMPLE_RATE, np.int64)
 _PAUSE = 0.098  # seconds of silence at which a region that grows too long may be cut
 _MILLISECOND = SAMPLE_RATE // 1000  # samples
 
@@ -72,12 +73,16 @@ class VadOptions:
 
 
 class SpeechDetector:
-    """Silero's network."""
+    """Silero's network. Threads may share it: what belongs to a wave is in its `Listening`."""
 
     def __init__(self) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1  # a chunk is too little work to share
         self._session = onnxruntime.InferenceSession(NETWORK, options, providers=["CPUExecutionProvider"])
+
+    def listen(self) -> "Listening":
+        """Return a new wave's probabilities of speech, to be fed with its samples as they come."""
+        return Listening(self._session)
 
     def regions(self, blocks: Iterable[NDArray[np.float32]], options: VadOptions) -> list[SpeechRegion]:
         """Return the regions with speech of a wave that comes in blocks (samples,) of any size.
@@ -90,19 +95,43 @@ class SpeechDetector:
 
     def probabilities(self, blocks: Iterable[NDArray[np.float32]]) -> tuple[NDArray[np.float32], int]:
         """Return the probability of speech in each chunk (chunks,), the last padded with silence, and the samples."""
-        found = []
-        samples = 0
-        state = np.zeros(_STATE, np.float32)
-        seen = np.zeros((1, _CONTEXT + CHUNK), np.float32)
-        rate = np.array(SAMPLE_RATE, np.int64)
-        for chunk in _chunks(blocks):
-            samples += len(chunk)
-            seen[0, :_CONTEXT] = seen[0, -_CONTEXT:]
-            seen[0, _CONTEXT:] = 0
-            seen[0, _CONTEXT : _CONTEXT + len(chunk)] = chunk
-            probability, state = self._session.run(None, {"input": seen, "state": state, "sr": rate})
-            found.append(probability[0, 0])
-        return np.array(found, np.float32), samples
+        listening = self.listen()
+        found = [listening.feed(block) for block in blocks]
+        return np.concatenate([*found, listening.finish()]), listening.samples
+
+
+class Listening:
+    """One wave on its way through Silero's network."""
+
+    def __init__(self, session: onnxruntime.InferenceSession):
+        self._session = session
+        self._state = np.zeros(_STATE, np.float32)
+        self._seen = np.zeros((1, _CONTEXT + CHUNK), np.float32)
+        self._held = np.empty(0, np.float32)
+        self.samples = 0
+        """Samples that were fed."""
+
+    def feed(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Take the next samples (samples,), and return the probability of speech in each chunk that is full now."""
+        self.samples += len(block)
+        self._held = np.concatenate([self._held, block])
+        whole = len(self._held) // CHUNK * CHUNK
+        chunks, self._held = np.split(self._held, [whole])
+        return np.array([self._probability(chunk) for chunk in chunks.reshape(-1, CHUNK)], np.float32)
+
+    def finish(self) -> NDArray[np.float32]:
+        """Return the probability of the last chunk, if there is a part of one (0 or 1,)."""
+        rest, self._held = self._held, np.empty(0, np.float32)
+        return np.array([self._probability(rest)] if len(rest) else [], np.float32)
+
+    def _probability(self, chunk: NDArray[np.float32]) -> float:
+        """Return the probability of the next chunk (up to CHUNK samples,), padded with silence."""
+        self._seen[0, :_CONTEXT] = self._seen[0, -_CONTEXT:]
+        self._seen[0, _CONTEXT:] = 0
+        self._seen[0, _CONTEXT : _CONTEXT + len(chunk)] = chunk
+        given = {"input": self._seen, "state": self._state, "sr": _RATE}
+        probability, self._state = self._session.run(None, given)
+        return float(probability[0, 0])
 
 
 def speech_regions(probabilities: NDArray[np.float32], samples: int, options: VadOptions) -> list[SpeechRegion]:
@@ -113,19 +142,6 @@ def speech_regions(probabilities: NDArray[np.float32], samples: int, options: Va
         SpeechRegion(start // step * step, end if end == samples else end // step * step)
         for start, end in _padded([*_spans(probabilities.tolist(), samples, options)], samples, options)
     ]
-
-
-def _chunks(blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
-    """Yield the wave in pieces of CHUNK samples; the last may be shorter."""
-    held = np.empty(0, np.float32)
-    for block in blocks:
-        held = np.concatenate([held, block])
-        whole = len(held) // CHUNK * CHUNK
-        for start in range(0, whole, CHUNK):
-            yield held[start : start + CHUNK]
-        held = held[whole:]
-    if len(held):
-        yield held
 
 
 def _spans(probabilities: list[float], samples: int, options: VadOptions) -> Iterator[tuple[int, int]]:

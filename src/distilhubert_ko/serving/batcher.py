@@ -5,7 +5,7 @@ network wait in one queue for all requests. Clients take turns in it: the next o
 far, so one with many recordings slows down another by half at most. A recording has only a few windows in the queue at
 a time, and its next ones go to the end. So a clip waits for at most a few windows of each earlier recording of its
 client, however long that is. No clip waits for others: clips of similar length that are already in the queue form one
-batch.
+batch. Speech is found in two seconds of each recording at a time, in the order in which they ask.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Self, cast
@@ -30,11 +30,13 @@ from distilhubert_ko.recognition.session import ModelSession
 from distilhubert_ko.recognition.stream import Stream
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.recognition.transcript import Transcript
+from distilhubert_ko.recognition.vad import Listening, SpeechDetector, VadOptions
 from distilhubert_ko.serving.options import ServerLimits
 
 INFERENCES = 2  # at the same time; each takes its own memory
 BATCH = 8 * SAMPLE_RATE  # samples with padding: larger batches are no faster on a CPU (docs/lab-notes.md)
 SIMILAR = 0.8  # the least length of a clip in a batch, as a share of the longest: padding is computed too
+LISTENED = 2 * SAMPLE_RATE  # samples of a recording in which speech is looked for, before others have their turn
 _FIRST_SPEED = 10.0  # seconds of audio per second, until it is measured
 _PATIENCE = 600  # seconds: the longest time after which a client is told to retry
 _AHEAD = 3.0  # seconds that live captions may be ahead of real time: a network delivers in bursts
@@ -54,6 +56,8 @@ class Batcher:
         self._queue = _Queue(transcriber.runtime)
         self._limits = limits or ServerLimits()
         self._threads = ThreadPoolExecutor(self._limits.requests, "request")
+        self._listeners = ThreadPoolExecutor(INFERENCES, "listening")
+        transcriber.detector  # noqa: B018 (loaded now, so that requests share it)
         self._closed = False
         self.requests = 0
         """Transcriptions in progress."""
@@ -69,6 +73,7 @@ class Batcher:
         self._closed = True
         await asyncio.to_thread(self._threads.shutdown)
         await asyncio.to_thread(self._queue.close)
+        await asyncio.to_thread(self._listeners.shutdown)
 
     def check(self, seconds: float = 0.0, client: str = "") -> None:
         """Raise BusyError if a recording of this length cannot be taken now, or UnavailableError on shutdown.
@@ -109,17 +114,19 @@ class Batcher:
             if self._by_client[client] <= 0:
                 del self._by_client[client]
 
-    def stream(self, client: str = "") -> Stream:
+    def stream(self, client: str = "", vad: VadOptions | None = None) -> Stream:
         """Return new live captions, whose steps go to the head of the queue: they are short, and a person waits.
 
         Audio that comes faster than it was spoken takes its client's turns instead.
         """
-        return self._with(_Turns(self._queue, client, live=True)).stream()
+        return self._with(_Turns(self._queue, client, live=True)).stream(vad)
 
     def _with(self, turns: "_Turns") -> Transcriber:
         """Return the Transcriber with the queue in place of the network."""
         shared = copy.copy(self._transcriber)
         shared.runtime = cast(ModelSession, turns)
+        if not turns.live:  # a step of captions is too little to wait for
+            shared.detector = _SharedDetector(self._transcriber.detector, self._listeners, turns.over)
         shared.batch_size = max(shared.batch_size, INFERENCES)  # a recording alone keeps all inferences busy
         return shared
 
@@ -230,12 +237,44 @@ class _Turns:
     def __init__(self, queue: _Queue, client: str, live: bool = False):
         self.vocabulary = queue.runtime.vocabulary
         self.over = threading.Event()
-        self._queue, self._client, self._live = queue, client, live
+        self.live = live
+        self._queue, self._client = queue, client
         self._start, self._steps = time.monotonic(), 0
 
     def log_probs(self, waves: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
         self._steps += 1
         ahead = self._steps * stream.STEP / SAMPLE_RATE - (time.monotonic() - self._start)
         tasks = [_Task(wave, self._client, self.over) for wave in waves]
-        self._queue.add(tasks, urgent=self._live and ahead < _AHEAD)
+        self._queue.add(tasks, urgent=self.live and ahead < _AHEAD)
         return [task.result.result() for task in tasks]
+
+
+class _SharedDetector(SpeechDetector):
+    """The detector of speech as one request sees it: its audio waits in one line with that of all requests."""
+
+    def __init__(self, detector: SpeechDetector, line: ThreadPoolExecutor, over: threading.Event):
+        self._detector, self._line, self._over = detector, line, over
+
+    def listen(self) -> Listening:
+        return cast(Listening, _Listening(self._detector.listen(), self._line, self._over))
+
+
+class _Listening:
+    """A wave in which speech is looked for in LISTENED samples at a time, until its request is over."""
+
+    def __init__(self, listening: Listening, line: ThreadPoolExecutor, over: threading.Event):
+        self._listening, self._line, self._over = listening, line, over
+        self.finish = listening.finish
+
+    @property
+    def samples(self) -> int:
+        return self._listening.samples
+
+    def feed(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
+        found = []
+        for start in range(0, len(block), LISTENED):
+            if self._over.is_set():
+                raise CancelledError
+            turn = self._line.submit(self._listening.feed, block[start : start + LISTENED])
+            found.append(turn.result())
+        return np.concatenate(found) if found else np.empty(0, np.float32)

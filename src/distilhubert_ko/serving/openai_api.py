@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 
 from distilhubert_ko.recognition.formats import Numerals
 from distilhubert_ko.recognition.transcript import Transcript
+from distilhubert_ko.recognition.vad import VadOptions
 from distilhubert_ko.serving.clients import client_of
 from distilhubert_ko.serving.model_facts import ModelFacts
 from distilhubert_ko.serving.openai_replies import (
@@ -77,6 +78,9 @@ async def transcribe(
     numerals: Annotated[
         Numerals, Form(description="words or digits: how numbers are written; this is no field of OpenAI's.")
     ] = Numerals.WORDS,
+    vad_filter: Annotated[
+        bool, Form(description="Find speech first, and transcribe only that; true by default. No field of OpenAI's.")
+    ] = True,
     stream: Annotated[
         bool, Form(description="Return server-sent events while a long recording is transcribed.")
     ] = False,
@@ -96,12 +100,13 @@ async def transcribe(
         message = "numerals=digits needs the whole text: set stream to false, or numerals to words"
         raise Refusal(400, message, param="numerals")
     client = client_of(request.scope)
+    vad = VadOptions() if vad_filter else None
     wave = await _unless_left(request, uploads.wave(file.file, client))
     if stream:
-        events = _events(request, uploads.texts(wave, client))
+        events = _events(request, uploads.texts(wave, client, vad))
         first = await anext(events)  # an early error still gets its own status
         return StreamingResponse(with_late_error(first, events), media_type="text/event-stream")
-    found = await _unless_left(request, uploads.transcript(wave, client))
+    found = await _unless_left(request, uploads.transcript(wave, client, vad))
     if numerals == Numerals.DIGITS:
         found = found.with_digits()
     _note(request, found)
