@@ -43,6 +43,27 @@ def published() -> str:
     )
 
 
+def students() -> str:
+    """Return the table of benchmarks/students.py: what the shallow and the thin student cost."""
+    found = report("students")
+    rows = [
+        (
+            f"`{name}.toml`",
+            f"{row['layers']} x {row['hidden_size']}",
+            f"{row['parameters'] / 1e6:.1f} million",
+            f"{row['multiplications'] / 1e9:.2f} billion",
+            *(_x_real_time(row["speed"][precision]) for precision in ("float32", "int8")),
+        )
+        for name, row in found["rows"].items()
+    ]
+    header = ("Student", "Layers", "Parameters", "Multiplications per second of speech", "float32", "int8")
+    return (
+        table(header, rows)
+        + f"\n\nOne thread of a busy x86 server, by processor time, on a clip of {found['seconds']} s: the best of "
+        f"{found['turns']} turns (`python -m benchmarks.students`)."
+    )
+
+
 def _x_real_time(speed: float) -> str:
     return f"{speed:.0f} x real time"
 

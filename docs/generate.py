@@ -114,7 +114,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"compared": partial(compared, "en")},
     "README.ko.md": {"compared": partial(compared, "ko")},
     "docs/installing.md": {"licences": figures.licences},
-    "docs/training.md": {"results": figures.results},
+    "docs/training.md": {"results": figures.results, "students": figures.students},
     "docs/evaluating.md": {"significance": figures.significance},
     "docs/published-recipe.md": {"published": figures.published},
     "docs/exporting.md": {"speeds": figures.speeds},
