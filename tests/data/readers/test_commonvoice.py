@@ -74,6 +74,7 @@ def test_clips_of_the_first_releases_are_named_without_their_suffix(korean: Path
         ([ROWS[0], ROWS[1][:3]], COLUMNS, "train.tsv, line 3 has 3 fields for 8 columns"),
         ([ROWS[0], (*ROWS[1][:7], "en")], COLUMNS, "train.tsv, line 3 is in en, those before in ko: keep the lines"),
         ([("kim", "../../../a.wav", *ROWS[0][2:])], COLUMNS, "train.tsv, line 2 names .* which leaves"),
+        ([("kim", "//", *ROWS[0][2:])], COLUMNS, "train.tsv, line 2 names .* which leaves"),
     ],
 )
 def test_what_is_no_table_of_one_language_is_refused(

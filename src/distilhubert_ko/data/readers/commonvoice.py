@@ -65,14 +65,15 @@ def _entries(table: Path, split: str | None, fence: Fence | None) -> Iterator[En
                 f"{table}, line {number} is in {spoken}, those before in {language}: keep the lines of one language"
             )
         language = spoken
-        clip = table.parent / "clips" / record["path"]
-        if not clip.suffix:  # as in the first releases
-            clip = clip.with_name(f"{clip.name}.mp3")
+        name = record["path"]
+        if name and not Path(name).suffix:  # as in the first releases
+            name += ".mp3"
+        clip = table.parent / "clips" / name
         check_named(clip, fence, f"{table}, line {number}")
         clip = forms.find(clip)
         yield Entry(
             id=clip.stem,
-            audio=clip if record["path"] else None,
+            audio=clip if name else None,
             text=cell_text(record["sentence"].replace('\\"', '"')),
             speaker=cell_text(record["client_id"]),
             split=split,
