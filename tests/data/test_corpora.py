@@ -6,6 +6,7 @@ import sys
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -487,6 +488,7 @@ def on_the_hub(monkeypatch: pytest.MonkeyPatch, rows: dict[str, Any]) -> None:
     class Builder:
         hash = COMMIT
         builder_configs = ("default",)
+        config = SimpleNamespace(data_files=None)
 
         def download_and_prepare(self) -> None:
             pass
