@@ -17,6 +17,7 @@ from tests.data.readers.annotated_speech import (
     write_audio,
     write_list,
 )
+from tests.support.road import travel
 from tests.support.speech import tones
 
 
@@ -109,12 +110,17 @@ def test_a_label_may_lie_beside_its_audio_in_any_format(tmp_path: Path, suffix: 
     np.testing.assert_allclose(utterance.wave(), tones(SENTENCES[0], 100), atol=1e-4)
 
 
-def test_a_txt_file_beside_the_audio_is_a_label_where_no_json_has_the_text(tmp_path: Path) -> None:
+def write_texts(home: Path) -> None:
+    """Two clips with .txt labels, one with a JSON label beside that has no text; and another text."""
     for number in (1, 2):
-        write_audio(tmp_path / f"KsponSpeech_{number}.pcm", SENTENCES[number])
-        write_list(tmp_path / f"KsponSpeech_{number}.txt", [annotated(SENTENCES[number])], "cp949")
-    write_label(tmp_path / "KsponSpeech_2.json", {"강의": {"분야": "경제"}})
-    write_list(tmp_path / "readme.txt", ["KsponSpeech"])
+        write_audio(home / f"KsponSpeech_{number}.pcm", SENTENCES[number])
+        write_list(home / f"KsponSpeech_{number}.txt", [annotated(SENTENCES[number])], "cp949")
+    write_label(home / "KsponSpeech_2.json", {"강의": {"분야": "경제"}})
+    write_list(home / "readme.txt", ["KsponSpeech"])
+
+
+def test_a_txt_file_beside_the_audio_is_a_label_where_no_json_has_the_text(tmp_path: Path) -> None:
+    write_texts(tmp_path)
     write_audio(tmp_path / "KsponSpeech_3.pcm", SENTENCES[3])
     (tmp_path / "KsponSpeech_3.txt").write_bytes(b"\xff\xff")
     corpus = read_corpus(f"aihub:{tmp_path}")
@@ -137,18 +143,23 @@ def test_names_in_another_form_of_hangul_are_found(tmp_path: Path) -> None:
     assert read_corpus(f"aihub:{tmp_path}").utterances[0].text == "그래"
 
 
-def test_a_session_names_the_file_of_each_of_its_clips(tmp_path: Path) -> None:
+def write_sessions(home: Path) -> None:
+    """Two sessions of two clips, with the same names."""
     for session in ("S01", "S02"):
         dialogs = []
         for number in (1, 2):
             text = SENTENCES[number + (10 if session == "S02" else 0)]
-            write_audio(tmp_path / "원천데이터" / "TS_D60" / session / f"{number:04d}.wav", text)
-            write_list(tmp_path / "라벨링데이터" / "TL_D60" / session / f"{number:04d}.txt", [text])
+            write_audio(home / "원천데이터" / "TS_D60" / session / f"{number:04d}.wav", text)
+            write_list(home / "라벨링데이터" / "TL_D60" / session / f"{number:04d}.txt", [text])
             path = f"KresSpeech/D60/{session}/{number:04d}.wav"
             dialogs.append({"audioPath": path, "text": annotated(text), "speaker": f"{session}고객"})
         speakers = [{"id": f"{session}고객", "gender": "남", "type": "고객"}]
         label = {"dataSet": {"typeInfo": {"speakers": speakers}, "dialogs": dialogs}}
-        write_label(tmp_path / "라벨링데이터" / "TL_D60" / session / f"{session}.json", label)
+        write_label(home / "라벨링데이터" / "TL_D60" / session / f"{session}.json", label)
+
+
+def test_a_session_names_the_file_of_each_of_its_clips(tmp_path: Path) -> None:
+    write_sessions(tmp_path)
     corpus = read_corpus(f"aihub:{tmp_path}")
     assert [each.text for each in corpus.utterances] == [SENTENCES[number] for number in (1, 2, 11, 12)]
     assert (corpus.speakers, corpus.utterances[0].gender) == (("S01고객", "S02고객"), "m")
@@ -156,12 +167,12 @@ def test_a_session_names_the_file_of_each_of_its_clips(tmp_path: Path) -> None:
         np.testing.assert_allclose(each.wave(), tones(each.text, 100), atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["utterance", "dialogs"])
-def test_a_recording_is_cut_at_the_times_of_its_label(tmp_path: Path, kind: str) -> None:
+def write_recording(home: Path, kind: str) -> list[np.ndarray]:
+    """One file with the first two sentences, whose waves are returned."""
     texts = SENTENCES[:2]
     waves = [tones(text, 100) for text in texts]
-    (tmp_path / "원천데이터").mkdir()
-    soundfile.write(tmp_path / "원천데이터" / "R1.wav", np.concatenate(waves), 16_000)
+    (home / "원천데이터").mkdir()
+    soundfile.write(home / "원천데이터" / "R1.wav", np.concatenate(waves), 16_000)
     ends = np.cumsum([len(wave) / 16_000 for wave in waves])
     if kind == "utterance":
         items = [
@@ -175,11 +186,17 @@ def test_a_recording_is_cut_at_the_times_of_its_label(tmp_path: Path, kind: str)
             for n, (text, end) in enumerate(zip(texts, ends, strict=True), 1)
         ]
         label = {"dialogs": items, "speakers": [{"speaker": "1", "gender": "여성"}, {"speaker": "2", "gender": "남성"}]}
-    write_label(tmp_path / "라벨링데이터" / "R1.json", label)
+    write_label(home / "라벨링데이터" / "R1.json", label)
+    return waves
+
+
+@pytest.mark.parametrize("kind", ["utterance", "dialogs"])
+def test_a_recording_is_cut_at_the_times_of_its_label(tmp_path: Path, kind: str) -> None:
+    waves = write_recording(tmp_path, kind)
     corpus = read_corpus(f"aihub:{tmp_path}")
     assert [(each.id, each.text) for each in corpus.utterances] == [
-        ("원천데이터/R1-1", texts[0]),
-        ("원천데이터/R1-2", texts[1]),
+        ("원천데이터/R1-1", SENTENCES[0]),
+        ("원천데이터/R1-2", SENTENCES[1]),
     ]
     assert corpus.speakers == ("R1-1", "R1-2")
     for each, wave in zip(corpus.utterances, waves, strict=True):
@@ -306,3 +323,14 @@ def test_each_layout_is_prepared_trained_on_and_evaluated(tmp_path: Path, layout
     found = prepared_trained_and_evaluated(train, dev, root, tmp_path / "run")
     assert len(found.examples) == 8
     assert all(example.text in SENTENCES for example in found.examples)
+
+
+def test_sessions_and_parts_of_recordings_and_texts_go_all_the_road(tmp_path: Path) -> None:
+    homes = [tmp_path / name for name in ("sessions", "recording", "texts")]
+    for home in homes:
+        home.mkdir()
+    write_sessions(homes[0])
+    write_recording(homes[1], "dialogs")
+    write_texts(homes[2])
+    specs = [f"aihub:{home}" for home in homes]
+    assert travel(specs, specs, tmp_path / "run")["train"].utterances == 4 + 2 + 2

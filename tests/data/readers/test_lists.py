@@ -99,6 +99,16 @@ def test_lists_of_every_layout_go_all_the_road(tmp_path: Path) -> None:
     assert (account["train"].utterances, account["train"].dropped) == (4 * len(LAYOUTS), {})
 
 
+def test_a_kaldi_folder_with_an_empty_transcript_goes_all_the_road(home: Path, tmp_path: Path) -> None:
+    (home / "data").mkdir()
+    files = [unicodedata.normalize("NFD", file) for file in FILES]
+    (home / "data" / "wav.scp").write_text("".join(f"u{n} {file}\n" for n, file in enumerate(files)), encoding="utf-8")
+    texts = (*TEXTS[:3], "")
+    (home / "data" / "text").write_text("".join(f"u{n} {text}\n" for n, text in enumerate(texts)), encoding="utf-8")
+    account = travel(f"kaldi:{home}/data", f"kaldi:{home}/data", tmp_path / "run")
+    assert (account["train"].utterances, account["train"].dropped) == (3, {"no transcript": 1})
+
+
 def test_text_beside_the_audio_goes_all_the_road(home: Path, tmp_path: Path) -> None:
     for file, text in ROWS[:3]:
         (home / file).with_suffix(".txt").write_bytes(f"{text}\r\n".encode("cp949"))
