@@ -46,7 +46,7 @@ EVIL = [
     b"1e999",
 ]
 EVIL += [b"[]", b'{"a":' * 500, b"true", b"\r\nX: y", b"srt", b"verbose_json"]
-FIELDS = (b"model", b"language", b"response_format", b"temperature", b"stream", b"timestamp_granularities[]", b"prompt")
+FIELDS = (b"model", b"response_format", b"hotwords", b"vad_filter", b"stream", b"timestamp_granularities[]", b"prompt")
 PATHS = (
     b"/",
     b"/healthz",

@@ -55,6 +55,18 @@ def test_a_recording_in_pieces_and_its_whole_matrix_give_one_transcript(exported
     assert all(0 < word.confidence <= 1 and word.start < word.end <= result.seconds for word in result.words)
 
 
+def test_a_decoder_with_other_hot_words_keeps_the_rest_and_leaves_the_first_as_it_was(
+    exported: Path, arpa: Path
+) -> None:
+    (matrix,) = Transcriber(exported, threads=1).log_probs([clip(80_000)])
+    plain = Decoder(SYLLABLES, exported, lm=arpa, beam=20)
+    before = plain.decode([matrix])
+    hot = Decoder(SYLLABLES, exported, lm=arpa, beam=20, hotwords=["하하타"])
+    assert plain.with_hotwords(["하하타"]).decode([matrix]) == hot.decode([matrix]) != before
+    assert plain.with_hotwords(["하하타"]).record() == hot.record()
+    assert plain.decode([matrix]) == before
+
+
 def test_without_a_model_any_beam_is_the_greedy_transcript(exported: Path) -> None:
     greedy = Transcriber(exported, threads=1)
     for width in (1, 20):

@@ -14,6 +14,7 @@ import webvtt
 
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.errors import BusyError, UnavailableError
+from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.recognition.transcript import Transcript
 from distilhubert_ko.recognition.vad import SpeechDetector
 from tests.support.model import clip
@@ -149,7 +150,7 @@ def test_what_goes_wrong_at_once_in_a_stream_has_its_status(
 
 
 def test_what_goes_wrong_later_in_a_stream_is_an_event(client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def broken(_: object, wave: object, client: str, vad: object, on_text: Callable[[str], None]) -> None:
+    async def broken(*given: object, on_text: Callable[[str], None], **options: object) -> None:
         on_text("말")
         await asyncio.sleep(0.1)
         raise UnavailableError("the server is shutting down")
@@ -161,11 +162,58 @@ def test_what_goes_wrong_later_in_a_stream_is_an_event(client: openai.OpenAI, mo
         next(iter(events))
 
 
-def test_what_a_client_may_send_beside_is_taken(client: openai.OpenAI, expected: Transcript) -> None:
-    answer = client.audio.transcriptions.create(
-        file=FILE, model="m", language="Korean", prompt="이름", temperature=0.2, chunking_strategy="auto"
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"chunking_strategy": "auto", "prompt": ""}, None),
+        ({"prompt": "이름", "temperature": 0.2}, "prompt, temperature"),
+        (
+            {"include": ["logprobs"], "chunking_strategy": {"type": "server_vad"}, "known_speaker_names": ["가"]},
+            "chunking_strategy, include, known_speaker_names",
+        ),
+    ],
+)
+def test_what_has_no_effect_is_taken_and_named_in_a_header(
+    client: openai.OpenAI, expected: Transcript, stream: bool, fields: dict, named: str | None
+) -> None:
+    answer = client.audio.transcriptions.with_raw_response.create(
+        file=FILE, model="m", language="Korean", stream=stream, **fields
     )
-    assert answer.text == expected.text
+    assert answer.headers.get("x-ignored-fields") == named
+    if not stream:
+        assert answer.parse().text == expected.text
+
+
+@pytest.mark.parametrize("field", ["hotword", "vad_filter[]", "말", "Prompt"])
+def test_a_field_that_nobody_knows_is_refused_by_its_name(client: openai.OpenAI, field: str) -> None:
+    with pytest.raises(openai.BadRequestError, match="no field of a transcription") as refused:
+        client.audio.transcriptions.create(file=FILE, model="m", extra_body={field: "x"})
+    assert refused.value.param == field.partition("[")[0]
+
+
+def test_hot_words_of_a_request_are_those_of_the_transcriber_and_of_no_other_request(
+    client: openai.OpenAI, exported: Path, expected: Transcript
+) -> None:
+    hot = Transcriber(exported, threads=1, hotwords=["하하타", "거너"])(WAVE).text
+    for words, text in (("하하타, 거너,", hot), ("", expected.text), (" , ", expected.text)):
+        answer = client.audio.transcriptions.create(file=FILE, model="m", extra_body={"hotwords": words})
+        assert answer.text == text
+    assert hot != expected.text
+    events = client.audio.transcriptions.create(
+        file=FILE, model="m", stream=True, extra_body={"hotwords": "하하타,거너"}
+    )
+    assert [*events][-1].text == hot
+    for wrong in ("서울,Ж", ",".join(["서울"] * 501)):
+        with pytest.raises(openai.BadRequestError, match="hot word") as refused:
+            client.audio.transcriptions.create(file=FILE, model="m", extra_body={"hotwords": wrong})
+        assert refused.value.param == "hotwords"
+
+
+def test_a_translation_is_refused_in_the_shape_of_that_api(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="translates nothing") as refused:
+        client.audio.translations.create(file=FILE, model="m")
+    assert refused.value.body["type"] == "invalid_request_error"
 
 
 @pytest.mark.parametrize("language", ["ko", "ko-KR", "KO_kr", "ko-Kore-KR", "kor", " Korean ", ""])

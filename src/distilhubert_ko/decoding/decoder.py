@@ -4,6 +4,7 @@ A model folder carries a language model in `language_model/`: an ARPA file or a 
 the weights, as pyctcdecode and Transformers' Wav2Vec2ProcessorWithLM keep them.
 """
 
+import copy
 import json
 import math
 import shutil
@@ -72,6 +73,13 @@ class Decoder:
         self._hotwords = tuple(hotwords)
         self._tokenizer = tokenizer
         self._scorer = text_scorer(tokenizer, self.model, self.weights, HotWords(self._hotwords, hotword_weight))
+
+    def with_hotwords(self, hotwords: Sequence[str], weight: float = HOTWORD_WEIGHT) -> "Decoder":
+        """Return this decoder with other hot words. They share the language model. Raises InputError as `Decoder`."""
+        other = copy.copy(self)
+        other._hotwords = tuple(hotwords)
+        other._scorer = text_scorer(self._tokenizer, self.model, self.weights, HotWords(hotwords, weight))
+        return other
 
     @property
     def greedy(self) -> bool:

@@ -1,5 +1,6 @@
 """Transcriber: the one path from audio to Transcript."""
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -124,6 +125,12 @@ class Transcriber:
         if isinstance(source, str | Path):
             return Path(source).read_bytes() if Path(source).is_fifo() else source
         return source if isinstance(source, bytes) else source.read()
+
+    def with_hotwords(self, hotwords: Sequence[str]) -> "Transcriber":
+        """Return this transcriber with other hot words, which shares the rest. Raises InputError as Decoder."""
+        other = copy.copy(self)
+        other.decoder = self.decoder.with_hotwords(hotwords)
+        return other
 
     def stream(self, vad: VadOptions | None = None) -> Stream:
         """Return a stream for live captions. Feed it the samples of a microphone as they come.

@@ -93,8 +93,16 @@ class Batcher:
                 retry_after=min(max(wait, 1), _PATIENCE),
             )
 
-    async def transcribe(self, wave: NDArray[np.float32], client: str = "", **options: Any) -> Transcript:
-        """Return the transcript of a client's wave (samples,). `options` are those of a call of Transcriber.
+    def with_hotwords(self, hotwords: Sequence[str]) -> Transcriber:
+        """Return the Transcriber with hot words, for `transcribe`. Raises InputError for one that is not Korean."""
+        return self._transcriber.with_hotwords(hotwords)
+
+    async def transcribe(
+        self, wave: NDArray[np.float32], client: str = "", by: Transcriber | None = None, **options: Any
+    ) -> Transcript:
+        """Return the transcript of a client's wave (samples,), by the Transcriber or one that shares its network.
+
+        `options` are those of a call of Transcriber.
 
         Callbacks such as `on_progress` run in another thread. After cancellation, nothing more is computed. Raises what
         `check` and the Transcriber raise.
@@ -105,7 +113,7 @@ class Batcher:
         self.requests, self.audio_seconds = self.requests + 1, self.audio_seconds + seconds
         self._by_client[client] += seconds  # type: ignore[assignment]  # a Counter counts anything
         try:
-            work = partial(self._with(turns), wave, **options)
+            work = partial(self._with(turns, by), wave, **options)
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         finally:
             turns.over.set()
@@ -121,9 +129,9 @@ class Batcher:
         """
         return self._with(_Turns(self._queue, client, live=True)).stream(vad)
 
-    def _with(self, turns: "_Turns") -> Transcriber:
-        """Return the Transcriber with the queue in place of the network."""
-        shared = copy.copy(self._transcriber)
+    def _with(self, turns: "_Turns", by: Transcriber | None = None) -> Transcriber:
+        """Return the Transcriber, or the one given, with the queue in place of the network."""
+        shared = copy.copy(by or self._transcriber)
         shared.runtime = cast(ModelSession, turns)
         if not turns.live:  # a step of captions is too little to wait for
             shared.detector = _SharedDetector(self._transcriber.detector, self._listeners, turns.over)

@@ -13,10 +13,13 @@ from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
 from fastapi.responses import Response, StreamingResponse
 from starlette.requests import ClientDisconnect
 
+from distilhubert_ko.errors import InputError
 from distilhubert_ko.recognition.formats import Numerals
+from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.recognition.transcript import Transcript
 from distilhubert_ko.recognition.vad import VadOptions
 from distilhubert_ko.serving.clients import client_of
+from distilhubert_ko.serving.form_fields import ignored_fields, with_ignored
 from distilhubert_ko.serving.model_facts import ModelFacts
 from distilhubert_ko.serving.openai_replies import (
     DEFAULT_FORMAT,
@@ -31,6 +34,8 @@ from distilhubert_ko.serving.refusals import Refusal
 from distilhubert_ko.serving.uploads import Uploads
 
 TRANSCRIPTIONS = "/v1/audio/transcriptions"
+TRANSLATIONS = "/v1/audio/translations"
+MOST_HOTWORDS = 500
 LANGUAGES = ("ko", "kor", "korean")
 """Names of Korean; a region or a script may follow, as in ko-KR or ko_Hang."""
 
@@ -59,14 +64,13 @@ Known = Annotated[ModelFacts, Depends(_facts)]
 async def transcribe(
     request: Request,
     uploads: Annotated[Uploads, Depends(_uploads)],
+    ignored: Annotated[list[str], Depends(ignored_fields)],
     file: Annotated[UploadFile, File(description="A recording in any format that FFmpeg reads.")],
     model: Annotated[str, Form(min_length=1, description="Any name; the server uses the model that it has loaded.")],
     language: Annotated[str | None, Form(description="ko, ko-KR or empty.")] = None,
-    prompt: Annotated[str | None, Form(description="Accepted and ignored.")] = None,
     response_format: Annotated[
         ResponseFormat, Form(description=f"{', '.join(ResponseFormat)}; json by default.")
     ] = DEFAULT_FORMAT,
-    temperature: Annotated[float | None, Form(description="Accepted and ignored.")] = None,
     timestamp_granularities: Annotated[
         list[Granularity] | None,
         Form(alias="timestamp_granularities[]", description="word or segment, with verbose_json only."),
@@ -78,6 +82,9 @@ async def transcribe(
     numerals: Annotated[
         Numerals, Form(description="words or digits: how numbers are written; this is no field of OpenAI's.")
     ] = Numerals.WORDS,
+    hotwords: Annotated[
+        str, Form(description="Words to expect, in Hangul, with commas between them. No field of OpenAI's.")
+    ] = "",
     vad_filter: Annotated[
         bool, Form(description="Find speech first, and transcribe only that; true by default. No field of OpenAI's.")
     ] = True,
@@ -100,17 +107,29 @@ async def transcribe(
         message = "numerals=digits needs the whole text: set stream to false, or numerals to words"
         raise Refusal(400, message, param="numerals")
     client = client_of(request.scope)
-    vad = VadOptions() if vad_filter else None
+    options = {"vad": VadOptions() if vad_filter else None, "by": _expecting(uploads, hotwords)}
     wave = await _unless_left(request, uploads.wave(file.file, client))
     if stream:
-        events = _events(request, uploads.texts(wave, client, vad))
+        events = _events(request, uploads.texts(wave, client, **options))
         first = await anext(events)  # an early error still gets its own status
-        return StreamingResponse(with_late_error(first, events), media_type="text/event-stream")
-    found = await _unless_left(request, uploads.transcript(wave, client, vad))
+        streamed = StreamingResponse(with_late_error(first, events), media_type="text/event-stream")
+        return with_ignored(streamed, ignored)
+    found = await _unless_left(request, uploads.transcript(wave, client, **options))
     if numerals == Numerals.DIGITS:
         found = found.with_digits()
     _note(request, found)
-    return transcript_response(found, response_format, wanted or [Granularity.SEGMENT])
+    return with_ignored(transcript_response(found, response_format, wanted or [Granularity.SEGMENT]), ignored)
+
+
+@router.post(TRANSLATIONS, tags=["OpenAI"], include_in_schema=False)
+async def translate() -> Response:
+    """Refuse to translate."""
+    raise Refusal(
+        400,
+        f"this model writes what is said in Korean, and translates nothing: post the recording to {TRANSCRIPTIONS}",
+        param="model",
+        code="unsupported_model",
+    )
 
 
 @router.get("/v1/models", tags=["OpenAI"])
@@ -131,6 +150,17 @@ async def model(name: str, known: Known) -> dict[str, Any]:
 async def model_facts(known: Known) -> dict[str, Any]:
     """Return facts about the model: units, parameters, size in bytes, CER as a fraction, real-time factor."""
     return asdict(known)
+
+
+def _expecting(uploads: Uploads, hotwords: str) -> Transcriber | None:
+    """Return a transcriber with the hot words that stand between commas, if any. Raises Refusal for what is none."""
+    words = [word for part in hotwords.split(",") if (word := part.strip())]
+    if len(words) > MOST_HOTWORDS:
+        raise Refusal(400, f"{len(words)} hot words: give {MOST_HOTWORDS} or fewer", param="hotwords")
+    try:
+        return uploads.with_hotwords(words) if words else None
+    except InputError as error:
+        raise Refusal(400, str(error), param="hotwords") from error
 
 
 def _is_korean(language: str) -> bool:

@@ -24,6 +24,7 @@ from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.serving import api_page, connections, gates, live_captions, openai_api, request_log
 from distilhubert_ko.serving.batcher import Batcher
 from distilhubert_ko.serving.decoders import Decoders
+from distilhubert_ko.serving.form_fields import IGNORED_HEADER
 from distilhubert_ko.serving.intake import Intake
 from distilhubert_ko.serving.live_captions import LiveCaptions
 from distilhubert_ko.serving.model_facts import ModelFacts
@@ -102,7 +103,7 @@ def create_app(transcriber: Transcriber, facts: ModelFacts, options: ServerOptio
             allow_origins=options.origins,
             allow_methods=["GET", "POST"],
             allow_headers=["authorization", "content-type"],
-            expose_headers=["retry-after"],
+            expose_headers=["retry-after", IGNORED_HEADER],
         )
     app.add_middleware(RequestLog, metrics, options.log_transcripts, (openai_api.TRANSCRIPTIONS, live_captions.PATH))
     app.add_middleware(gates.SecurityHeaders)

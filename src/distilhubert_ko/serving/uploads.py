@@ -8,13 +8,12 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 
 from distilhubert_ko.errors import UnavailableError
 from distilhubert_ko.recognition.transcript import Transcript
-from distilhubert_ko.recognition.vad import VadOptions
 from distilhubert_ko.serving.batcher import Batcher
 from distilhubert_ko.serving.decoders import Decoders
 
@@ -36,6 +35,7 @@ class Uploads:
 
     def __init__(self, decoders: Decoders, batcher: Batcher):
         self._decoders, self._batcher = decoders, batcher
+        self.with_hotwords = batcher.with_hotwords
         self._folder = Path()
         self._held = AsyncExitStack()
 
@@ -65,11 +65,11 @@ class Uploads:
                 raise unstored(error) from error
             return await self._decoders.decode(path, client)
 
-    async def transcript(self, wave: np.ndarray, client: str, vad: VadOptions | None) -> Transcript:
-        """Transcribe a client's wave, or only the speech in it. Raises BusyError if too many wait already."""
-        return await self._batcher.transcribe(wave, client, vad=vad)
+    async def transcript(self, wave: np.ndarray, client: str, **options: Any) -> Transcript:
+        """Transcribe a client's wave with options of `Batcher.transcribe`, and raise what that raises."""
+        return await self._batcher.transcribe(wave, client, **options)
 
-    async def texts(self, wave: np.ndarray, client: str, vad: VadOptions | None) -> AsyncIterator[str | Transcript]:
+    async def texts(self, wave: np.ndarray, client: str, **options: Any) -> AsyncIterator[str | Transcript]:
         """Yield the text of a client's wave in parts, as its windows are recognised, and then the whole transcript."""
         loop = asyncio.get_running_loop()
         parts: asyncio.Queue[str | None] = asyncio.Queue()  # None at the end
@@ -77,7 +77,7 @@ class Uploads:
         def on_text(text: str) -> None:
             loop.call_soon_threadsafe(parts.put_nowait, text)
 
-        work = asyncio.ensure_future(self._batcher.transcribe(wave, client, vad=vad, on_text=on_text))
+        work = asyncio.ensure_future(self._batcher.transcribe(wave, client, on_text=on_text, **options))
         work.add_done_callback(lambda _: parts.put_nowait(None))
         sent = ""
         try:
