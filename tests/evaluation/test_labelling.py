@@ -299,9 +299,12 @@ def test_whispers_labels_go_through_the_command_with_counts_of_what_each_filter_
     assert code == 0
     assert "agreement to CER  utterances  CER, no spaces" in printed
     assert len(printed.split("agreement to CER")[1].splitlines()) >= 3
-    code, _, error = call(capsys, monkeypatch, *command, "--agree", exported)
+    code, _, error = call(capsys, monkeypatch, *command, "--agree", exported, "--lm", "none")
     assert code == 2
     assert "not confirmed within CER 0.2: 18" in error
+    code, _, error = call(capsys, monkeypatch, *command, "--agree", exported, "--lm", tmp_path / "absent.arpa")
+    assert code == 2
+    assert "absent.arpa" in error
     whisper.segments = [Segment("시청해주셔서 감사합니다", no_speech_prob=0.9)]
     code, _, error = call(capsys, monkeypatch, *command)
     assert code == 2
@@ -312,7 +315,10 @@ def test_whispers_labels_go_through_the_command_with_counts_of_what_each_filter_
     ("options", "message"),
     [
         (("--agree-cer", "0.1"), "--agree-cer has no effect alone: add --agree MODEL"),
-        (("--beam", "8"), "--lm and --beam have no effect on Whisper, which searches by itself: drop them"),
+        (
+            ("--beam", "8"),
+            "--lm and --beam have no effect on Whisper, which searches by itself: drop them, or add --agree",
+        ),
         (("--lm", "x.arpa"), "--lm and --beam have no effect on Whisper"),
     ],
 )

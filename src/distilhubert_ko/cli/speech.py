@@ -3,7 +3,7 @@
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -326,8 +326,15 @@ def label_command(
     check_output(out, [*listing_files(corpus, reading), *model_folder.read_files(model), *([lm] if lm else [])])
     if agree_cer is not None and agree is None:
         raise InputError("--agree-cer has no effect alone: add --agree MODEL")
+    by_whisper = model.startswith(WHISPER)
+    if by_whisper and agree is None and (lm is not None or beam is not None):
+        raise InputError(
+            f"{model}: --lm and --beam have no effect on Whisper, which searches by itself: drop them, or add --agree "
+            "MODEL, which has one"
+        )
     labeller = _labeller(model, lm, beam)
-    confirm = Transcriber(exported_folder(agree)) if agree else None
+    search: dict[str, Any] = {"lm": lm, "beam": beam} if by_whisper else {}
+    confirm = Transcriber(exported_folder(agree), **search) if agree else None
     with counting_bar("labelling") as on_progress:
         labels = labelling.label_corpus(labeller, corpus, reading=reading, confirm=confirm, on_progress=on_progress)
     if parts := labelling.deciles(labels.labels):
@@ -358,6 +365,4 @@ def _labeller(model: str, lm: str | None, beam: int | None) -> "Labeller":
 
     if not model.startswith(WHISPER):
         return CtcLabeller(Transcriber(exported_folder(model), lm=lm, beam=beam))
-    if lm is not None or beam is not None:
-        raise InputError(f"{model}: --lm and --beam have no effect on Whisper, which searches by itself: drop them")
     return WhisperLabeller(WhisperRecogniser(model.removeprefix(WHISPER)))
