@@ -32,7 +32,7 @@ from distilhubert_ko.text.tokenizer import Tokenizer
 
 RECIPES = ("distill", "thin")
 SECONDS = 10  # of noise, which takes as long as speech
-TURNS = 7
+TURNS = 20
 TOKENIZER = Tokenizer.from_texts(["가나다라마바사 아자차카타파하"], "jamo")
 
 
