@@ -139,6 +139,16 @@ def test_files_joined_that_no_program_reads_on_are_refused(format: str) -> None:
         load_audio(written(clip(1), format=format) * 2)
 
 
+@pytest.mark.parametrize(
+    ("container", "codec"), [("asf", "wmav2"), ("flv", "aac"), ("caf", "pcm_s16le"), ("caf", "alac")]
+)
+def test_files_joined_whose_length_no_header_says_are_refused(container: str, codec: str) -> None:
+    content = encoded(clip(2), SAMPLE_RATE, container, codec)
+    assert len(load_audio(content)) / SAMPLE_RATE == pytest.approx(2, abs=2 * PRIMING)
+    with pytest.raises(AudioError, match=r"holds several files.*: split it"):
+        load_audio(content * 2)
+
+
 @pytest.mark.parametrize("container", ["webm", "adts", "mpegts"])
 def test_recordings_of_browsers_and_broadcasts_joined_give_all(container: str) -> None:
     content = encoded(clip(2, 48_000), 48_000, container, "libopus" if container == "webm" else "aac")

@@ -14,6 +14,11 @@ _MP3 = re.compile(rb"ID3|\xff[\xe2-\xff]")  # the tag of an album, or a frame
 _OGG = b"OggS"
 _FLAC = re.compile(rb"fLaC[\0\x80]\0\0\x22")  # and the head of its first block, which has 34 bytes
 _FIRST_PAGE = re.compile(rb"OggS\x00\x02")  # of a stream
+_HEADS = {  # of files that say nowhere near their beginning how long they are: first 4 bytes, and all that is fixed
+    b"\x30\x26\xb2\x75": re.compile(re.escape(bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"))),  # ASF: WMA, WMV
+    b"FLV\x01": re.compile(rb"FLV\x01[\x01\x04\x05]\0\0\0\x09\0\0\0\0"),
+    b"caff": re.compile(rb"caff\0\x01\0\0desc"),
+}
 # A frame's header, side information of zeros in one of three lengths, the name, a flag for frames and bytes, and both.
 _TAG = re.compile(rb"\xff[\xe2-\xff]..(?:\0{9}|\0{17}|\0{32})(?:Xing|Info)\0{3}[\x03\x07\x0b\x0f].{4}(.{4})", re.DOTALL)
 _HEAD = 28  # bytes that tell the format of a file and its size
@@ -39,6 +44,8 @@ def reason_read_in_part(stream: BinaryIO, name: str, to_the_end: bool) -> str:
     head = _beginning(stream)
     if second := _second_file(stream):
         raise AudioError(f"{name} holds several files, one after the other, in {second:,} bytes the first: split it")
+    if to_the_end and head in _HEADS and _count(stream, _HEADS[head]) > 1:
+        raise AudioError(f"{name} holds several files, one after the other: split it")
     if to_the_end and head == b"fLaC":
         return "holds several FLAC files: split it" if _count(stream, _FLAC) > 1 else ""
     if head.startswith(_OGG):
