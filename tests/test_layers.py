@@ -31,6 +31,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "starlette": ("serving",),
     "uvicorn": ("serving",),
     "prometheus_client": ("serving",),
+    "wyoming": ("serving.wyoming_server",),
 }
 """Library -> the packages and modules that may import it."""
 

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from distilhubert_ko.cli.serve import _checked_host, _checked_origin, _checked_proxy, _read_tokens, serve_command
+from distilhubert_ko.cli.serve import (
+    _checked_host,
+    _checked_origin,
+    _checked_proxy,
+    _checked_uri,
+    _read_tokens,
+    serve_command,
+)
 from distilhubert_ko.errors import InputError, MissingExtraError
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.serving import server
@@ -40,6 +47,7 @@ def test_options_become_options(exported: Path, tmp_path: Path, monkeypatch: pyt
         max_requests=3,
         max_streams=4,
         log_transcripts=True,
+        wyoming="tcp://[::1]:10300",
     )
     transcriber, facts, options, *where = given
     assert isinstance(transcriber, Transcriber)
@@ -52,7 +60,20 @@ def test_options_become_options(exported: Path, tmp_path: Path, monkeypatch: pyt
         proxies=("10.0.0.5/32", "fd00::/8"),
         limits=ServerLimits(upload_bytes=2_000_000, audio_seconds=60, requests=3, streams=4),
         log_transcripts=True,
+        wyoming=("::1", 10300),
     )
+
+
+def test_without_wyoming_only_the_option_for_it_is_refused(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "run_server", lambda *_: None)
+    monkeypatch.setitem(sys.modules, "wyoming", None)
+    for module in [name for name in sys.modules if name.startswith("wyoming.")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.delitem(sys.modules, "distilhubert_ko.serving.wyoming_server", raising=False)
+    monkeypatch.delattr("distilhubert_ko.serving.wyoming_server", raising=False)
+    with pytest.raises(MissingExtraError, match=r"distilhubert-ko\[serve\]"):
+        serve_command(str(exported), wyoming="tcp://127.0.0.1:10300")
+    serve_command(str(exported), threads=1)
 
 
 @pytest.mark.parametrize(("content", "words"), [("\n \n", "no token in it"), ("good\n비밀\n", "token 2")])
@@ -82,3 +103,20 @@ def test_what_is_no_name_of_a_host_is_refused(host: str) -> None:
 def test_what_is_no_address_of_a_proxy_is_refused(address: str) -> None:
     with pytest.raises(InputError, match=r"--forwarded-allow-ips .*: not an address"):
         _checked_proxy(address)
+
+
+@pytest.mark.parametrize(
+    "uri", ["", "10300", "127.0.0.1:10300", "tcp://127.0.0.1", "tcp://:1", "tcp://a:65536", "tcp://a:1/", "unix:///a"]
+)
+def test_what_is_no_address_for_wyoming_is_refused(uri: str) -> None:
+    with pytest.raises(InputError, match=r"--wyoming .*: not an address; give one such as tcp://"):
+        _checked_uri(uri)
+    assert _checked_uri("tcp://box.local:0") == ("box.local", 0)
+
+
+def test_a_port_that_is_taken_is_one_line(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with server.listening_socket("127.0.0.1", 0) as taken:
+        taken.listen()
+        uri = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(InputError, match=r"cannot listen on 127.0.0.1:\d+ \(.*\): give another --wyoming$"):
+            serve_command(str(exported), port=0, threads=1, wyoming=uri)

@@ -29,11 +29,12 @@ for ask in (httpx2.request, httpx2.get, httpx2.head, httpx2.options, httpx2.post
 
 @dataclass
 class Running:
-    """`address` is host:port."""
+    """`address` is host:port, and `wyoming` tcp://host:port, if the options ask for that."""
 
     address: str
     transcriber: Transcriber
     server: server.Server
+    wyoming: str = ""
 
     @property
     def url(self) -> str:
@@ -66,14 +67,18 @@ def running(
     app = server.create_app(transcriber, gather_facts(transcriber, "tiny"), options)
     listening = server.listening_socket("127.0.0.1", 0)
     config = server.uvicorn_config(app, options, *listening.getsockname())
-    process = server.Server(config, app.state.live)
+    wyoming = second = None
+    if options.wyoming:
+        wyoming = server.wyoming_server(app, options), server.listening_socket(*options.wyoming)
+        second = "tcp://{}:{}".format(*wyoming[1].getsockname())
+    process = server.Server(config, app.state.live, wyoming)
     thread = threading.Thread(target=process.run, args=([listening],), daemon=True)
     thread.start()
     while not process.started:
         assert thread.is_alive()
         time.sleep(0.01)
     try:
-        yield Running(f"127.0.0.1:{listening.getsockname()[1]}", transcriber, process)
+        yield Running(f"127.0.0.1:{listening.getsockname()[1]}", transcriber, process, second or "")
     finally:
         process.should_exit = True
         thread.join(PATIENCE)

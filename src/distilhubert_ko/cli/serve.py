@@ -65,11 +65,22 @@ def serve_command(
     max_streams: Annotated[
         int, typer.Option(min=1, metavar="N", help="Live captions at once; further ones get 429.")
     ] = LIMITS.streams,
+    wyoming: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URI",
+            help="Serve Home Assistant's protocol too, at tcp://HOST:PORT, such as tcp://127.0.0.1:10300. It has no "
+            "tokens.",
+        ),
+    ] = None,
     log_transcripts: Annotated[bool, typer.Option("--log-transcripts", help="Write what was said to the log.")] = False,
 ) -> None:
     """Serve a model: OpenAI's audio API, live captions, and a page for a browser."""
     try:
         from distilhubert_ko.serving import server
+
+        if wyoming is not None:
+            from distilhubert_ko.serving import wyoming_server  # noqa: F401
     except ImportError as error:
         raise MissingExtraError(f'serving needs pip install "distilhubert-ko[serve]" ({error})') from error
     from distilhubert_ko.recognition.transcriber import Transcriber
@@ -88,6 +99,7 @@ def serve_command(
             streams=max_streams,
         ),
         log_transcripts=log_transcripts,
+        wyoming=_checked_uri(wyoming) if wyoming is not None else None,
     )
     each = max(1, (threads or os.cpu_count() or 1) // INFERENCES)
     name = chosen_model(model)
@@ -114,6 +126,13 @@ def _checked_proxy(address: str) -> str:
         raise InputError(
             f"--forwarded-allow-ips {address}: not an address ({error}); give one such as 10.0.0.5 or 10.0.0.0/8"
         ) from error
+
+
+def _checked_uri(uri: str) -> tuple[str, int]:
+    found = re.fullmatch(r"tcp://(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9_.-]+)):(?P<port>\d{1,5})", uri)
+    if not found or int(found["port"]) > 65535:
+        raise InputError(f"--wyoming {uri}: not an address; give one such as tcp://127.0.0.1:10300")
+    return found["address"] or found["name"], int(found["port"])
 
 
 def _read_tokens(file: Path) -> tuple[str, ...]:

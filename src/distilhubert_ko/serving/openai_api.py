@@ -93,7 +93,7 @@ async def transcribe(
     ] = False,
 ) -> Response:
     """Return the text of a recording as json, text, srt, vtt or verbose_json, at once or as server-sent events."""
-    if language and not _is_korean(language):
+    if language and not is_korean(language):
         raise Refusal(
             400,
             f"the language {language!r} is not supported: give ko, because the model knows Korean only",
@@ -163,7 +163,8 @@ def _expecting(uploads: Uploads, hotwords: str) -> Transcriber | None:
         raise Refusal(400, str(error), param="hotwords") from error
 
 
-def _is_korean(language: str) -> bool:
+def is_korean(language: str) -> bool:
+    """Return whether this is a name of Korean."""
     return re.split("[-_]", language.strip().lower())[0] in LANGUAGES
 
 

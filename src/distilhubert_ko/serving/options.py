@@ -37,7 +37,8 @@ class ServerOptions:
 
     Besides the server's own page, pages of `origins` may use it from a browser. Clients may call it by the names in
     `hosts`, as well as by loopback names and by the address that it listens on. `proxies` are addresses or networks
-    whose X-Forwarded-For and X-Forwarded-Proto are believed. Limits per client then count whom they name.
+    whose X-Forwarded-For and X-Forwarded-Proto are believed. Limits per client then count whom they name. `wyoming` is
+    the host and the port of a second socket, for Wyoming, if there is to be one.
     """
 
     tokens: tuple[str, ...] = ()
@@ -46,3 +47,4 @@ class ServerOptions:
     proxies: tuple[str, ...] = ()
     limits: ServerLimits = field(default_factory=ServerLimits)
     log_transcripts: bool = False
+    wyoming: tuple[str, int] | None = None

@@ -71,6 +71,26 @@ def logging_config() -> dict[str, Any]:
     }
 
 
+class Journal:
+    """Counts and logs each request once it is over, by whatever protocol it came."""
+
+    def __init__(self, metrics: Metrics, log_transcripts: bool):
+        self.metrics, self.log_transcripts = metrics, log_transcripts
+        self._logger = logging.getLogger(LOGGER)
+
+    def note(self, method: str, path: str, status: int, seconds: float, state: dict[str, Any]) -> None:
+        """Note a request that took so many seconds. `state` may hold `audio_seconds` and `transcript`."""
+        self.metrics.requests.labels(method, path, status).inc()
+        self.metrics.seconds.labels(path).observe(seconds)
+        fields: dict[str, Any] = {"method": method, "path": path, "status": status, "seconds": round(seconds, 4)}
+        if "audio_seconds" in state:
+            self.metrics.audio.labels(path).inc(state["audio_seconds"])
+            fields["audio_seconds"] = round(state["audio_seconds"], 3)
+        if self.log_transcripts and "transcript" in state:
+            fields["transcript"] = state["transcript"]
+        self._logger.info("request", extra={"fields": fields})
+
+
 class RequestLog:
     """Counts and logs each request. Answers 500 to an unexpected error, and 503 to what a shutdown cut off.
 
@@ -79,9 +99,8 @@ class RequestLog:
     the application looks them up.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, log_transcripts: bool, paths: Iterable[str]):
-        self.app = app
-        self.metrics, self.log_transcripts, self.paths = metrics, log_transcripts, frozenset(paths)
+    def __init__(self, app: ASGIApp, journal: Journal, paths: Iterable[str]):
+        self.app, self.journal, self.paths = app, journal, frozenset(paths)
         self._logger = logging.getLogger(LOGGER)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -117,12 +136,4 @@ class RequestLog:
         method = scope.get("method", "WS")
         method = method if method in (*METHODS, "WS") else "other"
         path = getattr(scope.get("route"), "path", scope["path"] if scope["path"] in self.paths else "unmatched")
-        self.metrics.requests.labels(method, path, status).inc()
-        self.metrics.seconds.labels(path).observe(seconds)
-        fields: dict[str, Any] = {"method": method, "path": path, "status": status, "seconds": round(seconds, 4)}
-        if "audio_seconds" in state:
-            self.metrics.audio.labels(path).inc(state["audio_seconds"])
-            fields["audio_seconds"] = round(state["audio_seconds"], 3)
-        if self.log_transcripts and "transcript" in state:
-            fields["transcript"] = state["transcript"]
-        self._logger.info("request", extra={"fields": fields})
+        self.journal.note(str(method), str(path), status, seconds, state)

@@ -1,5 +1,6 @@
 """The HTTP server: the application with its gates, page, health check and metrics, and the process that runs it."""
 
+import asyncio
 import contextlib
 import ipaddress
 import logging
@@ -9,6 +10,7 @@ import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from importlib import resources
+from typing import TYPE_CHECKING
 
 import prometheus_client
 import uvicorn
@@ -30,9 +32,12 @@ from distilhubert_ko.serving.live_captions import LiveCaptions
 from distilhubert_ko.serving.model_facts import ModelFacts
 from distilhubert_ko.serving.options import ServerOptions
 from distilhubert_ko.serving.refusals import Refusal, refusal_of
-from distilhubert_ko.serving.request_log import Metrics, RequestLog
+from distilhubert_ko.serving.request_log import Journal, Metrics, RequestLog
 from distilhubert_ko.serving.uploads import Uploads, unstored
 from distilhubert_ko.version import __version__
+
+if TYPE_CHECKING:  # it needs a package of its own, and is there only where it is asked for
+    from distilhubert_ko.serving.wyoming_server import WyomingServer
 
 MESSAGE_BYTES = 1 << 20  # the largest WebSocket message: half a minute of speech
 HEAD_BYTES = 32 * 1024  # the largest head of a request
@@ -44,27 +49,42 @@ MEDIA_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", 
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which also logs its address and lets live captions finish before it closes connections."""
+    """uvicorn's server, which also logs its address and lets live captions finish before it closes connections.
 
-    def __init__(self, config: uvicorn.Config, live: LiveCaptions):
+    A server of Wyoming on its socket starts and ends with it.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        live: LiveCaptions,
+        wyoming: "tuple[WyomingServer, socket.socket] | None" = None,
+    ):
         super().__init__(config)
-        self._live = live
+        self._live, self._wyoming = live, wyoming
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         host, port = self.servers[0].sockets[0].getsockname()[:2]
         logging.getLogger(request_log.LOGGER).info(f"listening on http://{f'[{host}]' if ':' in host else host}:{port}")
+        if self._wyoming:
+            wyoming, listening = self._wyoming
+            await wyoming.start(listening)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for listening in self.servers:
             listening.close()
-        await self._live.finish(FINISH_SECONDS)
+        finishing = [self._live.finish(FINISH_SECONDS)]
+        if self._wyoming:
+            finishing.append(self._wyoming[0].finish(FINISH_SECONDS))
+        await asyncio.gather(*finishing)
         await super().shutdown(sockets)
 
 
 def create_app(transcriber: Transcriber, facts: ModelFacts, options: ServerOptions) -> FastAPI:
-    """Return the application. Its `state.live` holds the live captions."""
+    """Return the application. Its `state` holds the live captions, and what a server of Wyoming shares with it."""
     metrics, limits = Metrics(), options.limits
+    journal = Journal(metrics, options.log_transcripts)
     batcher = Batcher(transcriber, limits)
     uploads = Uploads(Decoders(limits), batcher)
     live = LiveCaptions(batcher.stream, limits.streams, metrics.streams)
@@ -84,7 +104,7 @@ def create_app(transcriber: Transcriber, facts: ModelFacts, options: ServerOptio
         lifespan=lifespan,
         form_limits={"max_files": 1, "max_fields": 32, "max_part_size": FIELD_BYTES},
     )
-    app.state.uploads, app.state.facts, app.state.live = uploads, facts, live
+    app.state.uploads, app.state.facts, app.state.live, app.state.journal = uploads, facts, live, journal
     app.include_router(openai_api.router)
     app.add_api_websocket_route(live_captions.PATH, live.serve)
     _add_operations(app, metrics)
@@ -105,7 +125,7 @@ def create_app(transcriber: Transcriber, facts: ModelFacts, options: ServerOptio
             allow_headers=["authorization", "content-type"],
             expose_headers=["retry-after", IGNORED_HEADER],
         )
-    app.add_middleware(RequestLog, metrics, options.log_transcripts, (openai_api.TRANSCRIPTIONS, live_captions.PATH))
+    app.add_middleware(RequestLog, journal, (openai_api.TRANSCRIPTIONS, live_captions.PATH))
     app.add_middleware(gates.SecurityHeaders)
     return app
 
@@ -137,19 +157,33 @@ def run_server(transcriber: Transcriber, facts: ModelFacts, options: ServerOptio
     app = create_app(transcriber, facts, replace(options, hosts=(*options.hosts, host)))
     config = uvicorn_config(app, options, host, port)
     listening = listening_socket(host, port)
+    logger = logging.getLogger(request_log.LOGGER)
     if not is_loopback(host):
         tokens = "" if options.tokens else " Anybody may use the server: give --token-file to require a token."
-        logging.getLogger(request_log.LOGGER).warning(
+        logger.warning(
             f"other machines can reach {host} without encryption: put a proxy with TLS in front of it.{tokens}"
         )
-    server = Server(config, app.state.live)
+    wyoming = None
+    if options.wyoming:
+        wyoming = wyoming_server(app, options), listening_socket(*options.wyoming, option="--wyoming")
+        if not is_loopback(options.wyoming[0]):
+            logger.warning(f"other machines can use {options.wyoming[0]} by Wyoming, without a token or encryption")
+    server = Server(config, app.state.live, wyoming)
     hangup = getattr(signal, "SIGHUP", None)  # Windows has none
     if hangup and signal.getsignal(hangup) == signal.SIG_DFL:  # not where nohup ignores it
         signal.signal(hangup, server.handle_exit)
     server.run([listening])
 
 
-def listening_socket(host: str, port: int) -> socket.socket:
+def wyoming_server(app: FastAPI, options: ServerOptions) -> "WyomingServer":
+    """Return a server of Wyoming that shares the application's road from audio to text, its log and its metrics."""
+    from distilhubert_ko.serving.wyoming_server import WyomingServer
+
+    state = app.state
+    return WyomingServer(state.uploads, state.facts, options.limits, state.journal, state.journal.metrics.held)
+
+
+def listening_socket(host: str, port: int, option: str = "--port or --host") -> socket.socket:
     """Return a socket bound to this address; port 0 takes any free one. Raises InputError if that fails."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -157,7 +191,7 @@ def listening_socket(host: str, port: int) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
     except OSError as error:
-        raise InputError(f"cannot listen on {host}:{port} ({error.strerror}): give another --port or --host") from error
+        raise InputError(f"cannot listen on {host}:{port} ({error.strerror}): give another {option}") from error
     return listening
 
 
