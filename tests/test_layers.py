@@ -31,7 +31,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "starlette": ("serving",),
     "uvicorn": ("serving",),
     "prometheus_client": ("serving",),
-    "wyoming": ("serving.wyoming_server",),
+    "wyoming": ("serving.wyoming_server", "serving.wyoming_events"),
 }
 """Library -> the packages and modules that may import it."""
 

@@ -69,8 +69,9 @@ def test_without_wyoming_only_the_option_for_it_is_refused(exported: Path, monke
     monkeypatch.setitem(sys.modules, "wyoming", None)
     for module in [name for name in sys.modules if name.startswith("wyoming.")]:
         monkeypatch.delitem(sys.modules, module)
-    monkeypatch.delitem(sys.modules, "distilhubert_ko.serving.wyoming_server", raising=False)
-    monkeypatch.delattr("distilhubert_ko.serving.wyoming_server", raising=False)
+    for name in ("wyoming_server", "wyoming_events"):
+        monkeypatch.delitem(sys.modules, f"distilhubert_ko.serving.{name}", raising=False)
+        monkeypatch.delattr(f"distilhubert_ko.serving.{name}", raising=False)
     with pytest.raises(MissingExtraError, match=r"distilhubert-ko\[serve\]"):
         serve_command(str(exported), wyoming="tcp://127.0.0.1:10300")
     serve_command(str(exported), threads=1)

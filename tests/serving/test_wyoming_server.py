@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import io
-import itertools
 import socket
 import time
 from collections.abc import Iterator
@@ -56,6 +55,11 @@ def pcm(wave: np.ndarray, form: dict[str, int] = FORM) -> bytes:
     return wav(wave, form).partition(b"data")[2][4:]
 
 
+def heard(wave: np.ndarray, form: dict[str, int] = FORM) -> np.ndarray:
+    """Return the samples at 16 kHz that a WAV file of the wave has."""
+    return load_audio(io.BytesIO(wav(wave, form)))
+
+
 def speech(data: bytes, form: dict[str, Any] = FORM, size: int = 4096, **wanted: Any) -> list[Event]:
     """Return the events of a client that transcribes PCM, in chunks of `size` bytes."""
     chunks = [AudioChunk(**form, audio=data[start : start + size]) for start in range(0, len(data), size)]
@@ -66,15 +70,15 @@ def told(server: Running, *sent: Event, answers: int = 1) -> list[Event]:
     """Return so many answers of the server to a client of its own, or those before it closed the connection."""
 
     async def talk() -> list[Event]:
+        found: list[Event] = []
         async with AsyncClient.from_uri(server.wyoming) as client:
             client.read_timeout = PATIENCE
-            try:
+            with contextlib.suppress(ConnectionError):
                 for each in sent:
                     await client.write_event(each)
-            except ConnectionError:
-                pass
-            found = itertools.takewhile(bool, [await client.read_event() for _ in range(answers)])
-            return [each for each in found if each]
+                while len(found) < answers and (answer := await client.read_event()):
+                    found.append(answer)
+        return found
 
     return asyncio.run(talk())
 
@@ -117,8 +121,7 @@ FORMS = [
 @pytest.mark.parametrize("form", FORMS, ids=str)
 def test_any_rate_width_and_channels_give_the_text_of_the_same_file(server: Running, form: dict[str, int]) -> None:
     wave = clip(3 * form["rate"])
-    file = io.BytesIO(wav(wave, form))
-    expected = server.transcriber(load_audio(file), VadOptions()).text
+    expected = server.transcriber(heard(wave, form), VadOptions()).text
     assert expected
     assert text(server, *speech(pcm(wave, form), form, size=999)) == expected
 
@@ -134,7 +137,9 @@ def test_its_text_is_that_of_an_http_request(server: Running) -> None:
 def test_a_connection_transcribes_one_recording_after_another(server: Running) -> None:
     waves = [clip(2 * SAMPLE_RATE), clip(3 * SAMPLE_RATE)]
     answers = told(server, *speech(pcm(waves[0])), *speech(pcm(waves[1])), answers=2)
-    assert [Transcript.from_event(each).text for each in answers] == [server.transcriber(wave).text for wave in waves]
+    assert [Transcript.from_event(each).text for each in answers] == [
+        server.transcriber(heard(wave)).text for wave in waves
+    ]
 
 
 def test_silence_and_nothing_at_all_are_an_empty_text(exported: Path) -> None:
@@ -148,8 +153,8 @@ def test_silence_and_nothing_at_all_are_an_empty_text(exported: Path) -> None:
 
 def test_names_and_terms_that_a_client_expects_are_hot_words(server: Running) -> None:
     wave = clip(3 * SAMPLE_RATE)
-    expected = server.transcriber.with_hotwords(["허파", "서하"])(wave).text
-    assert expected != server.transcriber(wave).text
+    expected = server.transcriber.with_hotwords(["허파", "서하"])(heard(wave)).text
+    assert expected != server.transcriber(heard(wave)).text
     given = {"transcript_names": ["허파", "TV", 5, ""], "transcript_terms": ["서하"]}
     request, *audio = speech(pcm(wave))
     assert text(server, Event(request.type, given), *audio) == expected
@@ -191,8 +196,8 @@ def test_an_event_that_is_too_large_is_refused_before_it_is_read(server: Running
     host, port = urlsplit(server.wyoming).hostname, urlsplit(server.wyoming).port
     with socket.create_connection((host, port), PATIENCE) as connection:
         connection.sendall(b'{"type": "audio-chunk", "payload_length": 1000000000000}\n')
-        assert b"1,000,000,000,000 bytes" in connection.recv(65536)
-        assert connection.recv(65536) == b""
+        with connection.makefile("rb") as answer:
+            assert b"1,000,000,000,000 bytes" in answer.read()
 
 
 @pytest.mark.parametrize(
@@ -211,7 +216,8 @@ def test_what_is_no_event_is_cut(server: Running, data: bytes) -> None:
 
 
 def test_a_flood_of_empty_events_is_cut(server: Running) -> None:
-    assert told(server, *[Event("nothing")] * 3000, answers=2)[0].data["text"].startswith("too many events")
+    answers = told(server, *[Event("nothing")] * 3000, Ping().event(), answers=2)
+    assert "pong" not in [each.type for each in answers]
 
 
 def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind(server: Running) -> None:

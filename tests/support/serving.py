@@ -70,6 +70,7 @@ def running(
     wyoming = second = None
     if options.wyoming:
         wyoming = server.wyoming_server(app, options), server.listening_socket(*options.wyoming)
+        wyoming[1].listen()  # clients may connect before it has begun to answer
         second = "tcp://{}:{}".format(*wyoming[1].getsockname())
     process = server.Server(config, app.state.live, wyoming)
     thread = threading.Thread(target=process.run, args=([listening],), daemon=True)

@@ -8,19 +8,19 @@ https://github.com/OHF-Voice/wyoming
 
 import asyncio
 import logging
-import re
 import socket
 import time
 from collections.abc import Coroutine
-from typing import Any, TypeVar, cast
+from contextlib import suppress
+from typing import Any, TypeVar
 
 from prometheus_client import Gauge
 from wyoming.asr import Transcribe
 from wyoming.asr import Transcript as TranscriptEvent
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.error import Error
-from wyoming.event import Event, Eventable, async_read_event, async_write_event
-from wyoming.info import AsrModel, AsrProgram, Attribution, Describe, Info
+from wyoming.event import Event, Eventable, async_write_event
+from wyoming.info import Describe
 from wyoming.ping import Ping, Pong
 
 from distilhubert_ko.errors import DistilhubertKoError
@@ -29,20 +29,18 @@ from distilhubert_ko.recognition.vad import VadOptions
 from distilhubert_ko.serving.clients import client_name, share_of
 from distilhubert_ko.serving.connections import FRAMES_PER_SECOND, FREE_PIECES, PIECE_BYTES, STUCK_SECONDS
 from distilhubert_ko.serving.model_facts import ModelFacts
-from distilhubert_ko.serving.openai_api import MOST_HOTWORDS, is_korean
+from distilhubert_ko.serving.openai_api import is_korean
 from distilhubert_ko.serving.options import ServerLimits
 from distilhubert_ko.serving.refusals import Refusal, busy_refusal, refusal_of
 from distilhubert_ko.serving.request_log import LOGGER, Journal
 from distilhubert_ko.serving.uploads import Uploads
 from distilhubert_ko.serving.wav_recording import WavRecording
-from distilhubert_ko.version import __version__
+from distilhubert_ko.serving.wyoming_events import EVENT_BYTES, described, expected_words, printable, read_event
 
-NAME = "distilhubert-ko"
 METHOD = "WYOMING"  # in the log and the metrics
-EVENT_BYTES = 1 << 20  # the largest part of an event: half a minute of speech
 IDLE_SECONDS = 30.0
 SILENT_SECONDS = 5.0  # without an event, after which another client may take the place of this one
-HANGUL = re.compile("[가-힣]+(?: [가-힣]+){0,9}")  # of up to ten words: a hot word
+LINGER_SECONDS = 1.0
 Result = TypeVar("Result")
 
 
@@ -54,8 +52,9 @@ class WyomingServer:
 
     def __init__(self, uploads: Uploads, facts: ModelFacts, limits: ServerLimits, journal: Journal, held: Gauge):
         self.uploads, self.limits, self.journal, self.held = uploads, limits, journal, held
-        self.info = _info(facts)
+        self.info = described(facts)
         self._open: set[_Connection] = set()
+        self._refused: set[_Connection] = set()
         self._server: asyncio.Server | None = None
 
     async def start(self, listening: socket.socket) -> None:
@@ -79,17 +78,20 @@ class WyomingServer:
         client = client_name((writer.get_extra_info("peername") or ("",))[0])
         connection = _Connection(self, client, reader, writer)
         has_room = self._has_room(client)
+        line = self._open if has_room else self._refused
+        line.add(connection)
         try:
             if has_room:
-                self._open.add(connection)
                 await connection.run()
             else:
                 most = self.limits.requests
                 await connection.refuse(busy_refusal(f"the server already has {most} clients: try again later"))
+            if len(self._refused) <= self.limits.requests:
+                await connection.linger()
         except (ConnectionError, TimeoutError):  # the client left, or reads nothing
             writer.transport.abort()
         finally:
-            self._open.discard(connection)
+            line.discard(connection)
             connection.close()
 
     def _has_room(self, client: str) -> bool:
@@ -123,7 +125,7 @@ class _Connection:
         self._hotwords: list[str] = []
         self._recording: WavRecording | None = None
         self._refused = False
-        self._reading = asyncio.ensure_future(_read(reader))  # one event ahead, which tells when the client leaves
+        self._reading = asyncio.ensure_future(read_event(reader))  # one event ahead, which tells when the client leaves
 
     async def run(self) -> None:
         """Answer events until the client leaves or errs. Raises ConnectionError and TimeoutError if it cannot."""
@@ -148,6 +150,17 @@ class _Connection:
             self._end_recording(refusal.status_code)
             await self._send(Error(refusal.detail, refusal.code or refusal.error["type"]))
 
+    async def linger(self) -> None:
+        """Read what a refused client still sends, for a moment: unread, it would take the error with it."""
+        if self._refused:
+            self._reading.cancel()
+            await asyncio.wait({self._reading})
+            self._writer.write_eof()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LINGER_SECONDS):
+                    while await self._reader.read(EVENT_BYTES):
+                        pass
+
     def cut(self) -> None:
         self._writer.close()
 
@@ -167,7 +180,7 @@ class _Connection:
         if not self._reading.done():
             raise Refusal(408, f"too little audio arrived for {IDLE_SECONDS:.0f} s: send it as it comes", code="idle")
         event = self._reading.result()
-        self._reading = asyncio.ensure_future(_read(self._reader))
+        self._reading = asyncio.ensure_future(read_event(self._reader))
         if isinstance(event, Refusal):
             raise event
         self._events, self._bytes = self._events + 1, self._bytes + len((event and event.payload) or b"")
@@ -181,7 +194,7 @@ class _Connection:
         if Describe.is_type(event.type):
             await self._send(self._server.info)
         elif Ping.is_type(event.type):
-            await self._send(Pong(_printable(event.data.get("text"))))
+            await self._send(Pong(printable(event.data.get("text"))))
         elif Transcribe.is_type(event.type):
             language = event.data.get("language")
             if language and not (isinstance(language, str) and is_korean(language)):
@@ -189,7 +202,7 @@ class _Connection:
                 raise Refusal(
                     400, f"the language {shown!r} is not supported: give ko, the only one that the model knows"
                 )
-            self._hotwords = _hotwords(event.data)
+            self._hotwords = expected_words(event.data)
         elif AudioStart.is_type(event.type):
             self._end_recording(status=0)
             self._begin_recording(event.data)
@@ -253,60 +266,3 @@ class _Connection:
     async def _send(self, event: Eventable) -> None:
         async with asyncio.timeout(STUCK_SECONDS):
             await async_write_event(event.event(), self._writer)
-
-
-class _Bounded:
-    """A reader for `async_read_event`, which takes the length of any part from the client."""
-
-    def __init__(self, reader: asyncio.StreamReader):
-        self._reader = reader
-        self.readline = reader.readline
-
-    async def readexactly(self, size: int) -> bytes:
-        if size > EVENT_BYTES:
-            raise Refusal(413, f"an event of {size:,} bytes: send at most {EVENT_BYTES:,} bytes of audio in each")
-        return await self._reader.readexactly(size)
-
-
-async def _read(reader: asyncio.StreamReader) -> Event | Refusal | None:
-    """Return the next event, a refusal of a huge one, or None if the client has left or speaks something else."""
-    try:
-        event = await async_read_event(cast(asyncio.StreamReader, _Bounded(reader)))
-    except Refusal as error:
-        return error
-    except (EOFError, ConnectionError, AttributeError, KeyError, TypeError, ValueError, RecursionError):
-        return None
-    return event if event is not None and isinstance(event.data, dict) else None
-
-
-def _hotwords(data: dict[str, Any]) -> list[str]:
-    """Return names, then terms, that a client expects. Those that are not in Hangul and those past the limit go."""
-    given = [data.get(key) for key in ("transcript_names", "transcript_terms")]
-    words = [word for each in given if isinstance(each, list) for word in each if isinstance(word, str)]
-    return [word for word in words if HANGUL.fullmatch(word)][:MOST_HOTWORDS]
-
-
-def _printable(text: object) -> str | None:
-    """Return a text without halves of characters, which no event can carry."""
-    return text.encode("utf-8", "replace").decode() if isinstance(text, str) else None
-
-
-def _info(facts: ModelFacts) -> Info:
-    source = Attribution(NAME, "")
-    model = AsrModel(
-        name=facts.id,
-        attribution=source,
-        installed=True,
-        description=f"Korean, CTC over {facts.units}",
-        version=__version__,
-        languages=["ko"],
-    )
-    program = AsrProgram(
-        name=NAME,
-        attribution=source,
-        installed=True,
-        description="Korean speech recognition with CTC on a CPU",
-        version=__version__,
-        models=[model],
-    )
-    return Info(asr=[program])
