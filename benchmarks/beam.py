@@ -25,6 +25,7 @@ from distilhubert_ko.decoding import beam, kneser_ney, scoring
 from distilhubert_ko.decoding import language_model as lm
 from distilhubert_ko.decoding.hotwords import HotWords
 from distilhubert_ko.decoding.paths import Scorer
+from distilhubert_ko.decoding.pruning import BeamOptions
 from distilhubert_ko.evaluation import metrics, report, tuning
 from distilhubert_ko.evaluation.tuning import RecognisedCorpus
 from distilhubert_ko.files import writing
@@ -105,9 +106,9 @@ def measure(
 ) -> dict[str, Any]:
     scorer = scoring.text_scorer(tokenizer, model, weights, HotWords((), 0.0))
     seconds = sum(frame_seconds(len(matrix)) for matrix in heard.log_probs)
-    rows = [{"beam": 1, "lm": False} | decoded(heard, tokenizer, beam.BeamOptions(width=1), None, seconds)]
-    for width in sorted({*WIDTHS, beam.BeamOptions.width}):
-        options = beam.BeamOptions(width=width)
+    rows = [{"beam": 1, "lm": False} | decoded(heard, tokenizer, BeamOptions(width=1), None, seconds)]
+    for width in sorted({*WIDTHS, BeamOptions.width}):
+        options = BeamOptions(width=width)
         rows.append({"beam": width, "lm": True} | decoded(heard, tokenizer, options, scorer, seconds))
         print(rows[-1], flush=True)
     return {
@@ -115,13 +116,13 @@ def measure(
         "vocabulary": len(tokenizer),
         "alpha": weights.alpha,
         "beta": weights.beta,
-        "default_beam": beam.BeamOptions.width,
+        "default_beam": BeamOptions.width,
         "rows": rows,
     }
 
 
 def decoded(
-    heard: RecognisedCorpus, tokenizer: Tokenizer, options: beam.BeamOptions, scorer: Scorer | None, seconds: float
+    heard: RecognisedCorpus, tokenizer: Tokenizer, options: BeamOptions, scorer: Scorer | None, seconds: float
 ) -> dict[str, float]:
     started = time.process_time()
     found = [beam.search_beam(matrix, options, scorer, tokenizer.blank_id)[0] for matrix in heard.log_probs]

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distilhubert_ko.decoding import beam, ctc
-from distilhubert_ko.decoding.beam import BeamOptions, BeamSearch
+from distilhubert_ko.decoding.beam import BeamSearch
+from distilhubert_ko.decoding.pruning import BeamOptions
 from distilhubert_ko.errors import InputError
 
 SIZES = st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 40), st.integers(2, 6))

@@ -16,6 +16,7 @@ from distilhubert_ko.decoding import decoder as decoding
 from distilhubert_ko.decoding import language_model as lm
 from distilhubert_ko.decoding.decoder import Decoder
 from distilhubert_ko.decoding.language_model import LmWeights
+from distilhubert_ko.decoding.pruning import BeamOptions
 from distilhubert_ko.errors import CorpusError, InputError, MissingExtraError, ModelError
 from distilhubert_ko.evaluation import report, tuning
 from distilhubert_ko.export import exporting
@@ -100,7 +101,7 @@ def test_no_text_is_its_own_alternative(exported: Path) -> None:
     frames = [{first: 1.0}, {space: 1.0}, {blank: 0.6, space: 0.4}, {space: 1.0}, {last: 0.9, other: 0.1}]
     for row, likely in zip(probabilities, frames, strict=True):
         row[[*likely]] = [*likely.values()]
-    options = beam.BeamOptions(n_best=3)
+    options = BeamOptions(n_best=3)
     labels = [[token.id for token in each.tokens] for each in beam.search_beam(np.log(probabilities), options)]
     assert labels[:2] == [[first, space, space, last], [first, space, last]]
     found = Decoder(SYLLABLES, exported, n_best=2).decode([np.log(probabilities)])
@@ -297,7 +298,7 @@ def heard(size: int = 12) -> tuning.RecognisedCorpus:
 
 def test_tuning_tries_a_grid_and_then_around_the_best_and_each_once(arpa: Path) -> None:
     shown: list[tuning.WeightTrial] = []
-    options = tuning.beam.BeamOptions(width=4)
+    options = BeamOptions(width=4)
     corpus, model = heard(), lm.LanguageModel(arpa)
     trials = tuning.tune_weights(corpus, KNOWN, model, options, shown.append)
     assert trials == shown

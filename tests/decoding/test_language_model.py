@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from distilhubert_ko.decoding import beam, ctc, kneser_ney, scoring
 from distilhubert_ko.decoding import language_model as lm
 from distilhubert_ko.decoding.hotwords import HotWords
+from distilhubert_ko.decoding.pruning import BeamOptions
 from distilhubert_ko.errors import InputError
 from distilhubert_ko.text.tokenizer import Tokenizer
 
@@ -20,7 +21,7 @@ kenlm = pytest.importorskip("kenlm", reason="KenLM, of the extra lm, is not inst
 
 TEXTS = ["가 각", "각 가가", "나 간다", "가나 다", "간 나가", "가 나", "날 가", "낙 날"]
 NONE = HotWords([], 0.0)
-EXACT = beam.BeamOptions(width=100_000, score_gap=math.inf, token_gap=math.inf, skip_blank=1.0)
+EXACT = BeamOptions(width=100_000, score_gap=math.inf, token_gap=math.inf, skip_blank=1.0)
 
 
 @pytest.fixture(scope="module", params=["syllables", "words"])

@@ -65,9 +65,9 @@ def tune_command(
     best weights from then on, unless told --lm none.
     """
     from distilhubert_ko.data.reading import Reading
-    from distilhubert_ko.decoding.beam import BeamOptions
     from distilhubert_ko.decoding.decoder import check_installable, install_language_model
     from distilhubert_ko.decoding.language_model import LmWeights
+    from distilhubert_ko.decoding.pruning import BeamOptions
     from distilhubert_ko.evaluation import tuning
     from distilhubert_ko.evaluation.report import read_evaluation_split
     from distilhubert_ko.recognition.transcriber import Transcriber

@@ -6,14 +6,13 @@ path, at any width. Every label has the frames of a path. Hypotheses grow a fram
 Graves et al. (ICML 2006, section 3.2), but with the maximum over paths in place of their sum.
 """
 
-import math
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from distilhubert_ko.decoding.ctc import Token, check_log_probs
+from distilhubert_ko.decoding.ctc import Token
 from distilhubert_ko.decoding.paths import (
     NEVER,
     NoScorer,
@@ -22,34 +21,12 @@ from distilhubert_ko.decoding.paths import (
     SearchNode,
     chained_runs,
     covers,
+    forget_dropped,
 )
-from distilhubert_ko.errors import InputError
+from distilhubert_ko.decoding.pruning import BeamOptions, Labels, tried_labels
 
 HELD = 1500  # frames; hypotheses that have differed from the best one for so long are given up
-TRIED = 2  # times the width: the likeliest continuations of a frame, which the scorer is asked about
-
-
-@dataclass(frozen=True)
-class BeamOptions:
-    """The width of a search. With infinite gaps and a `skip_blank` of 1, only `width` leaves anything out.
-
-    After each frame, `width` hypotheses are kept, but none that scores `score_gap` nats less than the best. Labels of a
-    frame are tried down to `token_gap` nats below its likeliest. Frames whose blank has a probability above
-    `skip_blank` are taken for blanks. `n_best` hypotheses are returned. More than one costs width, since hypotheses
-    that differ only far back must be kept.
-    """
-
-    width: int = 32
-    score_gap: float = 9.0
-    token_gap: float = 6.0
-    skip_blank: float = 0.99
-    n_best: int = 1
-
-    def __post_init__(self) -> None:
-        if self.width < 1 or self.n_best < 1:
-            raise InputError(f"beam width {self.width} for the {self.n_best} best: give 1 or more for both")
-        if not (self.score_gap >= 0 and self.token_gap >= 0 and 0 < self.skip_blank <= 1):
-            raise InputError(f"{self}: give gaps of 0 or more, and a probability above 0 and up to 1")
+TIDIED = 250  # frames after which labels are settled, and memory that no hypothesis needs is freed
 
 
 @dataclass(frozen=True)
@@ -65,7 +42,7 @@ class Hypothesis:
 class BeamSearch:
     """A search that is fed an utterance's matrix (frames, vocabulary) piece by piece.
 
-    Memory holds no more than the last HELD frames' hypotheses and the labels before, on which all agree.
+    Memory holds no more than the last HELD frames' hypotheses, and `settled`, the labels before on which all agree.
     """
 
     options: BeamOptions = field(default_factory=BeamOptions)
@@ -78,34 +55,33 @@ class BeamSearch:
         root.blank, root.blank_run, root.spoken, root.spoken_run = 0.0, None, NEVER, None
         self._beams = [root]
         self._done = 0  # frames
-        self._settled: list[Token] = []
+        self._stamp = 0  # of the last frame that was worked on, also while looking ahead
+        self.settled: list[Token] = []
+        self._base: PathRun | None = None  # the last run that is settled, which all paths go through
         self._blanks: list[float] = []  # the log-probabilities of the last frames, while no hypothesis has them
 
     def feed(self, log_probs: NDArray[np.floating]) -> None:
         """Take the next frames (frames, vocabulary). Raises InputError where the shape or the blank is wrong."""
-        check_log_probs(log_probs, self.blank)
-        if len(log_probs) == 0:
-            return
-        wanted = log_probs >= log_probs.max(axis=1, keepdims=True) - self.options.token_gap
-        wanted[:, self.blank] = False
-        wanted[log_probs[:, self.blank] > math.log(self.options.skip_blank)] = False
-        rows, labels = np.nonzero(wanted)
-        values = log_probs[rows, labels].astype(np.float64)
-        order = np.lexsort((-values, rows))
-        pairs = list(zip(labels[order].tolist(), values[order].tolist(), strict=True))
-        most = TRIED * self.options.width  # and those are all of one hypothesis if they are likelier than any other's
-        bounds = np.searchsorted(rows, np.arange(len(log_probs) + 1)).tolist()
-        for index, blank in enumerate(log_probs[:, self.blank].astype(np.float64).tolist()):
-            candidates = pairs[bounds[index] : min(bounds[index + 1], bounds[index] + most)]
-            if candidates:
+        for candidates, blank in tried_labels(log_probs, self.blank, self.options):
+            self._take(candidates, blank)
+            if self._done % TIDIED == 0:
                 self._rest()
-                self._advance(candidates, blank)
-            else:
-                self._blanks.append(blank)
-            self._done += 1
-            if self._done % 250 == 0:
-                self._rest()
-                self._settle()
+                self._give_up_old()
+                self.settle()
+                forget_dropped(self._beams)
+
+    def look_ahead(self, log_probs: NDArray[np.floating]) -> list[PathRun]:
+        """Return the runs of the best path after those that are settled, if these frames came next, and take none."""
+        before = [(node, node.blank, node.blank_run, node.spoken, node.spoken_run) for node in self._beams]
+        done, blanks = self._done, [*self._blanks]
+        for candidates, chance in tried_labels(log_probs, self.blank, self.options):
+            self._take(candidates, chance)
+        best = self._chain(self._best_run())
+        self._done, self._blanks = done, blanks
+        self._beams = [each[0] for each in before]
+        for node, blank, blank_run, spoken, spoken_run in before:
+            node.blank, node.blank_run, node.spoken, node.spoken_run = blank, blank_run, spoken, spoken_run
+        return best
 
     def finish(self, text: Callable[[Hypothesis], Hashable] | None = None) -> list[Hypothesis]:
         """Return the `n_best` hypotheses, the best first; fewer where there are no more.
@@ -121,11 +97,19 @@ class BeamSearch:
         found.sort(key=lambda each: -each[0])
         best: dict[Hashable, Hypothesis] = {}
         for number, (score, acoustic, run) in enumerate(found):
-            each = Hypothesis((*self._settled, *(link.token() for link in chained_runs(run))), score, acoustic)
+            each = Hypothesis((*self.settled, *(link.token() for link in self._chain(run))), score, acoustic)
             best.setdefault(text(each) if text else number, each)
             if len(best) == self.options.n_best:
                 break
         return [*best.values()]
+
+    def _take(self, candidates: Labels, blank: float) -> None:
+        if candidates:
+            self._rest()
+            self._advance(candidates, blank)
+        else:
+            self._blanks.append(blank)
+        self._done += 1
 
     def _rest(self) -> None:
         """Add the blanks so far to the hypotheses."""
@@ -139,13 +123,15 @@ class BeamSearch:
             node.spoken, node.spoken_run = NEVER, None
         self._blanks.clear()
 
-    def _advance(self, candidates: list[tuple[int, float]], blank: float) -> None:
+    def _advance(self, candidates: Labels, blank: float) -> None:
         """Take one frame. `candidates` are its labels with log-probabilities, the likeliest first."""
         now, step = self._done, self._scorer.step
+        self._stamp += 1
+        stamp = self._stamp
         frame = dict(candidates)
         touched = []
         for node in self._beams:
-            node.stamp = now
+            node.stamp = stamp
             if node.blank >= node.spoken:
                 node.new_blank, node.new_blank_run = node.blank + blank, node.blank_run
             else:
@@ -184,8 +170,8 @@ class BeamSearch:
                 if score + child.state.score - gap > floor:
                     floor = score + child.state.score - gap
                     enough = floor - node.state.score
-                if child.stamp != now:
-                    child.stamp = now
+                if child.stamp != stamp:
+                    child.stamp = stamp
                     child.new_blank, child.new_blank_run = NEVER, None
                     child.new_spoken, child.new_spoken_run = score, PathRun(run, label, now, now + 1, value)
                     touched.append(child)
@@ -193,9 +179,9 @@ class BeamSearch:
                     child.new_spoken, child.new_spoken_run = score, PathRun(run, label, now, now + 1, value)
         self._select(touched)
 
-    def _crowd(self, candidates: list[tuple[int, float]]) -> float:
+    def _crowd(self, candidates: Labels) -> float:
         """Return a score that no more continuations reach than the scorer should be asked about."""
-        most = TRIED * self.options.width
+        most = self.options.tried
         if len(self._beams) * len(candidates) <= most:
             return NEVER
         before = [max(node.blank, node.spoken) + node.state.score for node in self._beams]
@@ -233,46 +219,59 @@ class BeamSearch:
             node.spoken, node.spoken_run = node.new_spoken, node.new_spoken_run
         self._beams = kept
 
-    def _settle(self) -> None:
-        """Move the labels on which all hypotheses agree, with their frames, to those that are settled."""
-        best = self._best_run()
-        if best is None:
-            return
-        chain = chained_runs(best)
-        if chain[0].start < self._done - HELD:
-            old = [link for link in chain if link.end <= self._done - HELD // 2]
-            self._give_up(old[-1] if old else chain[0])
-        places = {id(link): place for place, link in enumerate(chain)}
-        shared = len(chain) - 1
-        for run in self._runs():
-            link: PathRun | None = run
-            while link is not None and id(link) not in places:
+    def settle(self) -> None:
+        """Move the labels on which all hypotheses agree, and whose frames are known, to those that are settled."""
+        chain = self._chain(self._best_run())
+        places = {id(link): place for place, link in enumerate(chain, 1)}
+        shared = len(chain)
+        for run, grows in self._runs():
+            link = run
+            while link is not self._base and link is not None and id(link) not in places:
                 link = link.previous
-            if link is None:
-                return
-            shared = min(shared, places[id(link)])
-        self._settled += [link.token() for link in chain[:shared]]
-        chain[shared].previous = None
+            place = places.get(id(link), 0)
+            shared = min(shared, place - 1 if grows and link is run else place)
+        if shared > 0:
+            self.settled += [link.token() for link in chain[:shared]]
+            self._base = chain[shared - 1]
+            self._base.previous = None
+
+    def keep(self, last: PathRun | None) -> None:
+        """Drop every path that does not end in `last`, or in what is settled, and then in blanks. One must."""
+        self._rest()
+        self._beams = [node for node in self._beams if node.blank_run is (last or self._base)]
+        for node in self._beams:
+            node.spoken, node.spoken_run = NEVER, None
+
+    def give_up(self, link: PathRun) -> None:
+        """Drop every path that does not go through `link`. One must."""
+        for node in self._beams:
+            if link not in self._chain(node.blank_run):
+                node.blank, node.blank_run = NEVER, None
+            if link not in self._chain(node.spoken_run):
+                node.spoken, node.spoken_run = NEVER, None
+        self._beams = [node for node in self._beams if max(node.blank, node.spoken) > NEVER]
+
+    def _give_up_old(self) -> None:
+        chain = self._chain(self._best_run())
+        if chain and chain[0].start < self._done - HELD:
+            old = [link for link in chain if link.end <= self._done - HELD // 2]
+            self.give_up(old[-1] if old else chain[0])
+
+    def _chain(self, run: PathRun | None) -> list[PathRun]:
+        """Return the runs of a path that are not settled, in order."""
+        return chained_runs(run, self._base)
 
     def _best_run(self) -> PathRun | None:
         node = max(self._beams, key=lambda node: max(node.blank, node.spoken) + node.state.score)
         return node.blank_run if node.blank >= node.spoken else node.spoken_run
 
-    def _runs(self) -> Iterable[PathRun | None]:
+    def _runs(self) -> Iterator[tuple[PathRun | None, bool]]:
+        """Yield the last run of each path, and whether the next frame may belong to it."""
         for node in self._beams:
             if node.blank > NEVER:
-                yield node.blank_run
+                yield node.blank_run, False
             if node.spoken > NEVER:
-                yield node.spoken_run
-
-    def _give_up(self, link: PathRun) -> None:
-        """Drop every path that does not go through `link`."""
-        for node in self._beams:
-            if link not in chained_runs(node.blank_run):
-                node.blank, node.blank_run = NEVER, None
-            if link not in chained_runs(node.spoken_run):
-                node.spoken, node.spoken_run = NEVER, None
-        self._beams = [node for node in self._beams if max(node.blank, node.spoken) > NEVER]
+                yield node.spoken_run, not self._blanks
 
 
 def search_beam(

@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 
 from distilhubert_ko import model_folder
 from distilhubert_ko.decoding import ctc
-from distilhubert_ko.decoding.beam import BeamOptions, BeamSearch, Hypothesis
+from distilhubert_ko.decoding.beam import BeamSearch, Hypothesis
 from distilhubert_ko.decoding.hotwords import HotWords
 from distilhubert_ko.decoding.language_model import UNIGRAMS, LanguageModel, LmWeights, untuned_weights
+from distilhubert_ko.decoding.live import LiveBeam, LiveDecoder, LiveGreedy
+from distilhubert_ko.decoding.pruning import BeamOptions
 from distilhubert_ko.decoding.scoring import text_scorer
 from distilhubert_ko.errors import InputError, ModelError
 from distilhubert_ko.files.outputs import check_replaceable_folder, replaced_output_folder
@@ -99,6 +101,13 @@ class Decoder:
         for piece in pieces:
             search.feed(piece)
         return search.finish(lambda found: self._tokenizer.decode(token.id for token in found.tokens))
+
+    def live(self) -> LiveDecoder:
+        """Return a decoder of one matrix that comes block by block, and of which words become final on the way."""
+        if self._scorer is None:
+            return LiveGreedy(self._tokenizer.blank_id)
+        search = BeamSearch(replace(self.options, n_best=1), self._scorer, self._tokenizer.blank_id)
+        return LiveBeam(search, self._tokenizer.delimiter_id)
 
     def record(self) -> dict[str, Any]:
         """Return what a report says of decoding.

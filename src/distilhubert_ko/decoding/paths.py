@@ -4,7 +4,7 @@ Paths are chains of runs, which share their beginnings.
 """
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any, Protocol
 
 from distilhubert_ko.decoding.ctc import Token
@@ -91,13 +91,32 @@ class SearchNode:
     new_spoken_run: PathRun | None
 
 
-def chained_runs(run: PathRun | None) -> list[PathRun]:
-    """Return the runs of a path that are not settled, in order."""
+def chained_runs(run: PathRun | None, base: PathRun | None = None) -> list[PathRun]:
+    """Return the runs of a path in order, from the one after `base`, or from the first that is not let go."""
     links = []
-    while run is not None:
+    while run is not None and run is not base:
         links.append(run)
         run = run.previous
     return links[::-1]
+
+
+def forget_dropped(hypotheses: Sequence[SearchNode]) -> None:
+    """Let go of the continuations of hypotheses that are none themselves and lead to none."""
+    parents: dict[int, SearchNode] = {}
+    known = [*hypotheses]
+    for node in known:  # which grows meanwhile
+        for child in node.children.values():
+            if id(child) not in parents:
+                parents[id(child)] = node
+                known.append(child)
+    needed: set[int] = set()
+    for hypothesis in hypotheses:
+        leading: SearchNode | None = hypothesis
+        while leading is not None and id(leading) not in needed:
+            needed.add(id(leading))
+            leading = parents.get(id(leading))
+    for node in known:
+        node.children = {label: child for label, child in node.children.items() if id(child) in needed}
 
 
 def covers(better: SearchNode, node: SearchNode) -> bool:

@@ -11,6 +11,7 @@ from distilhubert_ko.data.examples import Example, Split
 from distilhubert_ko.decoding import beam
 from distilhubert_ko.decoding.hotwords import HotWords
 from distilhubert_ko.decoding.language_model import LanguageModel, LmWeights, untuned_weights
+from distilhubert_ko.decoding.pruning import BeamOptions
 from distilhubert_ko.decoding.scoring import text_scorer
 from distilhubert_ko.errors import CorpusError
 from distilhubert_ko.evaluation import metrics
@@ -71,7 +72,7 @@ def tune_weights(
     recognised: RecognisedCorpus,
     tokenizer: Tokenizer,
     model: LanguageModel,
-    options: beam.BeamOptions,
+    options: BeamOptions,
     on_trial: Callable[[WeightTrial], None] | None = None,
 ) -> list[WeightTrial]:
     """Return the trials in their order: a grid of weights first, then finer grids around the best."""
@@ -108,7 +109,7 @@ def error_rate(
     tokenizer: Tokenizer,
     model: LanguageModel | None,
     weights: LmWeights,
-    options: beam.BeamOptions,
+    options: BeamOptions,
 ) -> float:
     """Return the CER of the best hypotheses."""
     worth = text_scorer(tokenizer, model, weights, HotWords((), 0.0))

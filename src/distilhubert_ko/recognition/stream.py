@@ -2,7 +2,7 @@
 
 After every STEP of new audio, the network runs over the last LEFT + RIGHT + STEP. A frame is final once RIGHT has
 followed it. The final frames make one matrix, as in `windows`. A word is final once a space or a silence has followed
-it there, at most RIGHT + STEP after the space was spoken.
+it there, at most RIGHT + STEP after the space was spoken. That holds for a beam search too.
 
 DistilHuBERT's group norm measures loudness over the whole window. So a stream gives nearly, not exactly, the text of
 the whole recording.
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distilhubert_ko.audio.frames import FRAME_STEP, SAMPLE_RATE, frame_seconds, frame_steps
-from distilhubert_ko.decoding import ctc
+from distilhubert_ko.decoding.live import LiveDecoder, LiveGreedy
 from distilhubert_ko.errors import InputError
 from distilhubert_ko.recognition.live_speech import LiveSpeech
 from distilhubert_ko.recognition.transcript import Transcript
@@ -39,7 +39,7 @@ class StreamUpdate:
 class Stream:
     """One stream. `log_probs` gives the matrix (frames, vocabulary) of a wave of at most LEFT + RIGHT + STEP.
 
-    With `speech`, nothing is written outside of it.
+    With `speech`, nothing is written outside of it. Without `decoder`, the best path is the text.
 
     Apart from the words themselves, memory and the time of a step do not grow with the length of the stream.
     """
@@ -49,16 +49,17 @@ class Stream:
         log_probs: Callable[[NDArray[np.float32]], NDArray[np.float32]],
         tokenizer: Tokenizer,
         speech: LiveSpeech | None = None,
+        decoder: LiveDecoder | None = None,
     ):
         self._log_probs = log_probs
         self._speech = speech
         self._tokenizer = tokenizer
+        self._decoder = decoder or LiveGreedy(tokenizer.blank_id)
         self._held = np.empty(0, np.float32)  # the samples that a window may still need
         self._start = 0  # frame with which they begin
         self._fresh: list[NDArray[np.float32]] = []  # chunks that no step has taken yet
         self._waiting = 0  # samples in them
         self._done = 0  # frames that are final
-        self._open: list[ctc.Token] = []  # of final frames, but of words that are not
         self._words: list[Word] = []
         self._unwritten: list[Unwritten] = []
         self._partial = ""
@@ -111,27 +112,27 @@ class Stream:
         if not ending:
             end = self._start + frame_steps(len(self._held))
             final = max(0, end - frame_steps(RIGHT) - self._done)
-        ctc.extend_tokens(self._open, log_probs[:final], self._done, self._tokenizer.blank_id)
+        self._decoder.take(log_probs[:final], log_probs[final:])
         self._done += final
         self._settle(ending)
-        rest = list(self._open)
-        ctc.extend_tokens(rest, log_probs[final:], self._done, self._tokenizer.blank_id)
-        self._partial = Transcript.from_tokens(rest, self._tokenizer, self._seconds).text
+        self._partial = Transcript.from_tokens(self._decoder.rest(), self._tokenizer, self._seconds).text
         start = max(0, self._done - frame_steps(LEFT))
         self._held = self._held[(start - self._start) * FRAME_STEP :]
         self._start = start
 
     def _settle(self, ending: bool) -> None:
-        """Make words of the open tokens that nothing can change any more."""
-        count = settled_count(self._open, self._tokenizer)
-        if self._open:
-            last = self._open[-1]
-            paused = last.end < self._done and frame_seconds(self._done - audible_until(last)) >= WORD_GAP
-            count = len(self._open) if ending or paused else count
-        found = Transcript.from_tokens(self._open[:count], self._tokenizer, self._seconds)
+        """Make words of the tokens that nothing can change any more."""
+        tokens, last = self._decoder.open, self._decoder.last()
+        paused = last and last.end < self._done and frame_seconds(self._done - audible_until(last)) >= WORD_GAP
+        if ending:
+            self._decoder.finish()
+        elif paused:
+            self._decoder.settle()
+        count = len(tokens) if ending or paused else settled_count(tokens, self._tokenizer)
+        found = Transcript.from_tokens(tokens[:count], self._tokenizer, self._seconds)
         self._words += found.words
         self._unwritten += found.unwritten
-        del self._open[:count]
+        del tokens[:count]
 
 
 def _check(samples: NDArray[np.float32]) -> None:

@@ -135,10 +135,11 @@ class Transcriber:
     def stream(self, vad: VadOptions | None = None) -> Stream:
         """Return a stream for live captions. Feed it the samples of a microphone as they come.
 
-        With `vad`, it writes nothing where nobody speaks. Of its options, the threshold and the padding count.
+        With `vad`, it writes nothing where nobody speaks. Of its options, the threshold and the padding count. The
+        language model and the hot words are those of all transcripts; `with_hotwords` gives others to one stream.
         """
         speech = LiveSpeech(self.detector.listen(), vad) if vad else None
-        return Stream(lambda wave: self.log_probs([wave])[0], self.tokenizer, speech)
+        return Stream(lambda wave: self.log_probs([wave])[0], self.tokenizer, speech, self.decoder.live())
 
     def transcript(self, log_probs: np.ndarray, samples: int) -> Transcript:
         """Return the transcript of a clip of `samples` from its log-probabilities (frames, vocabulary)."""
