@@ -19,7 +19,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from checks import fuzz_audio
 from distilhubert_ko.files import writing
@@ -182,7 +182,9 @@ def slow(drawn: random.Random, address: tuple[str, int], seeds: dict[str, bytes]
 def messages(drawn: random.Random, address: tuple[str, int], seeds: dict[str, bytes], number: int) -> str:
     """A stream that is opened well, mostly, and then gets anything."""
     key = b"dGhlIHNhbXBsZSBub25jZQ==" if drawn.random() < 0.95 else drawn.choice(EVIL)[:99]
-    opening = b"GET /v1/audio/stream HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    hotwords = quote(drawn.choice([b"", "하늘,바다".encode(), drawn.choice(EVIL)[:999]])).encode()
+    opening = b"GET /v1/audio/stream?hotwords=" + hotwords + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    opening += b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
     opening += b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key + b"\r\n\r\n"
     frames = [frame(drawn) for _ in range(drawn.randint(1, 5))]
     with socket.create_connection(address, PATIENCE) as connection:

@@ -16,6 +16,7 @@ from websockets.sync.client import ClientConnection, connect
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.recognition.vad import SpeechDetector
 from distilhubert_ko.serving import live_captions
+from distilhubert_ko.serving.openai_api import MOST_HOTWORDS
 from distilhubert_ko.serving.options import ServerLimits, ServerOptions
 from distilhubert_ko.serving.server import MESSAGE_BYTES
 from tests.support.model import clip
@@ -98,12 +99,38 @@ def test_what_nobody_said_is_not_written_unless_the_filter_is_off(
     assert texts["?vad_filter=false"]
 
 
-@pytest.mark.parametrize(("query", "param"), [("?vad_filter=maybe", "vad_filter"), ("?hotwords=a", "hotwords")])
-def test_an_address_that_asks_for_what_a_stream_has_not_is_refused(server: Running, query: str, param: str) -> None:
+def test_hot_words_of_a_stream_change_its_captions_and_those_of_no_other(server: Running) -> None:
+    texts = []
+    for query in ("", "?hotwords=%ED%95%98%ED%95%98%ED%83%80,,", "?hotwords="):  # 하하타
+        with stream(server, query) as socket:
+            socket.send(SPEECH)
+            socket.send('{"type": "stop"}')
+            texts.append(told(socket)[-1]["text"])
+    live = server.transcriber.with_hotwords(["하하타"]).stream()
+    live.feed(np.frombuffer(SPEECH, "<i2").astype(np.float32) / 32768)
+    assert texts == [texts[0], live.finish().text, texts[0]]
+    assert texts[1] != texts[0]
+
+
+@pytest.mark.parametrize(
+    ("query", "param"),
+    [
+        ("?vad_filter=maybe", "vad_filter"),
+        ("?hotwords=%E6%BC%A2", "hotwords"),
+        ("?hotwords=%E6%BC%A2&hotwords=%EA%B0%80", "hotwords"),
+        ("?hotwords=" + ",".join(["%EA%B0%80"] * (MOST_HOTWORDS + 1)), "hotwords"),
+        ("?hotword=%EA%B0%80", "hotword"),
+    ],
+)
+def test_an_address_that_asks_for_what_a_stream_has_not_is_refused_and_is_no_error_of_the_server(
+    server: Running, query: str, param: str, caplog: pytest.LogCaptureFixture
+) -> None:
     with pytest.raises(InvalidStatus) as refused:
         stream(server, query)
     assert refused.value.response.status_code == 400
     assert json.loads(refused.value.response.body)["error"]["param"] == param
+    time.sleep(0.05)  # uvicorn would log it afterwards
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize("data", [b"", b"\0"])

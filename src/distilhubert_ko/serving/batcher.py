@@ -122,12 +122,14 @@ class Batcher:
             if self._by_client[client] <= 0:
                 del self._by_client[client]
 
-    def stream(self, client: str = "", vad: VadOptions | None = None) -> Stream:
+    def stream(self, client: str = "", vad: VadOptions | None = None, hotwords: Sequence[str] = ()) -> Stream:
         """Return new live captions, whose steps go to the head of the queue: they are short, and a person waits.
 
-        Audio that comes faster than it was spoken takes its client's turns instead.
+        Audio that comes faster than it was spoken takes its client's turns instead. `hotwords` are those of this stream
+        alone. Raises InputError for one that is not Korean.
         """
-        return self._with(_Turns(self._queue, client, live=True)).stream(vad)
+        by = self.with_hotwords(hotwords) if hotwords else None
+        return self._with(_Turns(self._queue, client, live=True), by).stream(vad)
 
     def _with(self, turns: "_Turns", by: Transcriber | None = None) -> Transcriber:
         """Return the Transcriber, or the one given, with the queue in place of the network."""

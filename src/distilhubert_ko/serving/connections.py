@@ -199,6 +199,8 @@ class WebSocketConnection(_Watched, WebSocketsSansIOProtocol):
             # uvicorn has closed because of the client, and would blame the application for this.
             raise ConnectionResetError("the connection is closed")
         await super().send(message)
+        if message["type"] == "websocket.http.response.body" and self.close_sent:
+            self.handshake_complete = True  # by a refusal, for which uvicorn would log an error
 
     def send_receive_event_to_app(self) -> None:
         try:

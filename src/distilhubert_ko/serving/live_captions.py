@@ -21,11 +21,12 @@ from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from distilhubert_ko.audio.frames import SAMPLE_RATE
-from distilhubert_ko.errors import DistilhubertKoError
+from distilhubert_ko.errors import DistilhubertKoError, InputError
 from distilhubert_ko.recognition.stream import Stream
 from distilhubert_ko.recognition.vad import VadOptions
 from distilhubert_ko.recognition.words import Word
 from distilhubert_ko.serving.clients import client_of, share_of
+from distilhubert_ko.serving.openai_api import listed_hotwords
 from distilhubert_ko.serving.openai_replies import word_json
 from distilhubert_ko.serving.refusals import Refusal, busy_refusal, refusal_of
 
@@ -36,19 +37,23 @@ IDLE_SECONDS = 30.0
 SILENT_SECONDS = 5.0  # without audio, after which another stream may take the place of this one
 LONGEST_SECONDS = 4 * 3600.0
 NORMAL, GOING_AWAY, POLICY = 1000, 1001, 1008  # RFC 6455, section 7.4.1
-VAD_FILTER = "vad_filter"  # the one parameter of the address
+VAD_FILTER, HOTWORDS = "vad_filter", "hotwords"  # the parameters of the address
 SWITCH = {"true": True, "false": False}
 Result = TypeVar("Result")
 
 
 class LiveCaptions:
-    """All open streams of a server, at most `limit`; `stream` starts a new one for a client, with VAD or without.
+    """All open streams of a server, at most `limit`.
+
+    `stream` starts a new one for a client, with VAD or without, and with hot words. It raises InputError for bad ones.
 
     One client may have three quarters of them. Where no place is left, a new stream takes that of one that has brought
     no audio for a while.
     """
 
-    def __init__(self, stream: Callable[[str, VadOptions | None], Stream], limit: int, open_streams: Gauge):
+    def __init__(
+        self, stream: Callable[[str, VadOptions | None, Sequence[str]], Stream], limit: int, open_streams: Gauge
+    ):
         self._stream = stream
         self._limit = limit
         self._gauge = open_streams
@@ -62,16 +67,16 @@ class LiveCaptions:
             return await socket.send_denial_response(
                 Refusal(503, "the server is shutting down: try again later").response()
             )
+        client = client_of(socket.scope)
         try:
-            vad = _vad_of(socket.query_params)
+            stream = self._asked_for(socket.query_params, client)
         except Refusal as refused:
             return await socket.send_denial_response(refused.response())
-        client = client_of(socket.scope)
         if not self._has_room(client):
             full = busy_refusal(f"the server already has {self._limit} open streams: try again later")
             return await socket.send_denial_response(full.response())
         self._gauge.inc()
-        caption = self._open[socket] = _CaptionStream(socket, client, self._stream(client, vad), self._pool)
+        caption = self._open[socket] = _CaptionStream(socket, client, stream, self._pool)
         try:
             await socket.accept(PROTOCOL if PROTOCOL in socket.scope["subprotocols"] else None)
             code = await self._listen(socket, caption)
@@ -90,6 +95,21 @@ class LiveCaptions:
         while self._open and time.monotonic() < end:
             await asyncio.sleep(0.05)
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _asked_for(self, query: QueryParams, client: str) -> Stream:
+        """Return a new stream by the parameters of a connection's address. Raises Refusal for bad ones."""
+        for name in query:
+            if name not in (VAD_FILTER, HOTWORDS):
+                known = f"there are {VAD_FILTER} and {HOTWORDS}"
+                raise Refusal(400, f"{name[:100]}: no parameter of a stream: leave it out; {known}", param=name[:100])
+        switch = query.get(VAD_FILTER, "true")
+        if switch not in SWITCH:
+            raise Refusal(400, f"{VAD_FILTER} {switch[:100]!r}: give {' or '.join(SWITCH)}", param=VAD_FILTER)
+        hotwords = listed_hotwords(",".join(query.getlist(HOTWORDS)))
+        try:
+            return self._stream(client, VadOptions() if SWITCH[switch] else None, hotwords)
+        except InputError as error:
+            raise Refusal(400, str(error), param=HOTWORDS) from error
 
     def _has_room(self, client: str) -> bool:
         """Return whether a stream may open, perhaps because a silent one has just been sent away."""
@@ -209,16 +229,6 @@ class _CaptionStream:
 
     async def _run(self, function: Callable[..., Result], *arguments: Any) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
-
-
-def _vad_of(query: QueryParams) -> VadOptions | None:
-    """Return the options of VAD that a connection's address asks for. Raises Refusal for what it cannot ask for."""
-    for name, value in query.items():
-        if name != VAD_FILTER:
-            raise Refusal(400, f"{name}: no parameter of a stream: leave it out; there is {VAD_FILTER}", param=name)
-        if value not in SWITCH:
-            raise Refusal(400, f"{name} {value!r}: give {' or '.join(SWITCH)}", param=name)
-    return VadOptions() if SWITCH[query.get(VAD_FILTER, "true")] else None
 
 
 def _stops(text: str | None) -> bool:

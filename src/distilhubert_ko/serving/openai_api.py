@@ -154,13 +154,19 @@ async def model_facts(known: Known) -> dict[str, Any]:
 
 def _expecting(uploads: Uploads, hotwords: str) -> Transcriber | None:
     """Return a transcriber with the hot words that stand between commas, if any. Raises Refusal for what is none."""
-    words = [word for part in hotwords.split(",") if (word := part.strip())]
-    if len(words) > MOST_HOTWORDS:
-        raise Refusal(400, f"{len(words)} hot words: give {MOST_HOTWORDS} or fewer", param="hotwords")
+    words = listed_hotwords(hotwords)
     try:
         return uploads.with_hotwords(words) if words else None
     except InputError as error:
         raise Refusal(400, str(error), param="hotwords") from error
+
+
+def listed_hotwords(text: str) -> list[str]:
+    """Return the hot words that stand between commas. Raises Refusal for more than MOST_HOTWORDS."""
+    words = [word for part in text.split(",") if (word := part.strip())]
+    if len(words) > MOST_HOTWORDS:
+        raise Refusal(400, f"{len(words)} hot words: give {MOST_HOTWORDS} or fewer", param="hotwords")
+    return words
 
 
 def is_korean(language: str) -> bool:
