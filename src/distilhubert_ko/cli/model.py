@@ -35,6 +35,8 @@ class Precision(StrEnum):
 class Target(StrEnum):
     ONNX = "onnx"
     SHERPA_ONNX = "sherpa-onnx"
+    ONNX_ASR = "onnx-asr"
+    TRANSFORMERS_JS = "transformers.js"
 
 
 def evaluate_command(
@@ -141,7 +143,7 @@ def export_command(
         str | None,
         typer.Option(metavar="CORPUS", help="Speech on which int8 is calibrated and compared (scheme:location#split)."),
     ] = None,
-    target: Annotated[Target, typer.Option(help="sherpa-onnx needs --out.")] = Target.ONNX,
+    target: Annotated[Target, typer.Option(help="The runtime; all but onnx need --out.")] = Target.ONNX,
     allow_outside: OutsideOption = False,
 ) -> None:
     """Write model.onnx from a model's weights after a check: float32 against torch, int8 by its CER on a corpus."""
@@ -152,10 +154,9 @@ def export_command(
         raise InputError(
             "--precision int8 needs speech to observe ranges and compare CER on: name it with --calibrate CORPUS"
         )
-    if out is None and (int8 or sherpa):
-        raise InputError(
-            "--precision int8 and --target sherpa-onnx write another model: name its folder with --out DIR"
-        )
+    if out is None and (int8 or target is not Target.ONNX):
+        asked = "--precision int8" if int8 else f"--target {target.value}"
+        raise InputError(f"{asked} writes another model: name its folder with --out DIR")
     if calibrate is not None and not (int8 or sherpa):
         raise InputError(
             "--calibrate is for --precision int8 and --target sherpa-onnx: leave it out, or add one of them"

@@ -13,9 +13,11 @@ from distilhubert_ko.decoding import decoder
 from distilhubert_ko.errors import InputError
 from distilhubert_ko.evaluation import report
 from distilhubert_ko.export.int8_gate import PrecisionTrial, calibration_waves, write_int8_graph
+from distilhubert_ko.export.onnx_asr import convert_to_onnx_asr
 from distilhubert_ko.export.onnx_builder import Observed
 from distilhubert_ko.export.sherpa import convert_to_sherpa
 from distilhubert_ko.export.source import ExportSource
+from distilhubert_ko.export.transformers_js import convert_to_transformers_js
 from distilhubert_ko.files.outputs import check_output, check_replaceable_folder, replaced_output_folder
 from distilhubert_ko.files.writing import replaced_files, writing_errors
 from distilhubert_ko.model_folder import GRAPH, LANGUAGE_MODEL, is_own_graph
@@ -31,7 +33,12 @@ COMPANIONS = (
     "vocab.json",
 )
 Conversion = Callable[[ExportSource, Path, Mapping[str, Observed], Sequence[np.ndarray]], None]
-TARGETS: dict[str, Conversion | None] = {"onnx": None, "sherpa-onnx": convert_to_sherpa}
+TARGETS: dict[str, Conversion | None] = {
+    "onnx": None,
+    "sherpa-onnx": convert_to_sherpa,
+    "onnx-asr": convert_to_onnx_asr,
+    "transformers.js": convert_to_transformers_js,
+}
 """Target -> what turns an exported folder that this package opens into the target's; None where nothing has to."""
 
 

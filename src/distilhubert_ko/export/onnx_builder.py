@@ -90,27 +90,33 @@ class OnnxBuilder:
         """Return the whole graph; `normalise` and `whole` are those of `graphs.build_graph`."""
         waves, lengths = "waves", "lengths"
         if whole is not None:
-            shape = self.add("Shape", waves)
-            lengths = self.add("Expand", self.sized(waves, 1), self.add("Slice", shape, *slice_inputs(0, 1, axis=0)))
+            lengths = self.whole_lengths(waves)
             waves = self.add("Mul", waves, np.float32(whole))
         if normalise:
             waves = self.normalised(waves, lengths)
         frames = self.frames(lengths)
-        logits = self.affine(self.encoded(waves, lengths, frames), *self.weight_and_bias("lm_head"))
-        self.nodes.append(helper.make_node("LogSoftmax", [logits], ["log_probs"], axis=-1))
+        self.nodes.append(helper.make_node("LogSoftmax", [self.logits(waves, lengths, frames)], ["log_probs"], axis=-1))
         self.nodes.append(helper.make_node("Identity", [frames], ["frames"]))
+        if whole is not None:
+            return self.finished("waves", "log_probs")
+        return self.finished("waves", "log_probs", "lengths", "frames")
+
+    def logits(self, waves: str, lengths: str, frames: str) -> str:
+        """Return the head's output (batch, time, vocabulary)."""
+        return self.affine(self.encoded(waves, lengths, frames), *self.weight_and_bias("lm_head"))
+
+    def finished(
+        self, waves: str, log_probs: str, lengths: str | None = None, frames: str | None = None
+    ) -> onnx.ModelProto:
+        """Return the model of all nodes so far, with these inputs and outputs. It has none for None."""
         value = helper.make_tensor_value_info
         vocabulary = len(self.weights["lm_head.bias"])
-        inputs = [
-            value("waves", TensorProto.FLOAT, ["batch", "samples"]),
-            value("lengths", TensorProto.INT64, ["batch"]),
-        ]
-        outputs = [
-            value("log_probs", TensorProto.FLOAT, ["batch", "time", vocabulary]),
-            value("frames", TensorProto.INT64, ["batch"]),
-        ]
-        last = 2 if whole is None else 1
-        graph = helper.make_graph(self.nodes, "ctc", inputs[:last], outputs[:last], self.initializers)
+        inputs = [value(waves, TensorProto.FLOAT, ["batch", "samples"])]
+        outputs = [value(log_probs, TensorProto.FLOAT, ["batch", "time", vocabulary])]
+        for ends, name in ((inputs, lengths), (outputs, frames)):
+            if name is not None:
+                ends.append(value(name, TensorProto.INT64, ["batch"]))
+        graph = helper.make_graph(self.nodes, "ctc", inputs, outputs, self.initializers)
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
         return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name=NAME)
 
@@ -150,6 +156,11 @@ class OnnxBuilder:
     def sized(self, tensor: str, axis: int) -> str:
         """Return the size of an axis, as a scalar."""
         return self.add("Squeeze", self.add("Shape", tensor, start=axis, end=axis + 1))
+
+    def whole_lengths(self, waves: str) -> str:
+        """Return the lengths (batch,) of waves (batch, samples) without padding."""
+        shape = self.add("Shape", waves)
+        return self.add("Expand", self.sized(waves, 1), self.add("Slice", shape, *slice_inputs(0, 1, axis=0)))
 
     def flipped(self, tensor: str) -> str:
         return self.add("Transpose", tensor, perm=[0, 2, 1])
