@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from distilhubert_ko.audio.channel_names import Channel
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.audio.reading import load_audio
 from distilhubert_ko.errors import AudioError, DecodingError, TooLongError, UnavailableError
@@ -280,6 +281,21 @@ def test_many_files_share_few_workers_and_neither_processes_nor_descriptors_are_
         assert len(list(descriptors.iterdir())) == before
 
 
+def test_the_channels_of_a_file_are_waves_that_may_last_as_long_as_one_recording_together(tmp_path: Path) -> None:
+    lanes = np.stack([WAVE, -WAVE, WAVE[::-1]])
+    path = tmp_path / "upload"
+    soundfile.write(path, lanes.T, SAMPLE_RATE, format="WAV", subtype="FLOAT")
+
+    async def task(decoders: Decoders) -> np.ndarray:
+        assert np.array_equal(await decoders.decode(path, channel=Channel.RIGHT), lanes[1])
+        return await decoders.decode(path, channel=Channel.SPLIT)
+
+    seconds = lanes.size / SAMPLE_RATE
+    assert np.array_equal(within(Decoders(ServerLimits(audio_seconds=seconds), workers=1), task), lanes)
+    with pytest.raises(TooLongError, match="lasts more than"):
+        within(Decoders(ServerLimits(audio_seconds=seconds - 3), workers=1), task)
+
+
 def test_a_worker_ends_with_its_server_even_in_the_middle_of_a_file(endless: Path) -> None:
     limits = json.dumps(asdict(ServerLimits()))
     command = [sys.executable, "-m", "distilhubert_ko.serving.decoders", limits]
@@ -287,7 +303,7 @@ def test_a_worker_ends_with_its_server_even_in_the_middle_of_a_file(endless: Pat
     assert worker.stdin
     assert worker.stdout
     assert worker.stdout.readline() == b"ready\n"
-    worker.stdin.write(json.dumps([str(endless), f"{endless}.wave"]).encode() + b"\n")
+    worker.stdin.write(json.dumps([str(endless), f"{endless}.wave", Channel.MIX]).encode() + b"\n")
     worker.stdin.flush()
     with endless.open("wb"):  # it reads, and waits for more
         worker.stdin.close()

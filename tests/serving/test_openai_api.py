@@ -4,6 +4,7 @@ import asyncio
 import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import numpy as np
@@ -14,6 +15,7 @@ import webvtt
 
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.errors import BusyError, UnavailableError
+from distilhubert_ko.recognition.speakers import transcribe_channels
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.recognition.transcript import Transcript
 from distilhubert_ko.recognition.vad import SpeechDetector
@@ -210,6 +212,31 @@ def test_hot_words_of_a_request_are_those_of_the_transcriber_and_of_no_other_req
         assert refused.value.param == "hotwords"
 
 
+def test_each_channel_of_a_call_is_a_speaker(client: openai.OpenAI, server: Running, tmp_path: Path) -> None:
+    lanes = [WAVE, clip(len(WAVE), 1)]
+    path = tmp_path / "call.wav"
+    path.write_bytes(wav(np.stack(lanes, axis=1)))
+    expected = transcribe_channels(server.transcriber, path)
+
+    def answer(channel: str, form: str, **options: Any) -> Any:
+        return client.audio.transcriptions.create(
+            file=path, model="m", response_format=form, extra_body={"channel": channel}, **options
+        )
+
+    for channel, wave in (("left", lanes[0]), ("right", lanes[1]), ("mix", np.mean(lanes, axis=0))):
+        assert answer(channel, "json").text == server.transcriber(wave).text
+    assert answer("split", "text") == expected.dialogue + "\n"
+    assert answer("split", "srt") == expected.to_srt()
+    diarized = answer("split", "diarized_json")
+    assert (diarized.text, diarized.task, diarized.usage.seconds) == (expected.text, "transcribe", 4)
+    found = [("AB".index(each.speaker) + 1, each.start, each.end, each.text) for each in diarized.segments]
+    assert found == [(s.speaker, round(s.start, 3), round(s.end, 3), s.text) for s in expected.segments]
+    assert {each.speaker for each in diarized.segments} == {"A", "B"}
+    verbose = answer("split", "verbose_json", timestamp_granularities=["word", "segment"])
+    assert [(each.speaker, each.word) for each in verbose.words] == [(w.speaker, w.text) for w in expected.words]
+    assert [each.speaker for each in verbose.segments] == [each.speaker for each in expected.segments]
+
+
 def test_a_translation_is_refused_in_the_shape_of_that_api(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError, match="translates nothing") as refused:
         client.audio.translations.create(file=FILE, model="m")
@@ -250,7 +277,12 @@ def test_a_silent_clip_has_an_empty_text_in_every_format(client: openai.OpenAI) 
         ({"language": "kok-IN"}, "Korean only", "language"),
         ({"timestamp_granularities": ["word"]}, "verbose_json", "timestamp_granularities[]"),
         ({"timestamp_granularities": ["line"], "response_format": "verbose_json"}, "'word'", None),
-        ({"response_format": "diarized_json"}, "'json', 'text'", "response_format"),
+        ({"response_format": "rtf"}, "'json', 'text'", "response_format"),
+        ({"response_format": "diarized_json"}, "channel to split", "response_format"),
+        ({"extra_body": {"channel": "split"}}, "one channel", "file"),
+        ({"extra_body": {"channel": "right"}}, "no channel 2", "file"),
+        ({"extra_body": {"channel": "middle"}}, "'mix'", "channel"),
+        ({"extra_body": {"channel": "split"}, "stream": True}, "stream to false", "channel"),
         ({"file": ("a.wav", b"")}, "empty", "file"),
         ({"file": ("a.wav", b"no audio at all")}, "audio", "file"),
         ({"file": ("a.flac", TRUNCATED)}, "truncated", "file"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from distilhubert_ko import model_folder
+from distilhubert_ko.audio.channel_names import CHANNELS, Channel
 from distilhubert_ko.cli.chosen_model import ModelOption, chosen_model
 from distilhubert_ko.cli.common import (
     BeamOption,
@@ -47,9 +48,7 @@ ALL = "all"
 WHISPER = "whisper:"
 AGREE_CER = 0.2
 OutputFormat = StrEnum("OutputFormat", {name.upper(): name for name in (*TRANSCRIPT_FORMATS, ALL)})  # type: ignore[misc]
-Channel = StrEnum("Channel", ("MIX", "LEFT", "RIGHT", "SPLIT"))
 OneChannel = StrEnum("OneChannel", ("MIX", "LEFT", "RIGHT"))
-CHANNELS = {"left": 1, "right": 2}
 AlignmentFormat = StrEnum("AlignmentFormat", {name.upper(): name for name in ALIGNMENT_FORMATS})  # type: ignore[misc]
 
 

@@ -24,6 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distilhubert_ko import errors
+from distilhubert_ko.audio.channel_names import CHANNELS, Channel
+from distilhubert_ko.audio.channels import AudioChoice
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.audio.reading import audio_blocks, audio_header
 from distilhubert_ko.errors import AudioError, DecodingError, TooLongError, UnavailableError
@@ -60,8 +62,10 @@ class Decoders:
     async def __aexit__(self, *error: object) -> None:
         await asyncio.gather(*map(self._end, [*self._alive]))
 
-    async def decode(self, path: Path, client: str = "") -> NDArray[np.float32]:
+    async def decode(self, path: Path, client: str = "", channel: Channel = Channel.MIX) -> NDArray[np.float32]:
         """Return the wave (samples,) of a file as `load_audio` does, but read-only and mapped to the disk.
+
+        With Channel.SPLIT, return those of all channels (channels, samples). All together they have the limits of one.
 
         Clients take turns, and one client gets all but one of the workers at most. Meanwhile a file of 64 kB per second
         of audio lies beside `path`, whose folder should belong to the request.
@@ -72,15 +76,16 @@ class Decoders:
         """
         wave = path.with_name(f"{path.name}.wave")
         try:
-            error = await self._ask(path, wave, client)
-            if error:
-                raise getattr(errors, error["type"])(error["message"])
-            return np.asarray(np.memmap(wave, np.float32, "r"))  # the mapping outlives the name
+            found = await self._ask(path, wave, client, channel)
+            if isinstance(found, dict):
+                raise getattr(errors, found["type"])(found["message"])
+            mapped = np.asarray(np.memmap(wave, np.float32, "r"))  # the mapping outlives the name
+            return mapped.reshape(found, -1) if channel == Channel.SPLIT else mapped
         finally:
             wave.unlink(missing_ok=True)
 
-    async def _ask(self, path: Path, wave: Path, client: str) -> dict[str, str] | None:
-        """Return the error that a worker met, if any. A worker that does not answer is ended and replaced."""
+    async def _ask(self, path: Path, wave: Path, client: str, channel: Channel) -> int | dict[str, str]:
+        """Return the number of waves, or the error. A worker that does not answer is ended and replaced."""
         worker = await self._turns.take(client, path.stat().st_size)
         spare = None
         try:
@@ -91,12 +96,12 @@ class Decoders:
             assert worker.stdin is not None
             assert worker.stdout is not None
             async with asyncio.timeout(self.limits.decoding_seconds):
-                worker.stdin.write(json.dumps([str(path), str(wave)]).encode() + b"\n")
+                worker.stdin.write(json.dumps([str(path), str(wave), channel]).encode() + b"\n")
                 line = await worker.stdout.readline()
             if line.endswith(b"\n"):
                 spare = worker
-                error: dict[str, str] | None = json.loads(line)
-                return error
+                answer: int | dict[str, str] = json.loads(line)
+                return answer
             with suppress(TimeoutError):  # so that its end tells the cause, rather than `_end`
                 await asyncio.wait_for(worker.wait(), _END_SECONDS)
         except TimeoutError:
@@ -153,8 +158,8 @@ class Decoders:
 def run_worker() -> None:
     """Decode the files that standard input names until it ends.
 
-    Each line is a JSON list of the path of a file and the path for its wave. Each answer is a line of JSON: null, or
-    the type and the message of an error.
+    Each line is a JSON list of the path of a file, the path for its waves, and the channel. Each answer is a line of
+    JSON: the number of waves, or the type and the message of an error.
     """
     limits = ServerLimits(**json.loads(sys.argv[1]))
     answers = os.fdopen(os.dup(1), "w")
@@ -168,9 +173,9 @@ def run_worker() -> None:
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(lines,), daemon=True).start()
     while True:
-        path, wave = map(Path, json.loads(lines.get()))
+        path, wave, channel = json.loads(lines.get())
         _allow_time(limits)
-        answers.write(json.dumps(_decoded(path, wave, limits)) + "\n")
+        answers.write(json.dumps(_decoded(Path(path), Path(wave), Channel(channel), limits)) + "\n")
         answers.flush()
 
 
@@ -181,38 +186,45 @@ def _listen(lines: "queue.SimpleQueue[str]") -> None:
     os._exit(0)
 
 
-def _decoded(path: Path, wave: Path, limits: ServerLimits) -> dict[str, str] | None:
+def _decoded(path: Path, wave: Path, channel: Channel, limits: ServerLimits) -> int | dict[str, str]:
     try:
         with wave.open("xb") as file:
-            _write(path, file, limits)
+            return _write(path, file, channel, limits)
     except AudioError as error:
         return {"type": type(error).__name__, "message": str(error).replace(str(path), "the file")}
     except OSError as error:
         reason = f"the disk has no space for decoded audio ({error.strerror}): try again later"
         return {"type": UnavailableError.__name__, "message": reason}
-    return None
 
 
-def _write(path: Path, file: BinaryIO, limits: ServerLimits) -> None:
+def _write(path: Path, file: BinaryIO, channel: Channel, limits: ServerLimits) -> int:
+    """Write the wave of a channel, or of all of them one after another, and return how many waves there are."""
     header = audio_header(path)
+    choices = [AudioChoice(CHANNELS.get(channel))]
+    if channel == Channel.SPLIT:
+        if header.channels < 2:
+            raise AudioError("the file has one channel, so it cannot be split into speakers: choose the channel mix")
+        choices = [AudioChoice(number) for number in range(1, header.channels + 1)]
     each = header.samplerate * header.channels
     if each > limits.decoding_rate:
         raise AudioError(
             f"the file has {header.channels} channels at {header.samplerate:,} Hz, more than this server decodes "
             f"({limits.decoding_rate:,} samples per second): convert it to mono at 16 kHz"
         )
-    longest = min(limits.audio_seconds, limits.decoding_samples / each)
+    longest = min(limits.audio_seconds, limits.decoding_samples / each) / len(choices)
     late = f"the file lasts more than {longest:.6g} s, the limit of this server: cut it into parts"
-    if longest < limits.audio_seconds:
+    if longest * len(choices) < limits.audio_seconds:
         late = f"{late}, or convert it from {header.channels} channels at {header.samplerate:,} Hz to mono at 16 kHz"
     if header.seconds is not None and header.seconds > longest + 1:  # a header may err by a little
         raise TooLongError(late)
-    samples = 0
-    for block in audio_blocks(path):
-        samples += len(block)
-        if samples > math.floor(longest * SAMPLE_RATE):
-            raise TooLongError(late)
-        file.write(block.data)
+    for choice in choices:
+        samples = 0
+        for block in audio_blocks(path, choice=choice):
+            samples += len(block)
+            if samples > math.floor(longest * SAMPLE_RATE):
+                raise TooLongError(late)
+            file.write(np.ascontiguousarray(block).data)
+    return len(choices)
 
 
 def _samples(limits: ServerLimits) -> int:

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
 from fastapi.responses import Response, StreamingResponse
 from starlette.requests import ClientDisconnect
 
+from distilhubert_ko.audio.channel_names import Channel
 from distilhubert_ko.errors import InputError
 from distilhubert_ko.recognition.formats import Numerals
 from distilhubert_ko.recognition.transcriber import Transcriber
@@ -23,6 +24,7 @@ from distilhubert_ko.serving.form_fields import ignored_fields, with_ignored
 from distilhubert_ko.serving.model_facts import ModelFacts
 from distilhubert_ko.serving.openai_replies import (
     DEFAULT_FORMAT,
+    DIARIZED_JSON,
     VERBOSE_JSON,
     Granularity,
     ResponseFormat,
@@ -82,6 +84,10 @@ async def transcribe(
     numerals: Annotated[
         Numerals, Form(description="words or digits: how numbers are written; this is no field of OpenAI's.")
     ] = Numerals.WORDS,
+    channel: Annotated[
+        Channel,
+        Form(description="One channel, the mean of all (mix), or a speaker per channel (split). No field of OpenAI's."),
+    ] = Channel.MIX,
     hotwords: Annotated[
         str, Form(description="Words to expect, in Hangul, with commas between them. No field of OpenAI's.")
     ] = "",
@@ -92,7 +98,7 @@ async def transcribe(
         bool, Form(description="Return server-sent events while a long recording is transcribed.")
     ] = False,
 ) -> Response:
-    """Return the text of a recording as json, text, srt, vtt or verbose_json, at once or as server-sent events."""
+    """Return the text of a recording in one of the formats, at once or as server-sent events."""
     if language and not is_korean(language):
         raise Refusal(
             400,
@@ -103,12 +109,17 @@ async def transcribe(
     if wanted and response_format != VERBOSE_JSON:
         name = "timestamp_granularities[]" if timestamp_granularities else "timestamp_granularities"
         raise Refusal(400, f"{name} is only for verbose_json: set response_format to verbose_json", param=name)
+    if response_format == DIARIZED_JSON and channel != Channel.SPLIT:
+        message = "diarized_json needs a speaker per channel, since voices are not told apart: set channel to split"
+        raise Refusal(400, message, param="response_format")
+    if stream and channel == Channel.SPLIT:
+        raise Refusal(400, "channel=split needs all channels: set stream to false", param="channel")
     if stream and numerals == Numerals.DIGITS:
         message = "numerals=digits needs the whole text: set stream to false, or numerals to words"
         raise Refusal(400, message, param="numerals")
     client = client_of(request.scope)
     options = {"vad": VadOptions() if vad_filter else None, "by": _expecting(uploads, hotwords)}
-    wave = await _unless_left(request, uploads.wave(file.file, client))
+    wave = await _unless_left(request, uploads.wave(file.file, client, channel))
     if stream:
         events = _events(request, uploads.texts(wave, client, **options))
         first = await anext(events)  # an early error still gets its own status

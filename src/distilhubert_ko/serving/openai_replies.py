@@ -16,9 +16,10 @@ from distilhubert_ko.recognition.transcript import Transcript
 from distilhubert_ko.recognition.words import Word
 from distilhubert_ko.serving.refusals import refusal_of
 
-JSON, TEXT, VERBOSE_JSON = "json", "text", "verbose_json"  # the API's own; the others are files
+JSON, TEXT = "json", "text"  # the API's own, as the next two; the others are files
+VERBOSE_JSON, DIARIZED_JSON = "verbose_json", "diarized_json"
 ResponseFormat = StrEnum(  # type: ignore[misc]  # mypy wants the members spelled out
-    "ResponseFormat", {name.upper(): name for name in (JSON, TEXT, *SERVED_FORMATS, VERBOSE_JSON)}
+    "ResponseFormat", {name.upper(): name for name in (JSON, TEXT, *SERVED_FORMATS, VERBOSE_JSON, DIARIZED_JSON)}
 )
 DEFAULT_FORMAT = ResponseFormat(JSON)
 
@@ -34,7 +35,9 @@ def transcript_response(found: Transcript, form: ResponseFormat, granularities: 
         return JSONResponse({"text": found.text, "usage": _usage(found)})
     if form == VERBOSE_JSON:
         return JSONResponse(_verbose(found, granularities))
-    return PlainTextResponse(found.text + "\n" if form == TEXT else render_transcript(found, form.value))
+    if form == DIARIZED_JSON:
+        return JSONResponse(_diarized(found))
+    return PlainTextResponse(found.dialogue + "\n" if form == TEXT else render_transcript(found, form.value))
 
 
 def _verbose(found: Transcript, granularities: list[Granularity]) -> dict[str, Any]:
@@ -52,13 +55,38 @@ def _verbose(found: Transcript, granularities: list[Granularity]) -> dict[str, A
     return body
 
 
+def _diarized(found: Transcript) -> dict[str, Any]:
+    """Return the segments with their speakers, who are A, B and so on."""
+    segments = [
+        {
+            "id": f"seg_{number}",
+            "type": "transcript.text.segment",
+            "start": round(each.start, 3),
+            "end": round(each.end, 3),
+            "text": each.text,
+            "speaker": chr(ord("A") + each.speaker - 1) if each.speaker <= 26 else str(each.speaker),
+        }
+        for number, each in enumerate(found.segments)
+        if each.speaker
+    ]
+    return {
+        "task": "transcribe",
+        "duration": round(found.seconds, 3),
+        "text": found.text,
+        "segments": segments,
+        "usage": _usage(found),
+    }
+
+
 def word_json(each: Word) -> dict[str, Any]:
-    """Return a word as in the API, with times in seconds, and its `probability` in 0..1, which the API lacks."""
+    """Return a word as in the API, with times in seconds, and what the API lacks: its `probability` in 0..1, and its
+    `speaker`, counted from 1, where channels are speakers."""
     return {
         "word": each.text,
         "start": round(each.start, 3),
         "end": round(each.end, 3),
         "probability": round(each.confidence, 4),
+        **_speaker(each),
     }
 
 
@@ -76,7 +104,12 @@ def _segment(number: int, segment: Segment) -> dict[str, Any]:
         "avg_logprob": round(math.log(max(segment.confidence, 1e-9)), 4),
         "compression_ratio": round(len(raw) / len(zlib.compress(raw)), 4),
         "no_speech_prob": 0.0,
+        **_speaker(segment),
     }
+
+
+def _speaker(spoken: Word | Segment) -> dict[str, int]:
+    return {"speaker": spoken.speaker} if spoken.speaker else {}
 
 
 def _usage(found: Transcript) -> dict[str, Any]:

@@ -12,7 +12,9 @@ from typing import Any, BinaryIO, Self
 
 import numpy as np
 
+from distilhubert_ko.audio.channel_names import Channel
 from distilhubert_ko.errors import UnavailableError
+from distilhubert_ko.recognition.speakers import merge_speakers
 from distilhubert_ko.recognition.transcript import Transcript
 from distilhubert_ko.serving.batcher import Batcher
 from distilhubert_ko.serving.decoders import Decoders
@@ -50,8 +52,8 @@ class Uploads:
     async def __aexit__(self, *error: object) -> None:
         await self._held.aclose()
 
-    async def wave(self, upload: BinaryIO, client: str) -> np.ndarray:
-        """Return the wave (samples,) of a client's upload at 16 kHz.
+    async def wave(self, upload: BinaryIO, client: str, channel: Channel = Channel.MIX) -> np.ndarray:
+        """Return the wave (samples,) of a client's upload at 16 kHz, or those of all its channels (channels, samples).
 
         Raises what `Decoders.decode` raises, and UnavailableError if the disk is full.
         """
@@ -63,11 +65,16 @@ class Uploads:
                     await asyncio.to_thread(shutil.copyfileobj, upload, file)
             except OSError as error:
                 raise unstored(error) from error
-            return await self._decoders.decode(path, client)
+            return await self._decoders.decode(path, client, channel)
 
     async def transcript(self, wave: np.ndarray, client: str, **options: Any) -> Transcript:
-        """Transcribe a client's wave with options of `Batcher.transcribe`, and raise what that raises."""
-        return await self._batcher.transcribe(wave, client, **options)
+        """Transcribe a client's wave (samples,) with options of `Batcher.transcribe`, and raise what that raises.
+
+        Waves of several channels (channels, samples) are speakers.
+        """
+        if wave.ndim == 1:
+            return await self._batcher.transcribe(wave, client, **options)
+        return merge_speakers([await self._batcher.transcribe(lane, client, **options) for lane in wave])
 
     async def texts(self, wave: np.ndarray, client: str, **options: Any) -> AsyncIterator[str | Transcript]:
         """Yield the text of a client's wave in parts, as its windows are recognised, and then the whole transcript."""
