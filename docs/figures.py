@@ -444,21 +444,6 @@ def checkpoint() -> str:
 # docs/serving.md
 
 
-def captions() -> str:
-    """Return the table of benchmarks/captions.py."""
-    found = report("captions")
-    header = ("Concurrent streams", "Words", "Shown, median", "99th percentile", "Final, median", "99th percentile")
-    rows = []
-    for row in found["rows"]:
-        times = (row[kind][figure] for kind in ("partial", "final") for figure in ("median", "p99"))
-        rows.append((f"{row['streams']}", f"{row['words_timed']}", *(f"{seconds:.2f} s" for seconds in times)))
-    model = found["model"]
-    return table(header, rows) + (
-        f"\n\nModel: {model['parameters'] / 1e6:.1f} million parameters. Cores: {found['cores']}. Threads per "
-        f"inference: {model['threads']}."
-    )
-
-
 def load() -> str:
     """Return the tables of benchmarks/serve_load.py for a narrow network and for DistilHuBERT's width."""
     narrow, full = _load("serve_load"), _load("serve_load_full")

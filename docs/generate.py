@@ -14,7 +14,7 @@ from typing import Any
 import typer
 
 from distilhubert_ko.cli.main import app
-from docs import check_figures, figures, gpu_figures
+from docs import caption_figures, check_figures, figures, gpu_figures
 from docs.figures import report, table
 
 DOCS = Path(__file__).parent
@@ -142,7 +142,12 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "gpu-steps": gpu_figures.steps,
         "checkpoint": figures.checkpoint,
     },
-    "docs/serving.md": {"captions": figures.captions, "load": figures.load, "fuzz": figures.fuzz},
+    "docs/serving.md": {
+        "captions": caption_figures.captions,
+        "caption-search": caption_figures.caption_search,
+        "load": figures.load,
+        "fuzz": figures.fuzz,
+    },
 }
 """Page -> the names of its markers and what stands between them."""
 

@@ -9,7 +9,8 @@ Korean speech recognition: OpenAI's audio transcription API, live captions over 
 Live captions: connect to `/v1/audio/stream` (subprotocol `captions`), send 16 kHz mono PCM16, little-endian, as binary
 messages of any length, and `{"type": "stop"}` at the end. Messages come back as JSON: `partial` (text; replaces the
 partial before), `final` (text, words; never changes, a partial follows), `done` (text, duration), `error` (error).
-Only speech is captioned, unless the address ends in `?vad_filter=false`."""
+Only speech is captioned, unless the address has `?vad_filter=false`. `hotwords` names words to expect, with commas
+between them."""
 
 TEXT = {"type": ["string", "null"]}
 REFUSED: dict[int | str, dict[str, Any]] = {
