@@ -27,6 +27,7 @@ FILES = {
     file.name: file.read_text(encoding="utf-8")
     for file in resources.files("distilhubert_ko.serving").joinpath("web").iterdir()
 }
+SITE = resources.files("distilhubert_ko.export").joinpath("site")  # the same page without a server
 SCRIPTS = {name: content for name, content in FILES.items() if name.endswith(".js")}
 LETTERS = "가나다 힣각 a&<> 👍"
 
@@ -88,6 +89,8 @@ def test_every_text_is_there_in_both_languages_and_is_used() -> None:
     sources = (
         "".join(content for name, content in FILES.items() if name != "language.js") + FILES["language.js"][-2500:]
     )
+    sources += "".join(file.read_text(encoding="utf-8") for file in SITE.iterdir())
+    sources += resources.files("distilhubert_ko.export").joinpath("web.py").read_text(encoding="utf-8")
     units = get_args(Units)  # which the server names
     for key, (korean, english) in texts.items():
         assert key in units or f'"{key}"' in sources, f"{key} is said nowhere"

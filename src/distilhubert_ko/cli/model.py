@@ -37,6 +37,7 @@ class Target(StrEnum):
     SHERPA_ONNX = "sherpa-onnx"
     ONNX_ASR = "onnx-asr"
     TRANSFORMERS_JS = "transformers.js"
+    WEB = "web"
 
 
 def evaluate_command(

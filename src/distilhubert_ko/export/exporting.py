@@ -18,6 +18,7 @@ from distilhubert_ko.export.onnx_builder import Observed
 from distilhubert_ko.export.sherpa import convert_to_sherpa
 from distilhubert_ko.export.source import ExportSource
 from distilhubert_ko.export.transformers_js import convert_to_transformers_js
+from distilhubert_ko.export.web import convert_to_web, runtime_archive
 from distilhubert_ko.files.outputs import check_output, check_replaceable_folder, replaced_output_folder
 from distilhubert_ko.files.writing import replaced_files, writing_errors
 from distilhubert_ko.model_folder import GRAPH, LANGUAGE_MODEL, is_own_graph
@@ -38,6 +39,7 @@ TARGETS: dict[str, Conversion | None] = {
     "sherpa-onnx": convert_to_sherpa,
     "onnx-asr": convert_to_onnx_asr,
     "transformers.js": convert_to_transformers_js,
+    "web": convert_to_web,
 }
 """Target -> what turns an exported folder that this package opens into the target's; None where nothing has to."""
 
@@ -86,6 +88,8 @@ def export_folder(
         raise InputError(
             f"{out}: a folder for {target} cannot be opened here any more: give another folder than the model's"
         )
+    if target == "web":
+        runtime_archive()  # before work of minutes
     if in_place:
         check_output(out / GRAPH, mark=is_own_graph)
     else:
