@@ -15,7 +15,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.recognition.vad import SpeechDetector
-from distilhubert_ko.serving import live_captions
+from distilhubert_ko.serving import live_captions, live_streams
 from distilhubert_ko.serving.openai_api import MOST_HOTWORDS
 from distilhubert_ko.serving.options import ServerLimits, ServerOptions
 from distilhubert_ko.serving.server import MESSAGE_BYTES
@@ -174,7 +174,7 @@ def test_streams_past_the_limit_are_refused_and_freed_ones_taken_again(server: R
 
 
 def test_a_stream_takes_the_place_of_one_that_is_silent(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_captions, "SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(live_streams, "SILENT_SECONDS", 0.5)
     wait_for_streams(server, 0)
     silent, *speaking = [stream(server) for _ in range(STREAMS)]
     time.sleep(0.6)
@@ -253,7 +253,7 @@ def test_a_client_that_falls_silent_is_told_and_closed(server: Running, monkeypa
 
 
 def test_a_stream_that_lasts_too_long_ends_with_an_error(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_captions, "LONGEST_SECONDS", 3.0)
+    monkeypatch.setattr(live_streams, "LONGEST_SECONDS", 3.0)
     with stream(server) as socket:
         socket.send(SPEECH)
         assert "at most" in told(socket)[-1]["error"]["message"]

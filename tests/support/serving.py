@@ -72,7 +72,7 @@ def running(
         wyoming = server.wyoming_server(app, options), server.listening_socket(*options.wyoming)
         wyoming[1].listen()  # clients may connect before it has begun to answer
         second = "tcp://{}:{}".format(*wyoming[1].getsockname())
-    process = server.Server(config, app.state.live, wyoming)
+    process = server.Server(config, app.state.streams, wyoming)
     thread = threading.Thread(target=process.run, args=([listening],), daemon=True)
     thread.start()
     while not process.started:

@@ -40,6 +40,7 @@ LISTENED = 2 * SAMPLE_RATE  # samples of a recording in which speech is looked f
 _FIRST_SPEED = 10.0  # seconds of audio per second, until it is measured
 _PATIENCE = 600  # seconds: the longest time after which a client is told to retry
 _AHEAD = 3.0  # seconds that live captions may be ahead of real time: a network delivers in bursts
+_BEHIND = 10.0  # seconds that they may be behind, and catch up in a hurry
 _MANY = 1000  # clients that are remembered
 _CLOSED = "the server is shutting down: try again later"
 
@@ -130,6 +131,10 @@ class Batcher:
         """
         by = self.with_hotwords(hotwords) if hotwords else None
         return self._with(_Turns(self._queue, client, live=True), by).stream(vad)
+
+    def live(self, client: str = "") -> Transcriber:
+        """Return the Transcriber for the streams of one connection, which are in a hurry together as `stream` is."""
+        return self._with(_Turns(self._queue, client, live=True))
 
     def _with(self, turns: "_Turns", by: Transcriber | None = None) -> Transcriber:
         """Return the Transcriber, or the one given, with the queue in place of the network."""
@@ -241,7 +246,8 @@ class _Queue:
 class _Turns:
     """The queue as one request sees it, in place of its network; `over` is set when the request has ended.
 
-    `live` captions are urgent for as long as their audio comes no faster than it was spoken.
+    `live` captions are urgent for as long as their audio comes no faster than it was spoken. A pause earns little
+    haste for what follows.
     """
 
     def __init__(self, queue: _Queue, client: str, live: bool = False):
@@ -249,13 +255,14 @@ class _Turns:
         self.over = threading.Event()
         self.live = live
         self._queue, self._client = queue, client
-        self._start, self._steps = time.monotonic(), 0
+        self._ahead, self._last = 0.0, time.monotonic()
 
     def log_probs(self, waves: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-        self._steps += 1
-        ahead = self._steps * stream.STEP / SAMPLE_RATE - (time.monotonic() - self._start)
+        now = time.monotonic()
+        self._ahead = max(-_BEHIND, self._ahead - (now - self._last)) + stream.STEP / SAMPLE_RATE
+        self._last = now
         tasks = [_Task(wave, self._client, self.over) for wave in waves]
-        self._queue.add(tasks, urgent=self.live and ahead < _AHEAD)
+        self._queue.add(tasks, urgent=self.live and self._ahead < _AHEAD)
         return [task.result.result() for task in tasks]
 
 

@@ -16,7 +16,8 @@ from distilhubert_ko.serving.refusals import Refusal
 
 OPEN = ("/", "/healthz")
 OPEN_FOLDER = "/static/"
-BEARER = "bearer."  # precedes the token in the subprotocols of a WebSocket: a browser can send it nowhere else
+# Each precedes a token in the subprotocols of a WebSocket, since a browser can send it nowhere else.
+BEARERS = ("bearer.", "openai-insecure-api-key.")
 HOST = re.compile(r"(?:\[(?P<address>[0-9a-f.:]+)\]|(?P<name>[^:\[\]]+))(?::\d+)?")
 POLICY = "; ".join(
     [
@@ -162,8 +163,9 @@ def _token(scope: Scope, headers: Headers) -> str:
     scheme, _, token = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return token.strip()
-    offered = [name for name in scope.get("subprotocols", ()) if name.startswith(BEARER)]
-    return offered[0].removeprefix(BEARER) if offered else ""
+    names = scope.get("subprotocols", ())
+    offered = [name.removeprefix(each) for each in BEARERS for name in names if name.startswith(each)]
+    return offered[0] if offered else ""
 
 
 def _digest(token: str) -> bytes:

@@ -23,14 +23,16 @@ from starlette.requests import ClientDisconnect, Request
 
 from distilhubert_ko.errors import DistilhubertKoError, InputError
 from distilhubert_ko.recognition.transcriber import Transcriber
-from distilhubert_ko.serving import api_page, connections, gates, live_captions, openai_api, request_log
+from distilhubert_ko.serving import api_page, connections, gates, live_captions, openai_api, realtime, request_log
 from distilhubert_ko.serving.batcher import Batcher
 from distilhubert_ko.serving.decoders import Decoders
 from distilhubert_ko.serving.form_fields import IGNORED_HEADER
 from distilhubert_ko.serving.intake import Intake
 from distilhubert_ko.serving.live_captions import LiveCaptions
+from distilhubert_ko.serving.live_streams import LiveStreams
 from distilhubert_ko.serving.model_facts import ModelFacts
 from distilhubert_ko.serving.options import ServerOptions
+from distilhubert_ko.serving.realtime import Realtime
 from distilhubert_ko.serving.refusals import Refusal, refusal_of
 from distilhubert_ko.serving.request_log import Journal, Metrics, RequestLog
 from distilhubert_ko.serving.uploads import Uploads, unstored
@@ -49,7 +51,7 @@ MEDIA_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", 
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which also logs its address and lets live captions finish before it closes connections.
+    """uvicorn's server, which also logs its address and lets live streams finish before it closes connections.
 
     A server of Wyoming on its socket starts and ends with it.
     """
@@ -57,11 +59,11 @@ class Server(uvicorn.Server):
     def __init__(
         self,
         config: uvicorn.Config,
-        live: LiveCaptions,
+        streams: LiveStreams,
         wyoming: "tuple[WyomingServer, socket.socket] | None" = None,
     ):
         super().__init__(config)
-        self._live, self._wyoming = live, wyoming
+        self._streams, self._wyoming = streams, wyoming
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -74,7 +76,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for listening in self.servers:
             listening.close()
-        finishing = [self._live.finish(FINISH_SECONDS)]
+        finishing = [self._streams.finish(FINISH_SECONDS)]
         if self._wyoming:
             finishing.append(self._wyoming[0].finish(FINISH_SECONDS))
         await asyncio.gather(*finishing)
@@ -82,12 +84,12 @@ class Server(uvicorn.Server):
 
 
 def create_app(transcriber: Transcriber, facts: ModelFacts, options: ServerOptions) -> FastAPI:
-    """Return the application. Its `state` holds the live captions, and what a server of Wyoming shares with it."""
+    """Return the application. Its `state` holds the live streams, and what a server of Wyoming shares with it."""
     metrics, limits = Metrics(), options.limits
     journal = Journal(metrics, options.log_transcripts)
     batcher = Batcher(transcriber, limits)
     uploads = Uploads(Decoders(limits), batcher)
-    live = LiveCaptions(batcher.stream, limits.streams, metrics.streams)
+    streams = LiveStreams(limits.streams, metrics.streams)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -104,9 +106,10 @@ def create_app(transcriber: Transcriber, facts: ModelFacts, options: ServerOptio
         lifespan=lifespan,
         form_limits={"max_files": 1, "max_fields": 32, "max_part_size": FIELD_BYTES},
     )
-    app.state.uploads, app.state.facts, app.state.live, app.state.journal = uploads, facts, live, journal
+    app.state.uploads, app.state.facts, app.state.streams, app.state.journal = uploads, facts, streams, journal
     app.include_router(openai_api.router)
-    app.add_api_websocket_route(live_captions.PATH, live.serve)
+    app.add_api_websocket_route(live_captions.PATH, LiveCaptions(batcher.stream, streams).serve)
+    app.add_api_websocket_route(realtime.PATH, Realtime(batcher.live, streams, facts.id).serve)
     _add_operations(app, metrics)
     _add_page(app)
     app.add_exception_handler(HTTPException, _refused)
@@ -125,7 +128,7 @@ def create_app(transcriber: Transcriber, facts: ModelFacts, options: ServerOptio
             allow_headers=["authorization", "content-type"],
             expose_headers=["retry-after", IGNORED_HEADER],
         )
-    app.add_middleware(RequestLog, journal, (openai_api.TRANSCRIPTIONS, live_captions.PATH))
+    app.add_middleware(RequestLog, journal, (openai_api.TRANSCRIPTIONS, live_captions.PATH, realtime.PATH))
     app.add_middleware(gates.SecurityHeaders)
     return app
 
@@ -168,7 +171,7 @@ def run_server(transcriber: Transcriber, facts: ModelFacts, options: ServerOptio
         wyoming = wyoming_server(app, options), listening_socket(*options.wyoming, option="--wyoming")
         if not is_loopback(options.wyoming[0]):
             logger.warning(f"other machines can use {options.wyoming[0]} by Wyoming, without a token or encryption")
-    server = Server(config, app.state.live, wyoming)
+    server = Server(config, app.state.streams, wyoming)
     hangup = getattr(signal, "SIGHUP", None)  # Windows has none
     if hangup and signal.getsignal(hangup) == signal.SIG_DFL:  # not where nohup ignores it
         signal.signal(hangup, server.handle_exit)
