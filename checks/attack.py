@@ -27,7 +27,8 @@ from urllib.parse import urlsplit
 import numpy as np
 import soundfile
 
-from checks.fuzz_server import BOUNDARY, UPLOAD, form, framed, request
+from checks.fuzz_server import BOUNDARY, UPLOAD, form, request
+from checks.fuzz_sockets import framed
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.files import writing
 from tests.support.serving import started

@@ -1,4 +1,4 @@
-"""Malformed uploads, requests and WebSocket messages without end: each is answered or cut, and nothing is left of it.
+"""Malformed uploads, requests, messages and events without end: each is answered or cut, and nothing is left of it.
 
     python -m checks.fuzz_server MODEL [--count 2000] [--seed 1] [--json docs/results/serve_fuzz.json]
 
@@ -9,6 +9,7 @@ or descriptors were left. The same seed gives the same attempts.
 
 import argparse
 import random
+import re
 import socket
 import struct
 import sys
@@ -19,33 +20,20 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from checks import fuzz_audio
+from checks.fuzz_sockets import EVIL, PATIENCE, WYOMING, commands, messages, sessions
 from distilhubert_ko.files import writing
 from distilhubert_ko.serving import uploads
 from tests.support.serving import Started, started
 
-OPTIONS = ("--max-upload", "1", "--max-seconds", "60")
-PATIENCE = 300.0  # seconds for an answer, on a busy machine
+OPTIONS = ("--max-upload", "1", "--max-seconds", "60", "--wyoming", "tcp://127.0.0.1:0")
 AT_ONCE = 8
 DECODERS = 2
 SLACK = 2 * DECODERS  # descriptors: those of decoders that were ended before and run after
 BOUNDARY = b"----fuzz"
 DELIBERATE = ("503", "504")
-EVIL = [
-    b"",
-    b"\0",
-    b"\xff\xfe",
-    "가\u202e".encode(),
-    b"../../etc/passwd",
-    b"A" * 70_000,
-    b"%00%n%s",
-    b"nan",
-    b"-1",
-    b"1e999",
-]
-EVIL += [b"[]", b'{"a":' * 500, b"true", b"\r\nX: y", b"srt", b"verbose_json"]
 FIELDS = (b"model", b"response_format", b"hotwords", b"vad_filter", b"stream", b"timestamp_granularities[]", b"prompt")
 PATHS = (
     b"/",
@@ -179,63 +167,6 @@ def slow(drawn: random.Random, address: tuple[str, int], seeds: dict[str, bytes]
     return exchange(address, *(data[at : at + step] for at in range(0, len(data), step)), pause=0.05)
 
 
-def messages(drawn: random.Random, address: tuple[str, int], seeds: dict[str, bytes], number: int) -> str:
-    """A stream that is opened well, mostly, and then gets anything."""
-    key = b"dGhlIHNhbXBsZSBub25jZQ==" if drawn.random() < 0.95 else drawn.choice(EVIL)[:99]
-    hotwords = quote(drawn.choice([b"", "하늘,바다".encode(), drawn.choice(EVIL)[:999]])).encode()
-    opening = b"GET /v1/audio/stream?hotwords=" + hotwords + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-    opening += b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
-    opening += b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key + b"\r\n\r\n"
-    frames = [frame(drawn) for _ in range(drawn.randint(1, 5))]
-    with socket.create_connection(address, PATIENCE) as connection:
-        try:
-            connection.sendall(opening)
-            answer = connection.recv(65536)
-            if not answer.startswith(b"HTTP/1.1 101"):
-                return answer[9:12].decode("ascii", "replace") if answer else "cut"
-            for each in frames:
-                connection.sendall(each)
-            if drawn.random() < 0.3:
-                return "left"
-            connection.sendall(framed(8, struct.pack("!H", 1000)))
-            answer = answer.partition(b"\r\n\r\n")[2]
-            while piece := connection.recv(65536):
-                answer += piece
-        except ConnectionError:
-            pass
-    at = answer.rfind(b"\x88")
-    code = answer[at + 2 : at + 4]
-    return f"close {struct.unpack('!H', code)[0]}" if at >= 0 and len(code) == 2 else "closed"
-
-
-def frame(drawn: random.Random) -> bytes:
-    """One that is right, but says anything; or one that is broken."""
-    match drawn.randrange(6):
-        case 0:
-            return framed(2, drawn.randbytes(drawn.choice([0, 1, 3, 4001, 70_001])))
-        case 1:
-            return framed(1, drawn.choice(EVIL))
-        case 2:
-            texts = [b'{"type": "stop"}', b'{"type": 1}', b"[" * 10_000, b"null", b'{"type": "start"}']
-            return framed(1, drawn.choice(texts))
-        case 3:
-            return framed(2, bytes((1 << 20) + 1))
-        case 4:
-            return framed(drawn.randrange(16), drawn.randbytes(drawn.randrange(200)), drawn.randrange(256))
-    return drawn.randbytes(drawn.randrange(1, 100))
-
-
-def framed(opcode: int, payload: bytes, flags: int = 0x80) -> bytes:
-    """RFC 6455, section 5.2, with a mask of zeros, which changes nothing."""
-    size = len(payload)
-    head = bytes([(flags & 0xF0) | opcode])
-    if size < 126:
-        return head + bytes([0x80 | size]) + bytes(4) + payload
-    if size < 1 << 16:
-        return head + b"\xfe" + struct.pack("!H", size) + bytes(4) + payload
-    return head + b"\xff" + struct.pack("!Q", size) + bytes(4) + payload
-
-
 ATTEMPTS: list[Attempt] = [
     media,
     media,
@@ -250,7 +181,7 @@ ATTEMPTS: list[Attempt] = [
     messages,
     messages,
 ]
-ATTEMPTS += [messages, messages, leaving, slow]
+ATTEMPTS += [messages, messages, sessions, sessions, sessions, commands, commands, leaving, slow]
 RARE: list[Attempt] = [oversize]
 
 
@@ -266,6 +197,10 @@ def survey(server: Started, seed: int, first: int, count: int) -> tuple[Counter[
     counts: Counter[str] = Counter()
     failures = []
     address = urlsplit(server.url).hostname or "", urlsplit(server.url).port or 0
+    log = server.folder.with_name("serve.log")
+    while not (second := re.search(r"listening on tcp://[^ ]*:(\d+)", log.read_text(encoding="utf-8"))):
+        time.sleep(0.05)
+    WYOMING[address[1]] = int(second[1])
     seeds = fuzz_audio.seeds()
     with ThreadPoolExecutor(AT_ONCE) as pool:
         found = pool.map(lambda number: attempt(address, seeds, seed, number), range(first, first + count))

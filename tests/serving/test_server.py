@@ -26,7 +26,7 @@ import soundfile
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from checks.fuzz_server import framed
+from checks.fuzz_sockets import framed
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.errors import InputError
 from distilhubert_ko.recognition.transcriber import Transcriber

@@ -10,7 +10,9 @@ Live captions: connect to `/v1/audio/stream` (subprotocol `captions`), send 16 k
 messages of any length, and `{"type": "stop"}` at the end. Messages come back as JSON: `partial` (text; replaces the
 partial before), `final` (text, words; never changes, a partial follows), `done` (text, duration), `error` (error).
 Only speech is captioned, unless the address has `?vad_filter=false`. `hotwords` names words to expect, with commas
-between them."""
+between them.
+
+`/v1/realtime?intent=transcription` speaks the transcription sessions of OpenAI's Realtime API."""
 
 TEXT = {"type": ["string", "null"]}
 REFUSED: dict[int | str, dict[str, Any]] = {
