@@ -217,6 +217,15 @@ def test_a_client_may_commit_before_the_silence(server: Running) -> None:
     assert events[-1].usage.seconds == pytest.approx(1.5, abs=0.05)
 
 
+def test_keywords_are_hot_words(server: Running) -> None:
+    wave = tones(2.5)
+    given = {"turn_detection": None, "transcription": {"keywords": ["허파", "서하"]}}
+    *_, completed = spoken(server, wave, session={"type": "transcription", "audio": {"input": given}})
+    stream = server.transcriber.with_hotwords(["허파", "서하"]).stream(VadOptions())
+    stream.feed(at_16k(wave))
+    assert completed.transcript == stream.finish().text != live_text(server, at_16k(wave))
+
+
 def test_what_nobody_said_makes_no_turn(exported: Path) -> None:
     with running(exported, detector=SpeechDetector()) as server, opened(server) as socket:
         told(socket)
@@ -280,7 +289,7 @@ def test_a_session_shows_what_is_in_effect_and_an_update_changes_only_what_it_na
     assert first["audio"]["input"] == {
         "format": {"type": "audio/pcm", "rate": 24_000},
         "noise_reduction": None,
-        "transcription": {"model": "tiny", "language": "ko"},
+        "transcription": {"model": "tiny", "language": "ko", "keywords": []},
         "turn_detection": {
             "type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 500,
         },
@@ -294,7 +303,7 @@ def test_a_session_shows_what_is_in_effect_and_an_update_changes_only_what_it_na
     shown = later["session"]["audio"]["input"]
     assert shown["turn_detection"] == {**first["audio"]["input"]["turn_detection"], "threshold": 0.7}
     assert shown["noise_reduction"] is None
-    assert shown["transcription"] == {"model": "tiny", "language": "ko"}
+    assert shown["transcription"] == {"model": "tiny", "language": "ko", "keywords": []}
 
 
 @pytest.mark.parametrize(
@@ -306,7 +315,9 @@ def test_a_session_shows_what_is_in_effect_and_an_update_changes_only_what_it_na
         ({"transcription": None}, "transcription"),
         ({"transcription": {"language": "en"}}, "transcription.language"),
         ({"transcription": {"languages": ["ko", "en"]}}, "transcription.language"),
-        ({"transcription": {"keywords": ["서울"]}}, "transcription.keywords"),
+        ({"transcription": {"keywords": ["서울", "日"]}}, "transcription.keywords"),
+        ({"transcription": {"keywords": "서울"}}, "transcription.keywords"),
+        ({"transcription": {"keywords": ["서울"] * 501}}, "transcription.keywords"),
         ({"transcription": {"hotwords": "서울"}}, "transcription.hotwords"),
         ({"turn_detection": {"type": "semantic_vad"}}, "turn_detection.type"),
         ({"turn_detection": {"type": "server_vad", "idle_timeout_ms": 5000}}, "turn_detection.idle_timeout_ms"),

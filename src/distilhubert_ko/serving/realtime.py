@@ -18,7 +18,7 @@ from starlette.types import Message
 from starlette.websockets import WebSocket
 
 from distilhubert_ko.audio.frames import SAMPLE_RATE
-from distilhubert_ko.errors import DistilhubertKoError
+from distilhubert_ko.errors import DistilhubertKoError, InputError
 from distilhubert_ko.recognition.stream import Stream
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.recognition.vad import VadOptions
@@ -26,7 +26,7 @@ from distilhubert_ko.recognition.words import Word
 from distilhubert_ko.serving.live_captions import STEP
 from distilhubert_ko.serving.live_streams import GOING_AWAY, POLICY, EndOfStream, LiveConnection, LiveStreams
 from distilhubert_ko.serving.realtime_audio import FORMS, AudioInput
-from distilhubert_ko.serving.realtime_session import SessionSettings
+from distilhubert_ko.serving.realtime_session import KEYWORDS, SessionSettings
 from distilhubert_ko.serving.realtime_turns import TurnDetector
 from distilhubert_ko.serving.refusals import Refusal, refusal_of
 
@@ -120,7 +120,11 @@ class _Session:
         await self._send("session.updated", session=settings.shown(self._id, self._model))
 
     def _configure(self, settings: SessionSettings) -> None:
-        """Take other settings, and forget audio that belongs to no turn."""
+        """Take other settings, and forget audio that belongs to no turn. Raises Refusal for hot words that are none."""
+        try:
+            self._expecting = self._live.with_hotwords(settings.keywords) if settings.keywords else self._live
+        except InputError as error:
+            raise Refusal(400, str(error), param=KEYWORDS) from error
         self._settings = settings
         self._audio = AudioInput(FORMS[settings.format])
         listening = self._live.detector.listen
@@ -177,7 +181,7 @@ class _Session:
 
     def _begin_turn(self) -> "_Turn":
         turns = self._settings.turns
-        return _Turn(self._live.stream(VadOptions(threshold=turns.threshold) if turns else VadOptions()))
+        return _Turn(self._expecting.stream(VadOptions(threshold=turns.threshold) if turns else VadOptions()))
 
     async def _feed(self, samples: NDArray[np.float32]) -> None:
         """Recognise more of the turn, and send the words that have become final."""

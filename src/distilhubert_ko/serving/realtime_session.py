@@ -6,7 +6,7 @@ A field that would change nothing is refused, or is in `NO_EFFECT` and missing f
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from distilhubert_ko.serving.openai_api import is_korean
+from distilhubert_ko.serving.openai_api import MOST_HOTWORDS, is_korean
 from distilhubert_ko.serving.realtime_audio import FORMS, PCM
 from distilhubert_ko.serving.realtime_turns import TurnOptions
 from distilhubert_ko.serving.refusals import Refusal
@@ -14,6 +14,7 @@ from distilhubert_ko.serving.refusals import Refusal
 SESSION = "session"
 INPUT = f"{SESSION}.audio.input"
 TRANSCRIPTION, TURNS = f"{INPUT}.transcription", f"{INPUT}.turn_detection"
+KEYWORDS = f"{TRANSCRIPTION}.keywords"
 NO_EFFECT = {
     SESSION: ("id", "object", "expires_at"),
     INPUT: ("noise_reduction",),
@@ -33,10 +34,11 @@ LONGEST_MS = 10_000  # of a silence or a prefix
 
 @dataclass(frozen=True)
 class SessionSettings:
-    """The settings of a session. Without `turns`, the client says where a turn ends."""
+    """The settings of a session. Without `turns`, the client says where a turn ends. `keywords` are hot words."""
 
     format: str = PCM
     turns: TurnOptions | None = field(default_factory=TurnOptions)
+    keywords: tuple[str, ...] = ()
 
     def updated(self, session: object) -> "SessionSettings":
         """Return the settings after an update, in which only what is named changes. Raises Refusal for bad ones."""
@@ -47,9 +49,9 @@ class SessionSettings:
             raise _refusal(f"{SESSION}.include", given["include"], "leave it out, since there are no logprobs")
         audio = _fields(given.get("audio") or {}, f"{SESSION}.audio")
         asked = _fields(audio.get("input") or {}, INPUT)
-        if "transcription" in asked:
-            _check_transcription(asked["transcription"])
         found = self
+        if "transcription" in asked:
+            found = replace(found, keywords=_keywords(asked["transcription"], found.keywords))
         if asked.get("format"):
             found = replace(found, format=_format(asked["format"]))
         if "turn_detection" in asked:
@@ -61,7 +63,7 @@ class SessionSettings:
         """Return the whole session as the API shows it."""
         turns = self.turns and {"type": "server_vad", **vars(self.turns)}
         form = {"type": self.format} | ({"rate": FORMS[self.format].rate} if self.format == PCM else {})
-        transcription = {"model": model, "language": "ko"}
+        transcription = {"model": model, "language": "ko", "keywords": [*self.keywords]}
         audio = {"format": form, "noise_reduction": None, "transcription": transcription, "turn_detection": turns}
         shown = {"id": identity, "object": "realtime.transcription_session", "type": "transcription"}
         return {**shown, "audio": {"input": audio}, "include": None}
@@ -78,15 +80,18 @@ def _fields(value: object, place: str) -> dict[str, Any]:
     return value
 
 
-def _check_transcription(value: object) -> None:
+def _keywords(value: object, before: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the hot words after an update. Raises Refusal for another language, and for what is no list of words."""
     given = _fields(value, TRANSCRIPTION)
     languages = given.get("languages") or []
     language = given.get("language")
     for each in [*(languages if isinstance(languages, list) else [languages]), *([language] if language else [])]:
         if not (isinstance(each, str) and is_korean(each)):
             raise _refusal(f"{TRANSCRIPTION}.language", each, "give ko, the only language of this model")
-    if given.get("keywords"):
-        raise _refusal(f"{TRANSCRIPTION}.keywords", given["keywords"], "leave it out, since it has no effect here")
+    words = given.get("keywords", [*before]) or []
+    if not isinstance(words, list) or len(words) > MOST_HOTWORDS or not all(isinstance(word, str) for word in words):
+        raise _refusal(KEYWORDS, words, f"give a list of {MOST_HOTWORDS} words or fewer")
+    return tuple(words)
 
 
 def _format(value: object) -> str:
