@@ -11,6 +11,7 @@ import wave
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pysubs2
@@ -105,22 +106,49 @@ def fits(page: "sync_api.Page") -> bool:
 # A recording
 
 
-@pytest.mark.parametrize(("ticked", "numerals"), [(False, "words"), (True, "digits")])
-def test_the_switch_asks_the_server_for_numbers_in_digits(
-    visit: Visit, recording: Path, ticked: bool, numerals: str
-) -> None:
+def test_what_the_page_asks_of_the_server_is_what_was_chosen(visit: Visit, recording: Path) -> None:
     asked: list[bytes] = []
 
     def answer(route: "sync_api.Route") -> None:
         asked.append(route.request.post_data_buffer or b"")
         route.fulfill(json=answered(["5,300원"]))
 
+    def upload_again() -> str:
+        page.set_input_files("#file", recording)
+        until(page, "document.querySelector('#status').dataset.text === 'ready'")
+        return asked.pop().decode(errors="replace")
+
     page = visit(lambda page: page.route(TRANSCRIPTIONS, answer))
-    page.set_checked("#digits", ticked)
+    plain = upload_again()
+    assert not [field for field in ("numerals", "channel", "hotwords") if f'name="{field}"' in plain]
+    page.check("#digits")
+    page.check("#split")
+    page.fill("#hotwords", " 서울, 한강 ")
+    full = upload_again()
+    for field, value in (("numerals", "digits"), ("channel", "split"), ("hotwords", "서울, 한강")):
+        assert f'name="{field}"\r\n\r\n{value}\r\n' in full
+    assert texts(page) == ["5,300원"]
+
+
+def test_each_speaker_of_a_call_has_a_name_in_the_lines_a_row_below_the_sound_and_a_place_in_the_files(
+    visit: Visit, recording: Path
+) -> None:
+    answer = answered(["여보세요", "네", "누구세요"])
+    for word, (speaker, start) in zip(answer["words"], [(1, 0.0), (2, 0.2), (2, 0.9)], strict=True):
+        word.update(speaker=speaker, start=start, end=start + 0.6)
+    page = visit(answering({"json": answer}))
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.set_input_files("#file", recording)
     page.wait_for_selector(".word")
-    assert texts(page) == ["5,300원"]
-    assert f'name="numerals"\r\n\r\n{numerals}'.encode() in asked[0]
+    assert texts(page, ".words strong") == ["화자 1", "화자 2"]
+    rows = dict(page.evaluate("[...lanes.children].map((each) => [each.textContent, each.offsetTop])"))
+    assert rows["여보세요"] < rows["네"] == rows["누구세요"]
+    assert downloaded(page, "tsv")[1].splitlines()[1:] == ["0\t600\t1\t여보세요", "200\t1500\t2\t네 누구세요"]
+    page.click("#copy")
+    until(page, "document.getElementById('copy').dataset.text === 'copied'")
+    assert page.evaluate("navigator.clipboard.readText()") == "화자 1: 여보세요\n화자 2: 네 누구세요\n"
+    page.select_option("#speed", "1.5")
+    assert page.evaluate("audio.playbackRate") == 1.5
 
 
 @pytest.mark.parametrize("options", WAYS)
@@ -242,11 +270,12 @@ def test_the_keyboard_alone_reaches_everything(visit: Visit, recording: Path) ->
     upload(page, recording)
     page.evaluate("document.activeElement.blur()")
     reached = []
-    for _ in range(17):
+    for _ in range(21):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.id || document.activeElement.textContent"))
         assert page.evaluate("document.activeElement.matches(':focus-visible')")
-    controls = "korean english file record captions digits play zoom-out zoom-fit zoom-in wave TXT SRT VTT JSON".split()
+    controls = "korean english file record captions digits split hotwords play speed zoom-out zoom-fit zoom-in".split()
+    controls += "wave TXT SRT VTT TSV JSON copy".split()
     assert reached[: len(controls) + 1] == [*controls, "가가가"]
     page.locator(".word").first.focus()
     for key, word in {"ArrowRight": "나나나", "End": "하하하", "ArrowLeft": "파파파", "Home": "가가가"}.items():
@@ -283,7 +312,8 @@ def test_words_that_are_likely_wrong_are_marked_for_eyes_and_for_ears(visit: Vis
 def test_text_of_the_server_is_never_taken_for_markup(visit: Visit, recording: Path) -> None:
     def prepare(page: "sync_api.Page") -> None:
         answering(saying(EVIL, "나", probability=0.1))(page)
-        page.route("**/v1/model_facts", lambda route: route.fulfill(json={"id": EVIL, "cer": 0.1, "cer_corpus": EVIL}))
+        facts = {"id": EVIL, "cer": 0.1, "cer_corpus": EVIL, "limits": {"upload_bytes": 1e8, "audio_seconds": 60}}
+        page.route("**/v1/model_facts", lambda route: route.fulfill(json=facts))
 
     page = visit(prepare)
     upload(page, recording)
@@ -341,7 +371,10 @@ def test_corrections_are_not_lost_unasked(visit: Visit, recording: Path) -> None
 @pytest.mark.parametrize("options", WAYS)
 def test_live_captions_come_as_one_speaks_and_can_be_corrected_after(visit: Visit, options: dict[str, Any]) -> None:
     page = visit(**options)
-    page.click("#captions")
+    page.fill("#hotwords", "서울, 한강")
+    with page.expect_websocket() as socket:
+        page.click("#captions")
+    assert parse_qs(urlsplit(socket.value.url).query) == {"hotwords": ["서울, 한강"]}
     until(page, "document.querySelectorAll('#final span').length > 3")
     until(page, "partial.textContent !== ''")
     assert fits(page)
@@ -454,11 +487,27 @@ def test_a_refusal_is_told_in_plain_words_of_both_languages(
     page.wait_for_selector("#problem:not([hidden])")
     assert english in page.inner_text("#problem-text")
     assert page.inner_text("#problem-detail") == EVIL
+    assert page.is_hidden("#editor")
     page.click("#korean")
     assert korean in page.inner_text("#problem-text")
     page.click("#retry")
     page.wait_for_selector(".word")
     assert page.is_hidden("#problem")
+
+
+@pytest.mark.parametrize(
+    ("param", "chosen", "told"), [("file", "#split", "If it has one channel"), ("hotwords", "#digits", "in Hangul")]
+)
+def test_a_choice_that_the_server_refuses_is_told_as_what_to_choose(
+    visit: Visit, recording: Path, param: str, chosen: str, told: str
+) -> None:
+    refusal = failing(400)
+    refusal["json"]["error"]["param"] = param
+    page = visit(answering(refusal), expected="400", locale="en-US")
+    page.check(chosen)
+    page.set_input_files("#file", recording)
+    page.wait_for_selector("#problem:not([hidden])")
+    assert told in page.inner_text("#problem-text")
 
 
 def test_a_busy_server_is_asked_again_when_it_says(visit: Visit, recording: Path) -> None:
@@ -500,8 +549,9 @@ def test_limits_of_the_server_itself_are_told(visit: Visit, guarded: str, tmp_pa
     def known(page: "sync_api.Page") -> None:
         page.add_init_script("sessionStorage.token = 'abc~1'")
 
-    page = visit(known, url=guarded, expected="413", locale="en-US")
-    page.set_input_files("#file", sound(tmp_path, 300))
+    page = visit(known, url=guarded, locale="en-US")
+    until(page, "document.getElementById('limits').textContent.startsWith('At most')")
+    page.set_input_files("#file", sound(tmp_path, 300))  # it is not even sent
     page.wait_for_selector("#problem:not([hidden])")
     assert "too large" in page.inner_text("#problem-text")
     page.click("#captions")

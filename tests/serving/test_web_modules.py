@@ -15,6 +15,7 @@ import soundfile
 
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.recognition.formats import TRANSCRIPT_FORMATS, render_transcript
+from distilhubert_ko.recognition.speakers import merge_speakers
 from distilhubert_ko.recognition.transcript import Transcript
 from distilhubert_ko.recognition.words import Word
 from distilhubert_ko.text.tokenizer import Units
@@ -114,7 +115,7 @@ def test_every_element_that_the_scripts_ask_for_is_there_once() -> None:
 
 def test_the_page_offers_formats_of_the_program_and_knows_how_to_write_each() -> None:
     assert {*PAGE_FORMATS} <= {*TRANSCRIPT_FORMATS}
-    types = re.search(r"const TYPES = \{(.+)\};", FILES["player.js"])
+    types = re.search(r"const TYPES = \{([^}]+)\};", FILES["player.js"])
     assert types
     assert re.findall(r"(\w+):", types[1]) == PAGE_FORMATS
     writer = FILES["transcript.js"]
@@ -133,9 +134,20 @@ def made(random_: random.Random, count: int) -> tuple[list[Word], float]:
     return words, time + random_.choice([0, random_.uniform(0, 3)])
 
 
+def call(random_: random.Random) -> tuple[list[Word], float]:
+    """Return the words of two speakers, who talk at once too."""
+    lanes = [made(random_, random_.randint(1, 40)) for _ in range(2)]
+    both = merge_speakers([Transcript(tuple(words), seconds) for words, seconds in lanes])
+    return [*both.words], both.seconds
+
+
 def listed(words: list[Word]) -> list[dict[str, Any]]:
     """Return the words as the server gives them."""
-    return [{"word": w.text, "start": w.start, "end": w.end, "probability": w.confidence} for w in words]
+    return [
+        {"word": w.text, "start": w.start, "end": w.end, "probability": w.confidence}
+        | ({"speaker": w.speaker} if w.speaker else {})
+        for w in words
+    ]
 
 
 def test_the_page_writes_the_files_that_the_program_writes(page: "sync_api.Page") -> None:
@@ -145,6 +157,7 @@ def test_the_page_writes_the_files_that_the_program_writes(page: "sync_api.Page"
     }"""
     random_ = random.Random(0)
     made_ones = [made(random_, count) for count in (0, 1, 2, 3, *random_.choices(range(4, 80), k=30), 3000)]
+    made_ones += [call(random_) for _ in range(10)]
     cases = [(form, words, seconds) for words, seconds in made_ones for form in PAGE_FORMATS if form != "json"]
     results = page.evaluate(script, [[form, listed(words), seconds] for form, words, seconds in cases])
     for (form, words, seconds), result in zip(cases, results, strict=True):
@@ -152,15 +165,16 @@ def test_the_page_writes_the_files_that_the_program_writes(page: "sync_api.Page"
 
 
 def test_json_holds_the_words_and_the_segments_of_the_program(page: "sync_api.Page") -> None:
-    words, seconds = made(random.Random(1), 50)
+    words, seconds = call(random.Random(1))
     script = """async ([words, seconds]) =>
         JSON.parse((await import("/static/transcript.js")).written("json", words, seconds))"""
     result = page.evaluate(script, [listed(words), seconds])
     expected = Transcript(tuple(words), seconds)
     assert (result["text"], result["duration"]) == (expected.text, round(seconds, 3))
     assert [each["word"] for each in result["words"]] == [word.text for word in words]
+    assert [each["speaker"] for each in result["words"]] == [word.speaker for word in words]
     for each, segment in zip(result["segments"], expected.segments, strict=True):
-        assert each["text"] == segment.text
+        assert (each["text"], each["speaker"]) == (segment.text, segment.speaker)
         assert (each["start"], each["end"]) == pytest.approx((segment.start, segment.end), abs=0.0006)
 
 
@@ -191,6 +205,20 @@ def test_a_correction_keeps_what_stayed_and_gives_the_rest_times_in_their_order(
         times = [time for each in result for time in (each["start"], each["end"])]
         assert times == pytest.approx(sorted(times), abs=1e-9)
         assert not times or (times[0] >= 0 and times[-1] <= seconds + 1e-9)
+
+
+def test_a_correction_of_one_speaker_leaves_the_words_of_the_other(page: "sync_api.Page") -> None:
+    script = """async (each) => (await import("/static/transcript.js")).corrected(...each)"""
+    for seed in range(20):
+        random_ = random.Random(seed)
+        words, seconds = call(random_)
+        first = random_.randrange(len(words))
+        result = page.evaluate(script, [listed(words), first, 1, "새 말을", seconds])
+        assert [each["speaker"] for each in result[first : first + 2]] == [words[first].speaker] * 2
+        lanes = [[each for each in result if each["speaker"] == speaker] for speaker in (1, 2)]
+        for lane in lanes:
+            times = [time for each in lane for time in (each["start"], each["end"])]
+            assert times == pytest.approx(sorted(times), abs=1e-9)
 
 
 def test_one_changed_word_has_the_times_of_the_word_before(page: "sync_api.Page") -> None:

@@ -55,6 +55,7 @@ def _facts(request: Request) -> ModelFacts:
 
 
 Known = Annotated[ModelFacts, Depends(_facts)]
+Held = Annotated[Uploads, Depends(_uploads)]
 
 
 @router.post(
@@ -65,7 +66,7 @@ Known = Annotated[ModelFacts, Depends(_facts)]
 )
 async def transcribe(
     request: Request,
-    uploads: Annotated[Uploads, Depends(_uploads)],
+    uploads: Held,
     ignored: Annotated[list[str], Depends(ignored_fields)],
     file: Annotated[UploadFile, File(description="A recording in any format that FFmpeg reads.")],
     model: Annotated[str, Form(min_length=1, description="Any name; the server uses the model that it has loaded.")],
@@ -158,9 +159,14 @@ async def model(name: str, known: Known) -> dict[str, Any]:
 
 
 @router.get("/v1/model_facts", tags=["More"])
-async def model_facts(known: Known) -> dict[str, Any]:
-    """Return facts about the model: units, parameters, size in bytes, CER as a fraction, real-time factor."""
-    return asdict(known)
+async def model_facts(known: Known, uploads: Held) -> dict[str, Any]:
+    """Return facts about the model: units, parameters, size in bytes, CER as a fraction, real-time factor.
+
+    `limits` are the bytes of a request and the seconds of a recording that the server takes.
+    """
+    limits = uploads.limits
+    told = {"upload_bytes": limits.upload_bytes, "audio_seconds": limits.audio_seconds}
+    return {**asdict(known), "limits": told}
 
 
 def _expecting(uploads: Uploads, hotwords: str) -> Transcriber | None:

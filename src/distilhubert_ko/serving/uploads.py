@@ -37,6 +37,7 @@ class Uploads:
 
     def __init__(self, decoders: Decoders, batcher: Batcher):
         self._decoders, self._batcher = decoders, batcher
+        self.limits = decoders.limits
         self.with_hotwords = batcher.with_hotwords
         self._folder = Path()
         self._held = AsyncExitStack()

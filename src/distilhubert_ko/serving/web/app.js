@@ -2,7 +2,7 @@
 
 import { showFacts } from "./facts.js";
 import { Job } from "./job.js";
-import { startLanguage } from "./language.js";
+import { say, startLanguage } from "./language.js";
 import { isThere } from "./microphone.js";
 import { hideNotices, showProblem, startNotices, status, withToken } from "./notices.js";
 import { Player } from "./player.js";
@@ -16,23 +16,44 @@ startNotices();
 const player = new Player();
 let job = null; // the latest transcription
 let session = null; // the current use of the microphone
+let limits = {}; // of an upload, once the server has told them
 
-function transcribe(recording, name) {
+/** Transcribes a recording that the player shows. Without words, a `file` is not shown any longer. */
+function transcribe(recording, name, file = false) {
   job?.replace();
-  job = new Job(recording, name, (words, duration) => player.show(words, duration));
+  job = new Job(recording, name, chosen(), {
+    show: (words, duration) => player.show(words, duration),
+    failed: () => file && player.close(),
+    again: () => (file ? openFile(recording) : transcribe(recording, name)),
+  });
   job.run();
+}
+
+/** Returns what the page asks of the server beside the recording. */
+function chosen() {
+  return {
+    ...(at("digits").checked && { numerals: "digits" }),
+    ...(at("split").checked && { channel: "split" }),
+    ...(at("hotwords").value.trim() && { hotwords: at("hotwords").value.trim() }),
+  };
 }
 
 function openFile(file) {
   if (session || !player.mayClose()) return;
+  if (file.size > limits.upload_bytes) {
+    player.close();
+    job?.replace();
+    showProblem("errorSize");
+    return;
+  }
   player.open(file, file.name);
-  transcribe(file, file.name);
+  transcribe(file, file.name, true);
 }
 
 async function listen(live) {
   if (session || !player.mayClose()) return;
   hideNotices();
-  setSession(new Session(live, { ended: listened, discarded: () => setSession(null) }));
+  setSession(new Session(live, chosen().hotwords, { ended: listened, discarded: () => setSession(null) }));
   try {
     await session.start();
     job?.replace();
@@ -102,7 +123,11 @@ addEventListener("beforeunload", (event) => {
 setSession(null);
 at("no-microphone").hidden = isThere();
 try {
-  showFacts(at("facts"), await withToken(modelFacts));
+  const facts = await withToken(modelFacts);
+  showFacts(at("facts"), facts);
+  limits = facts.limits;
+  const sizes = { size: Math.floor(limits.upload_bytes / 1e6), minutes: Math.floor(limits.audio_seconds / 60) };
+  say(at("limits"), "limits", sizes);
 } catch {
   at("facts-missing").hidden = false;
 }

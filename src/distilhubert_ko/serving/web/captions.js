@@ -6,17 +6,17 @@ const AHEAD = 64000; // bytes (2 s) that may wait inside the socket; the rest wa
 const AGAIN = 50; // ms
 
 /**
- * One stream. `hear` receives {partial}, {words} that are final, {behind} in seconds, and at the end {done: true} or
+ * One stream, which expects `hotwords`, with commas between them. `hear` receives {partial}, {words} that are final, {behind} in seconds, and at the end {done: true} or
  * {problem}: a ServerError, "errorLost", or "refused" if the socket did not open. No audio is lost while the connection
  * lasts.
  */
 export class Captions {
-  constructor(hear) {
+  constructor(hotwords, hear) {
     this.hear = hear;
     this.waiting = []; // chunks, and finally the message that stops the stream
     this.opened = false;
     this.over = false;
-    this.socket = captionSocket();
+    this.socket = captionSocket(hotwords);
     this.socket.onopen = () => {
       this.opened = true;
       this.pump();

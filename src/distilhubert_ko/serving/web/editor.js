@@ -88,11 +88,16 @@ export class Editor {
       showConfidence(each, word);
       each.classList.toggle("corrected", word.probability === null);
       buttons.push(each);
-      text.append(each, " ");
     }
     const edit = button("edit", "");
     edit.append(icon(PEN));
     say(edit, "correctLine", { time: clock(start, 0) }, "label");
+    if (words[0].speaker) {
+      const name = document.createElement("strong");
+      say(name, "speaker", { number: words[0].speaker });
+      text.append(name, " ");
+    }
+    for (const each of buttons) text.append(each, " ");
     item.append(time, text, edit);
     return { words, start, item, buttons };
   }

@@ -7,9 +7,12 @@ const TRIES = 5; // attempts of a request to a busy server
 const PATIENCE = 5; // seconds until the next attempt, unless the server says
 
 export class Job {
-  /** Calls `show` with the words and the duration. */
-  constructor(blob, name, show) {
-    Object.assign(this, { blob, name, show });
+  /**
+   * Sends `options` as fields of the form. Calls `show` with the words and the duration, or `failed`, from which on
+   * `again` starts anew.
+   */
+  constructor(blob, name, options, { show, failed, again }) {
+    Object.assign(this, { blob, name, options, show, failed, again });
   }
 
   async run() {
@@ -24,12 +27,18 @@ export class Job {
       status("ready", { count: words.length });
     } catch (error) {
       if (this.replaced) return;
-      if (error instanceof ServerError) showProblem(error, () => this.run());
+      this.failed();
+      if (error instanceof ServerError) showProblem(this.told(error), this.again, error.message);
       else if (error.name === "AbortError") status("cancelled");
       else throw error;
     } finally {
       if (!this.replaced) progress();
     }
+  }
+
+  /** A file of one channel is the likeliest reason why one cannot be split. */
+  told(error) {
+    return error.status === 400 && error.param === "file" && this.options.channel ? "errorSplit" : error;
   }
 
   cancel() {
@@ -46,10 +55,10 @@ export class Job {
   /** Retries while the server is busy. */
   async answer() {
     const { signal } = this.controller;
-    const numerals = document.getElementById("digits").checked ? "digits" : "words";
+    const { options } = this;
     for (let tries = 1; ; tries++) {
       try {
-        return await withToken(() => transcribe(this.blob, this.name, { numerals, onUpload: showUpload, signal }));
+        return await withToken(() => transcribe(this.blob, this.name, { options, onUpload: showUpload, signal }));
       } catch (error) {
         if (![429, 503].includes(error.status) || tries === TRIES) throw error;
         await countdown(error.retryAfter ?? PATIENCE, signal);

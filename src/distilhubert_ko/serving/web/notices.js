@@ -19,13 +19,16 @@ export function progress(part) {
   else at("progress").removeAttribute("value");
 }
 
-/** Shows a ServerError, or a problem by the key of its text. With `retry`, shows a button that calls it. */
-export function showProblem(problem, retry) {
+/**
+ * Shows a ServerError, or a problem by the key of its text, and the server's own words as `detail`. With `retry`, shows
+ * a button that calls it.
+ */
+export function showProblem(problem, retry, detail = problem.message) {
   const [key, params] = problem instanceof ServerError ? explanation(problem) : [problem, {}];
   at("work").hidden = true;
   at("problem").hidden = false;
   say(at("problem-text"), key, params);
-  at("problem-detail").textContent = problem.message ?? "";
+  at("problem-detail").textContent = detail ?? "";
   at("retry").hidden = !retry;
   again = retry;
 }

@@ -8,7 +8,9 @@ import { peaks } from "./waveform.js";
 
 const at = (id) => document.getElementById(id);
 const LEFT_ALONE = 3000; // ms after manual scrolling during which playback does not scroll
-const TYPES = { txt: "text/plain", srt: "application/x-subrip", vtt: "text/vtt", json: "application/json" };
+const TYPES = {
+  txt: "text/plain", srt: "application/x-subrip", vtt: "text/vtt", tsv: "text/tab-separated-values", json: "application/json",
+};
 
 export class Player {
   constructor() {
@@ -18,7 +20,7 @@ export class Player {
     const [scroller, track, wave, lanes, playhead] = ["scroller", "track", "wave", "lanes", "playhead"].map(at);
     this.timeline = new Timeline({ scroller, track, wave, lanes, playhead }, {
       seek: (time) => this.seek(time),
-      play: (index) => this.playFrom(this.editor.words[index].start),
+      play: ({ start }) => this.playFrom(start),
     });
     this.editor = new Editor(at("segments"), {
       play: (time) => this.playFrom(time),
@@ -44,6 +46,9 @@ export class Player {
     for (const kind of ["wheel", "touchmove"]) {
       document.addEventListener(kind, () => (this.touched = performance.now()), { passive: true });
     }
+    at("speed").addEventListener("change", ({ target }) => (this.audio.playbackRate = Number(target.value)));
+    at("copy").hidden = !navigator.clipboard; // a page without HTTPS has none
+    at("copy").addEventListener("click", () => this.copy());
     document.querySelectorAll("[data-format]").forEach((each) => {
       each.addEventListener("click", () => this.download(each.dataset.format));
     });
@@ -127,13 +132,11 @@ export class Player {
   /** Shows the position, and repeats with each frame during playback. */
   tick() {
     const time = this.audio.currentTime;
-    const { words } = this.editor;
-    const next = this.timeline.after(time);
-    const current = next < words.length && words[next].start <= time ? next : -1;
+    const current = this.timeline.spokenAt(time);
     at("now").textContent = clock(time, 1);
     this.timeline.tick(time, current);
     const following = !this.audio.paused && performance.now() - this.touched > LEFT_ALONE;
-    this.editor.mark(current, following);
+    this.editor.mark(this.editor.words.indexOf(this.timeline.words[current]), following);
     if (following) this.timeline.reveal(time);
     if (this.audio.paused) return;
     cancelAnimationFrame(this.frame);
@@ -156,7 +159,7 @@ export class Player {
   /** Plays and pauses on Space, unless it types text or presses another control. */
   key(event) {
     const { target } = event;
-    if (target.closest("input, textarea, dialog") || at("editor").hidden) return;
+    if (target.closest("input, textarea, select, dialog") || at("editor").hidden) return;
     if (event.key === " " && !target.closest("button:not(.word), label, a")) {
       event.preventDefault();
       if (!at("play").disabled) this.toggle();
@@ -164,6 +167,12 @@ export class Player {
       event.preventDefault();
       this.editor.undo();
     }
+  }
+
+  async copy() {
+    await navigator.clipboard.writeText(written("txt", this.editor.words, this.editor.duration));
+    say(at("copy"), "copied");
+    setTimeout(() => say(at("copy"), "copy"), 2000);
   }
 
   download(format) {

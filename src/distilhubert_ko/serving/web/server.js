@@ -5,12 +5,12 @@ let token = ""; // of this tab; kept in sessionStorage if allowed
 
 /**
  * A failed request, with the status of its response: 0 without one, null if the server ended live captions.
- * `retryAfter` is in seconds, if the server gives it.
+ * `param` is the field of the form at fault, and `retryAfter` is in seconds, if the server gives them.
  */
 export class ServerError extends Error {
-  constructor(status, message = "", retryAfter = null) {
+  constructor(status, message = "", { retryAfter = null, param = null } = {}) {
     super(message);
-    Object.assign(this, { status, retryAfter });
+    Object.assign(this, { status, retryAfter, param });
   }
 }
 
@@ -35,16 +35,16 @@ export async function modelFacts() {
 }
 
 /**
- * Returns the verbose_json of a recording, with numbers in `numerals`, words or digits. `onUpload` receives the uploaded share, 0 to 1. Throws ServerError, or an
- * AbortError once `signal` is aborted.
+ * Returns the verbose_json of a recording. `options` are further fields of the form. `onUpload` receives the uploaded
+ * share, 0 to 1. Throws ServerError, or an AbortError once `signal` is aborted.
  */
-export function transcribe(blob, name, { numerals, onUpload, signal }) {
+export function transcribe(blob, name, { options, onUpload, signal }) {
   const form = new FormData();
   form.append("file", blob, name);
   form.append("model", "distilhubert-ko");
   form.append("response_format", "verbose_json");
   form.append("timestamp_granularities[]", "word");
-  form.append("numerals", numerals);
+  for (const [field, value] of Object.entries(options)) form.append(field, value);
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest(); // fetch does not report the progress of an upload
     request.open("POST", "/v1/audio/transcriptions");
@@ -69,8 +69,9 @@ export function transcribe(blob, name, { numerals, onUpload, signal }) {
 }
 
 /** Opens a socket for live captions. A browser can pass a token only as a subprotocol. */
-export function captionSocket() {
+export function captionSocket(hotwords) {
   const address = new URL("/v1/audio/stream", location.href);
+  if (hotwords) address.searchParams.set("hotwords", hotwords);
   address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   return new WebSocket(address, ["captions", ...(stored() ? [`bearer.${stored()}`] : [])]);
 }
@@ -82,6 +83,7 @@ export function explanation(error) {
     503: "errorBusy", 504: "errorTime",
   };
   if (error.status in known) return [known[error.status], {}];
+  if (error.param === "hotwords") return ["errorHotwords", {}];
   return [error.status >= 500 ? "errorServer" : "errorFile", { status: error.status }];
 }
 
@@ -102,5 +104,5 @@ function failure(status, body, retryAfter) {
   } catch {
     // A proxy in front of the server answers in its own format; the status is enough.
   }
-  return new ServerError(status, error.message, Number(retryAfter) || null);
+  return new ServerError(status, error.message, { retryAfter: Number(retryAfter) || null, param: error.param });
 }

@@ -15,8 +15,8 @@ export class Session {
    * At its end, calls `ended` with {recording, name, words, duration, problem}, or `discarded` without a result. There
    * are no words yet if the recording is still to be transcribed; `problem` is the error that ended the captions.
    */
-  constructor(live, { ended, discarded }) {
-    Object.assign(this, { live, ended, discarded });
+  constructor(live, hotwords, { ended, discarded }) {
+    Object.assign(this, { live, hotwords, ended, discarded });
     this.chunks = [];
     this.words = [];
     this.samples = 0;
@@ -26,7 +26,7 @@ export class Session {
   /** Throws what the browser throws without a microphone or without permission. */
   async start() {
     this.microphone = await Microphone.open((chunk) => this.take(chunk), () => this.stop());
-    if (this.live) this.captions = new Captions((news) => this.hear(news));
+    if (this.live) this.captions = new Captions(this.hotwords, (news) => this.hear(news));
     at("final").replaceChildren();
     at("partial").textContent = "";
     at("live").hidden = false;

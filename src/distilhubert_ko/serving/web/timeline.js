@@ -5,22 +5,23 @@ import { showConfidence } from "./confidence.js";
 import { clock } from "./transcript.js";
 import { extremes, loudest } from "./waveform.js";
 
-const LANES = 3; // rows of words, for words that are wider than their time
+const LANES = 3; // rows of words: one for each speaker, or for words that are wider than their time
 const USUAL = 110; // pixels per second, unless the whole fits with FEWEST or more
 const FEWEST = 70;
 const CLOSEST = 600;
 const LEGIBLE = 30; // below this, too few words would fit to be useful
 const LANE = 24; // pixels
 const GAP = 4; // pixels between words
+const LONG = 10; // seconds that no word lasts
 const EDGE = 0.12; // share of the view that playback keeps before and after itself
 
 export class Timeline {
-  /** Calls `seek` with seconds, and `play` with the index of a clicked word. */
+  /** Calls `seek` with seconds, and `play` with a clicked word. */
   constructor(elements, { seek, play }) {
     Object.assign(this, elements); // scroller, track, wave, lanes, playhead
     this.play = play;
     this.seek = seek;
-    this.words = [];
+    this.words = []; // by their ends, since speakers talk at once
     this.places = []; // per word: {x, width, lane}, or null if it does not fit
     this.shown = new Map(); // index of a word -> its button
     this.current = -1;
@@ -54,7 +55,7 @@ export class Timeline {
   }
 
   setWords(words) {
-    this.words = words;
+    this.words = words.toSorted((a, b) => a.end - b.end);
     this.current = -1;
     this.arrange();
   }
@@ -114,11 +115,11 @@ export class Timeline {
     const pen = this.wave.getContext("2d");
     pen.font = getComputedStyle(this.lanes).font;
     const ends = new Array(LANES).fill(0);
-    this.places = this.words.map(({ word, start, end }) => {
+    this.places = this.words.map(({ word, start, end, speaker }) => {
       const x = start * this.zoom;
       const width = Math.max((end - start) * this.zoom, pen.measureText(word).width + 12);
-      const lane = ends.findIndex((taken) => taken <= x);
-      if (lane < 0 || this.zoom < LEGIBLE) return null;
+      const lane = speaker ? speaker - 1 : ends.findIndex((taken) => taken <= x);
+      if (!(ends[lane] <= x) || this.zoom < LEGIBLE) return null;
       ends[lane] = x + width + GAP;
       return { x, width, lane };
     });
@@ -143,7 +144,8 @@ export class Timeline {
     for (let x = 0; x < width; x++) {
       const [from, to] = [(left + x) / this.zoom, (left + x + 1) / this.zoom];
       while (word < this.words.length && this.words[word].end <= from) word++;
-      pen.fillStyle = word < this.words.length && this.words[word].start < to ? spoken : quiet;
+      const heard = this.words.slice(word, word + LANES).some(({ start }) => start < to);
+      pen.fillStyle = heard ? spoken : quiet;
       const [low, high] = this.peaks ? extremes(this.peaks, from, to) : [0, 0];
       const [top, bottom] = [high, low].map((value) => height * (0.5 - 0.46 * value * (this.scale ?? 1)));
       pen.fillRect(x, top - 0.5, 1, bottom - top + 1);
@@ -161,8 +163,8 @@ export class Timeline {
         this.shown.delete(index);
       }
     }
-    for (let index = first; index < this.words.length && this.words[index].start <= to; index++) {
-      if (!this.places[index] || this.shown.has(index)) continue;
+    for (let index = first; index < this.words.length && this.words[index].end <= to + LONG; index++) {
+      if (!this.places[index] || this.shown.has(index) || this.words[index].start > to) continue;
       const word = this.words[index];
       const { x, width: wide, lane } = this.places[index];
       const button = document.createElement("button");
@@ -172,10 +174,17 @@ export class Timeline {
       button.classList.toggle("now", index === this.current);
       showConfidence(button, word);
       Object.assign(button.style, { left: `${x}px`, width: `${wide}px`, top: `${lane * LANE}px` });
-      button.addEventListener("click", () => this.play(index));
+      button.addEventListener("click", () => this.play(word));
       this.lanes.append(button);
       this.shown.set(index, button);
     }
+  }
+
+  /** Returns the index of a word spoken at `time`, -1 for none. */
+  spokenAt(time) {
+    const next = this.after(time);
+    const place = this.words.slice(next, next + LANES).findIndex(({ start }) => start <= time);
+    return place < 0 ? -1 : next + place;
   }
 
   /** Returns the index of the first word that ends after `time`. */

@@ -1,6 +1,6 @@
 // The words of a recording, {word, start, end, probability} in seconds, and the files made of them. A word that a
-// person typed has the probability null. Segments and files are those of recognition/segments.py and formats.py, which a
-// test checks.
+// person typed has the probability null. Words of a call have a speaker, counted from 1, and come in the order of their
+// segments. Segments and files are those of recognition/segments.py and formats.py, which a test checks.
 
 const PAUSE = 0.7; // seconds of silence between words that end a segment
 const LONGEST = 7.0; // seconds per segment
@@ -16,6 +16,7 @@ export function segments(words, duration) {
   words.forEach((word, index) => {
     const group = groups.at(-1)?.words;
     const fits = group
+      && word.speaker === group[0].speaker
       && word.start - group.at(-1).end < PAUSE
       && word.end - group[0].start <= LONGEST
       && characters(textOf([...group, word])) <= WIDTH;
@@ -25,7 +26,8 @@ export function segments(words, duration) {
   return groups.map(({ first, words: group }, number) => {
     const start = group[0].start;
     const wanted = start + characters(textOf(group)) / READABLE;
-    const following = groups[number + 1]?.words[0].start ?? duration;
+    const next = groups.slice(number + 1).find((each) => each.words[0].speaker === group[0].speaker);
+    const following = next?.words[0].start ?? duration;
     return { first, start, end: Math.max(group.at(-1).end, Math.min(wanted, following)), words: group };
   });
 }
@@ -36,20 +38,24 @@ export function segments(words, duration) {
  */
 export function corrected(words, first, count, text, duration) {
   const old = words.slice(first, first + count);
+  const { speaker } = words[first];
+  const same = (each) => each.speaker === speaker;
+  const earlier = words.slice(0, first).findLast(same);
+  const later = words.slice(first + count).find(same);
   const typed = text.normalize("NFC").split(/\s+/).filter(Boolean);
   const result = [];
   let [from, written] = [0, 0];
   for (const [index, place] of [...common(old.map((each) => each.word), typed), [old.length, typed.length]]) {
     const replaced = old.slice(from, index);
     const added = typed.slice(written, place);
-    const before = (result.at(-1) ?? words[first - 1])?.end ?? 0;
-    const after = (old[index] ?? words[first + count])?.start ?? duration;
+    const before = (result.at(-1) ?? earlier)?.end ?? 0;
+    const after = (old[index] ?? later)?.start ?? duration;
     const room = SPOKEN * characters(added.join(""));
     let span = [replaced[0]?.start, replaced.at(-1)?.end];
     if (!replaced.length) {
       span = result.length ? [before, Math.min(after, before + room)] : [Math.max(before, after - room), after];
     }
-    result.push(...spread(added, ...span));
+    result.push(...spread(added, ...span).map((each) => (speaker ? { ...each, speaker } : each)));
     if (index < old.length) result.push(old[index]);
     [from, written] = [index + 1, place + 1];
   }
@@ -61,11 +67,13 @@ export function written(format, words, duration) {
   const shown = segments(words, duration);
   switch (format) {
     case "txt":
-      return shown.map((each) => `${textOf(each.words)}\n`).join("");
+      return shown.map((each) => `${said(each)}\n`).join("");
     case "srt":
-      return shown.map((each, index) => `${index + 1}\n${cue(each, ",")}\n${textOf(each.words)}\n`).join("\n");
+      return shown.map((each, index) => `${index + 1}\n${cue(each, ",")}\n${said(each)}\n`).join("\n");
     case "vtt":
-      return ["WEBVTT\n", ...shown.map((each) => `${cue(each, ".")}\n${escaped(textOf(each.words))}\n`)].join("\n");
+      return ["WEBVTT\n", ...shown.map((each) => `${cue(each, ".")}\n${voice(each)}${escaped(textOf(each.words))}\n`)].join("\n");
+    case "tsv":
+      return rows(shown).map((row) => `${row.join("\t")}\n`).join("");
     case "json":
       return `${JSON.stringify(table(words, shown, duration), null, 2)}\n`;
   }
@@ -80,6 +88,10 @@ export function clock(seconds, decimals) {
   const rest = ((units / unit) % 60).toFixed(decimals).padStart(decimals ? 3 + decimals : 2, "0");
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
 }
+
+const said = ({ words }) => `${words[0].speaker ? `화자 ${words[0].speaker}: ` : ""}${textOf(words)}`;
+
+const voice = ({ words }) => (words[0].speaker ? `<v 화자 ${words[0].speaker}>` : "");
 
 const characters = (text) => [...text].length;
 
@@ -121,16 +133,25 @@ const cue = ({ start, end }, point) => `${stamp(start, point)} --> ${stamp(end, 
 
 const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
+function rows(shown) {
+  const known = shown.some(({ words }) => words[0].speaker);
+  const milliseconds = (seconds) => Math.round(seconds * 1000);
+  const of = ({ start, end, words }) =>
+    [milliseconds(start), milliseconds(end), ...(known ? [words[0].speaker] : []), textOf(words)];
+  return [["start", "end", ...(known ? ["speaker"] : []), "text"], ...shown.map(of)];
+}
+
 /** Returns JSON as the server's verbose_json. */
 function table(words, shown, duration) {
   const rounded = (seconds) => Math.round(seconds * 1000) / 1000;
   const times = ({ start, end }) => ({ start: rounded(start), end: rounded(end) });
+  const by = ({ speaker }) => (speaker ? { speaker } : {});
   return {
     task: "transcribe",
     language: "ko",
     duration: rounded(duration),
     text: textOf(words),
-    words: words.map((each) => ({ word: each.word, ...times(each), probability: each.probability })),
-    segments: shown.map((each, id) => ({ id, ...times(each), text: textOf(each.words) })),
+    words: words.map((each) => ({ word: each.word, ...times(each), probability: each.probability, ...by(each) })),
+    segments: shown.map((each, id) => ({ id, ...times(each), text: textOf(each.words), ...by(each.words[0]) })),
   };
 }
