@@ -66,6 +66,23 @@ def test_the_page_may_ask_its_own_host_alone() -> None:
     assert re.search(r'id="captions" hidden>', page)
 
 
+def test_what_stands_in_for_the_server_has_the_form_of_what_it_replaces() -> None:
+    files = web.page_files()
+    served = resources.files("distilhubert_ko.serving").joinpath("web")
+    imports = re.findall(r'import \{ ([^}]+) \} from "\./(server|job)\.js"', "".join(files.values()))
+    assert {module for _, module in imports} == {"server", "job"}
+    for names, module in imports:
+        for name in names.split(", "):
+            assert re.search(
+                rf"^export (?:async )?(?:class|function|const) {name}\b", files[f"{module}.js"], re.MULTILINE
+            )
+    (here,), (there,) = (
+        re.findall(r"^  constructor\((.+)\) \{$", content, re.MULTILINE)
+        for content in (files["job.js"], served.joinpath("job.js").read_text(encoding="utf-8"))
+    )
+    assert here == there
+
+
 def test_a_runtime_that_is_missing_or_another_is_one_line_with_the_command(
     exported: Path, packed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,10 +46,10 @@ CHANGES = (
         f'<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
     ),
     ('id="captions">', 'id="captions" hidden>'),
-    ('class="digits"', 'class="digits" hidden'),
+    ('class="options"', 'class="options" hidden'),
     ('data-text="privacy"', 'data-text="privacyHere"'),
 )
-"""What a page without a server has otherwise: no live captions and no numerals, which need it."""
+"""What a page without a server has otherwise: no live captions and no options, which need it."""
 
 
 def convert_to_web(

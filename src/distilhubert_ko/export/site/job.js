@@ -4,9 +4,9 @@ import { hideNotices, progress, showProblem, status } from "./notices.js";
 import { ServerError, transcribe } from "./server.js";
 
 export class Job {
-  /** Calls `show` with the words and the duration. */
-  constructor(blob, name, show) {
-    Object.assign(this, { blob, name, show });
+  /** Calls `show` with the words and the duration, or `failed`, from which on `again` starts anew. */
+  constructor(blob, name, options, { show, failed, again }) {
+    Object.assign(this, { blob, name, show, failed, again });
   }
 
   async run() {
@@ -26,7 +26,8 @@ export class Job {
       status("ready", { count: words.length });
     } catch (error) {
       if (this.replaced) return;
-      if (error instanceof ServerError) showProblem(error, () => this.run());
+      this.failed();
+      if (error instanceof ServerError) showProblem(error, this.again);
       else if (error.name === "AbortError") status("cancelled");
       else throw error;
     } finally {

@@ -125,9 +125,11 @@ at("no-microphone").hidden = isThere();
 try {
   const facts = await withToken(modelFacts);
   showFacts(at("facts"), facts);
-  limits = facts.limits;
-  const sizes = { size: Math.floor(limits.upload_bytes / 1e6), minutes: Math.floor(limits.audio_seconds / 60) };
-  say(at("limits"), "limits", sizes);
+  if (facts.limits) {
+    limits = facts.limits;
+    const sizes = { size: Math.floor(limits.upload_bytes / 1e6), minutes: Math.floor(limits.audio_seconds / 60) };
+    say(at("limits"), "limits", sizes);
+  }
 } catch {
   at("facts-missing").hidden = false;
 }
