@@ -15,7 +15,7 @@ import soundfile
 
 from distilhubert_ko import __version__, recipe
 from distilhubert_ko.cli import main as cli
-from distilhubert_ko.recognition.formats import ALIGNMENT_FORMATS
+from distilhubert_ko.recognition.formats import ALIGNMENT_FORMATS, TRANSCRIPT_FORMATS
 from tests.support.command import call, run
 from tests.support.model import clip
 
@@ -278,7 +278,7 @@ def test_files_are_written_in_each_format_and_the_same_stem_overwrites_nothing(
     code, printed, _ = call(capsys, monkeypatch, "transcribe", *inputs, "--model", exported, "-o", out, "-f", "all")
     assert code == 0
     names = {"speech.wav", "speech.flac", "speech.wav-2"}
-    expected = {f"{name}.{form}" for name in names for form in ("txt", "srt", "vtt", "tsv", "json")}
+    expected = {f"{name}.{form}" for name in names for form in TRANSCRIPT_FORMATS}
     assert {file.name for file in out.iterdir()} == expected
     assert len(printed.splitlines()) == len(expected)
     texts = [json.loads((out / f"{name}.json").read_text(encoding="utf-8"))["text"] for name in sorted(names)]

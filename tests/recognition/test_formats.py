@@ -1,8 +1,10 @@
 """The files of a transcript, read back by other programs where there are any."""
 
 import html
+import io
 import json
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import pysubs2
@@ -69,7 +71,7 @@ def test_an_unknown_format_is_refused() -> None:
 def test_every_list_of_formats_is_one_of_the_registry() -> None:
     assert [each.value for each in OutputFormat] == [*TRANSCRIPT_FORMATS, "all"]
     assert [each.value for each in AlignmentFormat] == [*ALIGNMENT_FORMATS]
-    assert {each.value for each in ResponseFormat} == {"json", "text", "verbose_json", *SERVED_FORMATS}
+    assert {each.value for each in ResponseFormat} == {"json", "text", "verbose_json", "diarized_json", *SERVED_FORMATS}
     assert {*TRANSCRIPT_FORMATS, *ALIGNMENT_FORMATS} == FORMATS.keys()
     assert {*SERVED_FORMATS} <= {*TRANSCRIPT_FORMATS}
 
@@ -116,6 +118,48 @@ def test_webvtt_py_reads_from_vtt_what_was_written(transcript: Transcript) -> No
     parsed = webvtt.from_string(transcript.to_vtt())
     cues = [(cue.start_time.in_milliseconds(), cue.end_time.in_milliseconds(), cue.text) for cue in parsed]
     assert [(start, end, html.unescape(text)) for start, end, text in cues] == shown(transcript)
+
+
+@pytest.mark.parametrize("transcript", [TWO, AWKWARD, NOTHING], ids=["plain", "awkward", "empty"])
+def test_pysubs2_reads_from_ass_what_was_written(transcript: Transcript) -> None:
+    parsed = pysubs2.SSAFile.from_string(render_transcript(transcript, "ass"))
+    assert (parsed.format, list(parsed.styles), parsed.info["PlayResY"]) == ("ass", ["Default"], "1080")
+    assert [(cue.start, cue.end, cue.text) for cue in parsed] == [
+        (round(start, -1), round(end, -1), text) for start, end, text in shown(transcript)
+    ]
+    assert {(cue.style, cue.name, cue.type) for cue in parsed} <= {("Default", "", "Dialogue")}
+
+
+def test_ass_has_lines_a_speaker_and_no_markup_from_the_text() -> None:
+    (first, second) = spoken((r"{\b1}가,", 0.0, 1.0), (r"\N나", 1.1, 2.0)).words
+    said = Transcript((replace(first, speaker=2), replace(second, speaker=2)), 3600.0)
+    segments = said.segmented(Layout(8, 2))
+    (cue,) = pysubs2.SSAFile.from_string(render_transcript(said, "ass", segments))
+    assert (cue.name, cue.text) == ("화자 2", "\\{\\\u2060b1}가,\\N\\\u2060N나")
+
+
+def read_lyrics(text: str) -> list[tuple[float, str]]:
+    """Return start and text of every line, as FFmpeg reads them."""
+    av = pytest.importorskip("av")
+    with av.open(io.BytesIO(text.encode()), format="lrc") as file:
+        packets = [each for each in file.demux() if each.pts is not None]
+        return [(float(each.pts * each.time_base), bytes(each).decode().strip()) for each in packets]
+
+
+@pytest.mark.parametrize("transcript", [TWO, AWKWARD], ids=["plain", "awkward"])
+def test_ffmpeg_reads_from_lrc_the_segments_that_were_written(transcript: Transcript) -> None:
+    found = [(start, text) for start, text in read_lyrics(render_transcript(transcript, "lrc")) if text]
+    assert found == [(round(each.start, 2), each.text) for each in transcript.segments]
+
+
+def test_a_line_of_lrc_is_cleared_in_a_pause_and_is_not_where_the_next_one_follows_at_once() -> None:
+    assert (
+        render_transcript(TWO, "lrc") == "[00:00.50]안녕하세요 여러분\n[00:01.75]\n[00:03.00]반갑습니다\n[00:03.90]\n"
+    )
+    long = spoken(("가" * 30, 3599.0, 3600.0), ("나" * 30, 3600.0, 3606.5))
+    text = render_transcript(long, "lrc")
+    assert text == f"[59:59.00]{'가' * 30}\n[60:00.00]{'나' * 30}\n[60:06.50]\n"
+    assert render_transcript(NOTHING, "lrc") == ""
 
 
 def test_both_formats_keep_lines_and_words_that_have_several() -> None:

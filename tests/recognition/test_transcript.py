@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from distilhubert_ko.recognition.formats import render_transcript
+from distilhubert_ko.recognition.formats import TRANSCRIPT_FORMATS, render_transcript
 from distilhubert_ko.recognition.transcript import Alternative, Transcript
 from distilhubert_ko.recognition.words import Syllable, Word
 
@@ -48,6 +48,6 @@ def test_a_number_never_spans_a_long_silence_or_two_speakers() -> None:
     assert both.with_digits().text == "삼 층"
 
 
-@pytest.mark.parametrize("form", ["txt", "srt", "vtt", "tsv", "json"])
+@pytest.mark.parametrize("form", TRANSCRIPT_FORMATS)
 def test_every_format_shows_the_digits(form: str) -> None:
     assert "3시 30분" in render_transcript(spoken("세 시 삼십 분").with_digits(), form)

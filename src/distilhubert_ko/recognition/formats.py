@@ -68,6 +68,62 @@ class WebVtt(Format):
         return "\n".join(["WEBVTT\n", *(f"{_cue(each, '.', escape=True)}\n" for each in segments)])
 
 
+ASS_HEADER = """[Script Info]
+ScriptType: v4.00+
+PlayResX: 1920
+PlayResY: 1080
+WrapStyle: 0
+ScaledBorderAndShadow: yes
+
+[V4+ Styles]
+Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, Italic, Underline, \
+StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, Alignment, MarginL, MarginR, MarginV, Encoding
+Style: Default,Malgun Gothic,64,&H00FFFFFF,&H00FFFFFF,&H00000000,&H80000000,0,0,0,0,100,100,0,0,1,3,1,2,60,60,60,129
+
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+"""  # white with a black edge, below and in the middle; 129 is the character set of Hangul
+WORD_JOINER = "\u2060"
+
+
+class AdvancedSubStation(Format):
+    """Advanced SubStation Alpha subtitles, in one style, with the speaker as the name of an event's actor."""
+
+    extension = "ass"
+
+    def render(self, transcript: "Transcript", segments: "Sequence[Segment]") -> str:
+        return ASS_HEADER + "".join(self._event(each) for each in segments)
+
+    @staticmethod
+    def _event(segment: "Segment") -> str:
+        """Return a line of [Events]. As FFmpeg, it breaks up what a player would take for markup."""
+        lines = (line.replace("\\", f"\\{WORD_JOINER}").replace("{", r"\{") for line in segment.lines)
+        text = r"\N".join(lines)
+        hundredths = _hundredths(segment.start), _hundredths(segment.end)
+        times = ",".join(f"{each // 360_000}:{each // 6_000 % 60:02}:{_seconds(each)}" for each in hundredths)
+        name = speaker_label(segment.speaker).removesuffix(": ")
+        return f"Dialogue: 0,{times},Default,{name},0,0,0,,{text}\n"
+
+
+class Lrc(Format):
+    """Lyrics with times: one line per segment. A time without text clears the line where a pause follows it."""
+
+    extension = "lrc"
+
+    def render(self, transcript: "Transcript", segments: "Sequence[Segment]") -> str:
+        lines = []
+        for number, each in enumerate(segments, start=1):
+            lines.append(f"{self._stamp(each.start)}{speaker_label(each.speaker)}{each.text}\n")
+            if number == len(segments) or _hundredths(each.end) < _hundredths(segments[number].start):
+                lines.append(f"{self._stamp(each.end)}\n")
+        return "".join(lines)
+
+    @staticmethod
+    def _stamp(seconds: float) -> str:
+        hundredths = _hundredths(seconds)
+        return f"[{hundredths // 6_000:02}:{_seconds(hundredths)}]"
+
+
 class Tsv(Format):
     """A table of the segments: start and end in whole milliseconds, the speaker if known, and the text."""
 
@@ -173,6 +229,8 @@ FORMATS: dict[str, Format] = {
     "txt": PlainText(),
     "srt": SubRip(),
     "vtt": WebVtt(),
+    "ass": AdvancedSubStation(),
+    "lrc": Lrc(),
     "tsv": Tsv(),
     "json": Json(),
     "textgrid": TextGrid(),
@@ -219,6 +277,15 @@ def _clock(seconds: float, point: str) -> str:
 
 def _milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
+
+
+def _hundredths(seconds: float) -> int:
+    return round(seconds * 100)
+
+
+def _seconds(hundredths: int) -> str:
+    """Return the seconds of a minute with two decimals, as 07.50."""
+    return f"{hundredths // 100 % 60:02}.{hundredths % 100:02}"
 
 
 def _rounded(value: Any) -> Any:
