@@ -14,7 +14,7 @@ from typing import Any
 import typer
 
 from distilhubert_ko.cli.main import app
-from docs import caption_figures, check_figures, figures, gpu_figures
+from docs import call_figures, caption_figures, check_figures, figures, gpu_figures
 from docs.figures import report, table
 
 DOCS = Path(__file__).parent
@@ -142,6 +142,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "gpu-steps": gpu_figures.steps,
         "checkpoint": figures.checkpoint,
     },
+    "docs/transcribing.md": {"calls": call_figures.calls},
     "docs/serving.md": {
         "captions": caption_figures.captions,
         "caption-search": caption_figures.caption_search,
