@@ -20,6 +20,7 @@ from distilhubert_ko.cli.model import card_command, evaluate_command, export_com
 from distilhubert_ko.cli.serve import serve_command
 from distilhubert_ko.cli.speech import align_command, bulk_command, label_command, transcribe_command
 from distilhubert_ko.cli.train import demo_command, distill_command, plan_command, prepare_command, train_command
+from distilhubert_ko.cli.whisper_spellings import WhisperSpelledCommand
 from distilhubert_ko.errors import DistilhubertKoError, reason
 from distilhubert_ko.version import __version__
 
@@ -55,7 +56,7 @@ COMMANDS: dict[str, Callable[..., None]] = {  # in the order of the help
     "demo": demo_command,
 }
 for name, command in COMMANDS.items():
-    app.command(name)(command)
+    app.command(name, cls=WhisperSpelledCommand if command is transcribe_command else None)(command)
 
 
 def _print_version(wanted: bool) -> None:

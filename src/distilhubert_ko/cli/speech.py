@@ -32,6 +32,7 @@ from distilhubert_ko.recognition.formats import (
     Numerals,
     render_transcript,
 )
+from distilhubert_ko.recognition.language_names import is_korean
 
 TrackOption = Annotated[
     int | None,
@@ -68,6 +69,7 @@ def transcribe_command(
     ] = False,
     max_line_width: Annotated[int, typer.Option(min=1, help="Characters in a line of a subtitle.")] = 32,
     max_line_count: Annotated[int, typer.Option(min=1, help="Lines in a subtitle.")] = 1,
+    language: Annotated[str | None, typer.Option(hidden=True)] = None,  # as Whisper's command has it
     channel: Annotated[
         Channel,
         typer.Option(
@@ -123,6 +125,8 @@ def transcribe_command(
         min_silence_duration_ms=vad_min_silence_duration_ms,
         speech_pad_ms=vad_speech_pad_ms,
     )
+    if language is not None and not is_korean(language):
+        raise InputError(f"--language {language}: only Korean is recognised: leave --language out, or give ko")
     if channel == Channel.SPLIT and n_best > 1:
         raise InputError("--n-best has no effect with --channel split: leave out one of them")
     choice = AudioChoice(CHANNELS.get(channel), track)

@@ -4,7 +4,6 @@ https://platform.openai.com/docs/api-reference/audio/createTranscription
 """
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import asdict
 from typing import Annotated, Any, TypeVar
@@ -16,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from distilhubert_ko.audio.channel_names import Channel
 from distilhubert_ko.errors import InputError
 from distilhubert_ko.recognition.formats import Numerals
+from distilhubert_ko.recognition.language_names import is_korean
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.recognition.transcript import Transcript
 from distilhubert_ko.recognition.vad import VadOptions
@@ -38,8 +38,6 @@ from distilhubert_ko.serving.uploads import Uploads
 TRANSCRIPTIONS = "/v1/audio/transcriptions"
 TRANSLATIONS = "/v1/audio/translations"
 MOST_HOTWORDS = 500
-LANGUAGES = ("ko", "kor", "korean")
-"""Names of Korean; a region or a script may follow, as in ko-KR or ko_Hang."""
 
 Result = TypeVar("Result")
 
@@ -184,11 +182,6 @@ def listed_hotwords(text: str) -> list[str]:
     if len(words) > MOST_HOTWORDS:
         raise Refusal(400, f"{len(words)} hot words: give {MOST_HOTWORDS} or fewer", param="hotwords")
     return words
-
-
-def is_korean(language: str) -> bool:
-    """Return whether this is a name of Korean."""
-    return re.split("[-_]", language.strip().lower())[0] in LANGUAGES
 
 
 def _model(known: ModelFacts) -> dict[str, Any]:

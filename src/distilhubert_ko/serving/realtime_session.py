@@ -6,7 +6,8 @@ A field that would change nothing is refused, or is in `NO_EFFECT` and missing f
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from distilhubert_ko.serving.openai_api import MOST_HOTWORDS, is_korean
+from distilhubert_ko.recognition.language_names import is_korean
+from distilhubert_ko.serving.openai_api import MOST_HOTWORDS
 from distilhubert_ko.serving.realtime_audio import FORMS, PCM
 from distilhubert_ko.serving.realtime_turns import TurnOptions
 from distilhubert_ko.serving.refusals import Refusal

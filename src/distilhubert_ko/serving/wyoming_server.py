@@ -24,12 +24,12 @@ from wyoming.info import Describe
 from wyoming.ping import Ping, Pong
 
 from distilhubert_ko.errors import DistilhubertKoError
+from distilhubert_ko.recognition.language_names import is_korean
 from distilhubert_ko.recognition.transcript import Transcript
 from distilhubert_ko.recognition.vad import VadOptions
 from distilhubert_ko.serving.clients import client_name, share_of
 from distilhubert_ko.serving.connections import FRAMES_PER_SECOND, FREE_PIECES, PIECE_BYTES, STUCK_SECONDS
 from distilhubert_ko.serving.model_facts import ModelFacts
-from distilhubert_ko.serving.openai_api import is_korean
 from distilhubert_ko.serving.options import ServerLimits
 from distilhubert_ko.serving.refusals import Refusal, busy_refusal, refusal_of
 from distilhubert_ko.serving.request_log import LOGGER, Journal
