@@ -480,8 +480,9 @@ def fuzz() -> str:
     found = report("serve_fuzz")
     before, after = found["before"], found["after"]
     return (
-        f"{found['attempts']:,} malformed uploads, heads and WebSocket messages were sent. {found['failures']} of them "
-        "led to a server error or left something behind. Before and after the last three quarters of them, the server "
+        f"{found['attempts']:,} malformed uploads, heads, WebSocket messages and Wyoming events were sent. "
+        f"{found['failures']} of them led to a server error or left something behind. "
+        "Before and after the last three quarters of them, the server "
         f"held {before['descriptors']} and {after['descriptors']} descriptors, {before['files']} and {after['files']} "
         f"files, {before['memory'] >> 20} and {after['memory'] >> 20} MiB."
     )

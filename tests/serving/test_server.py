@@ -132,6 +132,21 @@ def test_any_of_the_tokens_opens(closed_server: Running, path: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "opening",
+    [
+        OPENING.replace(b"/v1/audio/stream", b"/v1/audio/stream?" + b"x" * 9000),
+        OPENING[:-2] + b"".join(b"X-%d: y\r\n" % number for number in range(200)) + b"\r\n",
+        OPENING[:-2] + b"X: " + b"y" * 9000 + b"\r\n\r\n",
+    ],
+    ids=["address", "headers", "header"],
+)
+def test_a_websocket_whose_head_is_too_long_is_refused_and_not_kept(open_server: Running, opening: bytes) -> None:
+    with opened(open_server) as connection:
+        connection.sendall(opening)
+        assert answered(connection).startswith("HTTP/1.1 431 ")
+
+
+@pytest.mark.parametrize(
     ("headers", "subprotocols", "status"),
     [
         ({}, None, 401),

@@ -175,6 +175,7 @@ class WebSocketConnection(_Watched, WebSocketsSansIOProtocol):
         super().__init__(*given, **named)
         self._start = self.loop.time()
         self._frames = self._bytes = 0
+        self._asked = False  # whether a whole head has come
 
     def data_received(self, data: bytes) -> None:
         for start in range(0, len(data), SLICE):
@@ -182,6 +183,13 @@ class WebSocketConnection(_Watched, WebSocketsSansIOProtocol):
                 return
             self._bytes += len(data[start : start + SLICE])
             super().data_received(data[start : start + SLICE])
+            if self.conn.handshake_exc and not self._asked:  # a head that is too long: uvicorn would wait for ever
+                self.transport.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n")
+                self.transport.close()
+
+    def handle_connect(self, event: Any) -> None:
+        self._asked = True
+        super().handle_connect(event)
 
     def handle_events(self) -> None:
         self._frames += len(self.conn.events)
