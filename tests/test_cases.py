@@ -87,7 +87,7 @@ def test_a_cue_stands_where_the_audio_of_a_video_is(cases: Path, heard: str) -> 
     assert done.returncode == 0
     subtitles = (cases / "out" / "video_sound_starts_at_4s.srt").read_text(encoding="utf-8")
     assert subtitles.startswith("1\n00:00:04,0")
-    assert heard in subtitles
+    assert heard in subtitles.replace("\n", " ")
 
 
 @trained

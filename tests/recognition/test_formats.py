@@ -28,10 +28,10 @@ from tests.support.transcripts import TWO, spoken
 
 def test_srt_has_hours_and_commas() -> None:
     assert TWO.to_srt() == (
-        "1\n00:00:00,500 --> 00:00:01,750\n안녕하세요 여러분\n\n2\n00:00:03,000 --> 00:00:03,900\n반갑습니다\n"
+        "1\n00:00:00,500 --> 00:00:01,750\n안녕하세요 여러분\n\n2\n00:00:03,000 --> 00:00:04,000\n반갑습니다\n"
     )
-    late = spoken(("끝", 3 * 3600 + 61.5, 3 * 3600 + 61.9996))
-    assert "03:01:01,500 --> 03:01:02,000" in late.to_srt()
+    late = spoken(("끝", 3 * 3600 + 61.5, 3 * 3600 + 62.9996))
+    assert "03:01:01,500 --> 03:01:03,000" in late.to_srt()
 
 
 def test_vtt_has_its_header_full_stops_and_no_markup_from_the_text() -> None:
@@ -41,7 +41,7 @@ def test_vtt_has_its_header_full_stops_and_no_markup_from_the_text() -> None:
 
 
 def test_tsv_has_whole_milliseconds() -> None:
-    assert TWO.to_tsv() == "start\tend\ttext\n500\t1750\t안녕하세요 여러분\n3000\t3900\t반갑습니다\n"
+    assert TWO.to_tsv() == "start\tend\ttext\n500\t1750\t안녕하세요 여러분\n3000\t4000\t반갑습니다\n"
 
 
 def test_json_has_hangul_segments_and_words() -> None:
@@ -95,7 +95,7 @@ AWKWARD = spoken(
     ("7", 7.5, 8.0),
     ("WEBVTT", 9.0, 9.1234),
     ("NOTE", 59.9996, 60.4),
-    ("끝<", 99 * 3600 + 3599.0, 99 * 3600 + 3599.5),
+    ("끝<", 99 * 3600 + 3598.0, 99 * 3600 + 3598.5),
 )
 NOTHING = Transcript((), 1.0)
 
@@ -154,7 +154,7 @@ def test_ffmpeg_reads_from_lrc_the_segments_that_were_written(transcript: Transc
 
 def test_a_line_of_lrc_is_cleared_in_a_pause_and_is_not_where_the_next_one_follows_at_once() -> None:
     assert (
-        render_transcript(TWO, "lrc") == "[00:00.50]안녕하세요 여러분\n[00:01.75]\n[00:03.00]반갑습니다\n[00:03.90]\n"
+        render_transcript(TWO, "lrc") == "[00:00.50]안녕하세요 여러분\n[00:01.75]\n[00:03.00]반갑습니다\n[00:04.00]\n"
     )
     long = spoken(("가" * 30, 3599.0, 3600.0), ("나" * 30, 3600.0, 3606.5))
     text = render_transcript(long, "lrc")
@@ -175,9 +175,9 @@ def test_both_formats_keep_lines_and_words_that_have_several() -> None:
 def test_hours_past_99_have_three_figures() -> None:
     """SubRip's parsers stop at two, WebVTT's do not."""
     late = spoken(("끝", 123 * 3600 + 1.5, 123 * 3600 + 2.0))
-    assert "123:00:01,500 --> 123:00:02,000\n끝\n" in late.to_srt()
+    assert "123:00:01,500 --> 123:00:02,500\n끝\n" in late.to_srt()
     (cue,) = webvtt.from_string(late.to_vtt())
-    assert (cue.start, cue.end) == ("123:00:01.500", "123:00:02.000")
+    assert (cue.start, cue.end) == ("123:00:01.500", "123:00:02.500")
 
 
 # TextGrid

@@ -68,7 +68,7 @@ def test_a_mono_recording_cannot_be_split(transcriber: Transcriber) -> None:
 def test_turns_are_in_order_and_overlapping_speech_is_not_interleaved() -> None:
     assert CALL.dialogue == "화자 1: 여보세요\n화자 2: 안녕하세요 <저>는 학생입니다\n화자 1: 네 말씀하세요"
     assert CALL.text == "여보세요 안녕하세요 <저>는 학생입니다 네 말씀하세요"
-    narrow = CALL.segmented(Layout(max_line_width=5))
+    narrow = CALL.segmented(Layout(5, 1))
     assert [(each.speaker, each.text) for each in narrow] == [
         *((1, "여보세요"), (2, "안녕하세요"), (1, "네"), (1, "말씀하세요"), (2, "<저>는"), (2, "학생입니다"))
     ]
@@ -81,7 +81,7 @@ def test_every_format_names_the_speakers() -> None:
     assert CALL.to_txt().splitlines()[0] == "화자 1: 여보세요"
     assert "\n화자 2: 안녕하세요 <저>는 학생입니다\n" in CALL.to_srt()
     assert "\n<v 화자 2>안녕하세요 &lt;저&gt;는 학생입니다\n" in CALL.to_vtt()
-    assert CALL.to_tsv().splitlines()[:2] == ["start\tend\tspeaker\ttext", "200\t900\t1\t여보세요"]
+    assert CALL.to_tsv().splitlines()[:2] == ["start\tend\tspeaker\ttext", "200\t1200\t1\t여보세요"]
     table = json.loads(CALL.to_json())
     assert [each["speaker"] for each in table["segments"]] == [1, 2, 1]
     assert table["segments"][1]["words"][0]["speaker"] == 2

@@ -143,7 +143,7 @@ def test_each_speaker_of_a_call_has_a_name_in_the_lines_a_row_below_the_sound_an
     assert texts(page, ".words strong") == ["화자 1", "화자 2"]
     rows = dict(page.evaluate("[...lanes.children].map((each) => [each.textContent, each.offsetTop])"))
     assert rows["여보세요"] < rows["네"] == rows["누구세요"]
-    assert downloaded(page, "tsv")[1].splitlines()[1:] == ["0\t600\t1\t여보세요", "200\t1500\t2\t네 누구세요"]
+    assert downloaded(page, "tsv")[1].splitlines()[1:] == ["0\t1000\t1\t여보세요", "200\t1500\t2\t네 누구세요"]
     page.click("#copy")
     until(page, "document.getElementById('copy').dataset.text === 'copied'")
     assert page.evaluate("navigator.clipboard.readText()") == "화자 1: 여보세요\n화자 2: 네 누구세요\n"
@@ -184,7 +184,7 @@ def test_a_recording_is_seen_heard_corrected_and_taken_away(
     name, content = downloaded(page, "srt")
     assert name == recording.with_suffix(".srt").name
     cues = pysubs2.SSAFile.from_string(content, format_="srt")
-    assert " ".join(cue.text for cue in cues).split() == corrected
+    assert " ".join(cue.plaintext for cue in cues).split() == corrected
     assert cues[0].start == round(1000 * answer["words"][0]["start"])
     assert cues[-1].end <= 1000 * SECONDS
     assert all(one.end <= other.start for one, other in itertools.pairwise(cues))

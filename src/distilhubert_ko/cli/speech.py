@@ -67,8 +67,8 @@ def transcribe_command(
     word_timestamps: Annotated[
         bool, typer.Option("--word-timestamps", help="Write one subtitle, or one row, per word.")
     ] = False,
-    max_line_width: Annotated[int, typer.Option(min=1, help="Characters in a line of a subtitle.")] = 32,
-    max_line_count: Annotated[int, typer.Option(min=1, help="Lines in a subtitle.")] = 1,
+    max_line_width: Annotated[int, typer.Option(min=1, help="Characters in a line of a subtitle.")] = 18,
+    max_line_count: Annotated[int, typer.Option(min=1, help="Lines in a subtitle.")] = 2,
     language: Annotated[str | None, typer.Option(hidden=True)] = None,  # as Whisper's command has it
     channel: Annotated[
         Channel,

@@ -7,16 +7,20 @@ from dataclasses import dataclass
 from distilhubert_ko.recognition.words import Word
 
 PAUSE = 0.7  # seconds of silence between words that end a segment
+SHORTEST = 1.0  # seconds that a segment is shown, where there is room
 LONGEST = 7.0  # seconds of a segment
 READABLE = 12.0  # characters a second that a subtitle may ask its reader to read (Netflix's Korean style guide)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The width and height that a subtitle may have, in characters and lines."""
+    """The width and height that a subtitle may have, in characters and lines.
 
-    max_line_width: int = 32
-    max_line_count: int = 1
+    Netflix allows 16 characters in a line of Korean and counts a space as half of one, Korean broadcasters allow 20.
+    """
+
+    max_line_width: int = 18
+    max_line_count: int = 2
 
     def lines(self, words: Sequence[Word]) -> list[str]:
         """Return the words in lines no wider than allowed; a longer word has a line of its own."""
@@ -59,7 +63,8 @@ def split_into_segments(words: Sequence[Word], layout: Layout, seconds: float) -
     """Return the words of a recording of `seconds` in segments, those of each speaker apart, sorted by their starts.
 
     A segment ends at a PAUSE, where `layout` is full, and before LONGEST. One too quick to read stays until it can be
-    read, or until the next one of the same speaker starts.
+    read and for SHORTEST, or until the next one of the same speaker starts. If that comes before SHORTEST, the pause
+    between them ends no segment.
     """
     speakers = dict.fromkeys(word.speaker for word in words)
     lanes = ([word for word in words if word.speaker == speaker] for speaker in speakers)
@@ -73,7 +78,7 @@ def _segments(words: Sequence[Word], layout: Layout, seconds: float) -> list[Seg
     for number, group in enumerate(groups, start=1):
         following = groups[number][0].start if number < len(groups) else seconds
         lines = layout.lines(group)
-        wanted = group[0].start + sum(map(len, lines)) / READABLE
+        wanted = group[0].start + max(SHORTEST, sum(map(len, lines)) / READABLE)
         end = min(max(group[-1].end, min(wanted, following)), group[0].start + LONGEST)
         segments.append(Segment(group[0].start, end, tuple(lines), tuple(group)))
     return segments
@@ -83,7 +88,7 @@ def _groups(words: Sequence[Word], layout: Layout) -> Iterator[list[Word]]:
     group: list[Word] = []
     for word in words:
         if group and (
-            word.start - group[-1].end >= PAUSE
+            (word.start - group[-1].end >= PAUSE and word.start - group[0].start >= SHORTEST)
             or word.end - group[0].start > LONGEST
             or len(layout.lines([*group, word])) > layout.max_line_count
         ):

@@ -68,7 +68,7 @@ class Transcript:
 
     @cached_property
     def segments(self) -> tuple[Segment, ...]:
-        """Segments of one line of at most 32 characters; `segmented` gives others."""
+        """Segments of at most two lines of 18 characters; `segmented` gives others."""
         return self.segmented(Layout())
 
     def segmented(self, layout: Layout) -> tuple[Segment, ...]:

@@ -3,32 +3,36 @@
 // segments. Segments and files are those of recognition/segments.py and formats.py, which a test checks.
 
 const PAUSE = 0.7; // seconds of silence between words that end a segment
+const SHORTEST = 1.0; // seconds that a segment is shown, where there is room
 const LONGEST = 7.0; // seconds per segment
-const WIDTH = 32; // characters per line
+const WIDTH = 18; // characters per line
+const HEIGHT = 2; // lines per segment
 const READABLE = 12.0; // characters per second that a reader of subtitles can follow
 const SPOKEN = 0.2; // seconds per character of an added word
 
 export const textOf = (words) => words.map((each) => each.word).join(" ");
 
-/** Returns segments {first, start, end, words}: words shown together, `first` being the index of the first. */
+/** Returns segments {first, start, end, words, lines}: words shown together, `first` being the index of the first. */
 export function segments(words, duration) {
   const groups = [];
   words.forEach((word, index) => {
     const group = groups.at(-1)?.words;
     const fits = group
       && word.speaker === group[0].speaker
-      && word.start - group.at(-1).end < PAUSE
+      && (word.start - group.at(-1).end < PAUSE || word.start - group[0].start < SHORTEST)
       && word.end - group[0].start <= LONGEST
-      && characters(textOf([...group, word])) <= WIDTH;
+      && inLines([...group, word]).length <= HEIGHT;
     if (fits) group.push(word);
     else groups.push({ first: index, words: [word] });
   });
   return groups.map(({ first, words: group }, number) => {
     const start = group[0].start;
-    const wanted = start + characters(textOf(group)) / READABLE;
+    const lines = inLines(group);
+    const wanted = start + Math.max(SHORTEST, characters(lines.join("")) / READABLE);
     const next = groups.slice(number + 1).find((each) => each.words[0].speaker === group[0].speaker);
     const following = next?.words[0].start ?? duration;
-    return { first, start, end: Math.max(group.at(-1).end, Math.min(wanted, following)), words: group };
+    const end = Math.min(Math.max(group.at(-1).end, Math.min(wanted, following)), start + LONGEST);
+    return { first, start, end, words: group, lines };
   });
 }
 
@@ -67,11 +71,11 @@ export function written(format, words, duration) {
   const shown = segments(words, duration);
   switch (format) {
     case "txt":
-      return shown.map((each) => `${said(each)}\n`).join("");
+      return shown.map((each) => `${label(each)}${textOf(each.words)}\n`).join("");
     case "srt":
-      return shown.map((each, index) => `${index + 1}\n${cue(each, ",")}\n${said(each)}\n`).join("\n");
+      return shown.map((each, index) => `${index + 1}\n${cue(each, ",")}\n${label(each)}${each.lines.join("\n")}\n`).join("\n");
     case "vtt":
-      return ["WEBVTT\n", ...shown.map((each) => `${cue(each, ".")}\n${voice(each)}${escaped(textOf(each.words))}\n`)].join("\n");
+      return ["WEBVTT\n", ...shown.map((each) => `${cue(each, ".")}\n${voice(each)}${escaped(each.lines.join("\n"))}\n`)].join("\n");
     case "tsv":
       return rows(shown).map((row) => `${row.join("\t")}\n`).join("");
     case "json":
@@ -89,11 +93,21 @@ export function clock(seconds, decimals) {
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
 }
 
-const said = ({ words }) => `${words[0].speaker ? `화자 ${words[0].speaker}: ` : ""}${textOf(words)}`;
+const label = ({ words }) => (words[0].speaker ? `화자 ${words[0].speaker}: ` : "");
 
 const voice = ({ words }) => (words[0].speaker ? `<v 화자 ${words[0].speaker}>` : "");
 
 const characters = (text) => [...text].length;
+
+/** Returns words in lines no wider than allowed; a longer word has a line of its own. */
+function inLines(words) {
+  const lines = [words[0].word];
+  for (const { word } of words.slice(1)) {
+    if (characters(lines.at(-1)) + 1 + characters(word) <= WIDTH) lines.push(`${lines.pop()} ${word}`);
+    else lines.push(word);
+  }
+  return lines;
+}
 
 /** Returns pairs of indices of a longest common subsequence. */
 function common(a, b) {
