@@ -21,8 +21,8 @@ class Planted(Listening):
     def __init__(self) -> None:
         super().__init__(None)
 
-    def _probability(self, chunk: np.ndarray) -> float:
-        return float(chunk[0])
+    def _probabilities(self, chunks: np.ndarray) -> np.ndarray:
+        return chunks[:, 0]
 
 
 def wave_of(*probabilities: float) -> np.ndarray:

@@ -32,8 +32,8 @@ MANUAL = {"type": "transcription", "audio": {"input": {"turn_detection": None}}}
 
 
 class HearingLoud(Listening):
-    def _probability(self, chunk: np.ndarray) -> float:
-        return float(np.abs(chunk).max() > 0.01)
+    def _probabilities(self, chunks: np.ndarray) -> np.ndarray:
+        return (np.abs(chunks).max(axis=1) > 0.01).astype(np.float32)
 
 
 class Loud(Everywhere):

@@ -42,8 +42,8 @@ class Running:
 
 
 class HearingAll(Listening):
-    def _probability(self, chunk: np.ndarray) -> float:
-        return 1.0
+    def _probabilities(self, chunks: np.ndarray) -> np.ndarray:
+        return np.ones(len(chunks), np.float32)
 
 
 class Everywhere(SpeechDetector):

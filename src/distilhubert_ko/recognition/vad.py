@@ -18,11 +18,11 @@ from distilhubert_ko.audio.frames import FRAME_STEP, SAMPLE_RATE
 from distilhubert_ko.errors import InputError
 from distilhubert_ko.recognition.windows import SpeechRegion
 
-NETWORK = Path(__file__).parent / "silero" / "silero_vad_16k_op15.onnx"
+NETWORK = Path(__file__).parent / "silero" / "silero_vad_16k_sequence.onnx"
 CHUNK = 512  # samples that get one probability
 _CONTEXT = 64  # samples before a chunk that the network sees again
-_STATE = (2, 1, 128)
-_RATE = np.array(SAMPLE_RATE, np.int64)
+_STATE = (1, 1, 128)
+_MOST = 1024  # chunks a call, which take 10 MB
 _PAUSE = 0.098  # seconds of silence at which a region that grows too long may be cut
 _MILLISECOND = SAMPLE_RATE // 1000  # samples
 
@@ -105,8 +105,8 @@ class Listening:
 
     def __init__(self, session: onnxruntime.InferenceSession):
         self._session = session
-        self._state = np.zeros(_STATE, np.float32)
-        self._seen = np.zeros((1, _CONTEXT + CHUNK), np.float32)
+        self._hidden, self._cell = np.zeros(_STATE, np.float32), np.zeros(_STATE, np.float32)
+        self._context = np.zeros(_CONTEXT, np.float32)
         self._held = np.empty(0, np.float32)
         self.samples = 0
         """Samples that were fed."""
@@ -117,21 +117,24 @@ class Listening:
         self._held = np.concatenate([self._held, block])
         whole = len(self._held) // CHUNK * CHUNK
         chunks, self._held = np.split(self._held, [whole])
-        return np.array([self._probability(chunk) for chunk in chunks.reshape(-1, CHUNK)], np.float32)
+        return self._probabilities(chunks.reshape(-1, CHUNK))
 
     def finish(self) -> NDArray[np.float32]:
-        """Return the probability of the last chunk, if there is a part of one (0 or 1,)."""
+        """Return the probability of the last chunk, if there is a part of one (0 or 1,), padded with silence."""
         rest, self._held = self._held, np.empty(0, np.float32)
-        return np.array([self._probability(rest)] if len(rest) else [], np.float32)
+        return self._probabilities(np.pad(rest, (0, -len(rest) % CHUNK)).reshape(-1, CHUNK))
 
-    def _probability(self, chunk: NDArray[np.float32]) -> float:
-        """Return the probability of the next chunk (up to CHUNK samples,), padded with silence."""
-        self._seen[0, :_CONTEXT] = self._seen[0, -_CONTEXT:]
-        self._seen[0, _CONTEXT:] = 0
-        self._seen[0, _CONTEXT : _CONTEXT + len(chunk)] = chunk
-        given = {"input": self._seen, "state": self._state, "sr": _RATE}
-        probability, self._state = self._session.run(None, given)
-        return float(probability[0, 0])
+    def _probabilities(self, chunks: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the probability of speech in each of the next chunks (chunks, CHUNK)."""
+        found = [np.empty(0, np.float32)]
+        for first in range(0, len(chunks), _MOST):
+            part = chunks[first : first + _MOST]
+            before = np.concatenate([self._context[None], part[:-1, -_CONTEXT:]])
+            given = {"input": np.concatenate([before, part], axis=1), "h": self._hidden, "c": self._cell}
+            probabilities, self._hidden, self._cell = self._session.run(None, given)
+            self._context = part[-1, -_CONTEXT:]
+            found.append(probabilities)
+        return np.concatenate(found)
 
 
 def speech_regions(probabilities: NDArray[np.float32], samples: int, options: VadOptions) -> list[SpeechRegion]:
