@@ -216,6 +216,8 @@ class Training:
     the last ones. The others are beside them, in the folder `last` or `best`."""
     blank_evaluations: int = 2
     """Stop with advice after this many evaluations in a row in which the model outputs nothing."""
+    report_to: tuple[Literal["wandb", "mlflow"], ...] = ()
+    """Where losses and error rates go beside TensorBoard, as Transformers reports them; each has to be installed."""
 
     def __post_init__(self) -> None:
         _require_one_or_more(

@@ -1,11 +1,13 @@
 """Transformers' TrainingArguments for a recipe, and the precision that the machine can train in."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from transformers import TrainingArguments
 
 from distilhubert_ko import recipe
+from distilhubert_ko.errors import TrainingError
 
 
 def training_precision(training: recipe.Training) -> str:
@@ -21,7 +23,10 @@ def training_precision(training: recipe.Training) -> str:
 def training_arguments(
     training: recipe.Training, folder: Path, precision: str, workers: int, metric: str
 ) -> TrainingArguments:
-    """Return the arguments for [training], with checkpoints in `folder`. The best one has the lowest `metric`."""
+    """Return the arguments for [training], with checkpoints in `folder`. The best one has the lowest `metric`.
+
+    Raises TrainingError where a service of `report_to` is not installed.
+    """
     arguments = TrainingArguments(
         output_dir=str(folder),
         learning_rate=training.learning_rate,
@@ -51,7 +56,15 @@ def training_arguments(
         dataloader_pin_memory=torch.cuda.is_available(),
         remove_unused_columns=False,
         label_names=["labels"],
-        report_to="none",
+        report_to=_reporters(training) or "none",
+        run_name=folder.parent.name,
     )
     arguments._n_gpu = min(arguments.n_gpu, 1)  # several are for several ranks; DataParallel would average wrongly
     return arguments
+
+
+def _reporters(training: recipe.Training) -> list[str]:
+    for name in training.report_to:
+        if find_spec(name) is None:
+            raise TrainingError(f"training.report_to has {name}, which is not installed: pip install {name}")
+    return [*training.report_to]

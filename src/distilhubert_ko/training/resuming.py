@@ -16,7 +16,7 @@ from distilhubert_ko.training.callbacks import EarlyStopping
 
 logger = logging.getLogger(__name__)
 
-FREE = {"name", "license"}
+FREE = {"name", "license", "training.report_to"}
 """Keys that change nothing in what is learnt."""
 OPTIMIZER = {
     *("training.learning_rate", "training.head_learning_rate", "training.weight_decay", "training.adam_betas"),
