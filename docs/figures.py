@@ -445,9 +445,9 @@ def checkpoint() -> str:
 
 
 def load() -> str:
-    """Return the tables of benchmarks/serve_load.py for a narrow network and for DistilHuBERT's width."""
-    narrow, full = _load("serve_load"), _load("serve_load_full")
-    return f"A narrow network:\n\n{narrow}\n\nDistilHuBERT's full width, with random weights:\n\n{full}"
+    """Return the tables of benchmarks/serve_load.py for the demo's network and for korean-small."""
+    demo, small = _load("serve_load"), _load("serve_load_small")
+    return f"The demo's network:\n\n{demo}\n\nkorean-small with its language model:\n\n{small}"
 
 
 def _load(name: str) -> str:
