@@ -584,3 +584,15 @@ def test_the_facts_are_those_of_the_server(visit: Visit, address: str) -> None:
     assert shown["Size"] == f"{facts['size_bytes'] / 1e6:.1f} MB"
     assert ("Character error rate" in shown) == (facts["cer"] is not None)
     assert re.fullmatch(r"[\d,.]+ × real time", shown["Speed"])
+
+
+@pytest.mark.parametrize(
+    ("corpus", "synthetic"),
+    [("synthetic:demo#dev", True), ("synthetic:demo#dev + zeroth#test", False), ("zeroth#test", False)],
+)
+def test_synthetic_speech_is_said_in_words_beside_its_error_rate(visit: Visit, corpus: str, synthetic: bool) -> None:
+    limits = {"upload_bytes": 1e8, "audio_seconds": 60}
+    facts = {"id": "demo", "cer": 0.02, "cer_corpus": corpus, "limits": limits}
+    page = visit(lambda page: page.route("**/v1/model_facts", lambda route: route.fulfill(json=facts)), locale="en-US")
+    page.wait_for_selector("#facts dd")
+    assert (corpus in page.inner_text("#facts"), "synthetic speech" in page.inner_text("#facts")) == (True, synthetic)

@@ -7,7 +7,7 @@ export function showFacts(list, facts) {
   const rows = [
     ["factModel", facts.id, (value) => value],
     ["factCer", facts.cer, (value) => `${(100 * value).toFixed(2)}%`],
-    ["factCorpus", facts.cer_corpus, (value) => value],
+    ["factCorpus", facts.cer_corpus, (corpus) => (isSynthetic(corpus) ? ["synthetic", { corpus }] : corpus)],
     ["factUnits", facts.units, (value) => [value]],
     ["factSize", facts.size_bytes, (value) => ["megabytes", { size: (value / 1e6).toFixed(1) }]],
     ["factParameters", facts.parameters, (value) => [
@@ -24,6 +24,9 @@ export function showFacts(list, facts) {
       .map(([key, value, shown]) => row(key, shown(value))),
   );
 }
+
+/** Returns whether all parts of a corpus are synthetic speech. */
+const isSynthetic = (corpus) => corpus.split(" + ").every((part) => part.startsWith("synthetic:"));
 
 /** Adds a fact; `content` is plain text, or the key of a text with its values. */
 function row(key, content) {

@@ -80,6 +80,10 @@ const TEXTS = {
   factModel: ["이름", "Name"],
   factCer: ["글자 오류율(CER)", "Character error rate"],
   factCorpus: ["평가 데이터", "Measured on"],
+  synthetic: [
+    "{corpus} (합성 음성이므로, 사람의 말에서는 오류가 더 많습니다)",
+    "{corpus} (synthetic speech, so people's speech has more errors)",
+  ],
   factUnits: ["단위", "Units"],
   factSize: ["크기", "Size"],
   factParameters: ["매개변수", "Parameters"],
