@@ -69,16 +69,16 @@ def test_the_page_may_ask_its_own_host_alone() -> None:
 def test_what_stands_in_for_the_server_has_the_form_of_what_it_replaces() -> None:
     files = web.page_files()
     served = resources.files("distilhubert_ko.serving").joinpath("web")
-    imports = re.findall(r'import \{ ([^}]+) \} from "\./(server|job)\.js"', "".join(files.values()))
-    assert {module for _, module in imports} == {"server", "job"}
+    imports = re.findall(r'import \{ ([^}]+) \} from "\./(server|job|answer)\.js"', "".join(files.values()))
+    assert {module for _, module in imports} == {"server", "job", "answer"}
     for names, module in imports:
         for name in names.split(", "):
             assert re.search(
                 rf"^export (?:async )?(?:class|function|const) {name}\b", files[f"{module}.js"], re.MULTILINE
             )
     (here,), (there,) = (
-        re.findall(r"^  constructor\((.+)\) \{$", content, re.MULTILINE)
-        for content in (files["job.js"], served.joinpath("job.js").read_text(encoding="utf-8"))
+        re.findall(r"\banswer\((.+)\) \{$", content, re.MULTILINE)
+        for content in (files["answer.js"], served.joinpath("answer.js").read_text(encoding="utf-8"))
     )
     assert here == there
 
