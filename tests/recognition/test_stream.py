@@ -17,6 +17,7 @@ from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.recognition.transcript import Transcript
 from distilhubert_ko.recognition.words import WORD_GAP, Word
 from tests.support.model import SYLLABLES, clip
+from tests.support.streams import check_chunks_change_nothing
 
 SECOND = SAMPLE_RATE
 
@@ -76,14 +77,7 @@ def transcriber(exported: Path) -> Transcriber:
 
 @pytest.mark.parametrize("size", [1, 160, 1601, 8000])
 def test_the_size_of_the_chunks_changes_nothing(transcriber: Transcriber, size: int) -> None:
-    wave = clip(4 * SECOND + 123)
-    live, at_once = transcriber.stream(), transcriber.stream()
-    for start in range(0, len(wave), size):
-        live.feed(wave[start : start + size])
-    at_once.feed(wave)
-    found = live.finish()
-    assert found == at_once.finish()
-    assert len(found.words) > 3
+    check_chunks_change_nothing(transcriber, clip(4 * SECOND + 123), size)
 
 
 def test_final_text_only_grows_and_no_final_word_is_lost(transcriber: Transcriber) -> None:

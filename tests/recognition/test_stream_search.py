@@ -19,6 +19,7 @@ from distilhubert_ko.recognition.words import Word
 from tests.decoding.test_live import Remembering
 from tests.recognition.test_stream import RUNS, SECOND, Planted, wave_of
 from tests.support.model import SYLLABLES, clip
+from tests.support.streams import check_chunks_change_nothing
 
 HOT = ["하하타"]
 SPACE = SYLLABLES.delimiter_id
@@ -41,14 +42,7 @@ def searching(exported: Path, tmp_path_factory: pytest.TempPathFactory, request:
 
 @pytest.mark.parametrize("size", [160, 1601])
 def test_any_chunks_give_the_same_words(searching: Transcriber, size: int) -> None:
-    wave = clip(3 * SECOND + 123)
-    live, at_once = searching.stream(), searching.stream()
-    for start in range(0, len(wave), size):
-        live.feed(wave[start : start + size])
-    at_once.feed(wave)
-    found = live.finish()
-    assert found == at_once.finish()
-    assert len(found.words) > 3
+    check_chunks_change_nothing(searching, clip(3 * SECOND + 123), size)
 
 
 def test_final_words_never_change_and_the_text_only_grows(searching: Transcriber) -> None:

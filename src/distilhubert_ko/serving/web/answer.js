@@ -6,7 +6,7 @@ import { transcribe } from "./server.js";
 const TRIES = 5; // attempts of a request to a busy server
 const PATIENCE = 5; // seconds until the next attempt, unless the server says
 
-/** Returns the words and the duration of a recording. Sends `options` as fields of the form. Retries while it is busy. */
+/** Returns the words and the duration of a recording. `options` are fields of the form. Retries while it is busy. */
 export async function answer(blob, name, options, signal) {
   status("uploading", { percent: 0 });
   for (let tries = 1; ; tries++) {
