@@ -270,12 +270,12 @@ def test_the_keyboard_alone_reaches_everything(visit: Visit, recording: Path) ->
     upload(page, recording)
     page.evaluate("document.activeElement.blur()")
     reached = []
-    for _ in range(21):
+    for _ in range(23):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.id || document.activeElement.textContent"))
         assert page.evaluate("document.activeElement.matches(':focus-visible')")
     controls = "korean english file record captions digits split hotwords play speed zoom-out zoom-fit zoom-in".split()
-    controls += "wave TXT SRT VTT TSV JSON copy".split()
+    controls += "wave TXT SRT VTT ASS LRC TSV JSON copy".split()
     assert reached[: len(controls) + 1] == [*controls, "가가가"]
     page.locator(".word").first.focus()
     for key, word in {"ArrowRight": "나나나", "End": "하하하", "ArrowLeft": "파파파", "Home": "가가가"}.items():

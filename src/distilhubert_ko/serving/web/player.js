@@ -9,7 +9,8 @@ import { peaks } from "./waveform.js";
 const at = (id) => document.getElementById(id);
 const LEFT_ALONE = 3000; // ms after manual scrolling during which playback does not scroll
 const TYPES = {
-  txt: "text/plain", srt: "application/x-subrip", vtt: "text/vtt", tsv: "text/tab-separated-values", json: "application/json",
+  txt: "text/plain", srt: "application/x-subrip", vtt: "text/vtt", ass: "text/x-ssa", lrc: "application/x-lrc",
+  tsv: "text/tab-separated-values", json: "application/json",
 };
 
 export class Player {

@@ -9,6 +9,22 @@ const WIDTH = 18; // characters per line
 const HEIGHT = 2; // lines per segment
 const READABLE = 12.0; // characters per second that a reader of subtitles can follow
 const SPOKEN = 0.2; // seconds per character of an added word
+const WORD_JOINER = "\u2060";
+const ASS_HEADER = `[Script Info]
+ScriptType: v4.00+
+PlayResX: 1920
+PlayResY: 1080
+WrapStyle: 0
+ScaledBorderAndShadow: yes
+
+[V4+ Styles]
+Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, Italic, Underline, \
+StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, Alignment, MarginL, MarginR, MarginV, Encoding
+Style: Default,Malgun Gothic,64,&H00FFFFFF,&H00FFFFFF,&H00000000,&H80000000,0,0,0,0,100,100,0,0,1,3,1,2,60,60,60,129
+
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+`;
 
 export const textOf = (words) => words.map((each) => each.word).join(" ");
 
@@ -76,6 +92,10 @@ export function written(format, words, duration) {
       return shown.map((each, index) => `${index + 1}\n${cue(each, ",")}\n${label(each)}${each.lines.join("\n")}\n`).join("\n");
     case "vtt":
       return ["WEBVTT\n", ...shown.map((each) => `${cue(each, ".")}\n${voice(each)}${escaped(each.lines.join("\n"))}\n`)].join("\n");
+    case "ass":
+      return ASS_HEADER + shown.map(event).join("");
+    case "lrc":
+      return shown.map(lyric).join("");
     case "tsv":
       return rows(shown).map((row) => `${row.join("\t")}\n`).join("");
     case "json":
@@ -93,9 +113,11 @@ export function clock(seconds, decimals) {
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
 }
 
-const label = ({ words }) => (words[0].speaker ? `화자 ${words[0].speaker}: ` : "");
+const name = ({ words }) => (words[0].speaker ? `화자 ${words[0].speaker}` : "");
 
-const voice = ({ words }) => (words[0].speaker ? `<v 화자 ${words[0].speaker}>` : "");
+const label = (segment) => (name(segment) ? `${name(segment)}: ` : "");
+
+const voice = (segment) => (name(segment) ? `<v ${name(segment)}>` : "");
 
 const characters = (text) => [...text].length;
 
@@ -136,11 +158,42 @@ function spread(typed, start, end) {
   });
 }
 
+/** Returns the nearest whole number, and the even one of two, as Python does. */
+function rounded(number) {
+  const near = Math.round(number);
+  return near - number === 0.5 && near % 2 ? near - 1 : near;
+}
+
+const milliseconds = (seconds) => rounded(seconds * 1000);
+
+const hundredths = (seconds) => rounded(seconds * 100);
+
+const two = (value) => String(Math.floor(value)).padStart(2, "0");
+
 function stamp(seconds, point) {
-  const milliseconds = Math.round(seconds * 1000);
-  const two = (value) => String(Math.floor(value)).padStart(2, "0");
-  const [hours, minutes, whole] = [milliseconds / 3600000, (milliseconds / 60000) % 60, (milliseconds / 1000) % 60];
-  return `${two(hours)}:${two(minutes)}:${two(whole)}${point}${String(milliseconds % 1000).padStart(3, "0")}`;
+  const time = milliseconds(seconds);
+  const [hours, minutes, whole] = [time / 3600000, (time / 60000) % 60, (time / 1000) % 60];
+  return `${two(hours)}:${two(minutes)}:${two(whole)}${point}${String(time % 1000).padStart(3, "0")}`;
+}
+
+/** Returns the seconds of a minute with two decimals, as 07.50. */
+const inMinute = (time) => `${two((time / 100) % 60)}.${two(time % 100)}`;
+
+/** Returns a line of ASS's events. It breaks up what a player would take for markup. */
+function event(segment) {
+  const times = [segment.start, segment.end].map(hundredths);
+  const clocks = times.map((time) => `${Math.floor(time / 360000)}:${two((time / 6000) % 60)}:${inMinute(time)}`);
+  const lines = segment.lines.map((line) => line.replaceAll("\\", `\\${WORD_JOINER}`).replaceAll("{", "\\{"));
+  return `Dialogue: 0,${clocks.join(",")},Default,${name(segment)},0,0,0,,${lines.join("\\N")}\n`;
+}
+
+/** Returns a segment's line of LRC, and a time without text where a pause follows. */
+function lyric(segment, index, shown) {
+  const [start, end] = [segment.start, segment.end].map(hundredths);
+  const mark = (time) => `[${two(time / 6000)}:${inMinute(time)}]`;
+  const line = `${mark(start)}${label(segment)}${textOf(segment.words)}\n`;
+  const pause = index === shown.length - 1 || end < hundredths(shown[index + 1].start);
+  return pause ? `${line}${mark(end)}\n` : line;
 }
 
 const cue = ({ start, end }, point) => `${stamp(start, point)} --> ${stamp(end, point)}`;
@@ -149,7 +202,6 @@ const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").
 
 function rows(shown) {
   const known = shown.some(({ words }) => words[0].speaker);
-  const milliseconds = (seconds) => Math.round(seconds * 1000);
   const of = ({ start, end, words }) =>
     [milliseconds(start), milliseconds(end), ...(known ? [words[0].speaker] : []), textOf(words)];
   return [["start", "end", ...(known ? ["speaker"] : []), "text"], ...shown.map(of)];
@@ -157,13 +209,13 @@ function rows(shown) {
 
 /** Returns JSON as the server's verbose_json. */
 function table(words, shown, duration) {
-  const rounded = (seconds) => Math.round(seconds * 1000) / 1000;
-  const times = ({ start, end }) => ({ start: rounded(start), end: rounded(end) });
+  const exact = (seconds) => milliseconds(seconds) / 1000;
+  const times = ({ start, end }) => ({ start: exact(start), end: exact(end) });
   const by = ({ speaker }) => (speaker ? { speaker } : {});
   return {
     task: "transcribe",
     language: "ko",
-    duration: rounded(duration),
+    duration: exact(duration),
     text: textOf(words),
     words: words.map((each) => ({ word: each.word, ...times(each), probability: each.probability, ...by(each) })),
     segments: shown.map((each, id) => ({ id, ...times(each), text: textOf(each.words), ...by(each.words[0]) })),
