@@ -14,7 +14,7 @@ from unittest import mock
 
 import torch
 
-from checks.gpu_stand_in import CheckError, NotThereError, Scale, recipe_models, save_teacher, write_corpus
+from checks.gpu_stand_in import CheckError, NotThereError, Scale, corpus, recipe_models, save_teacher
 from distilhubert_ko import model_folder, recipe
 from distilhubert_ko.training import finetune
 from distilhubert_ko.training.checkpoints import CHECKPOINTS, checkpoint_folder, last_whole_checkpoint
@@ -57,10 +57,7 @@ def watched(stop_after: int | None = None) -> Iterator[Watch]:
 
 def stand_in(name: str, scale: Scale, folder: Path, steps: int, changes: dict[str, Any]) -> recipe.Recipe:
     """Return a recipe of the project on stand-in speech for about `steps`, with a checkpoint half way."""
-    corpus = folder / "speech"
-    data = recipe.Data(train=f"manifest:{corpus}/train.jsonl", eval=f"manifest:{corpus}/dev.jsonl")
-    if not corpus.exists():
-        write_corpus(corpus, scale)
+    data = corpus(folder / "speech", scale)
     config = recipe.load_recipe(recipe.find_recipe(name))
     an_epoch = math.ceil(scale.clips / config.training.total_train_batch_size)
     epochs = max(1, round(steps / an_epoch))
@@ -137,7 +134,7 @@ def check_fp16(scale: Scale, folder: Path, found: dict[str, Any]) -> None:
         raise NotThereError("Transformers trains in fp16 on a GPU alone")
     out = folder / "fp16"
     with mock.patch.object(torch.cuda, "is_bf16_supported", return_value=False):
-        check_zeroth(scale, folder, found, out.name, 2 * scale.short_steps)
+        check_zeroth(scale, folder, found, out.name, scale.short_steps)
     half, end = (
         scaler_state(checkpoint)
         for checkpoint in sorted(

@@ -1,13 +1,15 @@
 """What checks/gpu.py runs on: how much of everything, speech that costs nothing, and networks with random weights."""
 
 import dataclasses
-import json
+import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import soundfile
 import torch
 from transformers import WhisperConfig, WhisperForConditionalGeneration
@@ -23,6 +25,7 @@ from distilhubert_ko.training.clips import collate
 SYLLABLES = [chr(0xAC00 + 9 * number) for number in range(1200)]  # about as many as Zeroth-Korean's transcripts have
 SYLLABLE = SAMPLE_RATE // 5  # samples
 EVALUATED = 16  # clips
+SHARDS = 3  # files of each split
 UNDROPPED = {f"{where}_dropout": 0.0 for where in ("hidden", "attention", "activation", "feat_proj", "final")}
 UNMASKED = {"mask_time_prob": 0.0, "mask_feature_prob": 0.0}
 SHORT = {"lr_scheduler_warmup_steps": 2, "head_only_steps": 0}
@@ -56,8 +59,8 @@ class Scale:
     """What differs from zeroth.toml's own [training]."""
     short: dict[str, Any] = dataclasses.field(default_factory=lambda: SHORT)
     """What differs from a recipe's [training] in the other runs."""
-    short_steps: int = 10
-    """Of each other run, about."""
+    short_steps: int = 50
+    """Of each other run, about, even."""
     timed: int = 10
     """Steps that are timed, of each kind."""
     batches: tuple[int, int] = (16, 32)
@@ -111,17 +114,30 @@ def random_clips(count: int, seconds: tuple[float, float], seed: int) -> list[tu
     return clips
 
 
-def write_corpus(folder: Path, scale: Scale) -> recipe.Data:
-    """Write WAV files and manifests of training and evaluation, and return a recipe's [data] for them."""
-    for name, count, seed in (("train", scale.clips, 1), ("dev", EVALUATED, 2)):
-        (folder / name).mkdir(parents=True)
-        lines = []
-        for number, (wave, written) in enumerate(random_clips(count, scale.seconds, seed)):
-            path = f"{name}/{number}.wav"
-            soundfile.write(folder / path, wave, SAMPLE_RATE, subtype="PCM_16")
-            lines.append({"audio_filepath": path, "text": written, "duration": len(wave) / SAMPLE_RATE})
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    return recipe.Data(train=f"manifest:{folder}/train.jsonl", eval=f"manifest:{folder}/dev.jsonl")
+def corpus(folder: Path, scale: Scale) -> recipe.Data:
+    """Return a recipe's [data] of training and test speech in `folder`, written unless it is there.
+
+    It lies as Zeroth-Korean does on the Hub: WAV files and texts in shards of parquet, a third of them in each.
+    """
+    for name, count, seed in (("train", scale.clips, 1), ("test", EVALUATED, 2)):
+        if not [*folder.glob(f"data/{name}-*")]:
+            clips = random_clips(count, scale.seconds, seed)
+            size = math.ceil(count / SHARDS)
+            for shard in range(SHARDS):
+                path = folder / f"data/{name}-{shard:05}-of-{SHARDS:05}.parquet"
+                write_shard(path, clips[shard * size : (shard + 1) * size])
+    return recipe.Data(train=f"hub:{folder}#train", eval=f"hub:{folder}#test")
+
+
+def write_shard(path: Path, clips: list[tuple[np.ndarray, str]]) -> None:
+    """Write waves (samples,) and their texts as `datasets` writes audio and text."""
+    audio = []
+    for wave, _ in clips:
+        content = io.BytesIO()
+        soundfile.write(content, wave, SAMPLE_RATE, format="WAV", subtype="PCM_16")
+        audio.append({"bytes": content.getvalue(), "path": None})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pyarrow.parquet.write_table(pyarrow.table({"audio": audio, "text": [written for _, written in clips]}), path)
 
 
 def tokenizer() -> Tokenizer:
