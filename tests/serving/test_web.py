@@ -1,84 +1,42 @@
-"""The page in a real browser: recordings, words in time with them, corrections, files and live captions.
+"""The page in a real browser: recordings in, live captions, and what goes wrong. test_web_editor.py has the editor.
 
 The words of the tiny model are not Korean, so no test depends on them.
 """
 
 import io
-import itertools
 import json
 import re
 import wave
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
-import pysubs2
 import pytest
 import soundfile
-import webvtt
 
 from distilhubert_ko.audio.frames import SAMPLE_RATE
-from tests.support.web import SPEECH, peaks, until
+from tests.support.web import (
+    SPEECH,
+    TRANSCRIPTIONS,
+    WAYS,
+    Visit,
+    answered,
+    answering,
+    downloaded,
+    fits,
+    saying,
+    texts,
+    until,
+    upload,
+)
 
 if TYPE_CHECKING:
     from playwright import sync_api
 
 
-Visit = Callable[..., "sync_api.Page"]
-TRANSCRIPTIONS = "**/v1/audio/transcriptions"
 EVIL = "<img/src=x/onerror=alert(1)>"
-SECONDS = len(SPEECH) / SAMPLE_RATE
 PIECE = SAMPLE_RATE // 5
-WAYS = [
-    pytest.param({"locale": "ko-KR", "color_scheme": "light", "viewport": {"width": 1200, "height": 900}}, id="ko"),
-    pytest.param(
-        {"locale": "en-US", "color_scheme": "dark", "viewport": {"width": 390, "height": 844}, "has_touch": True},
-        id="en-phone",
-    ),
-]
-
-
-def upload(page: "sync_api.Page", recording: Path) -> dict[str, Any]:
-    """Return the server's response once its words are in the page."""
-    with page.expect_response(TRANSCRIPTIONS) as response:
-        page.set_input_files("#file", recording)
-    page.wait_for_selector(".word")
-    return response.value.json()
-
-
-def answered(words: list[str], probability: float = 0.9, seconds: float = SECONDS) -> dict[str, Any]:
-    """Return a response of the server with these words, in equal parts of the time."""
-    step = seconds / len(words)
-    times = [{"start": round(i * step, 3), "end": round((i + 0.9) * step, 3)} for i in range(len(words))]
-    listed = [{"word": word, **each, "probability": probability} for word, each in zip(words, times, strict=True)]
-    return {"task": "transcribe", "language": "ko", "duration": seconds, "text": " ".join(words), "words": listed}
-
-
-def answering(*answers: dict[str, Any]) -> Callable[["sync_api.Page"], None]:
-    """Return a preparation of a page whose server gives these responses in turn, and then the last one again."""
-    left = list(answers)
-
-    def answer(route: "sync_api.Route") -> None:
-        route.fulfill(**(left.pop(0) if len(left) > 1 else left[0]))
-
-    return lambda page: page.route(TRANSCRIPTIONS, answer)
-
-
-def saying(*words: str, probability: float = 0.9) -> dict[str, Any]:
-    return {"json": answered(list(words), probability)}
-
-
-def texts(page: "sync_api.Page", selector: str = ".word") -> list[str]:
-    return page.locator(selector).all_text_contents()  # lines out of view have no inner text
-
-
-def downloaded(page: "sync_api.Page", form: str) -> tuple[str, str]:
-    """Return the name and content of the file."""
-    with page.expect_download() as download:
-        page.click(f"[data-format={form}]")
-    return download.value.suggested_filename, download.value.path().read_text(encoding="utf-8")
 
 
 def sound(folder: Path, seconds: int) -> Path:
@@ -96,11 +54,6 @@ def likeness(part: np.ndarray, loop: np.ndarray) -> float:
 
     energies = products(loop**2, np.ones(len(part))) * np.sum(part**2)
     return float(np.max(products(loop, part) / np.sqrt(energies)))
-
-
-def fits(page: "sync_api.Page") -> bool:
-    """Return whether nothing is wider than the window."""
-    return page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
 # A recording
@@ -130,82 +83,6 @@ def test_what_the_page_asks_of_the_server_is_what_was_chosen(visit: Visit, recor
     assert texts(page) == ["5,300원"]
 
 
-def test_each_speaker_of_a_call_has_a_name_in_the_lines_a_row_below_the_sound_and_a_place_in_the_files(
-    visit: Visit, recording: Path
-) -> None:
-    answer = answered(["여보세요", "네", "누구세요"])
-    for word, (speaker, start) in zip(answer["words"], [(1, 0.0), (2, 0.2), (2, 0.9)], strict=True):
-        word.update(speaker=speaker, start=start, end=start + 0.6)
-    page = visit(answering({"json": answer}))
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.set_input_files("#file", recording)
-    page.wait_for_selector(".word")
-    assert texts(page, ".words strong") == ["화자 1", "화자 2"]
-    rows = dict(page.evaluate("[...lanes.children].map((each) => [each.textContent, each.offsetTop])"))
-    assert rows["여보세요"] < rows["네"] == rows["누구세요"]
-    assert downloaded(page, "tsv")[1].splitlines()[1:] == ["0\t1000\t1\t여보세요", "200\t1500\t2\t네 누구세요"]
-    page.click("#copy")
-    until(page, "document.getElementById('copy').dataset.text === 'copied'")
-    assert page.evaluate("navigator.clipboard.readText()") == "화자 1: 여보세요\n화자 2: 네 누구세요\n"
-    page.select_option("#speed", "1.5")
-    assert page.evaluate("audio.playbackRate") == 1.5
-
-
-@pytest.mark.parametrize("options", WAYS)
-def test_a_recording_is_seen_heard_corrected_and_taken_away(
-    visit: Visit, recording: Path, options: dict[str, Any]
-) -> None:
-    page = visit(**options)
-    assert page.get_attribute("html", "lang") == options["locale"][:2]
-    answer = upload(page, recording)
-    words = [each["word"] for each in answer["words"]]
-    assert len(words) > 3
-    assert texts(page) == words
-    assert fits(page)
-
-    chosen = answer["words"][2]
-    page.locator(".word").nth(2).click()
-    assert page.evaluate("audio.currentTime") >= chosen["start"]
-    until(page, "(start) => audio.currentTime > start && !audio.paused", chosen["start"])
-    page.keyboard.press("Space")
-    assert page.evaluate("audio.paused")
-    page.evaluate("(time) => { audio.currentTime = time }", (chosen["start"] + chosen["end"]) / 2)
-    page.wait_for_selector(".word.now")
-    assert texts(page, ".word.now") == [chosen["word"]]
-    assert texts(page, "#lanes .now") in ([chosen["word"]], [])  # a narrow window may have no room for it
-
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("F2")
-    page.keyboard.type("고친 말")
-    page.keyboard.press("Enter")
-    corrected = [*words[:3], "고친", "말", *words[4:]]
-    assert texts(page) == corrected
-    assert fits(page)
-    name, content = downloaded(page, "srt")
-    assert name == recording.with_suffix(".srt").name
-    cues = pysubs2.SSAFile.from_string(content, format_="srt")
-    assert " ".join(cue.plaintext for cue in cues).split() == corrected
-    assert cues[0].start == round(1000 * answer["words"][0]["start"])
-    assert cues[-1].end <= 1000 * SECONDS
-    assert all(one.end <= other.start for one, other in itertools.pairwise(cues))
-
-    shown = json.loads(downloaded(page, "json")[1])
-    assert [each["word"] for each in shown["words"]] == corrected
-    replaced = answer["words"][3]
-    first, second = shown["words"][3:5]
-    assert (first["start"], second["end"]) == (replaced["start"], replaced["end"])
-    assert first["end"] == second["start"] == pytest.approx((2 * replaced["end"] + replaced["start"]) / 3, abs=0.002)
-    assert [each for each in shown["words"] if each["probability"] is not None] == answer["words"][:3] + answer[
-        "words"
-    ][4:]
-    cues = webvtt.from_string(downloaded(page, "vtt")[1])
-    assert " ".join(cue.text for cue in cues).split() == corrected
-    assert downloaded(page, "txt")[1].split() == corrected
-
-    page.keyboard.press("Control+z")
-    assert texts(page) == words
-
-
 def test_a_recording_can_be_dropped_anywhere(visit: Visit) -> None:
     page = visit(answering(saying("가", "나")))
     page.evaluate("""() => {
@@ -218,95 +95,6 @@ def test_a_recording_can_be_dropped_anywhere(visit: Visit) -> None:
     }""")
     page.wait_for_selector(".word")
     assert page.inner_text("#name") == "떨어진.wav"
-
-
-def test_words_stand_below_their_sound(visit: Visit, recording: Path) -> None:
-    page = visit(viewport={"width": 1200, "height": 900}, expected="willReadFrequently")
-    answer = upload(page, recording)
-    width = page.evaluate("track.clientWidth")
-    places = dict(page.evaluate("[...lanes.children].map((each) => [each.textContent, each.offsetLeft])"))
-    starts = {each["word"]: each["start"] for each in answer["words"]}
-    assert len(places) > 3
-    for word, x in places.items():
-        if sum(each["word"] == word for each in answer["words"]) == 1:
-            assert x == pytest.approx(starts[word] / SECONDS * width, abs=2), word
-    until(page, "document.getElementById('length').textContent !== '0:00.0'")
-    inked = """() => [...Array(60).keys()].map((part) => {
-        const [x, wide] = [part * wave.width / 60, wave.width / 60];
-        const pixels = wave.getContext("2d").getImageData(x, 0, wide, wave.height).data;
-        return pixels.reduce((sum, value, index) => sum + (index % 4 === 3 && value > 0), 0);
-    })"""
-    loudness = [peaks(part / 10, (part + 1) / 10) for part in range(60)]
-    assert np.corrcoef(page.evaluate(inked), loudness)[0, 1] > 0.9
-
-
-def test_a_line_is_corrected_and_what_is_not_wanted_is_left(visit: Visit, recording: Path) -> None:
-    page = visit(answering(saying("가", "나", "다", "라")))
-    upload(page, recording)
-    page.locator(".edit").first.click()
-    page.keyboard.press("Control+a")
-    page.keyboard.type("가 바다 나 다")
-    page.keyboard.press("Escape")
-    assert texts(page) == ["가", "나", "다", "라"]
-    page.locator(".edit").first.click()
-    line = page.locator("textarea").input_value()
-    page.keyboard.press("Control+a")
-    page.keyboard.type(line.replace("나", "").replace("다", "바다 다"))
-    page.keyboard.press("Enter")
-    assert "나" not in texts(page)
-    assert texts(page)[:3] == ["가", "바다", "다"]
-    page.locator(".word").first.dblclick()
-    page.keyboard.press("Delete")
-    page.keyboard.press("Enter")
-    assert texts(page)[:2] == ["바다", "다"]
-    for _ in range(2):
-        page.click("#undo")
-    assert texts(page) == ["가", "나", "다", "라"]
-    assert page.is_disabled("#undo")
-
-
-def test_the_keyboard_alone_reaches_everything(visit: Visit, recording: Path) -> None:
-    page = visit(answering(saying(*(3 * each for each in "가나다라마바사아자차카타파하"))))  # two lines
-    upload(page, recording)
-    page.evaluate("document.activeElement.blur()")
-    reached = []
-    for _ in range(23):
-        page.keyboard.press("Tab")
-        reached.append(page.evaluate("document.activeElement.id || document.activeElement.textContent"))
-        assert page.evaluate("document.activeElement.matches(':focus-visible')")
-    controls = "korean english file record captions digits split hotwords play speed zoom-out zoom-fit zoom-in".split()
-    controls += "wave TXT SRT VTT ASS LRC TSV JSON copy".split()
-    assert reached[: len(controls) + 1] == [*controls, "가가가"]
-    page.locator(".word").first.focus()
-    for key, word in {"ArrowRight": "나나나", "End": "하하하", "ArrowLeft": "파파파", "Home": "가가가"}.items():
-        page.keyboard.press(key)
-        assert page.evaluate("document.activeElement.textContent") == word
-    page.keyboard.press("ArrowDown")
-    assert page.evaluate("document.activeElement.closest('li') === segments.children[1]")
-    page.focus("#wave")
-    page.keyboard.press("End")
-    assert page.evaluate("audio.currentTime") == pytest.approx(SECONDS, abs=0.01)
-    page.keyboard.press("ArrowLeft")
-    assert float(page.get_attribute("#wave", "aria-valuenow") or 0) == pytest.approx(SECONDS - 1, abs=0.1)
-
-
-def test_words_that_are_likely_wrong_are_marked_for_eyes_and_for_ears(visit: Visit, recording: Path) -> None:
-    page = visit(answering(saying("나무", probability=0.42)), locale="en-US")
-    upload(page, recording)
-    word = page.locator(".word")
-    assert "dotted" in word.evaluate(
-        "(each) => getComputedStyle(each).textDecorationLine + getComputedStyle(each).textDecorationStyle"
-    )
-    assert (word.get_attribute("title"), word.get_attribute("aria-label")) == (
-        "Confidence 42 %",
-        "나무, confidence 42 %",
-    )
-    page.click("#korean")
-    assert (word.get_attribute("title"), word.get_attribute("aria-label")) == ("확신도 42%", "나무, 확신도 42%")
-    word.dblclick()
-    page.keyboard.type("바다")
-    page.keyboard.press("Enter")
-    assert page.locator(".word").get_attribute("title") is None
 
 
 def test_text_of_the_server_is_never_taken_for_markup(visit: Visit, recording: Path) -> None:
@@ -323,17 +111,6 @@ def test_text_of_the_server_is_never_taken_for_markup(visit: Visit, recording: P
     assert "&lt;img" in downloaded(page, "vtt")[1]
 
 
-def test_what_the_browser_cannot_play_has_a_transcript_all_the_same(visit: Visit, tmp_path: Path) -> None:
-    page = visit(answering(saying("가", "나")))
-    strange = tmp_path / "strange.amr"
-    strange.write_bytes(b"#!AMR\n" + bytes(100))
-    upload(page, strange)
-    page.wait_for_selector("#no-sound:not([hidden])")
-    assert page.is_disabled("#play")
-    assert texts(page, "#lanes button") == ["가", "나"]
-    assert downloaded(page, "txt") == ("strange.txt", "가 나\n")
-
-
 def test_the_language_stays_chosen(visit: Visit) -> None:
     page = visit(locale="ko-KR")
     assert page.inner_text("h1") == "한국어 받아쓰기"
@@ -341,28 +118,6 @@ def test_the_language_stays_chosen(visit: Visit) -> None:
     page.reload()
     assert (page.inner_text("h1"), page.get_attribute("html", "lang")) == ("Korean speech to text", "en")
     assert "Korean speech to text" in page.title()
-
-
-def test_corrections_are_not_lost_unasked(visit: Visit, recording: Path) -> None:
-    page = visit(answering(saying("가", "나")))
-    upload(page, recording)
-    page.locator(".word").first.dblclick()
-    page.keyboard.type("다")
-    page.keyboard.press("Enter")
-    asked: list[str] = []
-
-    def refuse(dialog: "sync_api.Dialog") -> None:
-        asked.append(dialog.message)
-        dialog.dismiss()
-
-    page.on("dialog", refuse)
-    page.set_input_files("#file", recording)
-    assert len(asked) == 1
-    assert texts(page) == ["다", "나"]
-    downloaded(page, "txt")
-    upload(page, recording)
-    assert len(asked) == 1
-    assert texts(page) == ["가", "나"]
 
 
 # The microphone

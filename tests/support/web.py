@@ -4,7 +4,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -26,6 +26,16 @@ QUIET = (
 PATIENCE = 120_000  # ms; a busy machine is no reason to fail
 SPEECH = clip(6 * SAMPLE_RATE)
 """What the tests upload; the tiny model hears words in it."""
+SECONDS = len(SPEECH) / SAMPLE_RATE
+TRANSCRIPTIONS = "**/v1/audio/transcriptions"
+WAYS = [
+    pytest.param({"locale": "ko-KR", "color_scheme": "light", "viewport": {"width": 1200, "height": 900}}, id="ko"),
+    pytest.param(
+        {"locale": "en-US", "color_scheme": "dark", "viewport": {"width": 390, "height": 844}, "has_touch": True},
+        id="en-phone",
+    ),
+]
+Visit = Callable[..., "sync_api.Page"]
 
 
 @pytest.fixture(scope="session")
@@ -122,3 +132,49 @@ def peaks(start: float, end: float, wave: np.ndarray = SPEECH) -> float:
     """The largest sample between two times, in seconds."""
     part = np.abs(wave[int(start * SAMPLE_RATE) : int(end * SAMPLE_RATE)])
     return float(part.max()) if len(part) else 0.0
+
+
+def upload(page: "sync_api.Page", recording: Path) -> dict[str, Any]:
+    """Return the server's response once its words are in the page."""
+    with page.expect_response(TRANSCRIPTIONS) as response:
+        page.set_input_files("#file", recording)
+    page.wait_for_selector(".word")
+    return response.value.json()
+
+
+def answered(words: list[str], probability: float = 0.9, seconds: float = SECONDS) -> dict[str, Any]:
+    """Return a response of the server with these words, in equal parts of the time."""
+    step = seconds / len(words)
+    times = [{"start": round(i * step, 3), "end": round((i + 0.9) * step, 3)} for i in range(len(words))]
+    listed = [{"word": word, **each, "probability": probability} for word, each in zip(words, times, strict=True)]
+    return {"task": "transcribe", "language": "ko", "duration": seconds, "text": " ".join(words), "words": listed}
+
+
+def answering(*answers: dict[str, Any]) -> Callable[["sync_api.Page"], None]:
+    """Return a preparation of a page whose server gives these responses in turn, and then the last one again."""
+    left = list(answers)
+
+    def answer(route: "sync_api.Route") -> None:
+        route.fulfill(**(left.pop(0) if len(left) > 1 else left[0]))
+
+    return lambda page: page.route(TRANSCRIPTIONS, answer)
+
+
+def saying(*words: str, probability: float = 0.9) -> dict[str, Any]:
+    return {"json": answered(list(words), probability)}
+
+
+def texts(page: "sync_api.Page", selector: str = ".word") -> list[str]:
+    return page.locator(selector).all_text_contents()  # lines out of view have no inner text
+
+
+def downloaded(page: "sync_api.Page", form: str) -> tuple[str, str]:
+    """Return the name and content of the file."""
+    with page.expect_download() as download:
+        page.click(f"[data-format={form}]")
+    return download.value.suggested_filename, download.value.path().read_text(encoding="utf-8")
+
+
+def fits(page: "sync_api.Page") -> bool:
+    """Return whether nothing is wider than the window."""
+    return page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
