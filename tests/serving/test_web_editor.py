@@ -5,6 +5,7 @@ The words of the tiny model are not Korean, so no test depends on them.
 
 import itertools
 import json
+import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -169,12 +170,12 @@ def test_the_keyboard_alone_reaches_everything(visit: Visit, recording: Path) ->
     upload(page, recording)
     page.evaluate("document.activeElement.blur()")
     reached = []
-    for _ in range(23):
+    for _ in range(24):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.id || document.activeElement.textContent"))
         assert page.evaluate("document.activeElement.matches(':focus-visible')")
     controls = "korean english file record captions digits split hotwords play speed zoom-out zoom-fit zoom-in".split()
-    controls += "wave TXT SRT VTT ASS LRC TSV JSON copy".split()
+    controls += "wave TXT SRT VTT ASS LRC TSV JSON copy search-open".split()
     assert reached[: len(controls) + 1] == [*controls, "가가가"]
     page.locator(".word").first.focus()
     for key, word in {"ArrowRight": "나나나", "End": "하하하", "ArrowLeft": "파파파", "Home": "가가가"}.items():
@@ -228,3 +229,125 @@ def test_corrections_are_not_lost_unasked(visit: Visit, recording: Path) -> None
     upload(page, recording)
     assert len(asked) == 1
     assert texts(page) == ["가", "나"]
+
+
+# Find and replace
+
+
+SAID = ["나는", "한강에", "갔다", "ABC", "한강은", "넓다", "abc", "나는", "한강에", "산다"]
+MARKED = """() => ["found", "found-now"].map((name) => [...CSS.highlights.get(name)].map((each) => {
+    const range = document.createRange();
+    range.setStart(each.startContainer, each.startOffset);
+    range.setEnd(each.endContainer, each.endOffset);
+    return range.toString();
+}))"""
+
+
+def searching(page: "sync_api.Page", recording: Path) -> "sync_api.Page":
+    upload(page, recording)
+    page.locator("#search-open").focus()
+    page.keyboard.press("Enter")
+    return page
+
+
+@pytest.mark.parametrize("options", WAYS)
+def test_a_text_is_found_across_words_and_gone_to_with_the_keyboard(
+    visit: Visit, recording: Path, options: dict[str, Any]
+) -> None:
+    page = searching(visit(answering(saying(*SAID)), **options), recording)
+    page.keyboard.type(unicodedata.normalize("NFD", "는 한강"))
+    assert page.inner_text("#found") == "1/2"
+    assert page.evaluate(MARKED) == [["는 한강"], ["는 한강"]]
+    for key, count in [("Enter", "2/2"), ("Enter", "1/2"), ("Shift+Enter", "2/2")]:
+        page.keyboard.press(key)
+        assert page.inner_text("#found") == count
+    assert page.get_attribute("#found-told", "role") == "status"
+    told = page.inner_text("#found-told")
+    assert told.startswith({"ko": "2개 중 2번째: ", "en": "2 of 2: "}[options["locale"][:2]])
+    assert "나는 한강에" in told
+    page.keyboard.press("ControlOrMeta+a")
+    page.keyboard.type("abc")
+    assert page.evaluate(MARKED) == [["abc"], ["ABC"]]  # from the top again
+    assert fits(page)
+    page.keyboard.press("Escape")
+    assert page.is_hidden("#search")
+    assert page.evaluate("document.activeElement.textContent") == "ABC"
+    assert page.evaluate(MARKED) == [[], []]
+
+
+def test_a_replacement_is_a_correction_and_all_at_once_are_one(visit: Visit, recording: Path) -> None:
+    page = searching(visit(answering(saying(*SAID))), recording)
+    before = json.loads(downloaded(page, "json")[1])["words"]
+    page.fill("#find", "한강")
+    page.fill("#replacement", "한강한강")
+    page.keyboard.press("Enter")
+    assert texts(page) == [*SAID[:1], "한강한강에", *SAID[2:]]
+    assert page.inner_text("#found") == "3/4"  # it goes on behind what it wrote
+    page.click("#undo")
+    page.fill("#replacement", "큰 강")
+    page.click("#replace-all")
+    assert " ".join(texts(page)) == " ".join(SAID).replace("한강", "큰 강")
+    assert page.inner_text("#found") == page.inner_text("#found-told") == "3개를 바꿨습니다"
+    after = json.loads(downloaded(page, "json")[1])["words"]
+    assert [each for each in after if each["probability"] is not None] == [
+        each for each in before if "한강" not in each["word"]
+    ]
+    assert (after[1]["start"], after[2]["end"]) == (before[1]["start"], before[1]["end"])
+    page.click("#undo")
+    assert texts(page) == SAID
+    assert page.is_disabled("#undo")
+
+
+def test_what_is_nowhere_is_told_and_changes_nothing(visit: Visit, recording: Path) -> None:
+    page = searching(visit(answering(saying(*SAID)), locale="en-US"), recording)
+    page.keyboard.type("바다")
+    assert page.inner_text("#found") == page.inner_text("#found-told") == "No matches"
+    for button in ("#find-next", "#find-previous", "#replace", "#replace-all"):
+        page.click(button)
+        assert page.inner_text("#found-told") == "No matches"
+    assert texts(page) == SAID
+    assert page.is_disabled("#undo")
+    page.fill("#find", " ")
+    assert page.inner_text("#found") == ""
+
+
+def test_an_enter_that_ends_a_syllable_is_no_command(visit: Visit, recording: Path) -> None:
+    page = searching(visit(answering(saying(*SAID))), recording)
+    page.fill("#find", "한강")
+    for field in ("find", "replacement"):
+        for key in ("Enter", "Escape"):
+            page.evaluate(
+                """([id, key]) => document.getElementById(id).dispatchEvent(
+                    new KeyboardEvent("keydown", { key, isComposing: true, bubbles: true }))""",
+                [field, key],
+            )
+    assert (page.inner_text("#found"), texts(page)) == ("1/3", SAID)
+
+
+def test_the_marks_follow_a_correction_and_end_with_the_recording(visit: Visit, recording: Path) -> None:
+    page = searching(visit(answering(saying(*SAID))), recording)
+    page.fill("#find", "한강")
+    page.locator(".word").nth(1).dblclick()
+    page.keyboard.type("남산에")
+    page.keyboard.press("Enter")
+    assert page.inner_text("#found") == "1/2"
+    assert page.evaluate(MARKED) == [["한강"], ["한강"]]
+    page.click("#undo")
+    assert page.inner_text("#found") == "1/3"
+    downloaded(page, "txt")
+    upload(page, recording)
+    assert page.is_hidden("#search")
+    assert page.evaluate(MARKED) == [[], []]
+
+
+def test_a_match_far_down_is_scrolled_to_below_what_covers_the_lines(visit: Visit, recording: Path) -> None:
+    page = searching(visit(answering(saying(*60 * SAID, "바다", *60 * SAID))), recording)
+    page.keyboard.type("바다")
+    places = "[found, document.querySelector('.player')].map((each) => each.getBoundingClientRect().bottom)"
+    page.evaluate("window.found = [...CSS.highlights.get('found-now')][0].startContainer.parentElement")
+    bottom, covered = page.evaluate(places)
+    assert covered < bottom < page.viewport_size["height"]
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    page.keyboard.press("Enter")
+    bottom, covered = page.evaluate(places)
+    assert covered < bottom - 20 < page.viewport_size["height"]

@@ -234,6 +234,43 @@ def test_one_changed_word_has_the_times_of_the_word_before(page: "sync_api.Page"
     assert result[1] == {"word": "너머", "start": 1, "end": 1.5, "probability": None}
 
 
+def test_what_is_found_in_the_lines_is_what_a_search_of_their_text_finds_and_replaces(page: "sync_api.Page") -> None:
+    script = """async (cases) => {
+        const [{ segments }, { matches, replaced }] = await Promise.all(
+            ["transcript", "matches"].map((name) => import(`/static/${name}.js`)));
+        return cases.map(([words, seconds, query, text]) => {
+            const found = matches(segments(words, seconds), query);
+            const shown = found.map(({ head, tail }) => {
+                const part = words.slice(head.word, tail.word + 1).map((each) => each.word);
+                part.push(part.pop().slice(0, tail.offset));
+                return part.join(" ").slice(head.offset);
+            });
+            return [shown, found.map(({ before }) => before), replaced(words, found, text, seconds)];
+        });
+    }"""
+    random_ = random.Random(4)
+    cases, expected = [], []
+    for _ in range(80):
+        words, seconds = made(random_, random_.randint(1, 40))
+        query = "".join(random_.choices(["가", "나", "A", "각", "\\", "{", " "], k=random_.randint(1, 3)))
+        text = random_.choice(["", "새", "새 말", "가", " "])
+        if query.strip():
+            lines = [f" {each.text} " for each in Transcript(tuple(words), seconds).segments]
+            pattern = re.compile(re.escape(re.sub(" +", " ", query)), re.IGNORECASE)
+            found = [each.group().strip() for line in lines for each in pattern.finditer(line)]
+            expected.append((found, " ".join(pattern.sub(lambda _, text=text: text, line) for line in lines).split()))
+            cases.append([listed(words), seconds, query, text])
+    assert sum(len(found) > 1 for found, _ in expected) > 10
+    for (words, seconds, *_), (found, text), result in zip(cases, expected, page.evaluate(script, cases), strict=True):
+        shown, before, after = result
+        assert (shown, [each["word"] for each in after]) == (found, text)
+        assert before == sorted(set(before))
+        assert all(each in words for each in after if each["probability"] is not None)
+        times = [time for each in after for time in (each["start"], each["end"])]
+        assert times == pytest.approx(sorted(times), abs=1e-9)
+        assert not times or times[-1] <= seconds + 1e-9
+
+
 @pytest.mark.parametrize(
     ("seconds", "decimals", "shown"),
     [(0, 0, "0:00"), (59.96, 1, "0:59.9"), (61, 0, "1:01"), (3725.25, 1, "1:02:05.2"), (5.1, 1, "0:05.1")],

@@ -8,11 +8,11 @@ const PEN = "M4 20l1-4L16.5 4.5l3 3L8 19zM14 7l3 3";
 
 export class Editor {
   /**
-   * Calls `play` with seconds, `moved` with the word that gets the focus, `editing` when a field opens, and `changed`
-   * after each correction.
+   * Calls `play` with seconds, `moved` with the word that gets the focus, `editing` when a field opens, `rendered` when
+   * the lines are new, and `changed` after each correction.
    */
-  constructor(list, { play, moved, editing, changed }) {
-    Object.assign(this, { list, play, moved, editing, changed });
+  constructor(list, { play, moved, editing, rendered, changed }) {
+    Object.assign(this, { list, play, moved, editing, rendered, changed });
     this.lines = []; // {words, first, start, item, buttons}
     this.buttons = []; // one per word
     this.now = this.stop = -1; // the word being spoken, and the one that the Tab key reaches
@@ -73,6 +73,7 @@ export class Editor {
     this.buttons = this.lines.flatMap((line) => line.buttons);
     this.words = words;
     this.setStop(0);
+    this.rendered();
   }
 
   line({ start, words }) {
@@ -128,6 +129,12 @@ export class Editor {
       if (pen(at)) pen(at).tabIndex = order;
     }
     this.stop = index;
+  }
+
+  /** Scrolls to a word, which the Tab key then reaches. */
+  reveal(index) {
+    this.setStop(index);
+    this.buttons[index].scrollIntoView({ block: "nearest" });
   }
 
   /** Focuses a word, or the last one if there are fewer. */
@@ -188,7 +195,7 @@ export class Editor {
     };
     field.addEventListener("blur", () => close(field.value, false));
     field.addEventListener("keydown", (event) => {
-      if (event.isComposing || event.keyCode === 229) return; // this Enter ends a syllable in the input method, not the correction
+      if (composes(event)) return;
       if (!["Enter", "Escape"].includes(event.key)) return;
       event.preventDefault();
       close(event.key === "Enter" ? field.value : content, true);
@@ -202,6 +209,9 @@ export class Editor {
     this.changed();
   }
 }
+
+/** Returns whether a key is for the input method, as an Enter that ends a syllable. */
+export const composes = (event) => event.isComposing || event.keyCode === 229;
 
 function button(kind, content) {
   const element = document.createElement("button");

@@ -2,6 +2,7 @@
 
 import { Editor } from "./editor.js";
 import { say, text } from "./language.js";
+import { Search } from "./search.js";
 import { Timeline } from "./timeline.js";
 import { clock, written } from "./transcript.js";
 import { peaks } from "./waveform.js";
@@ -27,8 +28,16 @@ export class Player {
       play: (time) => this.playFrom(time),
       moved: ({ start }) => this.timeline.reveal(start),
       editing: () => this.audio.pause(),
+      rendered: () => this.search?.refresh(),
       changed: () => this.corrected(),
     });
+    this.search = new Search(this.editor, ({ start }) => {
+      this.touched = performance.now();
+      this.timeline.reveal(start);
+    });
+    new ResizeObserver(([{ target }]) => {
+      target.parentElement.style.setProperty("--player", `${target.offsetHeight}px`); // what covers the lines
+    }).observe(document.querySelector(".player"));
     for (const event of ["play", "pause"]) this.audio.addEventListener(event, () => this.showState());
     for (const event of ["seeked", "ended"]) this.audio.addEventListener(event, () => this.tick());
     this.audio.addEventListener("loadedmetadata", () => {
@@ -98,6 +107,7 @@ export class Player {
     this.audio.load(); // releases the recording
     this.timeline.clear(0);
     this.editor.show([], 0);
+    this.search.setOpen(false);
     this.unsaved = false;
     this.duration = 0;
     at("editor").hidden = true;
