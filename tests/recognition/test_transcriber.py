@@ -50,11 +50,21 @@ def test_the_words_that_are_told_on_the_way_begin_the_text(exported: Path, secon
     assert len(found.text) - len(" ".join(told)) < 40  # the last word may always go on
 
 
-def test_a_search_tells_no_words_on_the_way(exported: Path) -> None:
-    told: list[str] = []
-    searching = Transcriber(exported, threads=1, n_best=2)
-    assert searching(clip(25 * SAMPLE_RATE), on_text=told.append).text
-    assert told == []
+@pytest.mark.parametrize(
+    ("options", "numerals"), [({"n_best": 2}, "words"), ({"hotwords": ["하하타"]}, "words"), ({"n_best": 2}, "digits")]
+)
+def test_a_search_tells_on_the_way_what_all_its_hypotheses_begin_with(
+    exported: Path, options: dict[str, Any], numerals: str
+) -> None:
+    told: list[tuple[str, float]] = []
+    text: list[str] = []
+    searching = Transcriber(exported, threads=1, numerals=numerals, **options)
+    wave = clip(40 * SAMPLE_RATE)
+    found = searching(wave, on_text=text.append, on_progress=lambda seconds: told.append((" ".join(text), seconds)))
+    assert found == searching(wave)
+    assert all(f"{found.text} ".startswith(f"{each} ") for each, _ in told if each)
+    assert [seconds for _, seconds in told] == [18, 34, pytest.approx(40, abs=0.1)]
+    assert told[-1][0] or numerals == "digits"  # the tones have no pause
 
 
 def test_audio_at_another_rate_is_resampled(transcriber: Transcriber) -> None:

@@ -58,16 +58,17 @@ def test_json_is_the_default_and_has_the_offline_text(client: openai.OpenAI, exp
     assert answer.usage.seconds == 4
 
 
-def test_numbers_come_in_digits_on_request_and_never_in_a_stream(server: Running, expected: Transcript) -> None:
-    def answer(**fields: str) -> httpx2.Response:
-        data = {"model": "m", **fields}
-        return httpx2.post(f"{server.url}/v1/audio/transcriptions", files={"file": FILE}, data=data, timeout=60)
+@pytest.mark.parametrize("stream", [False, True])
+def test_numbers_come_in_digits_on_request(client: openai.OpenAI, expected: Transcript, stream: bool) -> None:
+    def text(numerals: str) -> str:
+        answer = client.audio.transcriptions.create(
+            file=FILE, model="m", stream=stream, extra_body={"numerals": numerals}
+        )
+        return [*answer][-1].text if stream else answer.text
 
-    assert answer(numerals="digits").json()["text"] == expected.with_digits().text
-    refused = answer(numerals="digits", stream="true")
-    assert refused.status_code == 400
-    assert "set stream to false" in refused.json()["error"]["message"]
-    assert answer(numerals="roman").status_code in (400, 422)
+    assert text("digits") == expected.with_digits().text
+    with pytest.raises(openai.BadRequestError, match="'digits'"):
+        text("roman")
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -130,6 +131,35 @@ def test_the_parts_of_a_stream_make_the_offline_text(client: openai.OpenAI, serv
     assert (len(deltas) > 2) == (seconds > 20)
 
 
+def test_a_stream_of_verbose_json_says_how_far_it_is_and_ends_with_all_of_that_format(
+    client: openai.OpenAI, server: Running
+) -> None:
+    file = ("a.wav", wav(clip(45 * SAMPLE_RATE)))
+    options = {"response_format": "verbose_json", "timestamp_granularities": ["word"]}
+    plain = client.audio.transcriptions.create(file=file, model="m", **options)
+    *deltas, last = client.audio.transcriptions.create(file=file, model="m", stream=True, **options)
+    assert {each.type for each in deltas} == {"transcript.text.delta"}
+    assert "".join(each.delta for each in deltas) == last.text == plain.text
+    seconds = [each.seconds for each in deltas]
+    assert seconds == sorted(seconds)
+    assert (0 < seconds[0] < 20, seconds[-1]) == (True, pytest.approx(45, abs=0.1))
+    assert {each.duration for each in deltas} == {45.0} == {plain.duration, last.duration}
+    assert last.words == [each.model_dump() for each in plain.words]
+    assert last.type == "transcript.text.done"
+
+
+def test_a_stream_of_two_speakers_says_how_far_it_is_and_has_the_text_at_its_end(client: openai.OpenAI) -> None:
+    call = ("a.wav", wav(np.stack([clip(30 * SAMPLE_RATE), clip(30 * SAMPLE_RATE, 1)], axis=1)))
+    fields = {"file": call, "model": "m", "response_format": "verbose_json", "extra_body": {"channel": "split"}}
+    plain = client.audio.transcriptions.create(**fields)
+    *deltas, last = client.audio.transcriptions.create(**fields, stream=True)
+    assert [each.delta for each in deltas if each.delta] == [plain.text] == [last.text]
+    assert last.segments == [each.model_dump() for each in plain.segments]
+    seconds = [each.seconds for each in deltas]
+    assert seconds == sorted(seconds)
+    assert (0 < seconds[0] < 15, seconds[-1], deltas[0].duration) == (True, 30, 30)
+
+
 def test_a_client_that_leaves_a_stream_frees_what_it_held(client: openai.OpenAI, server: Running) -> None:
     file = ("a.wav", wav(clip(200 * SAMPLE_RATE)))
     events = client.audio.transcriptions.create(file=file, model="m", stream=True)
@@ -152,8 +182,9 @@ def test_what_goes_wrong_at_once_in_a_stream_has_its_status(
 
 
 def test_what_goes_wrong_later_in_a_stream_is_an_event(client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def broken(*given: object, on_text: Callable[[str], None], **options: object) -> None:
+    async def broken(*given: object, on_text: Callable, on_progress: Callable, **options: object) -> None:
         on_text("말")
+        on_progress(1.0)
         await asyncio.sleep(0.1)
         raise UnavailableError("the server is shutting down")
 
@@ -282,7 +313,12 @@ def test_a_silent_clip_has_an_empty_text_in_every_format(client: openai.OpenAI) 
         ({"extra_body": {"channel": "split"}}, "one channel", "file"),
         ({"extra_body": {"channel": "right"}}, "no channel 2", "file"),
         ({"extra_body": {"channel": "middle"}}, "'mix'", "channel"),
-        ({"extra_body": {"channel": "split"}, "stream": True}, "stream to false", "channel"),
+        ({"extra_body": {"channel": "split"}, "stream": True}, "one channel", "file"),
+        (
+            {"extra_body": {"channel": "split"}, "response_format": "diarized_json", "stream": True},
+            "stream to false",
+            "response_format",
+        ),
         ({"file": ("a.wav", b"")}, "empty", "file"),
         ({"file": ("a.wav", b"no audio at all")}, "audio", "file"),
         ({"file": ("a.flac", TRUNCATED)}, "truncated", "file"),

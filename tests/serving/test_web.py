@@ -26,6 +26,7 @@ from tests.support.web import (
     downloaded,
     fits,
     saying,
+    streamed,
     texts,
     until,
     upload,
@@ -64,7 +65,7 @@ def test_what_the_page_asks_of_the_server_is_what_was_chosen(visit: Visit, recor
 
     def answer(route: "sync_api.Route") -> None:
         asked.append(route.request.post_data_buffer or b"")
-        route.fulfill(json=answered(["5,300원"]))
+        route.fulfill(**streamed(answered(["5,300원"])))
 
     def upload_again() -> str:
         page.set_input_files("#file", recording)

@@ -1,5 +1,6 @@
 """Headless Chromium before a running server: what the tests of the page stand on."""
 
+import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -139,7 +140,7 @@ def upload(page: "sync_api.Page", recording: Path) -> dict[str, Any]:
     with page.expect_response(TRANSCRIPTIONS) as response:
         page.set_input_files("#file", recording)
     page.wait_for_selector(".word")
-    return response.value.json()
+    return json.loads(response.value.text().split("data: ")[-1])  # of the last event
 
 
 def answered(words: list[str], probability: float = 0.9, seconds: float = SECONDS) -> dict[str, Any]:
@@ -151,13 +152,23 @@ def answered(words: list[str], probability: float = 0.9, seconds: float = SECOND
 
 
 def answering(*answers: dict[str, Any]) -> Callable[["sync_api.Page"], None]:
-    """Return a preparation of a page whose server gives these responses in turn, and then the last one again."""
+    """Return a preparation of a page whose server gives these responses in turn, and then the last one again.
+
+    Those without an error are the last event of a stream.
+    """
     left = list(answers)
 
     def answer(route: "sync_api.Route") -> None:
-        route.fulfill(**(left.pop(0) if len(left) > 1 else left[0]))
+        given = left.pop(0) if len(left) > 1 else left[0]
+        route.fulfill(**given if "status" in given else streamed(given["json"]))
 
     return lambda page: page.route(TRANSCRIPTIONS, answer)
+
+
+def streamed(*events: dict[str, Any]) -> dict[str, Any]:
+    """Return a response with server-sent events."""
+    body = "".join(f"data: {json.dumps(event, ensure_ascii=False)}\n\n" for event in events)
+    return {"body": body, "content_type": "text/event-stream"}
 
 
 def saying(*words: str, probability: float = 0.9) -> dict[str, Any]:

@@ -6,7 +6,7 @@ is 0 unless told otherwise. Sections cited below are of Graves, Fernández, Gome
 ICML 2006.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -32,6 +32,13 @@ class Token:
     score: float
 
 
+OnTokens = Callable[[Sequence[Token], int], None]
+"""Receives the first tokens of a matrix, which stay what they are, and the number of frames that they come from.
+
+A next frame may prolong the last one.
+"""
+
+
 def greedy(log_probs: NDArray[np.floating], blank: int = 0) -> list[Token]:
     """Return the best path (section 3.2): the likeliest id in every frame, repeats collapsed, blanks removed.
 
@@ -50,16 +57,21 @@ def greedy(log_probs: NDArray[np.floating], blank: int = 0) -> list[Token]:
     return _tokens(log_probs, path[starts].tolist(), starts.tolist(), ends.tolist())
 
 
-def greedy_pieces(pieces: Iterable[NDArray[np.floating]], blank: int = 0) -> list[Token]:
+def greedy_pieces(
+    pieces: Iterable[NDArray[np.floating]], blank: int = 0, on_tokens: OnTokens | None = None
+) -> list[Token]:
     """Return what `greedy` gives for a matrix that comes in pieces (frames, vocabulary), one at a time in memory.
 
-    A run that continues across the joint of two pieces is one token, as it is in the whole matrix.
+    A run that continues across the joint of two pieces is one token, as it is in the whole matrix. After each piece,
+    `on_tokens` receives all tokens so far.
     """
     tokens: list[Token] = []
     done = 0
     for piece in pieces:
         extend_tokens(tokens, piece, done, blank)
         done += len(piece)
+        if on_tokens:
+            on_tokens(tokens, done)
     return tokens
 
 

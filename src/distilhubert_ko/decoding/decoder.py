@@ -88,18 +88,23 @@ class Decoder:
         """True where the best path is the answer, as for any beam without a language model and hot words."""
         return self._scorer is None and self.options.n_best == 1
 
-    def decode(self, pieces: Iterable[NDArray[np.floating]]) -> list[Hypothesis]:
+    def decode(self, pieces: Iterable[NDArray[np.floating]], on_tokens: ctc.OnTokens | None = None) -> list[Hypothesis]:
         """Return hypotheses of a matrix (frames, vocabulary) that comes in pieces: one or more, the best first.
 
-        No two have the same text.
+        No two have the same text. After each piece, `on_tokens` receives the tokens with which all of them begin.
         """
         if self.greedy:
-            tokens = ctc.greedy_pieces(pieces, self._tokenizer.blank_id)
+            tokens = ctc.greedy_pieces(pieces, self._tokenizer.blank_id, on_tokens)
             score = sum(token.score * (token.end - token.start) for token in tokens)
             return [Hypothesis(tuple(tokens), score, score)]
         search = BeamSearch(self.options, self._scorer, self._tokenizer.blank_id)
+        frames = 0
         for piece in pieces:
             search.feed(piece)
+            frames += len(piece)
+            if on_tokens:
+                search.settle()
+                on_tokens(search.settled, frames)
         return search.finish(lambda found: self._tokenizer.decode(token.id for token in found.tokens))
 
     def live(self) -> LiveDecoder:

@@ -20,12 +20,12 @@ from distilhubert_ko.recognition import windows
 from distilhubert_ko.recognition.formats import Numerals
 from distilhubert_ko.recognition.live_speech import LiveSpeech
 from distilhubert_ko.recognition.session import ModelSession
+from distilhubert_ko.recognition.settled_text import SettledText
 from distilhubert_ko.recognition.silence import regions_with_audio
 from distilhubert_ko.recognition.stream import Stream
 from distilhubert_ko.recognition.transcript import Alternative, Transcript
 from distilhubert_ko.recognition.vad import SpeechDetector, VadOptions
 from distilhubert_ko.recognition.windows import SpeechRegion
-from distilhubert_ko.recognition.words import settled_count
 from distilhubert_ko.text.tokenizer import Tokenizer
 
 BATCH_SECONDS = 40.0  # of audio, padding included, in one batch, unless more windows are asked for
@@ -41,7 +41,7 @@ class Transcriber:
     """Speech to text with a model folder or a Hub id, on ONNX Runtime.
 
     `device` is "cpu", "cuda" or "auto", which is a GPU where ONNX Runtime has one. `batch_size` windows of a long
-    recording are computed at once. `numerals` says how transcripts write numbers; `on_text` and `stream` give words.
+    recording are computed at once. `numerals` says how transcripts write numbers; `stream` gives words.
     `settings` are those of decoding: a language model, which is by default the folder's own, the beam, hot words and
     alternatives.
 
@@ -92,8 +92,9 @@ class Transcriber:
         `choice` says which track and channel of a file are read.
 
         With `vad`, the source is read twice: once to find where somebody speaks, and once to transcribe only that.
-        After each batch of windows, `on_progress` receives the seconds of the recording that are transcribed, and
-        `on_text` the words that have become final. A beam search has its words only at the end, and gives none.
+        On the way, `on_text` receives the text that has become final. A beam search holds a word back for as long as
+        its hypotheses disagree on it, and digits wait for the end of a phrase. `on_progress` receives the seconds of
+        the recording that are transcribed, each time after the text of them.
 
         Raises AudioError for audio that cannot be read and for an array that is no wave.
         """
@@ -112,11 +113,16 @@ class Transcriber:
             regions = self.detector.regions(_blocks(source, choice), vad)
             blocks = counted(_blocks(source, choice))
             pieces = windows.region_log_probs(self, blocks, regions, self._silence, self.batch_size)
-        if on_progress:
-            pieces = _with_progress(pieces, on_progress)
-        if on_text and self.decoder.greedy:
-            pieces = self._with_text(pieces, on_text)
-        hypotheses = self.decoder.decode(pieces)  # the samples are all counted only then
+        settled = SettledText(self.tokenizer, in_digits=self.numerals == Numerals.DIGITS)
+
+        def told(tokens: Sequence[ctc.Token], frames: int) -> None:
+            if on_text and (text := settled.next(tokens)):
+                on_text(text)
+            if on_progress:
+                on_progress(frame_seconds(frames))
+
+        hypotheses = self.decoder.decode(pieces, told if on_text or on_progress else None)
+        # Only now are the samples all counted.
         return self._transcript(hypotheses, samples)
 
     @staticmethod
@@ -125,6 +131,12 @@ class Transcriber:
         if isinstance(source, str | Path):
             return Path(source).read_bytes() if Path(source).is_fifo() else source
         return source if isinstance(source, bytes) else source.read()
+
+    def with_numerals(self, numerals: Numerals) -> "Transcriber":
+        """Return this transcriber with other numerals, which shares the rest."""
+        other = copy.copy(self)
+        other.numerals = numerals
+        return other
 
     def with_hotwords(self, hotwords: Sequence[str]) -> "Transcriber":
         """Return this transcriber with other hot words, which shares the rest. Raises InputError as Decoder."""
@@ -191,18 +203,6 @@ class Transcriber:
             raise AudioError("voice activity detection found no speech: check the recording, or do without it")
         return np.concatenate([*windows.region_log_probs(self, [wave], regions, self._silence, self.batch_size)])
 
-    def _with_text(self, pieces: Iterable[np.ndarray], on_text: Callable[[str], None]) -> Iterator[np.ndarray]:
-        tokens: list[ctc.Token] = []  # of words that may continue
-        frames = 0
-        for piece in pieces:
-            ctc.extend_tokens(tokens, piece, frames, self.tokenizer.blank_id)
-            frames += len(piece)
-            count = settled_count(tokens, self.tokenizer)
-            if text := Transcript.from_tokens(tokens[:count], self.tokenizer, frame_seconds(frames)).text:
-                on_text(text)
-            del tokens[:count]
-            yield piece
-
     def _pauses(self, frames: int, regions: Sequence[SpeechRegion]) -> np.ndarray:
         """Return a matrix (frames, vocabulary) of silence, to be filled where regions are.
 
@@ -266,11 +266,3 @@ def _blocks(source: Source, choice: AudioChoice) -> Iterable[np.ndarray]:
         return [as_wave(source)]  # which refuses it
     # In pieces, since a long recording may be mapped from a disk rather than held.
     return (as_wave(source[start:][: windows.WINDOW]) for start in range(0, len(source) or 1, windows.WINDOW))
-
-
-def _with_progress(pieces: Iterable[np.ndarray], on_progress: Callable[[float], None]) -> Iterator[np.ndarray]:
-    frames = 0
-    for piece in pieces:
-        frames += len(piece)
-        on_progress(frame_seconds(frames))
-        yield piece

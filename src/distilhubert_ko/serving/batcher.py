@@ -53,7 +53,7 @@ class Batcher:
     """
 
     def __init__(self, transcriber: Transcriber, limits: ServerLimits | None = None):
-        self._transcriber = transcriber
+        self.transcriber = transcriber
         self._queue = _Queue(transcriber.runtime)
         self._limits = limits or ServerLimits()
         self._threads = ThreadPoolExecutor(self._limits.requests, "request")
@@ -94,10 +94,6 @@ class Batcher:
                 retry_after=min(max(wait, 1), _PATIENCE),
             )
 
-    def with_hotwords(self, hotwords: Sequence[str]) -> Transcriber:
-        """Return the Transcriber with hot words, for `transcribe`. Raises InputError for one that is not Korean."""
-        return self._transcriber.with_hotwords(hotwords)
-
     async def transcribe(
         self, wave: NDArray[np.float32], client: str = "", by: Transcriber | None = None, **options: Any
     ) -> Transcript:
@@ -129,7 +125,7 @@ class Batcher:
         Audio that comes faster than it was spoken takes its client's turns instead. `hotwords` are those of this stream
         alone. Raises InputError for one that is not Korean.
         """
-        by = self.with_hotwords(hotwords) if hotwords else None
+        by = self.transcriber.with_hotwords(hotwords) if hotwords else None
         return self._with(_Turns(self._queue, client, live=True), by).stream(vad)
 
     def live(self, client: str = "") -> Transcriber:
@@ -138,10 +134,10 @@ class Batcher:
 
     def _with(self, turns: "_Turns", by: Transcriber | None = None) -> Transcriber:
         """Return the Transcriber, or the one given, with the queue in place of the network."""
-        shared = copy.copy(by or self._transcriber)
+        shared = copy.copy(by or self.transcriber)
         shared.runtime = cast(ModelSession, turns)
         if not turns.live:  # a step of captions is too little to wait for
-            shared.detector = _SharedDetector(self._transcriber.detector, self._listeners, turns.over)
+            shared.detector = _SharedDetector(self.transcriber.detector, self._listeners, turns.over)
         shared.batch_size = max(shared.batch_size, INFERENCES)  # a recording alone keeps all inferences busy
         return shared
 

@@ -13,6 +13,7 @@ from fastapi.responses import Response, StreamingResponse
 from starlette.requests import ClientDisconnect
 
 from distilhubert_ko.audio.channel_names import Channel
+from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.errors import InputError
 from distilhubert_ko.recognition.formats import Numerals
 from distilhubert_ko.recognition.language_names import is_korean
@@ -27,13 +28,12 @@ from distilhubert_ko.serving.openai_replies import (
     DIARIZED_JSON,
     VERBOSE_JSON,
     Granularity,
+    Reply,
     ResponseFormat,
-    server_sent_event,
-    transcript_response,
     with_late_error,
 )
 from distilhubert_ko.serving.refusals import Refusal
-from distilhubert_ko.serving.uploads import Uploads
+from distilhubert_ko.serving.uploads import Part, Uploads
 
 TRANSCRIPTIONS = "/v1/audio/transcriptions"
 TRANSLATIONS = "/v1/audio/translations"
@@ -94,7 +94,10 @@ async def transcribe(
         bool, Form(description="Find speech first, and transcribe only that; true by default. No field of OpenAI's.")
     ] = True,
     stream: Annotated[
-        bool, Form(description="Return server-sent events while a long recording is transcribed.")
+        bool,
+        Form(
+            description="Return server-sent events on the way; with verbose_json, they tell the seconds that are done."
+        ),
     ] = False,
 ) -> Response:
     """Return the text of a recording in one of the formats, at once or as server-sent events."""
@@ -111,24 +114,22 @@ async def transcribe(
     if response_format == DIARIZED_JSON and channel != Channel.SPLIT:
         message = "diarized_json needs a speaker per channel, since voices are not told apart: set channel to split"
         raise Refusal(400, message, param="response_format")
-    if stream and channel == Channel.SPLIT:
-        raise Refusal(400, "channel=split needs all channels: set stream to false", param="channel")
-    if stream and numerals == Numerals.DIGITS:
-        message = "numerals=digits needs the whole text: set stream to false, or numerals to words"
-        raise Refusal(400, message, param="numerals")
+    if stream and response_format == DIARIZED_JSON:
+        raise Refusal(400, "diarized_json needs the whole text: set stream to false", param="response_format")
     client = client_of(request.scope)
-    options = {"vad": VadOptions() if vad_filter else None, "by": _expecting(uploads, hotwords)}
+    by = _expecting(uploads.transcriber, hotwords).with_numerals(numerals)
+    options: dict[str, Any] = {"vad": VadOptions() if vad_filter else None, "by": by}
+    reply = Reply(response_format, wanted or [Granularity.SEGMENT])
     wave = await _unless_left(request, uploads.wave(file.file, client, channel))
     if stream:
-        events = _events(request, uploads.texts(wave, client, **options))
+        parts = _noted(request, uploads.parts(wave, client, **options))
+        events = reply.events(parts, wave.shape[-1] / SAMPLE_RATE)
         first = await anext(events)  # an early error still gets its own status
         streamed = StreamingResponse(with_late_error(first, events), media_type="text/event-stream")
         return with_ignored(streamed, ignored)
     found = await _unless_left(request, uploads.transcript(wave, client, **options))
-    if numerals == Numerals.DIGITS:
-        found = found.with_digits()
     _note(request, found)
-    return with_ignored(transcript_response(found, response_format, wanted or [Granularity.SEGMENT]), ignored)
+    return with_ignored(reply.response(found), ignored)
 
 
 @router.post(TRANSLATIONS, tags=["OpenAI"], include_in_schema=False)
@@ -167,11 +168,11 @@ async def model_facts(known: Known, uploads: Held) -> dict[str, Any]:
     return {**asdict(known), "limits": told}
 
 
-def _expecting(uploads: Uploads, hotwords: str) -> Transcriber | None:
+def _expecting(transcriber: Transcriber, hotwords: str) -> Transcriber:
     """Return a transcriber with the hot words that stand between commas, if any. Raises Refusal for what is none."""
     words = listed_hotwords(hotwords)
     try:
-        return uploads.with_hotwords(words) if words else None
+        return transcriber.with_hotwords(words) if words else transcriber
     except InputError as error:
         raise Refusal(400, str(error), param="hotwords") from error
 
@@ -188,14 +189,11 @@ def _model(known: ModelFacts) -> dict[str, Any]:
     return {"id": known.id, "object": "model", "created": known.created, "owned_by": "distilhubert-ko"}
 
 
-async def _events(request: Request, parts: AsyncIterator[str | Transcript]) -> AsyncIterator[str]:
-    """Yield server-sent events: a delta for each part of the text, and the whole text at the end."""
+async def _noted(request: Request, parts: AsyncIterator[Part | Transcript]) -> AsyncIterator[Part | Transcript]:
     async for part in parts:
-        if isinstance(part, str):
-            yield server_sent_event({"type": "transcript.text.delta", "delta": part})
-        else:
+        if isinstance(part, Transcript):
             _note(request, part)
-            yield server_sent_event({"type": "transcript.text.done", "text": part.text})
+        yield part
 
 
 def _note(request: Request, found: Transcript) -> None:

@@ -4,6 +4,7 @@ import json
 import math
 import zlib
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -15,6 +16,7 @@ from distilhubert_ko.recognition.segments import Segment
 from distilhubert_ko.recognition.transcript import Transcript
 from distilhubert_ko.recognition.words import Word
 from distilhubert_ko.serving.refusals import refusal_of
+from distilhubert_ko.serving.uploads import Part
 
 JSON, TEXT = "json", "text"  # the API's own, as the next two; the others are files
 VERBOSE_JSON, DIARIZED_JSON = "verbose_json", "diarized_json"
@@ -29,15 +31,38 @@ class Granularity(StrEnum):
     SEGMENT = "segment"
 
 
-def transcript_response(found: Transcript, form: ResponseFormat, granularities: list[Granularity]) -> Response:
-    """Return a transcript in one of the API's formats; `granularities` applies to verbose_json."""
-    if form == JSON:
-        return JSONResponse({"text": found.text, "usage": _usage(found)})
-    if form == VERBOSE_JSON:
-        return JSONResponse(_verbose(found, granularities))
-    if form == DIARIZED_JSON:
-        return JSONResponse(_diarized(found))
-    return PlainTextResponse(found.dialogue + "\n" if form == TEXT else render_transcript(found, form.value))
+@dataclass(frozen=True)
+class Reply:
+    """The form in which a client wants a transcript; `granularities` applies to verbose_json."""
+
+    form: ResponseFormat
+    granularities: list[Granularity]
+
+    def response(self, found: Transcript) -> Response:
+        if self.form == JSON:
+            return JSONResponse({"text": found.text, "usage": _usage(found)})
+        if self.form == VERBOSE_JSON:
+            return JSONResponse(_verbose(found, self.granularities))
+        if self.form == DIARIZED_JSON:
+            return JSONResponse(_diarized(found))
+        text = found.dialogue + "\n" if self.form == TEXT else render_transcript(found, self.form.value)
+        return PlainTextResponse(text)
+
+    async def events(self, parts: AsyncIterator[Part | Transcript], seconds: float) -> AsyncIterator[str]:
+        """Yield server-sent events: a delta per part of the text of a recording of `seconds`, and the whole at the end.
+
+        With verbose_json, deltas tell how many seconds are recognised, even if their text is empty, and the last event
+        has the fields of that format.
+        """
+        verbose = self.form == VERBOSE_JSON
+        async for part in parts:
+            if isinstance(part, Transcript):
+                content = _verbose(part, self.granularities) if verbose else {"text": part.text}
+                yield server_sent_event({"type": "transcript.text.done", **content})
+            elif verbose or part.text:
+                far = {"seconds": round(min(part.seconds, seconds), 3), "duration": round(seconds, 3)}
+                delta = {"type": "transcript.text.delta", "delta": part.text}
+                yield server_sent_event({**delta, **far} if verbose else delta)
 
 
 def _verbose(found: Transcript, granularities: list[Granularity]) -> dict[str, Any]:

@@ -5,8 +5,9 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -28,6 +29,14 @@ PREFIX = "distilhubert-ko-serve-"  # which nothing else begins with: what has no
 YOUNG = 60.0  # seconds in which a new folder may not be locked yet
 
 
+@dataclass(frozen=True)
+class Part:
+    """More of a text, which may be nothing, and the seconds of the recording that are recognised."""
+
+    text: str
+    seconds: float
+
+
 class Uploads:
     """Decodes and transcribes uploads, as an async context manager for as long as the server runs.
 
@@ -38,7 +47,7 @@ class Uploads:
     def __init__(self, decoders: Decoders, batcher: Batcher):
         self._decoders, self._batcher = decoders, batcher
         self.limits = decoders.limits
-        self.with_hotwords = batcher.with_hotwords
+        self.transcriber = batcher.transcriber
         self._folder = Path()
         self._held = AsyncExitStack()
 
@@ -68,33 +77,48 @@ class Uploads:
                 raise unstored(error) from error
             return await self._decoders.decode(path, client, channel)
 
-    async def transcript(self, wave: np.ndarray, client: str, **options: Any) -> Transcript:
+    async def transcript(
+        self, wave: np.ndarray, client: str, on_progress: Callable[[float], None] | None = None, **options: Any
+    ) -> Transcript:
         """Transcribe a client's wave (samples,) with options of `Batcher.transcribe`, and raise what that raises.
 
-        Waves of several channels (channels, samples) are speakers.
+        Waves of several channels (channels, samples) are speakers. `on_progress` receives seconds of the recording.
         """
         if wave.ndim == 1:
-            return await self._batcher.transcribe(wave, client, **options)
-        return merge_speakers([await self._batcher.transcribe(lane, client, **options) for lane in wave])
+            return await self._batcher.transcribe(wave, client, on_progress=on_progress, **options)
+        lanes: list[Transcript] = []
+        for lane in wave:
+            done = sum(each.seconds for each in lanes)
+            advance = (lambda now, done=done: on_progress((done + now) / len(wave))) if on_progress else None
+            lanes.append(await self._batcher.transcribe(lane, client, on_progress=advance, **options))
+        return merge_speakers(lanes)
 
-    async def texts(self, wave: np.ndarray, client: str, **options: Any) -> AsyncIterator[str | Transcript]:
-        """Yield the text of a client's wave in parts, as its windows are recognised, and then the whole transcript."""
+    async def parts(self, wave: np.ndarray, client: str, **options: Any) -> AsyncIterator[Part | Transcript]:
+        """Yield the text of a client's wave in parts that make it up, as it is recognised, and then the transcript.
+
+        The turns of several speakers are known only at the end, so all their text is in the last part.
+        """
         loop = asyncio.get_running_loop()
-        parts: asyncio.Queue[str | None] = asyncio.Queue()  # None at the end
+        parts: asyncio.Queue[Part | None] = asyncio.Queue()  # None at the end
+        texts: list[str] = []
 
-        def on_text(text: str) -> None:
-            loop.call_soon_threadsafe(parts.put_nowait, text)
+        def on_progress(seconds: float) -> None:
+            loop.call_soon_threadsafe(parts.put_nowait, Part(" ".join(texts), seconds))
+            texts.clear()
 
-        work = asyncio.ensure_future(self._batcher.transcribe(wave, client, on_text=on_text, **options))
+        on_text = texts.append if wave.ndim == 1 else None
+        work = asyncio.ensure_future(self.transcript(wave, client, on_progress, on_text=on_text, **options))
         work.add_done_callback(lambda _: parts.put_nowait(None))
-        sent = ""
+        sent, seconds = "", 0.0
         try:
             while part := await parts.get():
-                yield f" {part}" if sent else part
-                sent += f" {part}" if sent else part
+                text = f" {part.text}" if sent and part.text else part.text
+                if text or part.seconds > seconds:
+                    yield Part(text, part.seconds)
+                sent, seconds = sent + text, part.seconds
             transcript = await work
             if rest := transcript.text.removeprefix(sent):
-                yield rest
+                yield Part(rest, transcript.seconds)
             yield transcript
         finally:
             work.cancel()

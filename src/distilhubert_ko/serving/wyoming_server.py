@@ -234,7 +234,7 @@ class _Connection:
     async def _transcribe(self, recording: WavRecording) -> Transcript:
         uploads = self._server.uploads
         wave = await uploads.wave(recording.finish(), self.client)
-        by = uploads.with_hotwords(self._hotwords) if self._hotwords else None
+        by = uploads.transcriber.with_hotwords(self._hotwords) if self._hotwords else None
         return await uploads.transcript(wave, self.client, vad=VadOptions(), by=by)
 
     async def _unless_left(self, work: Coroutine[Any, Any, Result]) -> Result:

@@ -19,8 +19,8 @@ export async function modelFacts() {
 }
 
 /**
- * Resolves to the words and the duration of a recording. `onLoad` and `onPart` receive the share of the model that is
- * loaded, and of the recording that is done, 0 to 1. Throws ServerError, or an AbortError once `signal` is aborted.
+ * Resolves to the words and the duration of a recording. `onLoad` receives the share of the model that is
+ * loaded, 0 to 1, and `onPart` the text so far, with the seconds that are done and those of the recording. Throws ServerError, or an AbortError once `signal` is aborted.
  */
 export async function transcribe(blob, { onLoad, onPart, signal }) {
   const wave = await samples(blob);
@@ -31,7 +31,7 @@ export async function transcribe(blob, { onLoad, onPart, signal }) {
     worker.onmessage = ({ data }) => {
       if (data.loading !== undefined) onLoad(data.loading);
       else if (data.number !== number) return;
-      else if (data.part !== undefined) onPart(data.part);
+      else if (data.text !== undefined) onPart(data);
       else if (data.problem) reject(new ServerError("model", data.problem));
       else resolve(data);
     };

@@ -49,9 +49,11 @@ async function there(name) {
 async function transcribed(wave, { session, vocabulary }, number) {
   const frames = frameCount(wave.length, vocabulary.layers);
   const [labels, scores] = [new Int32Array(frames), new Float32Array(frames)];
+  const duration = wave.length / RATE;
   let filled = 0;
+  let text = ""; // of all but a last word that may go on
   for (const { start, end, first, last } of windows(wave.length)) {
-    self.postMessage({ number, part: start / wave.length });
+    self.postMessage({ number, text, seconds: start / RATE, duration });
     await new Promise((resolve) => setTimeout(resolve)); // hears a message that cancels
     if (current !== number) return null;
     const found = await recognise(wave.subarray(start, end), vocabulary, (part) => network(session, part));
@@ -59,8 +61,10 @@ async function transcribed(wave, { session, vocabulary }, number) {
     labels.set(found.labels.subarray(first, kept), filled);
     scores.set(found.scores.subarray(first, kept), filled);
     filled += kept - first;
+    const sofar = tokens(labels.subarray(0, filled), scores, vocabulary.blank);
+    text = words(sofar, vocabulary, duration).slice(0, -1).map(({ word }) => word).join(" ");
   }
-  return words(tokens(labels, scores, vocabulary.blank), vocabulary, wave.length / RATE);
+  return words(tokens(labels, scores, vocabulary.blank), vocabulary, duration);
 }
 
 async function network(session, wave) {

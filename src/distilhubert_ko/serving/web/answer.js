@@ -1,20 +1,36 @@
 // The server's answer to one recording, and how far it is.
 
-import { progress, status, withToken } from "./notices.js";
+import { withToken } from "./notices.js";
 import { transcribe } from "./server.js";
+import { clock } from "./transcript.js";
 
 const TRIES = 5; // attempts of a request to a busy server
 const PATIENCE = 5; // seconds until the next attempt, unless the server says
 
-/** Returns the words and the duration of a recording. `options` are fields of the form. Retries while it is busy. */
-export async function answer(blob, name, options, signal) {
-  status("uploading", { percent: 0 });
+/**
+ * Returns the words and the duration of a recording. `options` are fields of the form. Retries while it is busy. `tell`
+ * receives the state of the work as the key of a text, its values, the share that is done, and that in words; `hear`
+ * receives the text so far.
+ */
+export async function answer(blob, name, options, { signal, tell, hear }) {
+  const onUpload = (part) => {
+    if (part < 1) tell("uploading", {}, part, percent(part));
+    else tell("transcribing");
+  };
   for (let tries = 1; ; tries++) {
+    let text = "";
+    const onPart = ({ delta, seconds, duration }) => {
+      hear((text += delta));
+      const part = seconds / duration;
+      tell("transcribing", {}, part, `${percent(part)} · ${clock(seconds, 0)} / ${clock(duration, 0)}`);
+    };
+    tell("uploading", {}, 0, percent(0));
+    hear(text);
     try {
-      return await withToken(() => transcribe(blob, name, { options, onUpload: showUpload, signal }));
+      return await withToken(() => transcribe(blob, name, { options, onUpload, onPart, signal }));
     } catch (error) {
       if (![429, 503].includes(error.status) || tries === TRIES) throw error;
-      await countdown(error.retryAfter ?? PATIENCE, signal);
+      await countdown(error.retryAfter ?? PATIENCE, signal, tell);
     }
   }
 }
@@ -24,17 +40,12 @@ export function told(error, options) {
   return error.status === 400 && error.param === "file" && options.channel ? "errorSplit" : error;
 }
 
-async function countdown(seconds, signal) {
-  progress(null);
+async function countdown(seconds, signal, tell) {
   for (let left = Math.ceil(seconds); left > 0; left--) {
-    status("waiting", { seconds: left });
+    tell("waiting", { seconds: left });
     await new Promise((resolve) => setTimeout(resolve, 1000));
     signal.throwIfAborted();
   }
 }
 
-function showUpload(part) {
-  progress(part < 1 ? part : null);
-  if (part < 1) status("uploading", { percent: Math.floor(100 * part) });
-  else status("transcribing");
-}
+const percent = (part) => `${Math.floor(100 * part)}%`;

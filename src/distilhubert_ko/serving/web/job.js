@@ -1,7 +1,7 @@
 // The transcription of one recording, to its words.
 
 import { answer, told } from "./answer.js";
-import { hideNotices, progress, showProblem, status } from "./notices.js";
+import { hideNotices, progress, showProblem, showText, status } from "./notices.js";
 import { ServerError } from "./server.js";
 
 export class Job {
@@ -14,9 +14,15 @@ export class Job {
     this.controller = new AbortController();
     this.replaced = false;
     hideNotices();
-    progress(null);
+    const { signal } = this.controller;
+    const tell = (key, params, part = null, detail = "") => {
+      if (signal.aborted) return;
+      status(key, params);
+      progress(part, detail);
+    };
+    const hear = (text) => signal.aborted || showText(text);
     try {
-      const { words, duration } = await answer(this.blob, this.name, this.options, this.controller.signal);
+      const { words, duration } = await answer(this.blob, this.name, this.options, { signal, tell, hear });
       if (this.replaced) return;
       this.show(words, duration);
       status("ready", { count: words.length });

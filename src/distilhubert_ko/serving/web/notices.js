@@ -7,16 +7,30 @@ const at = (id) => document.getElementById(id);
 let again = null; // the action of the button to try again
 
 /** Shows a state of the work by the key of its text. */
-export function status(key, params) {
+export function status(key, params = {}) {
   at("work").hidden = false;
-  if (at("status").dataset.text !== key || params) say(at("status"), key, params);
+  if (at("status").dataset.text !== key || Object.keys(params).length) say(at("status"), key, params);
 }
 
-/** Shows progress from 0 to 1, or null if unknown; `undefined` hides the bar and the button to cancel. */
-export function progress(part) {
+/**
+ * Shows progress from 0 to 1, or null if unknown, and how far it is in words; `undefined` hides the bar, the text so far
+ * and the button to cancel.
+ */
+export function progress(part, detail = "") {
   at("progress").hidden = at("cancel").hidden = part === undefined;
   if (typeof part === "number") at("progress").value = part;
   else at("progress").removeAttribute("value");
+  at("progress-detail").textContent = detail;
+  if (part === undefined) showText("");
+}
+
+/** Shows the text of the recording so far, and the end of it unless the user has scrolled up. */
+export function showText(text) {
+  const box = at("so-far");
+  const atEnd = box.scrollTop + box.clientHeight >= box.scrollHeight - 5;
+  box.textContent = text;
+  box.hidden = !text;
+  if (atEnd) box.scrollTop = box.scrollHeight;
 }
 
 /**

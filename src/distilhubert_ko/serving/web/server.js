@@ -36,36 +36,51 @@ export async function modelFacts() {
 
 /**
  * Returns the verbose_json of a recording. `options` are further fields of the form. `onUpload` receives the uploaded
- * share, 0 to 1. Throws ServerError, or an AbortError once `signal` is aborted.
+ * share, 0 to 1, and `onPart` more text, with the seconds that are recognised. Throws ServerError, or an AbortError once
+ * `signal` is aborted.
  */
-export function transcribe(blob, name, { options, onUpload, signal }) {
+export function transcribe(blob, name, { options, onUpload, onPart, signal }) {
   const form = new FormData();
   form.append("file", blob, name);
   form.append("model", "distilhubert-ko");
   form.append("response_format", "verbose_json");
   form.append("timestamp_granularities[]", "word");
+  form.append("stream", "true");
   for (const [field, value] of Object.entries(options)) form.append(field, value);
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest(); // fetch does not report the progress of an upload
     request.open("POST", "/v1/audio/transcriptions");
     for (const [header, value] of Object.entries(authorization())) request.setRequestHeader(header, value);
     request.upload.onprogress = (event) => event.lengthComputable && onUpload(event.loaded / event.total);
+    let read = 0; // characters of the events
+    request.onprogress = () => {
+      if (request.status !== 200) return;
+      const whole = request.responseText.lastIndexOf("\n\n") + 1;
+      for (const event of events(request.responseText.slice(read, whole))) {
+        if (event.type === "transcript.text.delta") onPart(event);
+        else if (event.error) reject(lateFailure(event.error));
+        else resolve(event);
+      }
+      read = whole;
+    };
     request.onload = () => {
-      if (request.status === 200) {
-        try {
-          resolve(JSON.parse(request.responseText));
-        } catch {
-          reject(new ServerError(0));
-        }
-      } else {
+      if (request.status !== 200) {
         reject(failure(request.status, request.responseText, request.getResponseHeader("Retry-After")));
       }
+      request.onprogress();
+      reject(new ServerError(0)); // unless there was a last event
     };
     request.onerror = () => reject(new ServerError(0));
     request.onabort = () => reject(new DOMException("cancelled", "AbortError"));
     signal.addEventListener("abort", () => request.abort());
     request.send(form);
   });
+}
+
+/** Returns what server-sent events say. */
+function events(text) {
+  const lines = text.split("\n").filter((line) => line.startsWith("data: "));
+  return lines.map((line) => JSON.parse(line.slice("data: ".length)));
 }
 
 /** Opens a socket for live captions. A browser can pass a token only as a subprotocol. */
@@ -96,6 +111,12 @@ function stored() {
 }
 
 const authorization = () => (stored() ? { Authorization: `Bearer ${stored()}` } : {});
+
+/** Returns the error of an event, which came too late for a status. */
+function lateFailure({ message, param, type }) {
+  const known = { rate_limit_error: 429, server_error: 503 };
+  return new ServerError(known[type] ?? 400, message, { param });
+}
 
 function failure(status, body, retryAfter) {
   let error = {};
