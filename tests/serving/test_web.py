@@ -141,10 +141,10 @@ def test_live_captions_come_as_one_speaks_and_can_be_corrected_after(visit: Visi
     assert texts(page) == said
     times = [(each["start"], each["end"]) for each in json.loads(downloaded(page, "json")[1])["words"]]
     assert times == sorted(times)
-    until(page, "audio.duration > 1")
-    assert times[-1][1] <= page.evaluate("audio.duration") + 0.01
+    until(page, "media.duration > 1")
+    assert times[-1][1] <= page.evaluate("media.duration") + 0.01
     page.locator(".word").first.click()
-    until(page, "audio.currentTime > 0.1")
+    until(page, "media.currentTime > 0.1")
 
 
 @pytest.mark.parametrize("resamples", [True, False], ids=["browser-resamples", "page-resamples"])

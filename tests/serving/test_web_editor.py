@@ -14,8 +14,11 @@ import pysubs2
 import pytest
 import webvtt
 
+from distilhubert_ko.audio.frames import SAMPLE_RATE
+from tests.support.media import encoded
 from tests.support.web import (
     SECONDS,
+    SPEECH,
     WAYS,
     Visit,
     answered,
@@ -47,11 +50,11 @@ def test_a_recording_is_seen_heard_corrected_and_taken_away(
 
     chosen = answer["words"][2]
     page.locator(".word").nth(2).click()
-    assert page.evaluate("audio.currentTime") >= chosen["start"]
-    until(page, "(start) => audio.currentTime > start && !audio.paused", chosen["start"])
+    assert page.evaluate("media.currentTime") >= chosen["start"]
+    until(page, "(start) => media.currentTime > start && !media.paused", chosen["start"])
     page.keyboard.press("Space")
-    assert page.evaluate("audio.paused")
-    page.evaluate("(time) => { audio.currentTime = time }", (chosen["start"] + chosen["end"]) / 2)
+    assert page.evaluate("media.paused")
+    page.evaluate("(time) => { media.currentTime = time }", (chosen["start"] + chosen["end"]) / 2)
     page.wait_for_selector(".word.now")
     assert texts(page, ".word.now") == [chosen["word"]]
     assert texts(page, "#lanes .now") in ([chosen["word"]], [])  # a narrow window may have no room for it
@@ -126,7 +129,7 @@ def test_each_speaker_of_a_call_has_a_name_in_the_lines_a_row_below_the_sound_an
     until(page, "document.getElementById('copy').dataset.text === 'copied'")
     assert page.evaluate("navigator.clipboard.readText()") == "화자 1: 여보세요\n화자 2: 네 누구세요\n"
     page.select_option("#speed", "1.5")
-    assert page.evaluate("audio.playbackRate") == 1.5
+    assert page.evaluate("media.playbackRate") == 1.5
 
 
 def test_what_the_browser_cannot_play_has_a_transcript_all_the_same(visit: Visit, tmp_path: Path) -> None:
@@ -138,6 +141,34 @@ def test_what_the_browser_cannot_play_has_a_transcript_all_the_same(visit: Visit
     assert page.is_disabled("#play")
     assert texts(page, "#lanes button") == ["가", "나"]
     assert downloaded(page, "txt") == ("strange.txt", "가 나\n")
+
+
+@pytest.mark.parametrize("options", WAYS)
+def test_the_picture_of_a_video_is_shown_with_the_transcript_as_captions(
+    visit: Visit, recording: Path, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    video = tmp_path / "video.webm"
+    video.write_bytes(encoded(SPEECH, SAMPLE_RATE, "webm", "libopus", pictures=6, picture_codec="libvpx"))
+    page = visit(answering(saying("<가>", "나")), **options)
+    upload(page, video)
+    until(page, "media.videoWidth === 16")
+    assert page.is_visible("#media")
+    assert page.evaluate("media.getBoundingClientRect().height <= innerHeight / 3")
+    assert fits(page)
+    captions = "[...media.textTracks[0].activeCues].map((each) => each.getCueAsHTML().textContent)"
+    page.locator("#lanes button").last.click()
+    until(page, "media.currentTime > 3")
+    page.click("#media")
+    assert page.evaluate("media.paused")
+    assert page.evaluate(captions) == ["<가> 나"]
+    page.locator(".word").last.dblclick()
+    page.keyboard.type("바다")
+    page.keyboard.press("Enter")
+    assert page.evaluate(captions) == ["<가> 바다"]
+    downloaded(page, "txt")
+    upload(page, recording)
+    assert page.is_hidden("#media")
+    assert page.evaluate("media.textTracks[0].cues.length") == 1
 
 
 def test_a_line_is_corrected_and_what_is_not_wanted_is_left(visit: Visit, recording: Path) -> None:
@@ -185,7 +216,7 @@ def test_the_keyboard_alone_reaches_everything(visit: Visit, recording: Path) ->
     assert page.evaluate("document.activeElement.closest('li') === segments.children[1]")
     page.focus("#wave")
     page.keyboard.press("End")
-    assert page.evaluate("audio.currentTime") == pytest.approx(SECONDS, abs=0.01)
+    assert page.evaluate("media.currentTime") == pytest.approx(SECONDS, abs=0.01)
     page.keyboard.press("ArrowLeft")
     assert float(page.get_attribute("#wave", "aria-valuenow") or 0) == pytest.approx(SECONDS - 1, abs=0.1)
 

@@ -12,7 +12,14 @@ OPTIONS = {"fflags": "+bitexact"}  # no identifiers made by chance: the same inp
 
 
 def encoded(
-    wave: np.ndarray, rate: int, container: str, codec: str, pictures: int = 0, sound_first: bool = True, **options: str
+    wave: np.ndarray,
+    rate: int,
+    container: str,
+    codec: str,
+    pictures: int = 0,
+    sound_first: bool = True,
+    picture_codec: str = "mpeg4",
+    **options: str,
 ) -> bytes:
     """`wave` (samples,) or (samples, channels), with one picture a second beside it. No samples: no audio stream."""
     stream = io.BytesIO()
@@ -20,7 +27,7 @@ def encoded(
         # All streams before the first packet, after which FFmpeg crashes on another one.
         add = {
             "sound": lambda: file.add_stream(codec, rate=rate, layout=LAYOUTS[wave[:1].size]),
-            "screen": lambda: file.add_stream("mpeg4", rate=1, width=16, height=16, pix_fmt="yuv420p"),
+            "screen": lambda: file.add_stream(picture_codec, rate=1, width=16, height=16, pix_fmt="yuv420p"),
         }
         wanted = [name for name, count in (("sound", len(wave)), ("screen", pictures)) if count]
         streams = {name: add[name]() for name in (wanted if sound_first else reversed(wanted))}

@@ -47,6 +47,7 @@ const TEXTS = {
   dismiss: ["닫기", "Close"],
   play: ["재생", "Play"],
   pause: ["일시정지", "Pause"],
+  picture: ["동영상 화면", "Video"],
   position: ["재생 위치", "Position"],
   zoom: ["확대와 축소", "Zoom"],
   zoomIn: ["확대", "Zoom in"],

@@ -1,7 +1,8 @@
-// A recording and its words: playback, waveform, corrections and downloads.
+// A recording and its words: playback, picture, waveform, corrections and downloads.
 
 import { Editor } from "./editor.js";
 import { say, text } from "./language.js";
+import { Picture } from "./picture.js";
 import { Search } from "./search.js";
 import { Timeline } from "./timeline.js";
 import { clock, written } from "./transcript.js";
@@ -16,7 +17,8 @@ const TYPES = {
 
 export class Player {
   constructor() {
-    this.audio = at("audio");
+    this.media = at("media");
+    this.picture = new Picture(this.media);
     this.unsaved = false; // whether corrections have not been downloaded
     this.touched = -LEFT_ALONE;
     const [scroller, track, wave, lanes, playhead] = ["scroller", "track", "wave", "lanes", "playhead"].map(at);
@@ -27,7 +29,7 @@ export class Player {
     this.editor = new Editor(at("segments"), {
       play: (time) => this.playFrom(time),
       moved: ({ start }) => this.timeline.reveal(start),
-      editing: () => this.audio.pause(),
+      editing: () => this.media.pause(),
       rendered: () => this.search?.refresh(),
       changed: () => this.corrected(),
     });
@@ -38,13 +40,13 @@ export class Player {
     new ResizeObserver(([{ target }]) => {
       target.parentElement.style.setProperty("--player", `${target.offsetHeight}px`); // what covers the lines
     }).observe(document.querySelector(".player"));
-    for (const event of ["play", "pause"]) this.audio.addEventListener(event, () => this.showState());
-    for (const event of ["seeked", "ended"]) this.audio.addEventListener(event, () => this.tick());
-    this.audio.addEventListener("loadedmetadata", () => {
-      if (Number.isFinite(this.audio.duration)) this.setDuration(Math.max(this.audio.duration, this.duration));
+    for (const event of ["play", "pause"]) this.media.addEventListener(event, () => this.showState());
+    for (const event of ["seeked", "ended"]) this.media.addEventListener(event, () => this.tick());
+    this.media.addEventListener("loadedmetadata", () => {
+      if (Number.isFinite(this.media.duration)) this.setDuration(Math.max(this.media.duration, this.duration));
     });
-    this.audio.addEventListener("error", () => this.soundless());
-    at("play").addEventListener("click", () => this.toggle());
+    this.media.addEventListener("error", () => this.soundless());
+    for (const id of ["play", "media"]) at(id).addEventListener("click", () => this.toggle());
     at("zoom-in").addEventListener("click", () => this.timeline.zoomBy(2));
     at("zoom-out").addEventListener("click", () => this.timeline.zoomBy(1 / 2));
     at("zoom-fit").addEventListener("click", () => this.timeline.zoomBy(0));
@@ -56,7 +58,7 @@ export class Player {
     for (const kind of ["wheel", "touchmove"]) {
       document.addEventListener(kind, () => (this.touched = performance.now()), { passive: true });
     }
-    at("speed").addEventListener("change", ({ target }) => (this.audio.playbackRate = Number(target.value)));
+    at("speed").addEventListener("change", ({ target }) => (this.media.playbackRate = Number(target.value)));
     at("copy").hidden = !navigator.clipboard; // a page without HTTPS has none
     at("copy").addEventListener("click", () => this.copy());
     document.querySelectorAll("[data-format]").forEach((each) => {
@@ -68,7 +70,7 @@ export class Player {
   async open(blob, name) {
     this.close();
     this.name = name;
-    this.audio.src = URL.createObjectURL(blob);
+    this.media.src = URL.createObjectURL(blob);
     at("editor").hidden = false;
     at("transcript").hidden = true;
     at("no-sound").hidden = true;
@@ -76,10 +78,10 @@ export class Player {
     at("name").textContent = name;
     this.setDuration(0);
     this.showState();
-    const source = this.audio.src;
+    const source = this.media.src;
     try {
       const found = await peaks(blob);
-      if (this.audio.src !== source) return; // another recording was opened meanwhile
+      if (this.media.src !== source) return; // another recording was opened meanwhile
       this.setDuration(Math.max(found.duration, this.duration));
       this.timeline.setPeaks(found);
     } catch {
@@ -92,6 +94,7 @@ export class Player {
     this.setDuration(Math.max(duration, this.duration));
     this.editor.show(words, duration);
     this.timeline.setWords(words);
+    this.picture.setWords(words, duration);
     at("transcript").hidden = false;
     at("nothing").hidden = words.length > 0;
     at("help").hidden = !words.length;
@@ -101,12 +104,13 @@ export class Player {
   }
 
   close() {
-    this.audio.pause();
-    if (this.audio.src) URL.revokeObjectURL(this.audio.src);
-    this.audio.removeAttribute("src");
-    this.audio.load(); // releases the recording
+    this.media.pause();
+    if (this.media.src) URL.revokeObjectURL(this.media.src);
+    this.media.removeAttribute("src");
+    this.media.load(); // releases the recording
     this.timeline.clear(0);
     this.editor.show([], 0);
+    this.picture.setWords([], 0);
     this.search.setOpen(false);
     this.unsaved = false;
     this.duration = 0;
@@ -126,43 +130,44 @@ export class Player {
   }
 
   toggle() {
-    if (this.audio.paused) this.playFrom(this.audio.ended ? 0 : this.audio.currentTime);
-    else this.audio.pause();
+    if (this.media.paused) this.playFrom(this.media.ended ? 0 : this.media.currentTime);
+    else this.media.pause();
   }
 
   playFrom(time) {
-    this.audio.currentTime = time;
-    this.audio.play().catch(() => this.tick()); // the error event has reported a file that cannot be played
+    this.media.currentTime = time;
+    this.media.play().catch(() => this.tick()); // the error event has reported a file that cannot be played
   }
 
   seek(time) {
-    this.audio.currentTime = time;
+    this.media.currentTime = time;
     this.tick();
   }
 
   /** Shows the position, and repeats with each frame during playback. */
   tick() {
-    const time = this.audio.currentTime;
+    const time = this.media.currentTime;
     const current = this.timeline.spokenAt(time);
     at("now").textContent = clock(time, 1);
     this.timeline.tick(time, current);
-    const following = !this.audio.paused && performance.now() - this.touched > LEFT_ALONE;
+    const following = !this.media.paused && performance.now() - this.touched > LEFT_ALONE;
     this.editor.mark(this.editor.words.indexOf(this.timeline.words[current]), following);
     if (following) this.timeline.reveal(time);
-    if (this.audio.paused) return;
+    if (this.media.paused) return;
     cancelAnimationFrame(this.frame);
     this.frame = requestAnimationFrame(() => this.tick());
   }
 
   showState() {
-    at("editor").classList.toggle("playing", !this.audio.paused);
-    say(at("play"), this.audio.paused ? "play" : "pause", {}, "label");
+    at("editor").classList.toggle("playing", !this.media.paused);
+    say(at("play"), this.media.paused ? "play" : "pause", {}, "label");
     this.tick();
   }
 
   corrected() {
     this.unsaved = true;
     this.timeline.setWords(this.editor.words);
+    this.picture.setWords(this.editor.words, this.editor.duration);
     at("undo").disabled = !this.editor.past.length;
     this.tick();
   }

@@ -104,6 +104,10 @@ export function written(format, words, duration) {
   throw new Error(`no transcript format: ${format}`);
 }
 
+/** Returns captions {start, end, text} with WebVTT's markup, for a player that shows no names of speakers. */
+export const captions = (words, duration) =>
+  segments(words, duration).map((each) => ({ ...each, text: escaped(`${label(each)}${each.lines.join("\n")}`) }));
+
 /** Returns seconds as 1:02:03.4 with this number of decimals. */
 export function clock(seconds, decimals) {
   const unit = 10 ** decimals;
