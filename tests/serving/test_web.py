@@ -24,6 +24,7 @@ from tests.support.web import (
     answered,
     answering,
     downloaded,
+    failing,
     fits,
     saying,
     streamed,
@@ -219,11 +220,6 @@ def test_captions_survive_the_loss_of_the_connection(visit: Visit) -> None:
 
 
 # What goes wrong
-
-
-def failing(status: int, message: str = "why", **headers: str) -> dict[str, Any]:
-    error = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
-    return {"status": status, "json": {"error": error}, "headers": headers}
 
 
 @pytest.mark.parametrize(

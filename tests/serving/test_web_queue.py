@@ -1,6 +1,8 @@
 """How far a transcription is, as the page shows it, and the queue of several files, in a real browser."""
 
 import asyncio
+import re
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +14,10 @@ from distilhubert_ko.errors import InputError
 from distilhubert_ko.recognition.transcript import Transcript
 from distilhubert_ko.recognition.words import Word
 from distilhubert_ko.serving.batcher import Batcher
-from tests.support.web import SECONDS, TRANSCRIPTIONS, Visit, streamed, texts
+from tests.support.web import SECONDS, TRANSCRIPTIONS, Visit, answered, failing, streamed, texts, until
 
 if TYPE_CHECKING:
-    pass
+    from playwright import sync_api
 
 
 @pytest.fixture
@@ -79,3 +81,165 @@ def test_an_answer_that_ends_too_early_is_a_lost_connection(visit: Visit, record
     page.set_input_files("#file", recording)
     page.wait_for_selector("#problem:not([hidden])")
     assert "could not be reached" in page.inner_text("#problem-text")
+
+
+# Several files
+
+
+def named(folder: Path, *names: str) -> list[Path]:
+    """Return files by these names; what they hold, nobody asks."""
+    for name in names:
+        (folder / name).write_bytes(b"RIFF")
+    return [folder / name for name in names]
+
+
+def by_name(**answers: Any) -> Callable[["sync_api.Page"], None]:
+    """Return a preparation of a page whose server answers by the name of the file: a word, or a refusal, once."""
+
+    def answer(route: "sync_api.Route") -> None:
+        asked = re.search(rb'filename="(\w+)', route.request.post_data_buffer or b"")
+        assert asked
+        name = asked[1].decode()
+        given = answers.get(name, name)
+        if not isinstance(given, str):
+            answers[name] = f"{name} again"
+            route.fulfill(**given)
+        else:
+            route.fulfill(**streamed(answered(given.split())))
+
+    return lambda page: page.route(TRANSCRIPTIONS, answer)
+
+
+def states(page: "sync_api.Page") -> list[str]:
+    return page.evaluate("[...jobs.children].map(({ className }) => className)")
+
+
+def wait_for_states(page: "sync_api.Page", *wanted: str) -> None:
+    until(page, "(wanted) => [...jobs.children].map(({ className }) => className).join() === wanted", ",".join(wanted))
+
+
+def test_several_files_are_transcribed_one_after_another_and_one_click_opens_each(visit: Visit, tmp_path: Path) -> None:
+    page = visit(by_name(), locale="en-US")
+    page.set_input_files("#file", named(tmp_path, "one.wav", "two.wav", "three.wav"))
+    wait_for_states(page, "ready", "ready", "ready")
+    assert page.inner_text("#queue-summary") == "3 of 3 done"
+    assert (page.inner_text("#name"), texts(page)) == ("one.wav", ["one"])
+    assert page.is_hidden("#work")
+    page.select_option("#speed", "1.5")
+    page.click("text=three.wav")
+    assert (page.inner_text("#name"), texts(page)) == ("three.wav", ["three"])
+    assert texts(page, "#jobs [aria-current]") == ["three.wav"]
+    assert page.evaluate("document.querySelector('video, audio').playbackRate") == 1.5
+
+
+def test_a_file_alone_has_no_list_and_becomes_its_first_when_more_come(visit: Visit, tmp_path: Path) -> None:
+    page = visit(by_name(), locale="en-US")
+    first, *more = named(tmp_path, "one.wav", "two.wav", "three.wav", "four.wav")
+    page.set_input_files("#file", first)
+    page.wait_for_selector(".word")
+    assert page.is_hidden("#queue")
+    page.set_input_files("#file", more[:2])
+    wait_for_states(page, "ready", "ready", "ready")
+    assert texts(page, "#jobs .name") == ["one.wav", "two.wav", "three.wav"]
+    assert texts(page) == ["one"]
+    page.set_input_files("#file", more[2])
+    wait_for_states(page, *4 * ["ready"])
+
+
+def test_what_was_typed_is_kept_while_other_files_are_shown(visit: Visit, tmp_path: Path) -> None:
+    page = visit(by_name(one="가 나"), locale="en-US")
+    page.set_input_files("#file", named(tmp_path, "one.wav", "two.wav"))
+    wait_for_states(page, "ready", "ready")
+    for word in ("다", "라"):
+        page.locator(".word").first.dblclick()
+        page.keyboard.type(word)
+        if word == "다":
+            page.keyboard.press("Enter")
+    page.click("text=two.wav")  # in the middle of a word
+    assert texts(page) == ["two"]
+    assert page.is_disabled("#undo")
+    page.click("text=one.wav")
+    assert texts(page) == ["라", "나"]
+    for _ in range(2):
+        page.click("#undo")
+    assert texts(page) == ["가", "나"]
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
+    page.click("text=two.wav")
+    page.click("[aria-label='Remove one.wav from the list']")
+    assert (len(asked), states(page)) == (1, ["ready", "ready"])
+    assert page.evaluate("!dispatchEvent(new Event('beforeunload', { cancelable: true }))")
+
+
+def test_a_file_that_failed_says_why_and_can_be_tried_again(visit: Visit, tmp_path: Path) -> None:
+    page = visit(by_name(two=failing(400, "no audio")), expected="400", locale="en-US")
+    page.set_input_files("#file", named(tmp_path, "one.wav", "two.wav", "three.wav"))
+    wait_for_states(page, "ready", "failed", "ready")
+    assert page.inner_text("#queue-summary") == "2 of 3 done, 1 failed"
+    assert page.inner_text(".failed p >> nth=0").strip() == "This file cannot be transcribed."
+    assert page.inner_text(".failed .note") == "no audio"
+    assert page.is_hidden("#problem")
+    assert texts(page) == ["one"]
+    page.click("[aria-label='Try two.wav again']")
+    wait_for_states(page, "ready", "ready", "ready")
+
+
+def test_what_every_file_would_fail_of_stops_the_queue_until_it_is_tried_again(visit: Visit, tmp_path: Path) -> None:
+    def lost(route: "sync_api.Route") -> None:
+        route.abort()
+        page.unroute(TRANSCRIPTIONS)
+        by_name()(page)
+
+    page = visit(lambda page: page.route(TRANSCRIPTIONS, lost), expected="ERR_FAILED", locale="en-US")
+    page.set_input_files("#file", named(tmp_path, "one.wav", "two.wav"))
+    wait_for_states(page, "failed", "waiting")
+    assert "could not be reached" in page.inner_text(".failed p >> nth=0")
+    page.click("[aria-label='Try one.wav again']")
+    wait_for_states(page, "ready", "ready")
+
+
+def test_the_keyboard_alone_cancels_removes_and_opens(
+    visit: Visit, tmp_path: Path, recording: Path, slow_server: threading.Event
+) -> None:
+    page = visit(locale="en-US")
+    one, two, three = (shutil.copy(recording, tmp_path / name) for name in ("one.wav", "two.wav", "three.wav"))
+    page.set_input_files("#file", [one, two, three])
+    page.wait_for_selector("#so-far:not([hidden])")
+    assert states(page) == ["running", "waiting", "waiting"]
+    assert page.inner_text(".running p >> nth=0") == "Transcribing… 25%"
+    assert page.inner_text("#work-name") == "one.wav"
+    page.focus("[aria-label='Cancel one.wav']")
+    page.keyboard.press("Enter")
+    wait_for_states(page, "cancelled", "running", "waiting")
+    page.focus("[aria-label='Remove three.wav from the list']")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.ariaLabel") == "Cancel two.wav"
+    slow_server.set()
+    wait_for_states(page, "cancelled", "ready")
+    page.focus("[aria-label='Try one.wav again']")
+    page.keyboard.press("Enter")
+    wait_for_states(page, "ready", "ready")
+    page.focus("#jobs .name")
+    page.keyboard.press("Enter")
+    assert page.inner_text("#name") == "one.wav"
+    for _ in range(2):
+        page.focus("#jobs li:last-child > button:last-of-type")
+        page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "file"
+    assert page.is_hidden("#queue")
+    assert page.is_hidden("#editor")
+
+
+def test_the_queue_waits_for_the_microphone_and_takes_its_recording(
+    visit: Visit, tmp_path: Path, recording: Path, slow_server: threading.Event
+) -> None:
+    page = visit(locale="en-US")
+    page.set_input_files("#file", [shutil.copy(recording, tmp_path / name) for name in ("one.wav", "two.wav")])
+    page.wait_for_selector("#so-far:not([hidden])")
+    page.click("#record")
+    wait_for_states(page, "waiting", "waiting")
+    slow_server.set()
+    page.click("#stop")
+    wait_for_states(page, "ready", "ready", "ready")
+    assert page.inner_text("#name").startswith("recording ")
+    assert page.is_hidden("#work")

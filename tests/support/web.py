@@ -175,6 +175,11 @@ def saying(*words: str, probability: float = 0.9) -> dict[str, Any]:
     return {"json": answered(list(words), probability)}
 
 
+def failing(status: int, message: str = "why", **headers: str) -> dict[str, Any]:
+    error = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
+    return {"status": status, "json": {"error": error}, "headers": headers}
+
+
 def texts(page: "sync_api.Page", selector: str = ".word") -> list[str]:
     return page.locator(selector).all_text_contents()  # lines out of view have no inner text
 

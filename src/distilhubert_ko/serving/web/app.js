@@ -4,8 +4,9 @@ import { showFacts } from "./facts.js";
 import { Job } from "./job.js";
 import { say, startLanguage } from "./language.js";
 import { isThere } from "./microphone.js";
-import { hideNotices, showProblem, startNotices, status, withToken } from "./notices.js";
+import { hideNotices, showProblem, startNotices, withToken } from "./notices.js";
 import { Player } from "./player.js";
+import { Queue } from "./queue.js";
 import { modelFacts } from "./server.js";
 import { Session } from "./session.js";
 
@@ -14,20 +15,9 @@ const at = (id) => document.getElementById(id);
 startLanguage();
 startNotices();
 const player = new Player();
-let job = null; // the latest transcription
+const queue = new Queue(player, chosen);
 let session = null; // the current use of the microphone
 let limits = {}; // of an upload, once the server has told them
-
-/** Transcribes a recording that the player shows. Without words, a `file` is not shown any longer. */
-function transcribe(recording, name, file = false) {
-  job?.replace();
-  job = new Job(recording, name, chosen(), {
-    show: (words, duration) => player.show(words, duration),
-    failed: () => file && player.close(),
-    again: () => (file ? openFile(recording) : transcribe(recording, name)),
-  });
-  job.run();
-}
 
 /** Returns what the page asks of the server beside the recording. */
 function chosen() {
@@ -38,26 +28,20 @@ function chosen() {
   };
 }
 
-function openFile(file) {
-  if (session || !player.mayClose()) return;
-  if (file.size > limits.upload_bytes) {
-    player.close();
-    job?.replace();
-    showProblem("errorSize");
-    return;
-  }
-  player.open(file, file.name);
-  transcribe(file, file.name, true);
+function openFiles(files) {
+  if (session || !files.length || !queue.mayAdd(files.length)) return;
+  const jobs = files.map((file) => new Job(file, file.name, chosen(), { isFile: true }));
+  for (const job of jobs) if (job.blob.size > limits.upload_bytes) job.fail("errorSize", { hopeless: true });
+  queue.add(jobs);
 }
 
 async function listen(live) {
-  if (session || !player.mayClose()) return;
+  if (session || !queue.mayAdd(1)) return;
   hideNotices();
-  setSession(new Session(live, chosen().hotwords, { ended: listened, discarded: () => setSession(null) }));
+  setSession(new Session(live, chosen().hotwords, { ended: listened, discarded }));
   try {
     await session.start();
-    job?.replace();
-    player.close();
+    queue.pause();
   } catch (error) {
     setSession(null);
     showProblem(error.name === "NotAllowedError" ? "errorDenied" : "errorMicrophone", () => listen(live));
@@ -71,20 +55,24 @@ function setSession(value) {
   at("record").disabled = at("captions").disabled = session !== null || !isThere();
 }
 
+function discarded() {
+  setSession(null);
+  queue.resume();
+}
+
 async function listened({ recording, name, words, duration, problem }) {
   setSession(null);
+  hideNotices();
+  queue.resume();
   if (problem === "refused") {
     await refused();
     return;
   }
-  player.open(recording, name);
-  if (!words) {
-    transcribe(recording, name);
-    return;
-  }
-  player.show(words, duration);
-  if (problem) showProblem(problem, () => transcribe(recording, name));
-  else status("ready", { count: words.length });
+  const job = new Job(recording, name, chosen());
+  if (words) job.finish(words, duration);
+  queue.add([job]);
+  queue.show(job);
+  if (problem) showProblem(problem, () => queue.again(job));
 }
 
 /** Asks by a request why the server refused a socket, because a socket tells no reason. */
@@ -99,25 +87,24 @@ async function refused() {
 }
 
 at("file").addEventListener("change", ({ target }) => {
-  const [file] = target.files;
-  if (file) openFile(file);
+  openFiles([...target.files]);
   target.value = ""; // allows choosing the same file again
 });
 at("record").addEventListener("click", () => listen(false));
 at("captions").addEventListener("click", () => listen(true));
 at("stop").addEventListener("click", () => session.stop());
 at("discard").addEventListener("click", () => session.discard());
-at("cancel").addEventListener("click", () => job.cancel());
+at("cancel").addEventListener("click", () => queue.cancel());
 for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
   addEventListener(kind, (event) => {
     if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault(); // otherwise the browser would open the file in place of the page
     at("drop").classList.toggle("over", kind === "dragenter" || kind === "dragover");
-    if (kind === "drop" && event.dataTransfer.files[0]) openFile(event.dataTransfer.files[0]);
+    if (kind === "drop") openFiles([...event.dataTransfer.files]);
   });
 }
 addEventListener("beforeunload", (event) => {
-  if (player.unsaved || session) event.preventDefault();
+  if (queue.unsaved || session) event.preventDefault();
 });
 
 setSession(null);

@@ -26,10 +26,10 @@ export class Editor {
     list.addEventListener("keydown", (event) => this.key(event));
   }
 
-  /** Shows a new transcript without corrections. */
-  show(words, duration) {
+  /** Shows a transcript; `past` are its words before each correction. */
+  show(words, duration, past = []) {
     this.duration = duration;
-    this.past = [];
+    this.past = past;
     this.render(words);
   }
 

@@ -1,50 +1,55 @@
-// The transcription of one recording, to its words.
+// One recording on its way to its words.
 
 import { answer, told } from "./answer.js";
-import { hideNotices, progress, showProblem, showText, status } from "./notices.js";
+import { progress, showText, status } from "./notices.js";
 import { ServerError } from "./server.js";
 
+const HALTING = [0, 401, 429, 503, "model"]; // the status of errors that the next recording would get too
+
+/**
+ * `state` is waiting, running, ready, failed or cancelled. While it is running, `now` has the key of a text, its values
+ * and the share that is done. When ready, there are `words` and the `duration`; `kept` is what was made of them. When
+ * failed, there are the `problem` and its `detail`.
+ */
 export class Job {
-  /** Calls `show` with the words and the duration, or `failed`, from which on `again` starts anew. */
-  constructor(blob, name, options, { show, failed, again }) {
-    Object.assign(this, { blob, name, options, show, failed, again });
+  constructor(blob, name, options, { isFile = false } = {}) {
+    Object.assign(this, { blob, name, options, isFile, state: "waiting", words: null, kept: null });
   }
 
-  async run() {
+  finish(words, duration) {
+    Object.assign(this, { state: "ready", words, duration, kept: null });
+  }
+
+  /** `hopeless` says that another try would fail too, `halting` that other recordings would. */
+  fail(problem, { detail = "", hopeless = false, halting = false } = {}) {
+    Object.assign(this, { state: "failed", problem, detail, hopeless, halting });
+  }
+
+  /** Shows how far it is, and calls `changed` after each news. What stops it has set its state. */
+  async run(changed) {
     this.controller = new AbortController();
-    this.replaced = false;
-    hideNotices();
     const { signal } = this.controller;
-    const tell = (key, params, part = null, detail = "") => {
+    const tell = (key, params = {}, part = null, detail = "") => {
       if (signal.aborted) return;
+      this.now = { key, params, part };
       status(key, params);
       progress(part, detail);
+      changed();
     };
     const hear = (text) => signal.aborted || showText(text);
+    this.state = "running";
     try {
       const { words, duration } = await answer(this.blob, this.name, this.options, { signal, tell, hear });
-      if (this.replaced) return;
-      this.show(words, duration);
-      status("ready", { count: words.length });
+      if (!signal.aborted) this.finish(words, duration);
     } catch (error) {
-      if (this.replaced) return;
-      this.failed();
-      if (error instanceof ServerError) showProblem(told(error, this.options), this.again, error.message);
-      else if (error.name === "AbortError") status("cancelled");
-      else throw error;
-    } finally {
-      if (!this.replaced) progress();
+      if (signal.aborted) return;
+      if (!(error instanceof ServerError)) throw error;
+      this.fail(told(error, this.options), { detail: error.message, halting: HALTING.includes(error.status) });
     }
   }
 
-  cancel() {
+  stop(state) {
     this.controller.abort();
-  }
-
-  /** Cancels without a message, because the page now shows another recording. */
-  replace() {
-    this.replaced = true;
-    this.cancel();
-    progress();
+    this.state = state;
   }
 }

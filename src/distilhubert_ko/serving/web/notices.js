@@ -38,13 +38,27 @@ export function showText(text) {
  * a button that calls it.
  */
 export function showProblem(problem, retry, detail = problem.message) {
-  const [key, params] = problem instanceof ServerError ? explanation(problem) : [problem, {}];
+  const [key, params] = reason(problem);
   at("work").hidden = true;
   at("problem").hidden = false;
   say(at("problem-text"), key, params);
   at("problem-detail").textContent = detail ?? "";
   at("retry").hidden = !retry;
   again = retry;
+}
+
+/** Returns the key of the text for a problem, and its values. */
+export function reason(problem) {
+  return problem instanceof ServerError ? explanation(problem) : [problem, {}];
+}
+
+/** Names the recording of several that the work is on. */
+export function workOn(name) {
+  at("work-name").textContent = name;
+}
+
+export function hideWork() {
+  at("work").hidden = true;
 }
 
 export function hideNotices() {

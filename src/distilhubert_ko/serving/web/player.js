@@ -58,7 +58,9 @@ export class Player {
     for (const kind of ["wheel", "touchmove"]) {
       document.addEventListener(kind, () => (this.touched = performance.now()), { passive: true });
     }
-    at("speed").addEventListener("change", ({ target }) => (this.media.playbackRate = Number(target.value)));
+    at("speed").addEventListener("change", ({ target }) => {
+      this.media.defaultPlaybackRate = this.media.playbackRate = Number(target.value); // for the next recording too
+    });
     at("copy").hidden = !navigator.clipboard; // a page without HTTPS has none
     at("copy").addEventListener("click", () => this.copy());
     document.querySelectorAll("[data-format]").forEach((each) => {
@@ -89,17 +91,23 @@ export class Player {
     }
   }
 
-  /** Shows the words of the open recording, which lasts `duration` seconds. */
-  show(words, duration) {
+  /** Returns the work on the words that are shown. */
+  kept() {
+    document.querySelector(".field")?.blur(); // takes what is being typed
+    return { words: this.editor.words, past: this.editor.past, unsaved: this.unsaved };
+  }
+
+  /** Shows the words of the open recording, which lasts `duration` seconds, and corrections before, which are `kept`. */
+  show(words, duration, { past = [], unsaved = false } = {}) {
     this.setDuration(Math.max(duration, this.duration));
-    this.editor.show(words, duration);
+    this.editor.show(words, duration, past);
     this.timeline.setWords(words);
     this.picture.setWords(words, duration);
     at("transcript").hidden = false;
     at("nothing").hidden = words.length > 0;
     at("help").hidden = !words.length;
-    at("undo").disabled = true;
-    this.unsaved = false;
+    at("undo").disabled = !past.length;
+    this.unsaved = unsaved;
     this.tick();
   }
 

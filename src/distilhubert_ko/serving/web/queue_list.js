@@ -1,0 +1,93 @@
+// The list of recordings: the state of each, and what can be done with it.
+
+import { say } from "./language.js";
+import { reason } from "./notices.js";
+
+const at = (id) => document.getElementById(id);
+
+export class QueueList {
+  /** Calls `open`, `again`, `cancel` and `remove` with a job. */
+  constructor(actions) {
+    this.actions = actions;
+    this.items = new Map(); // by job
+  }
+
+  /** Shows these jobs, of which the player shows one, or hides the list if there are none. */
+  draw(jobs, shown) {
+    const focused = [...this.items.values()].findIndex(({ item }) => item.contains(document.activeElement));
+    const gone = [...this.items.keys()].filter((job) => !jobs.includes(job));
+    for (const job of gone) {
+      this.items.get(job).item.remove();
+      this.items.delete(job);
+    }
+    for (const job of jobs) {
+      if (!this.items.has(job)) this.items.set(job, this.made(job));
+      this.update(job, shown);
+    }
+    at("queue").hidden = !jobs.length;
+    if (gone.length && focused >= 0) this.focus(focused);
+    const count = (...states) => jobs.filter(({ state }) => states.includes(state)).length;
+    const [all, done, failed] = [jobs.length, count("ready"), count("failed")];
+    const summary = JSON.stringify({ all, done, failed });
+    if (jobs.length && at("queue-summary").dataset.params !== summary) {
+      say(at("queue-summary"), failed ? "queueFailed" : "queueDone", JSON.parse(summary));
+    }
+  }
+
+  /** Focuses the item in the place of one that was removed, or what adds another. */
+  focus(index) {
+    const left = [...this.items.values()];
+    (left[Math.min(index, left.length - 1)]?.end ?? at("file")).focus();
+  }
+
+  made(job) {
+    const { open, again, cancel, remove } = this.actions;
+    const parts = { item: element("li"), name: button(() => open(job)), state: element("p"), detail: element("p") };
+    Object.assign(parts, { label: element("span"), percent: element("span"), bar: element("progress") });
+    parts.again = button(() => again(job));
+    parts.end = button(() => (job.state === "running" ? cancel(job) : remove(job)));
+    parts.name.className = "name";
+    parts.name.textContent = job.name;
+    parts.state.append(parts.label, " ", parts.percent);
+    parts.detail.className = "note";
+    parts.detail.lang = "en";
+    parts.end.textContent = "×";
+    say(parts.bar, "progressOf", { name: job.name }, "label");
+    say(parts.again, "retry", { name: job.name });
+    say(parts.again, "retryOf", { name: job.name }, "label");
+    parts.item.append(parts.name, parts.state, parts.bar, parts.again, parts.end, parts.detail);
+    at("jobs").append(parts.item);
+    return parts;
+  }
+
+  update(job, shown) {
+    const { item, name, label, percent, bar, again, end, detail } = this.items.get(job) ?? {};
+    if (!item) return; // one alone is in no list
+    const running = job.state === "running";
+    const part = running ? job.now.part : null;
+    item.className = job.state;
+    name.disabled = !job.words;
+    if (job === shown) name.setAttribute("aria-current", "true");
+    else name.removeAttribute("aria-current");
+    if (running) say(label, job.now.key, job.now.params);
+    else if (job.state === "failed") say(label, ...reason(job.problem));
+    else say(label, { waiting: "queued", ready: "finished", cancelled: "cancelled" }[job.state]);
+    percent.textContent = part === null ? "" : `${Math.floor(100 * part)}%`;
+    bar.hidden = !running;
+    if (part === null) bar.removeAttribute("value");
+    else bar.value = part;
+    again.hidden = job.state !== "cancelled" && (job.state !== "failed" || job.hopeless);
+    detail.textContent = job.state === "failed" ? job.detail : "";
+    detail.hidden = !detail.textContent;
+    say(end, running ? "cancelOf" : "removeOf", { name: job.name }, "label");
+  }
+}
+
+const element = (kind) => document.createElement(kind);
+
+function button(action) {
+  const made = element("button");
+  made.type = "button";
+  made.addEventListener("click", action);
+  return made;
+}
