@@ -176,7 +176,7 @@ def test_a_file_that_failed_says_why_and_can_be_tried_again(visit: Visit, tmp_pa
     page.set_input_files("#file", named(tmp_path, "one.wav", "two.wav", "three.wav"))
     wait_for_states(page, "ready", "failed", "ready")
     assert page.inner_text("#queue-summary") == "2 of 3 done, 1 failed"
-    assert page.inner_text(".failed p >> nth=0").strip() == "This file cannot be transcribed."
+    assert page.inner_text(".failed .state").strip() == "This file cannot be transcribed."
     assert page.inner_text(".failed .note") == "no audio"
     assert page.is_hidden("#problem")
     assert texts(page) == ["one"]
@@ -193,7 +193,7 @@ def test_what_every_file_would_fail_of_stops_the_queue_until_it_is_tried_again(v
     page = visit(lambda page: page.route(TRANSCRIPTIONS, lost), expected="ERR_FAILED", locale="en-US")
     page.set_input_files("#file", named(tmp_path, "one.wav", "two.wav"))
     wait_for_states(page, "failed", "waiting")
-    assert "could not be reached" in page.inner_text(".failed p >> nth=0")
+    assert "could not be reached" in page.inner_text(".failed .state")
     page.click("[aria-label='Try one.wav again']")
     wait_for_states(page, "ready", "ready")
 
@@ -206,7 +206,7 @@ def test_the_keyboard_alone_cancels_removes_and_opens(
     page.set_input_files("#file", [one, two, three])
     page.wait_for_selector("#so-far:not([hidden])")
     assert states(page) == ["running", "waiting", "waiting"]
-    assert page.inner_text(".running p >> nth=0") == "Transcribing… 25%"
+    assert page.inner_text(".running .state") == "Transcribing… 25%"
     assert page.inner_text("#work-name") == "one.wav"
     page.focus("[aria-label='Cancel one.wav']")
     page.keyboard.press("Enter")
@@ -223,7 +223,7 @@ def test_the_keyboard_alone_cancels_removes_and_opens(
     page.keyboard.press("Enter")
     assert page.inner_text("#name") == "one.wav"
     for _ in range(2):
-        page.focus("#jobs li:last-child > button:last-of-type")
+        page.focus("#jobs li:last-child .end")
         page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "file"
     assert page.is_hidden("#queue")

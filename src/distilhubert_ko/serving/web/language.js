@@ -42,7 +42,6 @@ const TEXTS = {
   queueFailed: ["{all}개 중 {done}개 완료, {failed}개 실패", "{done} of {all} done, {failed} failed"],
   queued: ["대기 중", "Waiting"],
   finished: ["완료", "Done"],
-  progressOf: ["{name} 진행률", "Progress of {name}"],
   retryOf: ["{name} 다시 시도", "Try {name} again"],
   cancelOf: ["{name} 취소", "Cancel {name}"],
   removeOf: ["{name} 목록에서 빼기", "Remove {name} from the list"],

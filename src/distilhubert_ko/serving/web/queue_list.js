@@ -42,26 +42,29 @@ export class QueueList {
 
   made(job) {
     const { open, again, cancel, remove } = this.actions;
-    const parts = { item: element("li"), name: button(() => open(job)), state: element("p"), detail: element("p") };
-    Object.assign(parts, { label: element("span"), percent: element("span"), bar: element("progress") });
-    parts.again = button(() => again(job));
-    parts.end = button(() => (job.state === "running" ? cancel(job) : remove(job)));
-    parts.name.className = "name";
+    const state = element("p", "state");
+    const parts = {
+      item: element("li"),
+      name: button("name", () => open(job)),
+      label: element("span"),
+      percent: element("span"),
+      again: button("again", () => again(job)),
+      end: button("end", () => (job.state === "running" ? cancel(job) : remove(job))),
+      detail: element("p", "note"),
+    };
+    state.append(parts.label, " ", parts.percent);
     parts.name.textContent = job.name;
-    parts.state.append(parts.label, " ", parts.percent);
-    parts.detail.className = "note";
-    parts.detail.lang = "en";
     parts.end.textContent = "×";
-    say(parts.bar, "progressOf", { name: job.name }, "label");
+    parts.detail.lang = "en";
     say(parts.again, "retry", { name: job.name });
     say(parts.again, "retryOf", { name: job.name }, "label");
-    parts.item.append(parts.name, parts.state, parts.bar, parts.again, parts.end, parts.detail);
+    parts.item.append(parts.name, state, parts.again, parts.end, parts.detail);
     at("jobs").append(parts.item);
     return parts;
   }
 
   update(job, shown) {
-    const { item, name, label, percent, bar, again, end, detail } = this.items.get(job) ?? {};
+    const { item, name, label, percent, again, end, detail } = this.items.get(job) ?? {};
     if (!item) return; // one alone is in no list
     const running = job.state === "running";
     const part = running ? job.now.part : null;
@@ -73,9 +76,6 @@ export class QueueList {
     else if (job.state === "failed") say(label, ...reason(job.problem));
     else say(label, { waiting: "queued", ready: "finished", cancelled: "cancelled" }[job.state]);
     percent.textContent = part === null ? "" : `${Math.floor(100 * part)}%`;
-    bar.hidden = !running;
-    if (part === null) bar.removeAttribute("value");
-    else bar.value = part;
     again.hidden = job.state !== "cancelled" && (job.state !== "failed" || job.hopeless);
     detail.textContent = job.state === "failed" ? job.detail : "";
     detail.hidden = !detail.textContent;
@@ -83,10 +83,14 @@ export class QueueList {
   }
 }
 
-const element = (kind) => document.createElement(kind);
+function element(kind, name = "") {
+  const made = document.createElement(kind);
+  made.className = name;
+  return made;
+}
 
-function button(action) {
-  const made = element("button");
+function button(name, action) {
+  const made = element("button", name);
   made.type = "button";
   made.addEventListener("click", action);
   return made;
