@@ -23,7 +23,6 @@ from distilhubert_ko.recognition.session import ModelSession
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.recognition.transcript import Transcript
 from distilhubert_ko.recognition.vad import VadOptions
-from distilhubert_ko.recognition.windows import SpeechRegion
 from tests.support.model import clip
 
 OPTIONS = [
@@ -101,10 +100,12 @@ def test_the_rules_are_those_of_silero_for_any_probabilities(
         probabilities.tolist(), audio_length_samples=samples, **keywords(options)
     )
     step = FRAME_STEP
-    assert vad.speech_regions(probabilities, samples, options) == [
-        SpeechRegion(each["start"] // step * step, samples if each["end"] == samples else each["end"] // step * step)
+    regions = vad.speech_regions(probabilities, samples, options)
+    assert [(region.start, region.end) for region in regions] == [
+        (each["start"] // step * step, samples if each["end"] == samples else each["end"] // step * step)
         for each in expected
     ]
+    assert all(region.probability in probabilities for region in regions)
 
 
 @settings(max_examples=60)

@@ -19,6 +19,12 @@ class LiveSpeech:
         self._padding = options.speech_pad_ms * SAMPLE_RATE // 1000
         self._chunks = 0
         self._speaking = False
+        self._silence = options.min_silence_duration_ms * SAMPLE_RATE // 1000 // CHUNK  # chunks between two regions
+        self._region_ends = -1  # the last chunk whose speech belongs to the latest region
+        self.region = 0
+        """The number of the latest region of speech: chunks between which there is no longer silence."""
+        self.probability = 0.0
+        """The highest of speech in that region."""
         self._spoken: list[int] = []  # the numbers of chunks with speech
 
     def feed(self, samples: NDArray[np.float32]) -> None:
@@ -27,6 +33,10 @@ class LiveSpeech:
             least = self._options.silent_below if self._speaking else self._options.threshold
             self._speaking = probability >= least
             if self._speaking:
+                if self._chunks > self._region_ends:
+                    self.region, self.probability = self.region + 1, 0.0
+                self._region_ends = self._chunks + self._silence
+                self.probability = max(self.probability, probability)
                 self._spoken.append(self._chunks)
             self._chunks += 1
 

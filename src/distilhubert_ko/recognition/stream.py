@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from distilhubert_ko.audio.frames import FRAME_STEP, SAMPLE_RATE, frame_seconds, frame_steps
 from distilhubert_ko.decoding.live import LiveDecoder, LiveGreedy
 from distilhubert_ko.errors import InputError
+from distilhubert_ko.recognition.doubt import Doubt
 from distilhubert_ko.recognition.live_speech import LiveSpeech
 from distilhubert_ko.recognition.transcript import Transcript
 from distilhubert_ko.recognition.words import WORD_GAP, Unwritten, Word, audible_until, settled_count
@@ -39,7 +40,8 @@ class StreamUpdate:
 class Stream:
     """One stream. `log_probs` gives the matrix (frames, vocabulary) of a wave of at most LEFT + RIGHT + STEP.
 
-    With `speech`, nothing is written outside of it. Without `decoder`, the best path is the text.
+    With `speech`, nothing is written outside of it, nor where it stays in doubt. Without `decoder`, the best path is
+    the text.
 
     Apart from the words themselves, memory and the time of a step do not grow with the length of the stream.
     """
@@ -61,6 +63,7 @@ class Stream:
         self._waiting = 0  # samples in them
         self._done = 0  # frames that are final
         self._words: list[Word] = []
+        self._doubt = Doubt()
         self._unwritten: list[Unwritten] = []
         self._partial = ""
         self._finished = False
@@ -115,7 +118,8 @@ class Stream:
         self._decoder.take(log_probs[:final], log_probs[final:])
         self._done += final
         self._settle(ending)
-        self._partial = Transcript.from_tokens(self._decoder.rest(), self._tokenizer, self._seconds).text
+        rest = Transcript.from_tokens(self._decoder.rest(), self._tokenizer, self._seconds)
+        self._partial = " ".join(word.text for word in (*self._doubt.held, *rest.words))
         start = max(0, self._done - frame_steps(LEFT))
         self._held = self._held[(start - self._start) * FRAME_STEP :]
         self._start = start
@@ -130,7 +134,8 @@ class Stream:
             self._decoder.settle()
         count = len(tokens) if ending or paused else settled_count(tokens, self._tokenizer)
         found = Transcript.from_tokens(tokens[:count], self._tokenizer, self._seconds)
-        self._words += found.words
+        speech = self._speech
+        self._words += self._doubt.confirmed(found.words, speech.region, speech.probability) if speech else found.words
         self._unwritten += found.unwritten
         del tokens[:count]
 

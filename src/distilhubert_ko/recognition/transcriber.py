@@ -17,6 +17,7 @@ from distilhubert_ko.decoding.decoder import DecodingOptions
 from distilhubert_ko.errors import AudioError, InputError, ModelError
 from distilhubert_ko.model_folder import resolve
 from distilhubert_ko.recognition import windows
+from distilhubert_ko.recognition.doubt import without_doubtful
 from distilhubert_ko.recognition.formats import Numerals
 from distilhubert_ko.recognition.live_speech import LiveSpeech
 from distilhubert_ko.recognition.session import ModelSession
@@ -26,6 +27,7 @@ from distilhubert_ko.recognition.stream import Stream
 from distilhubert_ko.recognition.transcript import Alternative, Transcript
 from distilhubert_ko.recognition.vad import SpeechDetector, VadOptions
 from distilhubert_ko.recognition.windows import SpeechRegion
+from distilhubert_ko.recognition.words import Word, words_from_tokens
 from distilhubert_ko.text.tokenizer import Tokenizer
 
 BATCH_SECONDS = 40.0  # of audio, padding included, in one batch, unless more windows are asked for
@@ -92,6 +94,8 @@ class Transcriber:
         `choice` says which track and channel of a file are read.
 
         With `vad`, the source is read twice: once to find where somebody speaks, and once to transcribe only that.
+        Nothing is written where it stays in doubt whether that is speech.
+
         On the way, `on_text` receives the text that has become final. A beam search holds a word back for as long as
         its hypotheses disagree on it, and digits wait for the end of a phrase. `on_progress` receives the seconds of
         the recording that are transcribed, each time after the text of them.
@@ -113,6 +117,7 @@ class Transcriber:
             regions = self.detector.regions(_blocks(source, choice), vad)
             blocks = counted(_blocks(source, choice))
             pieces = windows.region_log_probs(self, blocks, regions, self._silence, self.batch_size)
+            pieces = without_doubtful(pieces, regions, self._silence, self._likeliest_words)
         settled = SettledText(self.tokenizer, in_digits=self.numerals == Numerals.DIGITS)
 
         def told(tokens: Sequence[ctc.Token], frames: int) -> None:
@@ -215,6 +220,11 @@ class Transcriber:
             rows = [end for end in ends if end < frames]
             matrix[rows, self.tokenizer.delimiter_id], matrix[rows, self.tokenizer.blank_id] = np.log([0.55, 0.45])
         return matrix
+
+    def _likeliest_words(self, log_probs: np.ndarray) -> Sequence[Word]:
+        """Return the words of the best path of a matrix (frames, vocabulary)."""
+        tokens = ctc.greedy(log_probs, self.tokenizer.blank_id)
+        return words_from_tokens(tokens, self.tokenizer, frame_seconds(len(log_probs)))
 
     def _silence(self, frames: int) -> np.ndarray:
         """Return log-probabilities (frames, vocabulary) of silence. All frames share one row of memory."""

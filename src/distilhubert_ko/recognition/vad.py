@@ -140,10 +140,12 @@ class Listening:
 def speech_regions(probabilities: NDArray[np.float32], samples: int, options: VadOptions) -> list[SpeechRegion]:
     """Return regions of speech in a wave of `samples` from the probability of each of its chunks (chunks,)."""
     step = FRAME_STEP
+    spans = [*_spans(probabilities.tolist(), samples, options)]
+    highest = [float(probabilities[start // CHUNK : math.ceil(end / CHUNK)].max()) for start, end in spans]
     return [
         # Both ends move back to a whole frame step, so that regions that touch still do.
-        SpeechRegion(start // step * step, end if end == samples else end // step * step)
-        for start, end in _padded([*_spans(probabilities.tolist(), samples, options)], samples, options)
+        SpeechRegion(start // step * step, end if end == samples else end // step * step, probability)
+        for (start, end), probability in zip(_padded(spans, samples, options), highest, strict=True)
     ]
 
 

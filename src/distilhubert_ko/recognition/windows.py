@@ -31,11 +31,13 @@ class AcousticModel(Protocol):
 class SpeechRegion:
     """A part of a wave that is recognised as a recording of its own, in samples from `start` to before `end`.
 
-    Both are whole frame steps, except for an `end` that is the end of the wave.
+    Both are whole frame steps, except for an `end` that is the end of the wave. `probability` is the highest of speech
+    in it, where a detector found it.
     """
 
     start: int
     end: int
+    probability: float = 1.0
 
 
 @dataclass(frozen=True)
