@@ -27,12 +27,12 @@ def without_doubtful(
     pieces: Iterable[NDArray[np.float32]],
     regions: Sequence[SpeechRegion],
     silence: Callable[[int], NDArray[np.float32]],
-    heard: Callable[[NDArray[np.float32]], Sequence[Word]],
+    words_of: Callable[[NDArray[np.float32]], Sequence[Word]],
 ) -> Iterator[NDArray[np.float32]]:
     """Yield the matrix of a wave in pieces (frames, vocabulary), with `silence` in place of regions in doubt.
 
-    `pieces` are those of `windows.region_log_probs` for `regions`. `heard` returns the words of a matrix. Memory holds
-    the pieces of the region that the detector is not sure of.
+    `pieces` are those of `windows.region_log_probs` for `regions`. `words_of` returns the words of a matrix. Memory
+    holds the pieces of the region that the detector is not sure of.
     """
     unsure = iter([region for region in regions if region.probability < SPEECH])
     region = next(unsure, None)
@@ -40,7 +40,7 @@ def without_doubtful(
     frames = 0
     for piece in pieces:
         if region and frames * FRAME_STEP >= region.end:
-            yield _judged(held, silence, heard)
+            yield _judged(held, silence, words_of)
             region, held = next(unsure, None), []
         if region and frames * FRAME_STEP >= region.start:
             held.append(piece)
@@ -48,17 +48,17 @@ def without_doubtful(
             yield piece
         frames += len(piece)
     if held:
-        yield _judged(held, silence, heard)
+        yield _judged(held, silence, words_of)
 
 
 def _judged(
     held: Sequence[NDArray[np.float32]],
     silence: Callable[[int], NDArray[np.float32]],
-    heard: Callable[[NDArray[np.float32]], Sequence[Word]],
+    words_of: Callable[[NDArray[np.float32]], Sequence[Word]],
 ) -> NDArray[np.float32]:
     """Return the matrix that is held, or as much silence."""
     matrix = np.concatenate([silence(0), *held])
-    return matrix if are_likely(heard(matrix)) else silence(len(matrix))
+    return matrix if are_likely(words_of(matrix)) else silence(len(matrix))
 
 
 class Doubt:
