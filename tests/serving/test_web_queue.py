@@ -4,6 +4,7 @@ import asyncio
 import re
 import shutil
 import threading
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -169,6 +170,29 @@ def test_what_was_typed_is_kept_while_other_files_are_shown(visit: Visit, tmp_pa
     page.click("[aria-label='Remove one.wav from the list']")
     assert (len(asked), states(page)) == (1, ["ready", "ready"])
     assert page.evaluate("!dispatchEvent(new Event('beforeunload', { cancelable: true }))")
+
+
+def test_all_that_is_done_comes_in_one_file_with_its_corrections(visit: Visit, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    page = visit(by_name(one="가 나", bad=failing(400)), expected="400", locale="en-US")
+    page.set_input_files("#file", [*named(tmp_path, "one.wav", "bad.wav", "two.mp3"), *named(other, "one.mp3")])
+    wait_for_states(page, "ready", "failed", "ready", "ready")
+    page.locator(".word").first.dblclick()
+    page.keyboard.type("다")
+    page.keyboard.press("Enter")
+    page.click("text=two.mp3")
+    page.select_option("#all-format", "srt")
+    with page.expect_download() as download:
+        page.click("#download-all")
+    assert download.value.suggested_filename == "transcripts.zip"
+    with zipfile.ZipFile(download.value.path()) as archive:
+        assert archive.testzip() is None
+        found = {name: archive.read(name).decode() for name in archive.namelist()}
+    assert [*found] == ["one.srt", "two.srt", "one (2).srt"]
+    assert ["다 나" in found["one.srt"], "two" in found["two.srt"], "가 나" in found["one (2).srt"]] == 3 * [True]
+    assert texts(page, "#all-format option") == texts(page, "[data-format]")
+    assert page.evaluate("dispatchEvent(new Event('beforeunload', { cancelable: true }))")  # nothing is lost
 
 
 def test_a_file_that_failed_says_why_and_can_be_tried_again(visit: Visit, tmp_path: Path) -> None:

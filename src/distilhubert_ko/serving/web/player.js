@@ -1,5 +1,6 @@
 // A recording and its words: playback, picture, waveform, corrections and downloads.
 
+import { download, fileName } from "./download.js";
 import { Editor } from "./editor.js";
 import { say, text } from "./language.js";
 import { Picture } from "./picture.js";
@@ -201,11 +202,7 @@ export class Player {
 
   download(format) {
     const content = written(format, this.editor.words, this.editor.duration);
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([content], { type: `${TYPES[format]};charset=utf-8` }));
-    link.download = `${this.name.replace(/\.[^.]*$/, "") || "transcript"}.${format}`;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 60000); // some browsers read it only after a confirmation
+    download(new Blob([content], { type: `${TYPES[format]};charset=utf-8` }), fileName(this.name, format));
     this.unsaved = false;
   }
 

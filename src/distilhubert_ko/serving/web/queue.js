@@ -1,8 +1,11 @@
 // The recordings of the page: transcribed one after another, and one of them shown. Several stand in a list.
 
+import { download, fileName } from "./download.js";
 import { text } from "./language.js";
 import { hideNotices, hideWork, progress, showProblem, status, workOn } from "./notices.js";
 import { QueueList } from "./queue_list.js";
+import { written } from "./transcript.js";
+import { zipped } from "./zip.js";
 
 export class Queue {
   /** `chosen` returns the options of a recording that is tried again. */
@@ -18,6 +21,7 @@ export class Queue {
       again: (job) => this.again(job),
       cancel: () => this.cancel(),
       remove: (job) => this.remove(job),
+      download: (format) => this.downloadAll(format),
     });
   }
 
@@ -145,6 +149,22 @@ export class Queue {
     this.halted = false;
     this.draw();
     this.next();
+  }
+
+  /** Gives the transcripts of all that are done, in a ZIP file. */
+  downloadAll(format) {
+    this.keep();
+    const names = new Set();
+    const files = [];
+    for (const { name, words, duration, kept } of this.jobs.filter((job) => job.words)) {
+      let number = 1;
+      while (names.has(fileName(name, format, number))) number++;
+      names.add(fileName(name, format, number));
+      files.push({ name: fileName(name, format, number), content: written(format, kept?.words ?? words, duration) });
+      if (kept) kept.unsaved = false;
+    }
+    this.player.unsaved = false;
+    download(zipped(files), `${text("allName")}.zip`);
   }
 
   /** Waits, with what is running as the next one, until `resume`. Nothing is shown meanwhile. */

@@ -6,10 +6,13 @@ import { reason } from "./notices.js";
 const at = (id) => document.getElementById(id);
 
 export class QueueList {
-  /** Calls `open`, `again`, `cancel` and `remove` with a job. */
+  /** Calls `open`, `again`, `cancel` and `remove` with a job, and `download` with a format for all. */
   constructor(actions) {
     this.actions = actions;
     this.items = new Map(); // by job
+    const formats = [...document.querySelectorAll("[data-format]")];
+    at("all-format").append(...formats.map((each) => new Option(each.textContent, each.dataset.format)));
+    at("download-all").addEventListener("click", () => actions.download(at("all-format").value));
   }
 
   /** Shows these jobs, of which the player shows one, or hides the list if there are none. */
@@ -25,6 +28,7 @@ export class QueueList {
       this.update(job, shown);
     }
     at("queue").hidden = !jobs.length;
+    at("all").hidden = !jobs.some(({ words }) => words);
     if (gone.length && focused >= 0) this.focus(focused);
     const count = (...states) => jobs.filter(({ state }) => states.includes(state)).length;
     const [all, done, failed] = [jobs.length, count("ready"), count("failed")];
