@@ -214,6 +214,7 @@ def test_what_has_no_effect_is_taken_and_named_in_a_header(
         file=FILE, model="m", language="Korean", stream=stream, **fields
     )
     assert answer.headers.get("x-ignored-fields") == named
+    assert answer.headers.get("x-accel-buffering") == ("no" if stream else None)
     if not stream:
         assert answer.parse().text == expected.text
 

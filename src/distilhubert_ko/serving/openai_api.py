@@ -125,7 +125,11 @@ async def transcribe(
         parts = _noted(request, uploads.parts(wave, client, **options))
         events = reply.events(parts, wave.shape[-1] / SAMPLE_RATE)
         first = await anext(events)  # an early error still gets its own status
-        streamed = StreamingResponse(with_late_error(first, events), media_type="text/event-stream")
+        streamed = StreamingResponse(
+            with_late_error(first, events),
+            media_type="text/event-stream",
+            headers={"x-accel-buffering": "no"},  # nginx would keep the events until the last
+        )
         return with_ignored(streamed, ignored)
     found = await _unless_left(request, uploads.transcript(wave, client, **options))
     _note(request, found)
