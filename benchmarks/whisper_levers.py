@@ -84,13 +84,11 @@ def table(work: Path) -> list[dict[str, Any]]:
         if not folders:
             continue
         reports = [json.loads((folder / model_folder.REPORT).read_text(encoding="utf-8")) for folder in folders]
-        runs = [json.loads((folder / model_folder.TRAINING).read_text(encoding="utf-8")) for folder in folders]
         record = {
             "row": name,
             "cers": [each["cer"] for each in reports],
             "cer": statistics.mean(each["cer"] for each in reports),
             "cer_no_space": statistics.mean(each["cer_no_space"] for each in reports),
-            "train_seconds": [each["train_seconds"] for each in runs],
         }
         others = finished(work, row.against, row.seeds) if row.against else []
         if len(others) == len(folders):
@@ -98,7 +96,7 @@ def table(work: Path) -> list[dict[str, Any]]:
                 each["speaker"] for _, each in sorted(predictions(folders[0], model_folder.PREDICTIONS).items())
             ]
             errors, baseline = (pooled(each, model_folder.PREDICTIONS) for each in (folders, others))
-            record |= paired_tests(row.against, errors, baseline, speakers)
+            record |= {"against": row.against, **paired_tests(row.against, errors, baseline, speakers)}
         records.append(record)
     return records
 

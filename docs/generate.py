@@ -1,7 +1,7 @@
 """Write what would rot if it were typed, by `make docs`.
 
 docs/commands.md comes from the commands' own help. The figures in README.md, README.ko.md and docs/ come from the
-reports in docs/results/. docs/figures.py, docs/check_figures.py and docs/gpu_figures.py make those of docs/.
+reports in docs/results/. docs/figures.py and the other *_figures.py make those of docs/.
 """
 
 import re
@@ -14,7 +14,7 @@ from typing import Any
 import typer
 
 from distilhubert_ko.cli.main import app
-from docs import call_figures, caption_figures, check_figures, figures, gpu_figures
+from docs import accuracy_figures, call_figures, caption_figures, check_figures, figures, gpu_figures
 from docs.figures import report, table
 
 DOCS = Path(__file__).parent
@@ -120,9 +120,10 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "docs/exporting.md": {"speeds": figures.speeds},
     "docs/language-models.md": {"beam": figures.beams},
     "docs/accuracy.md": {
-        "recognition": figures.recognition,
+        "recognition": accuracy_figures.recognition,
         "consistency": gpu_figures.consistency,
-        "accuracy": figures.accuracy,
+        "accuracy": accuracy_figures.accuracy,
+        "whisper-levers": accuracy_figures.levers,
     },
     "docs/reliability.md": {
         "kills": figures.kills,
