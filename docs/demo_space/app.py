@@ -2,12 +2,12 @@
 
 import gradio
 
-from distilhubert_ko import Transcriber
+from distilhubert_ko import Transcriber, VadOptions
 
 transcriber = Transcriber("OWNER/NAME")  # what `distilhubert-ko push` uploaded
 
 gradio.Interface(
-    fn=lambda path: transcriber(path).text if path else "",
+    fn=lambda path: transcriber(path, VadOptions()).text if path else "",  # nothing for noise and coughs
     inputs=gradio.Audio(type="filepath", label="음성"),
     outputs=gradio.Textbox(label="받아쓴 글"),
     title="한국어 받아쓰기",

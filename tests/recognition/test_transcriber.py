@@ -3,11 +3,9 @@
 import io
 import json
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from unittest.mock import MagicMock
 
 import numpy as np
 import onnx
@@ -181,18 +179,3 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, Any], message
 def test_unreadable_audio_is_an_audio_error(transcriber: Transcriber, tmp_path: Path) -> None:
     with pytest.raises(AudioError, match=r"missing\.wav"):
         transcriber(tmp_path / "missing.wav")
-
-
-def test_the_space_in_the_documents_writes_what_the_transcriber_says(
-    monkeypatch: pytest.MonkeyPatch, exported: Path, tmp_path: Path
-) -> None:
-    gradio = MagicMock()
-    monkeypatch.setitem(sys.modules, "gradio", gradio)
-    app = (Path(__file__).parents[2] / "docs" / "demo_space" / "app.py").read_text(encoding="utf-8")
-    exec(app.replace("OWNER/NAME", str(exported)), {})
-    path = tmp_path / "clip.wav"
-    soundfile.write(path, clip(SAMPLE_RATE), SAMPLE_RATE)
-    answer = gradio.Interface.call_args.kwargs["fn"]
-    assert answer(str(path)) == Transcriber(exported)(path).text != ""
-    assert answer(None) == ""  # the button without a recording
-    gradio.Interface.return_value.launch.assert_called_once_with()

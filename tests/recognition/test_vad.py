@@ -3,8 +3,10 @@
 import io
 import math
 import os
+import sys
 import threading
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -250,3 +252,18 @@ def test_progress_rises_to_the_end_of_the_recording_with_and_without_vad(
         assert len(seconds) > 1
         assert seconds == sorted(seconds)
         assert seconds[-1] == frame_seconds(HUBERT_FRAMES.count(len(wave)))
+
+
+def test_the_space_in_the_documents_writes_what_the_transcriber_says(
+    monkeypatch: pytest.MonkeyPatch, exported: Path, tmp_path: Path, speech: list[np.ndarray]
+) -> None:
+    gradio = MagicMock()
+    monkeypatch.setitem(sys.modules, "gradio", gradio)
+    app = (Path(__file__).parents[2] / "docs" / "demo_space" / "app.py").read_text(encoding="utf-8")
+    exec(app.replace("OWNER/NAME", str(exported)), {})
+    path = tmp_path / "clip.wav"
+    soundfile.write(path, speech[0], SAMPLE_RATE)
+    answer = gradio.Interface.call_args.kwargs["fn"]
+    assert answer(str(path)) == Transcriber(exported)(path, VadOptions()).text != ""
+    assert answer(None) == ""  # the button without a recording
+    gradio.Interface.return_value.launch.assert_called_once_with()
