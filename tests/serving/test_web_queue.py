@@ -15,7 +15,18 @@ from distilhubert_ko.errors import InputError
 from distilhubert_ko.recognition.transcript import Transcript
 from distilhubert_ko.recognition.words import Word
 from distilhubert_ko.serving.batcher import Batcher
-from tests.support.web import SECONDS, TRANSCRIPTIONS, Visit, answered, failing, streamed, texts, until
+from tests.support.web import (
+    SECONDS,
+    TRANSCRIPTIONS,
+    Visit,
+    answered,
+    answering,
+    failing,
+    saying,
+    streamed,
+    texts,
+    until,
+)
 
 if TYPE_CHECKING:
     from playwright import sync_api
@@ -267,3 +278,18 @@ def test_the_queue_waits_for_the_microphone_and_takes_its_recording(
     wait_for_states(page, "ready", "ready", "ready")
     assert page.inner_text("#name").startswith("recording ")
     assert page.is_hidden("#work")
+
+
+def test_a_folder_among_dropped_files_is_told_as_one_and_stops_no_file(
+    visit: Visit, recording: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "녹음"
+    folder.mkdir()
+    page = visit(answering(saying("가")))
+    hand = page.context.new_cdp_session(page)  # a script cannot drop a folder
+    held = {"items": [], "files": [str(folder), str(recording)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        hand.send("Input.dispatchDragEvent", {"type": kind, "x": 300, "y": 100, "data": held})
+    page.wait_for_selector("#jobs .ready")
+    assert texts(page, "#jobs .failed .state span")[0].startswith("폴더는")
+    assert texts(page) == ["가"]

@@ -28,11 +28,23 @@ function chosen() {
   };
 }
 
-function openFiles(files) {
+function openFiles(files, folders = []) {
   if (session || !files.length || !queue.mayAdd(files.length)) return;
   const jobs = files.map((file) => new Job(file, file.name, chosen(), { isFile: true }));
-  for (const job of jobs) if (job.blob.size > limits.upload_bytes) job.fail("errorSize", { hopeless: true });
+  for (const job of jobs) {
+    if (folders.includes(job.blob)) job.fail("errorFolder", { hopeless: true });
+    else if (job.blob.size > limits.upload_bytes) job.fail("errorSize", { hopeless: true });
+  }
   queue.add(jobs);
+}
+
+/** A folder looks like a file whose content cannot be read. */
+function openDropped(items) {
+  const dropped = items.map((item) => ({ file: item.getAsFile(), isFolder: item.webkitGetAsEntry()?.isDirectory }));
+  openFiles(
+    dropped.map(({ file }) => file),
+    dropped.filter(({ isFolder }) => isFolder).map(({ file }) => file),
+  );
 }
 
 async function listen(live) {
@@ -100,7 +112,7 @@ for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
     if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault(); // otherwise the browser would open the file in place of the page
     at("drop").classList.toggle("over", kind === "dragenter" || kind === "dragover");
-    if (kind === "drop") openFiles([...event.dataTransfer.files]);
+    if (kind === "drop") openDropped([...event.dataTransfer.items].filter((item) => item.kind === "file"));
   });
 }
 addEventListener("beforeunload", (event) => {

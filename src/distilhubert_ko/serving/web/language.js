@@ -136,6 +136,7 @@ const TEXTS = {
   errorSize: ["파일이 너무 크거나 깁니다. 파일을 나누거나 오디오만 추출해서 보내세요.", "The file is too large or too long. Split it, or send only its audio."],
   errorBusy: ["서버가 바쁩니다. 잠시 뒤에 다시 시도하세요.", "The server is busy. Try again later."],
   errorTime: ["너무 오래 걸려서 서버가 처리를 중단했습니다. 파일을 나누어 보내세요.", "It took too long, so the server stopped. Split the file."],
+  errorFolder: ["폴더는 받아쓸 수 없습니다. 폴더 안의 파일을 선택하세요.", "A folder cannot be transcribed. Choose the files in it."],
   errorFile: ["이 파일은 받아쓸 수 없습니다.", "This file cannot be transcribed."],
   errorFormat: ["이 브라우저가 열 수 없는 형식입니다. MP3나 WAV로 바꾸어 다시 선택하세요.", "This browser cannot open the format. Convert the file to MP3 or WAV."],
   errorModel: ["모델을 불러오거나 실행하지 못했습니다. 네트워크를 확인하고 다시 시도하세요.", "The model could not be loaded or run. Check the network and try again."],
