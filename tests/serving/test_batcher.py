@@ -12,7 +12,7 @@ import pytest
 
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.errors import AudioError, BusyError, UnavailableError
-from distilhubert_ko.recognition import windows
+from distilhubert_ko.recognition import doubt, windows
 from distilhubert_ko.recognition.session import ModelSession
 from distilhubert_ko.recognition.transcriber import Transcriber
 from distilhubert_ko.recognition.transcript import Transcript
@@ -233,8 +233,11 @@ def test_captions_that_come_faster_than_they_were_spoken_take_turns(transcriber:
     asyncio.run(task())
 
 
-def test_speech_is_found_as_the_transcriber_finds_it_and_for_nobody_who_is_gone(transcriber: Transcriber) -> None:
+def test_speech_is_found_as_the_transcriber_finds_it_and_for_nobody_who_is_gone(
+    transcriber: Transcriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wave = np.concatenate([clip(16_000), np.zeros(5 * LISTENED, np.float32)])  # these tones are speech to Silero
+    monkeypatch.setattr(doubt, "SPEECH", 0.5)  # of which it is not quite sure
 
     async def task() -> Transcript:
         async with Batcher(transcriber) as batcher:
