@@ -2,7 +2,7 @@
 // recognition/windows.py, silence.py and words.py, and of text/tokenizer.py, which a check compares.
 
 export const RATE = 16000;
-const STEP = 320; // samples per frame
+export const STEP = 320; // samples per frame
 const WINDOW = 20 * RATE;
 const MARGIN = 2 * RATE;
 const SILENCE = 1e-4; // the loudest sample of silence

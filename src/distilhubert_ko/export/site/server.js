@@ -19,8 +19,9 @@ export async function modelFacts() {
 }
 
 /**
- * Resolves to the words and the duration of a recording. `onLoad` receives the share of the model that is
- * loaded, 0 to 1, and `onPart` the text so far, with the seconds that are done and those of the recording. Throws ServerError, or an AbortError once `signal` is aborted.
+ * Resolves to the words and the duration of a recording. `onLoad` receives the share of the model that is loaded, 0 to
+ * 1, and `onPart` the text so far, with the seconds that are done and those of the recording. Throws ServerError, or an
+ * AbortError once `signal` is aborted.
  */
 export async function transcribe(blob, { onLoad, onPart, signal }) {
   const wave = await samples(blob);

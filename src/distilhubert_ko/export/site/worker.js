@@ -2,7 +2,7 @@
 
 import * as ort from "./ort/ort.wasm.bundle.min.mjs";
 
-import { frameCount, RATE, recognise, tokens, windows, words } from "./decoding.js";
+import { frameCount, RATE, recognise, STEP, tokens, windows, words } from "./decoding.js";
 
 const place = (name) => new URL(name, import.meta.url).href; // the worker itself has none
 ort.env.wasm.wasmPaths = { wasm: place("./ort/ort-wasm-simd-threaded.wasm") };
@@ -52,6 +52,7 @@ async function transcribed(wave, { session, vocabulary }, number) {
   const duration = wave.length / RATE;
   let filled = 0;
   let text = ""; // of all but a last word that may go on
+  let open = 0; // the frame with which that word begins
   for (const { start, end, first, last } of windows(wave.length)) {
     self.postMessage({ number, text, seconds: start / RATE, duration });
     await new Promise((resolve) => setTimeout(resolve)); // hears a message that cancels
@@ -61,8 +62,10 @@ async function transcribed(wave, { session, vocabulary }, number) {
     labels.set(found.labels.subarray(first, kept), filled);
     scores.set(found.scores.subarray(first, kept), filled);
     filled += kept - first;
-    const sofar = tokens(labels.subarray(0, filled), scores, vocabulary.blank);
-    text = words(sofar, vocabulary, duration).slice(0, -1).map(({ word }) => word).join(" ");
+    const fresh = tokens(labels.subarray(open, filled), scores.subarray(open), vocabulary.blank);
+    const said = words(fresh, vocabulary, duration);
+    text = [text, ...said.slice(0, -1).map(({ word }) => word)].filter(Boolean).join(" ");
+    open += Math.round(((said.at(-1)?.start ?? 0) * RATE) / STEP);
   }
   return words(tokens(labels, scores, vocabulary.blank), vocabulary, duration);
 }

@@ -2,29 +2,27 @@
 
 import { withToken } from "./notices.js";
 import { transcribe } from "./server.js";
-import { clock } from "./transcript.js";
 
 const TRIES = 5; // attempts of a request to a busy server
 const PATIENCE = 5; // seconds until the next attempt, unless the server says
 
 /**
  * Returns the words and the duration of a recording. `options` are fields of the form. Retries while it is busy. `tell`
- * receives the state of the work as the key of a text, its values, the share that is done, and that in words; `hear`
- * receives the text so far.
+ * receives the state of the work as the key of a text, with its values (`params`), the share that is done (`part`), and
+ * the `duration` of the recording if that is a share of it. `hear` receives the text so far.
  */
 export async function answer(blob, name, options, { signal, tell, hear }) {
   const onUpload = (part) => {
-    if (part < 1) tell("uploading", {}, part, percent(part));
+    if (part < 1) tell("uploading", { part });
     else tell("transcribing");
   };
   for (let tries = 1; ; tries++) {
     let text = "";
     const onPart = ({ delta, seconds, duration }) => {
       hear((text += delta));
-      const part = seconds / duration;
-      tell("transcribing", {}, part, `${percent(part)} · ${clock(seconds, 0)} / ${clock(duration, 0)}`);
+      tell("transcribing", { part: seconds / duration, duration });
     };
-    tell("uploading", {}, 0, percent(0));
+    tell("uploading", { part: 0 });
     hear(text);
     try {
       return await withToken(() => transcribe(blob, name, { options, onUpload, onPart, signal }));
@@ -42,10 +40,8 @@ export function told(error, options) {
 
 async function countdown(seconds, signal, tell) {
   for (let left = Math.ceil(seconds); left > 0; left--) {
-    tell("waiting", { seconds: left });
+    tell("waiting", { params: { seconds: left } });
     await new Promise((resolve) => setTimeout(resolve, 1000));
     signal.throwIfAborted();
   }
 }
-
-const percent = (part) => `${Math.floor(100 * part)}%`;

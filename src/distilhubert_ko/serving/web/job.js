@@ -29,11 +29,11 @@ export class Job {
   async run(changed) {
     this.controller = new AbortController();
     const { signal } = this.controller;
-    const tell = (key, params = {}, part = null, detail = "") => {
+    const tell = (key, { params = {}, part = null, duration } = {}) => {
       if (signal.aborted) return;
       this.now = { key, params, part };
       status(key, params);
-      progress(part, detail);
+      progress(part, duration);
       changed();
     };
     const hear = (text) => signal.aborted || showText(text);

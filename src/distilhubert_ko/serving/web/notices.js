@@ -2,6 +2,7 @@
 
 import { say } from "./language.js";
 import { explanation, ServerError, setToken } from "./server.js";
+import { clock } from "./transcript.js";
 
 const at = (id) => document.getElementById(id);
 let again = null; // the action of the button to try again
@@ -13,16 +14,20 @@ export function status(key, params = {}) {
 }
 
 /**
- * Shows progress from 0 to 1, or null if unknown, and how far it is in words; `undefined` hides the bar, the text so far
- * and the button to cancel.
+ * Shows progress from 0 to 1, or null if unknown, and the same in words, with the times in a recording of `duration`
+ * seconds if there is one; `undefined` hides the bar, the text so far and the button to cancel.
  */
-export function progress(part, detail = "") {
+export function progress(part, duration) {
   at("progress").hidden = at("cancel").hidden = part === undefined;
   if (typeof part === "number") at("progress").value = part;
   else at("progress").removeAttribute("value");
-  at("progress-detail").textContent = detail;
+  const times = duration ? ` · ${clock(part * duration, 0)} / ${clock(duration, 0)}` : "";
+  at("progress-detail").textContent = percent(part) + times;
   if (part === undefined) showText("");
 }
+
+/** Returns a share in words, nothing if it is unknown. */
+export const percent = (part) => (typeof part === "number" ? `${Math.floor(100 * part)}%` : "");
 
 /** Shows the text of the recording so far, and the end of it unless the user has scrolled up. */
 export function showText(text) {

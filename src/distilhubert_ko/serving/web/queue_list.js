@@ -1,7 +1,7 @@
 // The list of recordings: the state of each, and what can be done with it.
 
 import { say } from "./language.js";
-import { reason } from "./notices.js";
+import { percent, reason } from "./notices.js";
 
 const at = (id) => document.getElementById(id);
 
@@ -51,12 +51,12 @@ export class QueueList {
       item: element("li"),
       name: button("name", () => open(job)),
       label: element("span"),
-      percent: element("span"),
+      share: element("span"),
       again: button("again", () => again(job)),
       end: button("end", () => (job.state === "running" ? cancel(job) : remove(job))),
       detail: element("p", "note"),
     };
-    state.append(parts.label, " ", parts.percent);
+    state.append(parts.label, " ", parts.share);
     parts.name.textContent = job.name;
     parts.end.textContent = "×";
     parts.detail.lang = "en";
@@ -68,7 +68,7 @@ export class QueueList {
   }
 
   update(job, shown) {
-    const { item, name, label, percent, again, end, detail } = this.items.get(job) ?? {};
+    const { item, name, label, share, again, end, detail } = this.items.get(job) ?? {};
     if (!item) return; // one alone is in no list
     const running = job.state === "running";
     const part = running ? job.now.part : null;
@@ -79,7 +79,7 @@ export class QueueList {
     if (running) say(label, job.now.key, job.now.params);
     else if (job.state === "failed") say(label, ...reason(job.problem));
     else say(label, { waiting: "queued", ready: "finished", cancelled: "cancelled" }[job.state]);
-    percent.textContent = part === null ? "" : `${Math.floor(100 * part)}%`;
+    share.textContent = percent(part);
     again.hidden = job.state !== "cancelled" && (job.state !== "failed" || job.hopeless);
     detail.textContent = job.state === "failed" ? job.detail : "";
     detail.hidden = !detail.textContent;
