@@ -421,6 +421,13 @@ def paired_tests(
     }
 
 
+def tested_against(other: str, folders: Sequence[Path], others: Sequence[Path]) -> dict[str, Any]:
+    """The paired tests of a row's folders, one a seed, against those of another row, both decoded greedily."""
+    speakers = [each["speaker"] for _, each in sorted(predictions(folders[0], model_folder.PREDICTIONS).items())]
+    errors, baseline = (pooled(each, model_folder.PREDICTIONS) for each in (folders, others))
+    return paired_tests(other, errors, baseline, speakers)
+
+
 def _files(way: str) -> tuple[str, str]:
     """The names of the figures and of the utterances of a way to decode."""
     return (model_folder.REPORT, model_folder.PREDICTIONS) if way == "greedy" else (f"{way}.json", f"{way}.jsonl")

@@ -34,7 +34,7 @@ from distilhubert_ko.data.sizes import PUBLISHED_SIZES
 from distilhubert_ko.files import writing
 from distilhubert_ko.model.loading import build_network
 from distilhubert_ko.text.tokenizer import Tokenizer
-from tests.support.hub import write_shard
+from tests.support.parquet import write_shard
 
 LOADER = Path(__file__).parents[1] / "docs" / "results" / "loader.json"
 SHARD = "train-00000-of-00001.parquet"

@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.accuracy import SPLITS, paired_tests, pooled, predictions, train_and_score
+from benchmarks.accuracy import SPLITS, tested_against, train_and_score
 from benchmarks.scaling import operations
+from benchmarks.whisper_levers import parse_arguments
 from distilhubert_ko import model_folder, recipe
 from distilhubert_ko.files import writing
 from distilhubert_ko.training.checkpoints import CHECKPOINTS
@@ -127,29 +128,16 @@ def record(work: Path, name: str) -> dict[str, Any]:
 def table(work: Path) -> list[dict[str, Any]]:
     """Return a record for each row that is trained, with a paired test against the shallow one."""
     folders = {name: work / f"{name}-tuned" for name in ROWS}
-    baseline = pooled([folders["shallow"]], model_folder.PREDICTIONS)
-    records = []
-    for name, folder in folders.items():
-        if not (folder / model_folder.REPORT).is_file():
-            continue
-        found = record(work, name)
-        if name != "shallow":
-            speakers = [each["speaker"] for _, each in sorted(predictions(folder, model_folder.PREDICTIONS).items())]
-            errors = pooled([folder], model_folder.PREDICTIONS)
-            found |= paired_tests("shallow", errors, baseline, speakers)
-        records.append(found)
+    trained = {name: folder for name, folder in folders.items() if (folder / model_folder.REPORT).is_file()}
+    records = [record(work, name) for name in trained]
+    for found in records:
+        if found["row"] != "shallow":
+            found |= tested_against("shallow", [trained[found["row"]]], [folders["shallow"]])
     return records
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("step", choices=("train", "table"))
-    parser.add_argument("--whisper", type=Path)
-    parser.add_argument("--teacher", type=Path)
-    parser.add_argument("--speech", type=Path)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--rows", nargs="+", default=[*ROWS], choices=[*ROWS])
-    arguments = parser.parse_args()
+    arguments = parse_arguments(str(__doc__), ROWS)
     if arguments.step == "table":
         writing.write_json(RESULTS, {"rows": table(arguments.work)})
         return

@@ -1,7 +1,7 @@
 """What CR-CTC and a teacher are worth at equal compute, on small networks and Pansori's training speakers.
 
     python -m benchmarks.whisper_levers train --whisper WHISPER --teacher MODEL --speech SPEECH --work DIR
-    python -m benchmarks.whisper_levers table --speech SPEECH --work DIR
+    python -m benchmarks.whisper_levers table --work DIR
 
 WHISPER is a folder of openai/whisper-base, MODEL one that a Whisper was fine-tuned to, SPEECH a folder with Pansori
 TEDxKR in pansori-tedxkr/. What is trained lies in DIR, and what is there is not trained again.
@@ -15,12 +15,12 @@ last weights on the test speakers, greedy. `table` writes docs/results/whisper_l
 import argparse
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.accuracy import NARROW, SPLITS, paired_tests, pooled, predictions, train_and_score
+from benchmarks.accuracy import NARROW, SPLITS, tested_against, train_and_score
 from distilhubert_ko import model_folder, recipe
 from distilhubert_ko.files import writing
 
@@ -92,11 +92,7 @@ def table(work: Path) -> list[dict[str, Any]]:
         }
         others = finished(work, row.against, row.seeds) if row.against else []
         if len(others) == len(folders):
-            speakers = [
-                each["speaker"] for _, each in sorted(predictions(folders[0], model_folder.PREDICTIONS).items())
-            ]
-            errors, baseline = (pooled(each, model_folder.PREDICTIONS) for each in (folders, others))
-            record |= {"against": row.against, **paired_tests(row.against, errors, baseline, speakers)}
+            record |= {"against": row.against, **tested_against(row.against, folders, others)}
         records.append(record)
     return records
 
@@ -106,15 +102,20 @@ def finished(work: Path, row: str, seeds: Sequence[int]) -> list[Path]:
     return [folder for folder in folders if (folder / model_folder.REPORT).is_file()]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parse_arguments(description: str, rows: Iterable[str]) -> argparse.Namespace:
+    """Return the arguments of a benchmark that trains rows, and makes a table of those that are trained."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("step", choices=("train", "table"))
     parser.add_argument("--whisper", type=Path)
     parser.add_argument("--teacher", type=Path)
-    parser.add_argument("--speech", type=Path, required=True)
+    parser.add_argument("--speech", type=Path)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--rows", nargs="+", default=[*ROWS], choices=[*ROWS])
-    arguments = parser.parse_args()
+    parser.add_argument("--rows", nargs="+", default=[*rows], choices=[*rows])
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = parse_arguments(str(__doc__), ROWS)
     if arguments.step == "table":
         writing.write_json(RESULTS, {"rows": table(arguments.work)})
         return

@@ -1,16 +1,12 @@
 """What checks/gpu.py runs on: how much of everything, speech that costs nothing, and networks with random weights."""
 
 import dataclasses
-import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow
-import pyarrow.parquet
-import soundfile
 import torch
 from transformers import WhisperConfig, WhisperForConditionalGeneration
 
@@ -21,6 +17,7 @@ from distilhubert_ko.model.loading import build_network
 from distilhubert_ko.model.saving import save_network
 from distilhubert_ko.text.tokenizer import Tokenizer
 from distilhubert_ko.training.clips import collate
+from tests.support.parquet import sound, write_shard
 
 SYLLABLES = [chr(0xAC00 + 9 * number) for number in range(1200)]  # about as many as Zeroth-Korean's transcripts have
 SYLLABLE = SAMPLE_RATE // 5  # samples
@@ -125,19 +122,9 @@ def corpus(folder: Path, scale: Scale) -> recipe.Data:
             size = math.ceil(count / SHARDS)
             for shard in range(SHARDS):
                 path = folder / f"data/{name}-{shard:05}-of-{SHARDS:05}.parquet"
-                write_shard(path, clips[shard * size : (shard + 1) * size])
+                part = clips[shard * size : (shard + 1) * size]
+                write_shard(path, [sound(wave) for wave, _ in part], {"text": [written for _, written in part]}, size)
     return recipe.Data(train=f"hub:{folder}#train", eval=f"hub:{folder}#test")
-
-
-def write_shard(path: Path, clips: list[tuple[np.ndarray, str]]) -> None:
-    """Write waves (samples,) and their texts as `datasets` writes audio and text."""
-    audio = []
-    for wave, _ in clips:
-        content = io.BytesIO()
-        soundfile.write(content, wave, SAMPLE_RATE, format="WAV", subtype="PCM_16")
-        audio.append({"bytes": content.getvalue(), "path": None})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pyarrow.parquet.write_table(pyarrow.table({"audio": audio, "text": [written for _, written in clips]}), path)
 
 
 def tokenizer() -> Tokenizer:

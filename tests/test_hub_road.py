@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
-from tests.support.hub import TOKEN, Hub, sound, write_shard
+from tests.support.hub import TOKEN, Hub
+from tests.support.parquet import sound, write_shard
 from tests.support.speech import WORDS, tones
 from tests.support.whisper import save_whisper
 

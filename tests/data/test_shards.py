@@ -29,8 +29,9 @@ from distilhubert_ko.training.checkpoints import last_whole_checkpoint
 from distilhubert_ko.training.clips import AugmentedClips
 from distilhubert_ko.training.sampling import RowGroupSampler, evaluation_order, row_groups
 from tests.support.full_disk import no_file_above
-from tests.support.hub import Hub, ask_only, sound, write_shard
+from tests.support.hub import Hub, ask_only
 from tests.support.model import TINY
+from tests.support.parquet import sound, write_shard
 from tests.support.processes import apart, start_processes_as_usual
 from tests.support.runs import account, assert_the_same_end, fail, in_step, life, small, train, with_workers
 

@@ -1,43 +1,19 @@
-"""What the Hub serves: parquet shards of data sets, models, and a server on this machine that answers as it does."""
+"""What the Hub serves: data sets, models, and a server on this machine that answers as it does."""
 
 import base64
 import hashlib
-import io
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlparse
 
-import numpy as np
 import pytest
-import soundfile
-
-from distilhubert_ko.audio.frames import SAMPLE_RATE
 
 NAME = "owner/name"
 TOKEN = "hf_of_the_stand_in"
-
-
-def sound(wave: np.ndarray) -> bytes:
-    """A wave (samples,) as a WAV file."""
-    file = io.BytesIO()
-    soundfile.write(file, wave, SAMPLE_RATE, format="WAV")
-    return file.getvalue()
-
-
-def write_shard(file: Path, clips: Sequence[bytes | None], columns: dict[str, list[Any]], row_group: int) -> None:
-    """Sound and other columns as `datasets` writes them, `row_group` clips a row group."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    audio = [{"bytes": content, "path": f"{row}.wav"} for row, content in enumerate(clips)]
-    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    table = pa.table({"audio": pa.array(audio, kind), **columns})
-    file.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, file, row_group_size=row_group, compression="none", use_dictionary=False)
 
 
 class Hub:

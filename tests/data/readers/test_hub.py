@@ -9,7 +9,8 @@ from distilhubert_ko.data.corpora import read_corpus
 from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.errors import CorpusError
 from distilhubert_ko.evaluation.card import _location
-from tests.support.hub import Hub, sound, write_shard
+from tests.support.hub import Hub
+from tests.support.parquet import sound, write_shard
 from tests.support.road import travel
 from tests.support.speech import tones
 
