@@ -164,7 +164,7 @@ def spoken(folder: Path) -> Path:
     draw = random.Random(4)
     chosen = draw.sample(sentences(folder), SENTENCES + HELD_OUT)
     parts = {"train": chosen[:SENTENCES], "dev": chosen[SENTENCES:]}
-    lines = {}
+    lines: dict[str, list[SpokenLine]] = {}
     for split, part in parts.items():
         lines[split] = []
         for number, written in enumerate(part):
@@ -389,7 +389,7 @@ def table(work: Path) -> list[dict[str, Any]]:
                 continue
             reports = [json.loads((folder / figures).read_text(encoding="utf-8")) for folder in folders]
             errors = pooled(folders, lines)
-            record = {"row": row, "decoding": way, "cers": [each["cer"] for each in reports]}
+            record: dict[str, Any] = {"row": row, "decoding": way, "cers": [each["cer"] for each in reports]}
             record |= {
                 key: statistics.mean(each[key] for each in reports) for key in ("cer", "cer_no_space", "jer", "wer")
             }

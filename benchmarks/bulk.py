@@ -24,6 +24,7 @@ from pyarrow import parquet
 
 from distilhubert_ko.audio.frames import SAMPLE_RATE
 from distilhubert_ko.bulk import run as bulk
+from distilhubert_ko.bulk.engine import ray_engine
 from distilhubert_ko.files import writing
 from distilhubert_ko.recognition.transcriber import Transcriber
 
@@ -113,7 +114,7 @@ def main() -> None:
     parser.add_argument("--every", type=float, default=5.0, help="seconds between kills")
     parser.add_argument("--json", type=Path, default=Path("docs/results/bulk.json"))
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name, bulk.ray_engine(None, 1, 2):
+    with tempfile.TemporaryDirectory() as name, ray_engine(None, 1, 2):
         folder = Path(name)
         parts = {}
         for key, minutes in (("overhead", options.minutes), ("scaling", options.scaling_minutes)):

@@ -25,6 +25,7 @@ from typing import Any
 import httpx2
 import numpy as np
 import soundfile
+from websockets import Subprotocol
 from websockets.asyncio.client import ClientConnection, connect
 
 from distilhubert_ko.audio.frames import SAMPLE_RATE
@@ -113,7 +114,8 @@ async def play(url: str, wave: np.ndarray) -> list[Shown]:
     """What a client saw while it sent a wave in real time."""
     loop = asyncio.get_running_loop()
     samples = (np.concatenate([wave, SILENCE]).clip(-1, 1) * 32767).astype("<i2")
-    async with connect(f"{url.replace('http', 'ws', 1)}/v1/audio/stream", subprotocols=["captions"]) as socket:
+    address = f"{url.replace('http', 'ws', 1)}/v1/audio/stream"
+    async with connect(address, subprotocols=[Subprotocol("captions")]) as socket:
         start = loop.time()
         watching = asyncio.create_task(watch(socket, start))
         for first in range(0, len(samples), CHUNK):

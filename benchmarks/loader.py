@@ -56,7 +56,8 @@ def clips(way: str, chosen: Sequence[Example], config: recipe.Recipe) -> Clips:
 
 
 def batches(source: Clips, size: int) -> Iterator[dict[str, torch.Tensor]]:
-    order = [*BucketSampler([example.samples for example in source.examples], size, 0)]
+    lengths = [example.samples for example in source.examples]
+    order = [*BucketSampler(len(source), lambda epoch: lengths, size, 0)]
     for start in range(0, len(order), size):
         yield collate([source[index] for index in order[start : start + size]])
 

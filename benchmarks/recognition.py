@@ -51,8 +51,9 @@ def main() -> None:
 def answers(options: argparse.Namespace, corpus: str, split: Split) -> dict[str, list[str]]:
     """Return for each system its texts of the clips of a split."""
     found = {}
-    for name, settings in {"greedy": {"lm": NO_LM}, "language model": {"beam": options.beam}}.items():
-        transcriber = Transcriber(options.model, threads=options.threads, **settings)  # type: ignore[arg-type]
+    ways: dict[str, dict[str, Any]] = {"greedy": {"lm": NO_LM}, "language model": {"beam": options.beam}}
+    for name, settings in ways.items():
+        transcriber = Transcriber(options.model, threads=options.threads, **settings)
         found[name] = [each.hypothesis for each in evaluate_split(transcriber, split).predictions]
     kept = options.work / f"{''.join(c if c.isalnum() else '-' for c in corpus)}.json"
     if not kept.is_file():
@@ -78,7 +79,7 @@ def compared(corpus: str, split: Split, texts: dict[str, list[str]]) -> list[dic
     Five speakers are too few for a test over speakers.
     """
     references = [example.text for example in split.examples]
-    speakers = [example.utterance.speaker for example in split.examples]
+    speakers = [example.utterance.speaker or "" for example in split.examples]
     groups = speakers if len(set(speakers)) >= FEWEST_SPEAKERS and all(speakers) else None
     scores = {name: [*map(metrics.score, references, found)] for name, found in texts.items()}
     rival = [score.characters_no_space for score in scores[WHISPER]]

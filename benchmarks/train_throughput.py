@@ -42,10 +42,11 @@ def measure(way: str, config: recipe.Recipe, corpus: str, batches: int, turn: in
     batch_size = config.training.train_batch_size
     split = usable_split(read_corpus(corpus), config.text, config.data)
     tokenizer = Tokenizer.from_texts((example.text for example in split.examples), config.text.units)
-    examples = [example for example in split.examples if has_enough_frames(example, tokenizer)]
+    built = build_network(config.model, tokenizer)
+    network: torch.nn.Module = built
+    examples = [example for example in split.examples if has_enough_frames(example, tokenizer, built.grid)]
     chosen = np.random.default_rng(turn).permutation(len(examples))[: batches * batch_size]
     clips = Clips([examples[i] for i in chosen], tokenizer)
-    network: torch.nn.Module = build_network(config.model, tokenizer)
     if way == "example":
         plain = HubertForCTC(network.config)
         plain.load_state_dict(network.state_dict())
@@ -53,7 +54,8 @@ def measure(way: str, config: recipe.Recipe, corpus: str, batches: int, turn: in
         order = list(range(len(clips)))  # they were chosen at random
     else:
         keep_freed_memory()
-        order = list(BucketSampler([example.samples for example in clips.examples], batch_size, turn))
+        lengths = [example.samples for example in clips.examples]
+        order = list(BucketSampler(len(clips), lambda epoch: lengths, batch_size, turn))
     for index in order:
         clips[index]  # decoded now and kept
     network.train()

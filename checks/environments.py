@@ -104,12 +104,13 @@ def link_base(environment: Environment, wheel: Path) -> None:
         found = distribution(name)
         for top in {path.parts[0] for path in found.files or () if path.parts[0] != ".."}:
             if not (site / top).exists():
-                (site / top).symlink_to(found.locate_file(top))
+                (site / top).symlink_to(str(found.locate_file(top)))
 
 
 def needed_packages(name: str) -> set[str]:
     """Return the names of a package here and of all that it needs without extras, as pip compares them."""
-    found, waiting = set(), [Requirement(name)]
+    found: set[str] = set()
+    waiting = [Requirement(name)]
     while waiting:
         requirement = waiting.pop()
         key = canonicalize_name(requirement.name)

@@ -29,7 +29,8 @@ from typing import Any
 
 import numpy as np
 
-from checks.hostile import OUTSIDE, Reader, damaged, fuzz_audio, readers
+from checks import fuzz_audio
+from checks.hostile import OUTSIDE, Reader, damaged, readers
 from distilhubert_ko.errors import DistilhubertKoError
 from distilhubert_ko.files import writing
 from tests.support.processes import pristine

@@ -45,7 +45,7 @@ def event(drawn: random.Random) -> bytes:
     """A client's event in JSON, in which any value may be another."""
 
     def odd(value: Any) -> Any:
-        others = [None, True, -1, 1e308, "", "\ud800", "가" * 99, [], {}, [[]], {"type": "x"}, 10**400]
+        others: list[Any] = [None, True, -1, 1e308, "", "\ud800", "가" * 99, [], {}, [[]], {"type": "x"}, 10**400]
         return drawn.choice(others) if drawn.random() < 0.1 else value
 
     turns = {"type": "server_vad", **{name: odd(drawn.choice([0, 0.3, 1, 100, 9999])) for name in TURNS}}

@@ -70,7 +70,7 @@ def stand_in(name: str, scale: Scale, folder: Path, steps: int, changes: dict[st
         blank_evaluations=1000,  # so early, every model says nothing
         **changes,
     )
-    limits = {"min_seconds": config.data.min_seconds, "max_seconds": config.data.max_seconds}
+    limits: dict[str, Any] = {"min_seconds": config.data.min_seconds, "max_seconds": config.data.max_seconds}
     return dataclasses.replace(config, data=dataclasses.replace(data, **limits), training=training)
 
 
@@ -163,7 +163,9 @@ def train_briefly(config: recipe.Recipe, out: Path, scale: Scale, found: dict[st
         else:
             finetune.fine_tune(config, out)
     found |= speed(watch, config, scale)
-    state = json.loads((last_whole_checkpoint(out / CHECKPOINTS) / STATE).read_text(encoding="utf-8"))
+    checkpoint = last_whole_checkpoint(out / CHECKPOINTS)
+    assert checkpoint, "a run that ended has a checkpoint"
+    state = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
     judge(out, state["max_steps"], found)
 
 

@@ -25,7 +25,7 @@ from safetensors.torch import load
 from checks import fuzz_audio
 from distilhubert_ko import recipe
 from distilhubert_ko.audio.frames import SAMPLE_RATE
-from distilhubert_ko.data.corpora import read_corpus
+from distilhubert_ko.data.corpora import Corpus, read_corpus
 from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.decoding import decoder, kneser_ney
 from distilhubert_ko.decoding.language_model import LanguageModel
@@ -367,13 +367,14 @@ def _report() -> bytes:
     return json.dumps(fields | {"cer_ci95": [0, 1], "cer_no_space_ci95": [0, 1]}, indent=2).encode()
 
 
-def _corpus(spec: str, home: Path) -> None:
-    """Reads a corpus and its sounds, and looks whether all of them lie within, and no command ran."""
+def _corpus(spec: str, home: Path) -> Corpus:
+    """Read a corpus and its sounds, see that all of them lie within and that no command ran, and return it."""
     if not (home / "links").is_symlink():
         (home / "link.wav").symlink_to(home.parent / OUTSIDE)
         (home / "links").symlink_to(home.parent)
     try:
-        for utterance in read_corpus(spec, Reading(root=home)).utterances:
+        corpus = read_corpus(spec, Reading(root=home))
+        for utterance in corpus.utterances:
             assert isinstance(utterance.audio, Path)
             inside = os.path.realpath(utterance.audio).startswith(os.path.realpath(home) + os.sep)
             assert inside, f"{utterance.audio} lies outside"
@@ -383,12 +384,14 @@ def _corpus(spec: str, home: Path) -> None:
                 assert len(utterance.wave()) <= 60 * SAMPLE_RATE
             except DistilhubertKoError:
                 continue
+        return corpus
     finally:
         assert not (home.parent / RAN).exists(), "a command ran"
 
 
-def _language_model(path: Path) -> None:
+def _language_model(path: Path) -> LanguageModel:
     model = LanguageModel(path)
     weights = decoder.read_lm_weights(model)
     assert np.isfinite(dataclasses.astuple(weights)).all(), weights
     assert not np.isnan(model.score(model.start, "가")[0]), "a score that is no number"
+    return model

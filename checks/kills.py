@@ -140,11 +140,13 @@ def measure(folder: Path, kills: int, seed: int) -> dict[str, Any]:
     started = time.monotonic()
     life(config, undisturbed, None)
     whole = time.monotonic() - started
-    draw, runs, killed = random.Random(seed), [], 0
+    draw, killed = random.Random(seed), 0
+    runs: list[dict[str, Any]] = []
     while killed < kills:
         out, deaths = folder / f"run-{len(runs)}", []
         # At most half a run at a time, so that a run is killed several times.
         while not life(config, out, seconds := draw.uniform(0, whole / 2) if killed < kills else None):
+            assert seconds is not None, "without a limit a run comes to its end"
             killed += 1
             deaths.append(found_after_kill(out, seconds))
             print(f"kill {killed}: {deaths[-1]}")

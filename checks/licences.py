@@ -11,6 +11,7 @@ import re
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from packaging.requirements import Requirement
 
@@ -23,11 +24,11 @@ LONGEST = 40  # characters of a licence's name; longer is its text
 
 def licence(name: str) -> str:
     """Return the licence that a package's record names, or nothing."""
-    found = importlib.metadata.metadata(name)
-    classified = [each.split(" :: ")[-1] for each in found.get_all("Classifier", []) if each.startswith("License ::")]
-    free = found.get("License", "").strip().partition("\n")[0]
+    found: dict[str, Any] = importlib.metadata.metadata(name).json
+    classified = [each.split(" :: ")[-1] for each in found.get("classifier", []) if each.startswith("License ::")]
+    free = found.get("license", "").strip().partition("\n")[0]
     spoken = free if len(free) <= LONGEST else ""
-    return found.get("License-Expression") or ", ".join(classified) or spoken or NOT_IN_RECORDS.get(name, "")
+    return found.get("license_expression") or ", ".join(classified) or spoken or NOT_IN_RECORDS.get(name, "")
 
 
 def main() -> None:

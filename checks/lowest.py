@@ -46,7 +46,7 @@ def main() -> None:
         tools = PROJECT["optional-dependencies"]["dev"]
         install(environment, "-r", versions, *tools, "--constraint", versions)
         settings = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]), "OMP_NUM_THREADS": "1"}
-        command = [environment.bin / "python", "-m", "pytest", *(sys.argv[1:] or TESTS)]
+        command: list[str | Path] = [environment.bin / "python", "-m", "pytest", *(sys.argv[1:] or TESTS)]
         sys.exit(subprocess.run(command, cwd=ROOT, env=settings, check=False).returncode)
 
 

@@ -34,7 +34,8 @@ def still(folder: Path, epochs: int) -> recipe.Recipe:
     (folder / "train.jsonl").write_text("".join(lines[:CLIPS]), encoding="utf-8")
     config = small(folder)
     dropouts = ("hidden", "attention", "activation", "feat_proj", "final")
-    zeros = {"mask_time_prob": 0.0, "mask_feature_prob": 0.0} | {f"{where}_dropout": 0.0 for where in dropouts}
+    zeros: dict[str, Any] = {f"{where}_dropout": 0.0 for where in dropouts}
+    zeros |= {"mask_time_prob": 0.0, "mask_feature_prob": 0.0}
     training = dataclasses.replace(
         config.training,
         train_batch_size=BATCH,

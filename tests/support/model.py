@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -56,7 +57,9 @@ MODEL_FILES = {
     "vocab.json",
 }
 """What train.save writes; export adds the graph."""
-DROPOUTS = {f"{where}_dropout": 0.5 for where in ("hidden", "attention", "activation", "feat_proj", "final")}
+DROPOUTS: dict[str, Any] = {
+    f"{where}_dropout": 0.5 for where in ("hidden", "attention", "activation", "feat_proj", "final")
+}
 SYLLABLES = Tokenizer.from_texts(["가나다라마바사아자차카타파하 거너더러머버서어저처커터퍼허"], "syllables")
 # As many as the syllables, so that the same model can say either; both endings that a vowel can have.
 JAMO = Tokenizer("jamo", Tokenizer.from_texts(["각난닫랄맘밥삿앙잦찿캌탙팦핳 겨뎌"], "jamo").tokens[: len(SYLLABLES)])
