@@ -21,6 +21,7 @@ from distilhubert_ko.data.dataset import read_scored_split
 from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.errors import InputError, ModelError
 from distilhubert_ko.evaluation import breakdown, card, report
+from distilhubert_ko.evaluation.model_record import ModelRecord
 from distilhubert_ko.evaluation.report import Report
 from distilhubert_ko.files import writing
 from distilhubert_ko.model.loading import load_network
@@ -354,13 +355,13 @@ def test_a_corpus_is_found_from_the_root_given_and_not_from_that_of_the_models_r
 
 
 def test_the_card_names_the_commits_of_what_came_from_the_hub(folder: Path, measured: Report) -> None:
-    assert "revision" not in card.render_card(card.ModelRecord(folder))
+    assert "revision" not in card.render_card(ModelRecord(folder))
     report.save_report(replace(measured, corpus_revision=COMMIT), folder / model_folder.REPORT)
     data, run = (json.loads((folder / name).read_text(encoding="utf-8")) for name in ("data.json", "training.json"))
     data["splits"]["train"]["revision"] = "2" * 40
     writing.write_json(folder / model_folder.DATA, data)
     writing.write_json(folder / model_folder.TRAINING, run | {"pretrained_revision": "3" * 40})
-    text = card.render_card(card.ModelRecord(folder))
+    text = card.render_card(ModelRecord(folder))
     metadata = yaml.safe_load(text.split("---")[1])
     assert metadata["model-index"][0]["results"][0]["dataset"]["revision"] == COMMIT
     assert f"(https://huggingface.co/ntu-spml/distilhubert) at revision `{'3' * 40}` on" in text
@@ -369,10 +370,10 @@ def test_the_card_names_the_commits_of_what_came_from_the_hub(folder: Path, meas
 
 
 def test_the_card_says_how_its_figures_were_decoded(folder: Path, measured: Report) -> None:
-    assert "Greedy decoding, no language model." in card.render_card(card.ModelRecord(folder))
+    assert "Greedy decoding, no language model." in card.render_card(ModelRecord(folder))
     lm = {"beam": 32, "lm": "lm.arpa", "lm_order": 6, "alpha": 0.75, "beta": 2.0}
     report.save_report(replace(measured, decoding=lm), folder / model_folder.REPORT)
-    page = card.render_card(card.ModelRecord(folder))
+    page = card.render_card(ModelRecord(folder))
     assert (
         "Beam search of width 32 with the language model `lm.arpa`, an n-gram of order 6, alpha 0.75, beta 2." in page
     )

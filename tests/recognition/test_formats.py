@@ -11,7 +11,8 @@ import pysubs2
 import pytest
 import webvtt
 
-from distilhubert_ko.cli.speech import AlignmentFormat, OutputFormat
+from distilhubert_ko.cli.align import AlignmentFormat
+from distilhubert_ko.cli.transcribe import OutputFormat
 from distilhubert_ko.recognition.formats import (
     ALIGNMENT_FORMATS,
     FORMATS,

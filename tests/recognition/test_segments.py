@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 
-from distilhubert_ko.cli.speech import transcribe_command
+from distilhubert_ko.cli.transcribe import transcribe_command
 from distilhubert_ko.recognition.segments import LONGEST, PAUSE, READABLE, SHORTEST, Layout
 from tests.support.transcripts import TWO, spoken
 

@@ -13,7 +13,8 @@ import pytest
 
 from distilhubert_ko import model_folder, recipe
 from distilhubert_ko.errors import CorpusError, RecipeError
-from distilhubert_ko.evaluation.card import ModelRecord, _hyperparameters
+from distilhubert_ko.evaluation.card import _hyperparameters
+from distilhubert_ko.evaluation.model_record import ModelRecord
 from distilhubert_ko.training import finetune, resuming
 from distilhubert_ko.training.trainer import InterruptedTrainingError
 from tests.support.runs import in_step, run_log, small

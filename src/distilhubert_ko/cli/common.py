@@ -10,12 +10,13 @@ import typer
 
 from distilhubert_ko import model_folder
 from distilhubert_ko.cli.progress import counting_bar
-from distilhubert_ko.errors import MissingExtraError
+from distilhubert_ko.errors import InputError, MissingExtraError
 from distilhubert_ko.recognition.formats import Numerals
 
 if TYPE_CHECKING:
     from distilhubert_ko.data.reading import Reading
     from distilhubert_ko.evaluation.report import Report
+    from distilhubert_ko.recognition.vad import VadOptions
 
 
 class Device(StrEnum):
@@ -26,6 +27,12 @@ class Device(StrEnum):
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A model folder or a Hub id.")]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads; all by default.")]
+TrackOption = Annotated[
+    int | None,
+    typer.Option(
+        "--track", min=1, metavar="N", help="Audio track of a video; by default the first that is not silent."
+    ),
+]
 DeviceOption = Annotated[Device, typer.Option(help="auto is a CUDA GPU where onnxruntime has one.")]
 LmOption = Annotated[
     str | None,
@@ -48,6 +55,16 @@ OutsideOption = Annotated[
     bool,
     typer.Option("--allow-outside", help="Let a manifest or wav.scp that you trust refer to audio outside its folder."),
 ]
+
+
+def vad_options(wanted: bool, **given: float | None) -> "VadOptions | None":
+    """Return the options of --vad-filter, with defaults where they are None; without --vad-filter, return None."""
+    from distilhubert_ko.recognition.vad import VadOptions
+
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if chosen and not wanted:
+        raise InputError(f"--vad-{next(iter(chosen)).replace('_', '-')} has no effect alone: add --vad-filter")
+    return VadOptions(**chosen) if wanted else None  # type: ignore[arg-type]
 
 
 def exported_folder(model: str) -> Path:

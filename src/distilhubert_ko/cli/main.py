@@ -15,11 +15,14 @@ from typing import Annotated
 
 import typer
 
+from distilhubert_ko.cli.align import align_command
+from distilhubert_ko.cli.bulk import bulk_command
+from distilhubert_ko.cli.label import label_command
 from distilhubert_ko.cli.language_model import lm_command, tune_command
 from distilhubert_ko.cli.model import card_command, evaluate_command, export_command, push_command
 from distilhubert_ko.cli.serve import serve_command
-from distilhubert_ko.cli.speech import align_command, bulk_command, label_command, transcribe_command
 from distilhubert_ko.cli.train import demo_command, distill_command, plan_command, prepare_command, train_command
+from distilhubert_ko.cli.transcribe import transcribe_command
 from distilhubert_ko.cli.whisper_spellings import WhisperSpelledCommand
 from distilhubert_ko.errors import DistilhubertKoError, reason
 from distilhubert_ko.version import __version__

@@ -2,23 +2,20 @@
 
 import dataclasses
 import hashlib
-import json
 import platform
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from distilhubert_ko import model_folder, recipe
 from distilhubert_ko.data.account import speakers_text
-from distilhubert_ko.data.readers.columns import split_columns
-from distilhubert_ko.data.readers.hub_source import HubSource
 from distilhubert_ko.evaluation import whisper_card
+from distilhubert_ko.evaluation.card_metadata import card_metadata
 from distilhubert_ko.evaluation.learning_curve import draw_learning_curve, is_drawn_here
-from distilhubert_ko.evaluation.report import Report, load_report
+from distilhubert_ko.evaluation.model_record import ModelRecord
+from distilhubert_ko.evaluation.report import Report
 from distilhubert_ko.files import outputs
-from distilhubert_ko.model_folder import CARD, LEARNING_CURVE, DataRecord, OverlapRecord, TrainingRecord
+from distilhubert_ko.model_folder import CARD, LEARNING_CURVE, OverlapRecord
 from distilhubert_ko.version import __version__
 
 FOREIGN = {
@@ -28,50 +25,9 @@ FOREIGN = {
 OPTIMIZER = "{} with betas=({},{}) and epsilon={:g}"
 SECTIONS = ("model", "augment", "training", "teaching")
 """Sections of a recipe whose keys the card names if they differ from the defaults."""
-TAGS = ("automatic-speech-recognition", "hubert", "distilhubert", "ctc", "korean", "onnx")
 TOLD = {"mixed_precision", "logging_steps", "report"} | {field.name for field in dataclasses.fields(recipe.Model)}
 TOLD -= {name for name in TOLD if name.startswith("mask_")} | {"feat_proj_dropout", "final_dropout"}
 """Keys that the card leaves out there, because they appear elsewhere or change nothing."""
-
-
-@dataclass(frozen=True)
-class ModelRecord:
-    """The records of training and evaluation in a model folder. Raises ModelError if one is missing."""
-
-    folder: Path
-
-    @cached_property
-    def recipe(self) -> recipe.Recipe:
-        return recipe.load_recipe(self.folder / model_folder.RECIPE)
-
-    @cached_property
-    def report(self) -> Report:
-        return load_report(self.folder)
-
-    @cached_property
-    def data(self) -> DataRecord:
-        return model_folder.read_record(DataRecord, self.folder / model_folder.DATA)
-
-    @cached_property
-    def training(self) -> TrainingRecord:
-        return model_folder.read_record(TrainingRecord, self.folder / model_folder.TRAINING)
-
-    @cached_property
-    def log(self) -> list[dict[str, Any]]:
-        return model_folder.read_log(self.folder)
-
-    @property
-    def is_whisper(self) -> bool:
-        """Tell whether the encoder is Whisper's, not DistilHuBERT's."""
-        return bool(model_folder.read_json(self.folder / model_folder.CONFIG).get("model_type") == "whisper")
-
-    @property
-    def pretrained(self) -> str:
-        """Return the Hub id of the base model, or "" for random weights or a local folder."""
-        name = self.recipe.model.pretrained
-        known = self.training.pretrained_is_folder  # of an earlier version, only the file system here may tell
-        local = Path(name).exists() and not self.training.pretrained_revision if known is None else known
-        return "" if name == "random" or local or name.count("/") != 1 else name
 
 
 def write_card(folder: Path) -> Path:
@@ -110,7 +66,7 @@ def _is_card(path: Path) -> bool:
 def render_card(record: ModelRecord) -> str:
     """Return the card as Markdown, with the sections that a Transformers Trainer writes, in the same order."""
     sections = [
-        _metadata(record),
+        card_metadata(record),
         f"# {record.recipe.name}\n\n{_summary(record)}",
         f"![Learning curve]({LEARNING_CURVE})",
         f"## Model description\n\n{_description(record)}",
@@ -122,39 +78,6 @@ def render_card(record: ModelRecord) -> str:
         f"### Framework versions\n\n{_versions(record)}",
     ]
     return "\n\n".join(sections) + "\n"
-
-
-def _metadata(record: ModelRecord) -> str:
-    """Return the YAML block for the Hub. JSON strings are YAML strings."""
-    lines = ["---", "language:", "- ko", f"license: {record.recipe.license}", "library_name: transformers"]
-    if record.pretrained:
-        lines.append(f"base_model: {record.pretrained}")
-    lines += ["pipeline_tag: automatic-speech-recognition", "tags:"]
-    lines += [f"- {tag}" for tag in (whisper_card.TAGS if record.is_whisper else TAGS)]
-    hub = [spec for spec in recipe.listed_corpora(record.recipe.data.train) if spec.startswith("hub:")]
-    lines += ["datasets:", *(f"- {_location(spec)}" for spec in hub)] if hub else []
-    result = record.report
-    lines += ["metrics:", "- cer", "- wer", "model-index:", f"- name: {record.recipe.name}", "  results:", "  - task:"]
-    lines += ["      name: Automatic Speech Recognition", "      type: automatic-speech-recognition", "    dataset:"]
-    lines += [f"      name: {json.dumps(result.corpus)}", f"      type: {json.dumps(_location(result.corpus))}"]
-    split = result.corpus.partition("#")[2]
-    lines += [f"      split: {split}"] if split else []
-    lines += [f"      revision: {json.dumps(result.corpus_revision)}"] if result.corpus_revision else []
-    lines.append("    metrics:")
-    for name, kind, value in (
-        ("CER", "cer", result.cer),
-        ("CER without spaces", "cer", result.cer_no_space),
-        ("WER", "wer", result.wer),
-    ):
-        lines += [f"    - name: {name}", f"      type: {kind}", f"      value: {value:.4f}"]
-    return "\n".join([*lines, "---"])
-
-
-def _location(spec: str) -> str:
-    """Return the last part of a corpus location: a Hub id without its revision, or a folder or file name."""
-    scheme, _, location = spec.partition("#")[0].partition(":")
-    location, _ = split_columns(location)
-    return HubSource.parse(location).name if scheme == "hub" else Path(location).name
 
 
 def _summary(record: ModelRecord) -> str:

@@ -2,7 +2,6 @@
 
 from distilhubert_ko.model_folder import TrainingRecord
 
-TAGS = ("automatic-speech-recognition", "whisper", "ctc", "korean", "onnx")
 PLAIN = """\
 import torch
 from safetensors.torch import load_file

@@ -8,7 +8,7 @@ import pytest
 from distilhubert_ko.data.corpora import read_corpus
 from distilhubert_ko.data.reading import Reading
 from distilhubert_ko.errors import CorpusError
-from distilhubert_ko.evaluation.card import _location
+from distilhubert_ko.evaluation.card_metadata import corpus_name
 from tests.support.hub import Hub
 from tests.support.parquet import sound, write_shard
 from tests.support.road import travel
@@ -160,4 +160,4 @@ def test_a_snapshot_of_the_hubs_cache_is_at_the_commit_of_its_name(tmp_path: Pat
 
 
 def test_a_card_names_a_data_set_without_its_configuration_and_columns() -> None:
-    assert _location("hub:google/fleurs@main:ko_kr?text=transcription#test") == "google/fleurs"
+    assert corpus_name("hub:google/fleurs@main:ko_kr?text=transcription#test") == "google/fleurs"
