@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from distilhubert_ko.errors import InputError
+from distilhubert_ko.files.recordings import AUDIO_SUFFIXES, find_recordings
 from distilhubert_ko.recognition.transcript import Transcript
 from distilhubert_ko.recognition.words import Word
 from distilhubert_ko.serving.batcher import Batcher
@@ -280,16 +281,37 @@ def test_the_queue_waits_for_the_microphone_and_takes_its_recording(
     assert page.is_hidden("#work")
 
 
-def test_a_folder_among_dropped_files_is_told_as_one_and_stops_no_file(
+def drop(page: "sync_api.Page", *files: Path) -> None:
+    """Drop files on the page by the mouse: a script cannot drop a folder."""
+    hand = page.context.new_cdp_session(page)
+    held = {"items": [], "files": [*map(str, files)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        hand.send("Input.dispatchDragEvent", {"type": kind, "x": 300, "y": 100, "data": held})
+
+
+def test_the_recordings_in_a_dropped_folder_are_those_that_the_program_finds(visit: Visit, tmp_path: Path) -> None:
+    folder = tmp_path / "녹음"
+    (folder / "더").mkdir(parents=True)
+    named(
+        folder, *(f"{number:03}{suffix}" for number, suffix in enumerate(AUDIO_SUFFIXES * 5)), "a.txt", "b", "._a.wav"
+    )
+    named(folder / "더", "소리.WAV", "목록.csv")
+    page = visit(answering(saying("가")))
+    drop(page, folder)
+    page.wait_for_selector("#jobs .ready")
+    names = [Path(each.path).name for each in find_recordings([str(folder)])]
+    assert len(names) > 100, "more than a browser tells at once"
+    assert texts(page, "#jobs .name") == names
+
+
+def test_a_dropped_folder_without_recordings_is_told_as_one_and_stops_no_file(
     visit: Visit, recording: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "녹음"
     folder.mkdir()
+    named(folder, "목록.csv")
     page = visit(answering(saying("가")))
-    hand = page.context.new_cdp_session(page)  # a script cannot drop a folder
-    held = {"items": [], "files": [str(folder), str(recording)], "dragOperationsMask": 1}
-    for kind in ("dragEnter", "dragOver", "drop"):
-        hand.send("Input.dispatchDragEvent", {"type": kind, "x": 300, "y": 100, "data": held})
+    drop(page, folder, recording)
     page.wait_for_selector("#jobs .ready")
-    assert texts(page, "#jobs .failed .state span")[0].startswith("폴더는")
+    assert texts(page, "#jobs .failed .state span")[0].startswith("이 폴더에는")
     assert texts(page) == ["가"]

@@ -1,5 +1,6 @@
 // The page: a file or the microphone in, a transcript out.
 
+import { droppedFiles } from "./dropped.js";
 import { showFacts } from "./facts.js";
 import { Job } from "./job.js";
 import { say, startLanguage } from "./language.js";
@@ -28,23 +29,21 @@ function chosen() {
   };
 }
 
-function openFiles(files, folders = []) {
+/** Adds files; the empty ones are folders without a recording. */
+function openFiles(files, empty = []) {
   if (session || !files.length || !queue.mayAdd(files.length)) return;
   const jobs = files.map((file) => new Job(file, file.name, chosen(), { isFile: true }));
   for (const job of jobs) {
-    if (folders.includes(job.blob)) job.fail("errorFolder", { hopeless: true });
+    if (empty.includes(job.blob)) job.fail("errorFolder", { hopeless: true });
     else if (job.blob.size > limits.upload_bytes) job.fail("errorSize", { hopeless: true });
   }
   queue.add(jobs);
 }
 
-/** A folder looks like a file whose content cannot be read. */
-function openDropped(items) {
-  const dropped = items.map((item) => ({ file: item.getAsFile(), isFolder: item.webkitGetAsEntry()?.isDirectory }));
-  openFiles(
-    dropped.map(({ file }) => file),
-    dropped.filter(({ isFolder }) => isFolder).map(({ file }) => file),
-  );
+async function openDropped(items) {
+  const found = await droppedFiles(items);
+  const empty = found.filter(({ isEmpty }) => isEmpty);
+  openFiles(...[found, empty].map((each) => each.map(({ file }) => file)));
 }
 
 async function listen(live) {
