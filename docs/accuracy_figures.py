@@ -1,6 +1,6 @@
 """The tables of docs/accuracy.md."""
 
-from docs.figures import report, signed, table
+from docs.figures import change, report, table
 
 CORPORA = {
     "manifest:emotiontts/test.jsonl": "EmotionTTS, test speakers",
@@ -33,7 +33,7 @@ def recognition() -> str:
                 f"{low:.4f}–{high:.4f} over {'speakers' if row['cer_no_space_ci95_speakers'] else 'utterances'}",
                 f"{row['cer']:.4f}",
                 f"{row['jer']:.4f}",
-                "" if row["system"] == "Whisper, beam 5" else _change(row["against_whisper"]["utterances"]),
+                "" if row["system"] == "Whisper, beam 5" else change(row["against_whisper"]["utterances"]),
             )
         )
     return table(header, rows)
@@ -80,7 +80,7 @@ def accuracy() -> str:
                 " ".join(f"{cer:.3f}" for cer in record["cers"]),
                 f"{record['cer_no_space']:.4f}",
                 f"{record['jer']:.4f}",
-                *(_change(record.get(f"against_{other}_utterances")) for other in ("published", "jamo")),
+                *(change(record.get(f"against_{other}_utterances")) for other in ("published", "jamo")),
             )
         )
     low, high = sample["cer_no_space_ci95"]
@@ -94,7 +94,7 @@ def accuracy() -> str:
             f"CER without spaces is {sample['cer_no_space']:.4f} ({low:.4f}–{high:.4f}), jamo error rate "
             f"{sample['jer']:.4f}.",
             "",
-            f"The distilled student against the same one from random weights: {_change(distilled)}.",
+            f"The distilled student against the same one from random weights: {change(distilled)}.",
         ]
     )
 
@@ -113,15 +113,8 @@ def levers() -> str:
     rows = []
     for record in report("whisper_levers")["rows"]:
         against = record.get("against")
-        tests = (_change(record.get(f"against_{against}_{unit}")) for unit in ("utterances", "speakers"))
+        tests = (change(record.get(f"against_{against}_{unit}")) for unit in ("utterances", "speakers"))
         cers = " ".join(f"{cer:.3f}" for cer in record["cers"])
         scores = (f"{record[key]:.4f}" for key in ("cer", "cer_no_space"))
         rows.append((METHODS[record["row"]], cers, *scores, METHODS[against] if against else "", *tests))
     return table(header, rows)
-
-
-def _change(test: dict[str, float] | None) -> str:
-    if not test:
-        return ""
-    p = f"p {test['p']:.4f}" if test["p"] >= 0.0001 else "p < 0.0001"
-    return f"{signed(test['difference'])}, {p}"

@@ -43,34 +43,22 @@ def published() -> str:
     )
 
 
-def students() -> str:
-    """Return the table of benchmarks/students.py: what the shallow and the thin student cost."""
-    found = report("students")
-    rows = [
-        (
-            f"`{name}.toml`",
-            f"{row['layers']} x {row['hidden_size']}",
-            f"{row['parameters'] / 1e6:.1f} million",
-            f"{row['multiplications'] / 1e9:.2f} billion",
-            *(_x_real_time(row["speed"][precision]) for precision in ("float32", "int8")),
-        )
-        for name, row in found["rows"].items()
-    ]
-    header = ("Student", "Layers", "Parameters", "Multiplications per second of speech", "float32", "int8")
-    return (
-        table(header, rows)
-        + f"\n\nOne thread of a busy x86 server, by processor time, on a clip of {found['seconds']} s: the best of "
-        f"{found['turns']} turns (`python -m benchmarks.students`)."
-    )
-
-
-def _x_real_time(speed: float) -> str:
+def x_real_time(speed: float) -> str:
+    """Return how fast something is beside speech."""
     return f"{speed:.0f} x real time"
 
 
 def signed(value: float, decimals: int = 4) -> str:
     """Return a number with its sign, minus as a minus sign."""
     return f"{value:+.{decimals}f}".replace("-", "−")
+
+
+def change(test: dict[str, float] | None) -> str:
+    """Return the difference and the p of a paired test; "" where there is none."""
+    if not test:
+        return ""
+    p = f"p {test['p']:.4f}" if test["p"] >= 0.0001 else "p < 0.0001"
+    return f"{signed(test['difference'])}, {p}"
 
 
 # docs/installing.md
@@ -106,7 +94,7 @@ def results() -> str:
                 f"{found['cer_no_space']:.4f}",
                 f"{low:.4f}–{high:.4f}",
                 f"{found['jer']:.4f}",
-                _x_real_time(found["hours"] * 3600 / found["seconds"]),
+                x_real_time(found["hours"] * 3600 / found["seconds"]),
             )
         )
     return table(header, rows)
@@ -165,7 +153,7 @@ def beams() -> str:
     rows = []
     for name, shown in LOG_PROBABILITIES.items():
         greedy, best = default_beam(measured[name])
-        rows.append((shown, f"{greedy['cer']:.4f}", f"{best['cer']:.4f}", _x_real_time(best["speed"])))
+        rows.append((shown, f"{greedy['cer']:.4f}", f"{best['cer']:.4f}", x_real_time(best["speed"])))
     return table(header, rows)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import typer
 
 from distilhubert_ko.cli.main import app
-from docs import accuracy_figures, call_figures, caption_figures, check_figures, figures, gpu_figures
+from docs import accuracy_figures, call_figures, caption_figures, check_figures, figures, gpu_figures, student_figures
 from docs.figures import report, table
 
 DOCS = Path(__file__).parent
@@ -114,7 +114,11 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"compared": partial(compared, "en")},
     "README.ko.md": {"compared": partial(compared, "ko")},
     "docs/installing.md": {"licences": figures.licences},
-    "docs/training.md": {"results": figures.results, "students": figures.students},
+    "docs/training.md": {
+        "results": figures.results,
+        "students": student_figures.cost,
+        "thin": student_figures.recognised,
+    },
     "docs/evaluating.md": {"significance": figures.significance},
     "docs/published-recipe.md": {"published": figures.published},
     "docs/exporting.md": {"speeds": figures.speeds},
