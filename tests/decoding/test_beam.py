@@ -157,6 +157,26 @@ def test_alternatives_far_back_are_given_up_so_that_memory_is_bounded() -> None:
     assert len(running.finish()[0].tokens) == 400
 
 
+def test_settling_on_the_way_changes_no_hypothesis() -> None:
+    chances = np.full((beam.HELD + 500, 3), 1e-9)
+    chances[:, 0] = 1.0
+    doubts = {10: 0.05, beam.HELD // 2: 0.499} | {beam.HELD + 100 + 5 * place: 0.45 for place in range(6)}
+    for frame, chance in doubts.items():  # of the less likely label
+        chances[frame] = 1e-9, 1 - chance, chance
+    # Between both halves the six push out what differs in frame 10, after which nothing old is in doubt.
+    halves = np.split(np.log(chances / chances.sum(axis=1, keepdims=True)), [beam.HELD + 200])
+    found = []
+    for settles in (False, True):
+        running = BeamSearch(BeamOptions(n_best=2))
+        for half in halves:
+            running.feed(half)
+            if settles:
+                running.settle()
+        found.append(running.finish())
+    assert found[0] == found[1]
+    assert len(found[0]) == 2
+
+
 def test_sure_blanks_are_skipped_and_part_equal_labels() -> None:
     log_probs = np.log(np.array([[0.1, 0.9], [0.995, 0.005], [0.995, 0.005], [0.2, 0.8]]))
     for skip in (0.99, 1.0):

@@ -66,6 +66,7 @@ class BeamSearch:
             self._take(candidates, blank)
             if self._done % TIDIED == 0:
                 self._rest()
+                self.settle()  # first, so that what was settled between pieces makes no difference to what is old
                 self._give_up_old()
                 self.settle()
                 forget_dropped(self._beams)
