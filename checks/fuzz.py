@@ -40,7 +40,6 @@ AUDIO, AUDIO_SHARE = "sound files", 0.05
 SECONDS = 5.0  # of the processor that a case may take
 MEGABYTES = 512  # by which a case may raise the most memory that its process has held
 ADDRESSES = 2 << 30  # bytes of address space that a worker may add; threads reserve much of it and use little
-PATIENCE = 120.0  # seconds without a case, after which a worker hangs; a machine may be busy
 READ, REFUSED = "read", "refused"
 CHUNK = 500  # cases, after which the results are written
 
@@ -127,7 +126,7 @@ def outcomes(make_readers: Readers, seed: int, first: int, count: int) -> Iterat
             alive = True
             while alive and number < last:
                 try:
-                    alive = receiver.poll(PATIENCE)
+                    alive = receiver.poll(fuzz_audio.PATIENCE)
                     name, result = receiver.recv() if alive else ("?", "it hangs")
                 except EOFError:
                     worker.join()

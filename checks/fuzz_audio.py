@@ -30,7 +30,7 @@ from tests.support.media import encoded, remuxed
 from tests.support.processes import pristine
 
 SECONDS = 5.0  # of the processor that one file may take
-PATIENCE = 120.0  # seconds without a file, after which a worker hangs; a machine may be busy
+PATIENCE = 120.0  # seconds without a case, after which a worker hangs; a machine may be busy
 MEGABYTES = 500  # by which one file may raise the most memory that the process has held
 LONGEST = 16 << 20  # samples in one block: one that was read at the lowest rate, and resampled
 
