@@ -31,8 +31,6 @@ from distilhubert_ko.training.distill import distill
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results" / "thin_student.json"
 SEED = 1
-
-
 DISTILLED = 4  # epochs
 
 

@@ -1,6 +1,10 @@
 """The tables of the students in docs/training.md: what they cost, and what they recognise."""
 
+from typing import Any
+
 from docs.figures import change, report, table, x_real_time
+
+SIZE = ("Student", "Layers", "Parameters", "Multiplications per second of speech")
 
 
 def cost() -> str:
@@ -9,14 +13,12 @@ def cost() -> str:
     rows = [
         (
             f"`{name}.toml`",
-            f"{row['layers']} x {row['hidden_size']}",
-            f"{row['parameters'] / 1e6:.1f} million",
-            f"{row['multiplications'] / 1e9:.2f} billion",
+            *_size(row),
             *(x_real_time(row["speed"][precision]) for precision in ("float32", "int8")),
         )
         for name, row in found["rows"].items()
     ]
-    header = ("Student", "Layers", "Parameters", "Multiplications per second of speech", "float32", "int8")
+    header = (*SIZE, "float32", "int8")
     return (
         table(header, rows)
         + f"\n\nOne thread of a busy x86 server, by processor time, on a clip of {found['seconds']} s: the best of "
@@ -30,9 +32,7 @@ def recognised() -> str:
     rows = [
         (
             row["student"],
-            f"{row['layers']} x {row['hidden_size']}",
-            f"{row['parameters'] / 1e6:.1f} million",
-            f"{row['multiplications'] / 1e9:.2f} billion",
+            *_size(row),
             f"{row['learning_rate']:g}",
             f"{row['epochs']}",
             *(f"{row[key]:.4f}" for key in ("development_cer", "cer", "cer_no_space")),
@@ -41,15 +41,16 @@ def recognised() -> str:
         for row in found["rows"]
     ]
     header = (
-        *(
-            "Student",
-            "Layers",
-            "Parameters",
-            "Multiplications per second of speech",
-            "Learning rate",
-            "Epochs with CTC",
-        ),
-        *("CER, development speakers", "CER", "CER, no spaces", "Against the shallow one, over utterances"),
-        "Over speakers",
+        *(*SIZE, "Learning rate", "Epochs with CTC", "CER, development speakers", "CER", "CER, no spaces"),
+        *("Against the shallow one, over utterances", "Over speakers"),
     )
     return table(header, rows)
+
+
+def _size(row: dict[str, Any]) -> tuple[str, ...]:
+    """Return the cells of SIZE after the student's name."""
+    return (
+        f"{row['layers']} x {row['hidden_size']}",
+        f"{row['parameters'] / 1e6:.1f} million",
+        f"{row['multiplications'] / 1e9:.2f} billion",
+    )

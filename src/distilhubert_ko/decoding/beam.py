@@ -68,7 +68,6 @@ class BeamSearch:
                 self._rest()
                 self.settle()  # first, so that what was settled between pieces makes no difference to what is old
                 self._give_up_old()
-                self.settle()
                 forget_dropped(self._beams)
 
     def look_ahead(self, log_probs: NDArray[np.floating]) -> list[PathRun]:
@@ -257,6 +256,7 @@ class BeamSearch:
         if chain and chain[0].start < self._done - HELD:
             old = [link for link in chain if link.end <= self._done - HELD // 2]
             self.give_up(old[-1] if old else chain[0])
+            self.settle()
 
     def _chain(self, run: PathRun | None) -> list[PathRun]:
         """Return the runs of a path that are not settled, in order."""

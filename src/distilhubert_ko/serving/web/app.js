@@ -29,21 +29,16 @@ function chosen() {
   };
 }
 
-/** Adds files; the empty ones are folders without a recording. */
-function openFiles(files, empty = []) {
-  if (session || !files.length || !queue.mayAdd(files.length)) return;
-  const jobs = files.map((file) => new Job(file, file.name, chosen(), { isFile: true }));
-  for (const job of jobs) {
-    if (empty.includes(job.blob)) job.fail("errorFolder", { hopeless: true });
-    else if (job.blob.size > limits.upload_bytes) job.fail("errorSize", { hopeless: true });
-  }
+/** Adds files, each as {file, isEmpty}; an empty one is a folder without a recording. */
+function openFiles(found) {
+  if (session || !found.length || !queue.mayAdd(found.length)) return;
+  const jobs = found.map(({ file, isEmpty }) => {
+    const job = new Job(file, file.name, chosen(), { isFile: true });
+    if (isEmpty) job.fail("errorFolder", { hopeless: true });
+    else if (file.size > limits.upload_bytes) job.fail("errorSize", { hopeless: true });
+    return job;
+  });
   queue.add(jobs);
-}
-
-async function openDropped(items) {
-  const found = await droppedFiles(items);
-  const empty = found.filter(({ isEmpty }) => isEmpty);
-  openFiles(...[found, empty].map((each) => each.map(({ file }) => file)));
 }
 
 async function listen(live) {
@@ -98,7 +93,7 @@ async function refused() {
 }
 
 at("file").addEventListener("change", ({ target }) => {
-  openFiles([...target.files]);
+  openFiles([...target.files].map((file) => ({ file })));
   target.value = ""; // allows choosing the same file again
 });
 at("record").addEventListener("click", () => listen(false));
@@ -111,7 +106,7 @@ for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
     if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault(); // otherwise the browser would open the file in place of the page
     at("drop").classList.toggle("over", kind === "dragenter" || kind === "dragover");
-    if (kind === "drop") openDropped([...event.dataTransfer.items].filter((item) => item.kind === "file"));
+    if (kind === "drop") droppedFiles(event.dataTransfer.items).then(openFiles);
   });
 }
 addEventListener("beforeunload", (event) => {

@@ -4,12 +4,13 @@
 const SUFFIXES = /\.(aiff?|flac|mp3|oga|ogg|opus|wav|3gp|aac|amr|avi|flv|m4[ab]|mka|mkv|mov|mp4|webm|wma|wmv)$/i;
 
 /**
- * Returns a list of {file, isEmpty}: the files in order, in place of a folder the recordings in it and below, by path.
- * A folder without any looks like a file whose content cannot be read, and is empty.
+ * Returns a list of {file, isEmpty} of the items of a drop: the files in order, in place of a folder the recordings in
+ * it and below, by path. A folder without any looks like a file whose content cannot be read, and is empty.
  */
 export async function droppedFiles(items) {
   // All are taken before the first wait, after which the browser has forgotten them.
-  const dropped = items.map((item) => ({ file: item.getAsFile(), entry: item.webkitGetAsEntry() }));
+  const held = [...items].filter(({ kind }) => kind === "file");
+  const dropped = held.map((item) => ({ file: item.getAsFile(), entry: item.webkitGetAsEntry() }));
   const found = dropped.map(async ({ file, entry }) => {
     if (!entry?.isDirectory) return [{ file }];
     const recordings = (await recordingsIn(entry)).sort((one, other) => (one.fullPath < other.fullPath ? -1 : 1));
